@@ -1,0 +1,134 @@
+"""Deliberations and councils in JetStream key-value buckets, where every replica reads and writes them.
+
+Each change is a compare-and-swap on the key's revision; who loses reads again. No locks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
+
+from fleet_orchestrator import deliberation
+from fleet_orchestrator.deliberation import Deliberation
+
+STATE_KEYS = "state.*"
+
+
+class Conflict(Exception):
+    """The compare-and-swap was lost again and again: the store is contended beyond reason."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the agents of a deliberation are asked. Kept apart from the state: it is large and never changes."""
+
+    description: str
+    constraints: Dict[str, Any]
+    agent_type: str
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Council:
+    """The agents of one role."""
+
+    council_id: str
+    role: str
+    agents: List[str]
+    model: str
+    agent_type: str
+
+
+class DeliberationStore:
+    """The bucket of deliberations: `state.<task>` and `request.<task>`."""
+
+    ATTEMPTS = 50
+
+    def __init__(self, bucket: KeyValue) -> None:
+        self._bucket = bucket
+
+    async def create(self, state: Deliberation, request: Request) -> bool:
+        """Store a new deliberation; False when the task id is taken. Raises `MaxPayloadError` when it is too large."""
+        await self._bucket.put(_key("request", state.task_id), json.dumps(asdict(request)).encode())
+        return await _create(self._bucket, _key("state", state.task_id), deliberation.to_json(state))
+
+    async def get(self, task_id: str) -> Optional[Deliberation]:
+        """The current state, or None for an unknown task id."""
+        current = await self._read(task_id)
+        return current[0] if current else None
+
+    async def request(self, task_id: str) -> Request:
+        """What was asked. Raises `KeyNotFoundError` for an unknown task id."""
+        entry = await self._bucket.get(_key("request", task_id))
+        return Request(**json.loads(entry.value or b""))
+
+    async def update(
+        self, task_id: str, change: Callable[[Deliberation], Deliberation]
+    ) -> Optional[Tuple[Deliberation, bool]]:
+        """Apply a change and return (the state after it, whether it changed anything); None for an unknown task id.
+
+        Raises `Conflict`.
+        """
+        for _ in range(self.ATTEMPTS):
+            current = await self._read(task_id)
+            if current is None:
+                return None
+            state, revision = current
+            changed = change(state)
+            if changed is state:
+                return state, False
+            try:
+                await self._bucket.update(_key("state", task_id), deliberation.to_json(changed), last=revision)
+                return changed, True
+            except KeyWrongLastSequenceError:
+                continue
+        raise Conflict(f"{task_id}: {self.ATTEMPTS} attempts to store a change were overtaken")
+
+    async def watch(self) -> Any:
+        """A watcher over all states: first those that exist, then every change."""
+        return await self._bucket.watch(STATE_KEYS)
+
+    async def _read(self, task_id: str) -> Optional[Tuple[Deliberation, int]]:
+        try:
+            entry = await self._bucket.get(_key("state", task_id))
+        except KeyNotFoundError:
+            return None
+        return deliberation.from_json(entry.value or b""), entry.revision or 0
+
+
+class CouncilStore:
+    """The bucket of councils, one per role."""
+
+    def __init__(self, bucket: KeyValue) -> None:
+        self._bucket = bucket
+
+    async def create(self, council: Council) -> bool:
+        """Store a new council; False when the role has one."""
+        return await _create(self._bucket, council.role, json.dumps(asdict(council)).encode())
+
+    async def get(self, role: str) -> Optional[Council]:
+        """The council of a role, or None."""
+        try:
+            entry = await self._bucket.get(role)
+        except KeyNotFoundError:
+            return None
+        return Council(**json.loads(entry.value or b""))
+
+
+async def _create(bucket: KeyValue, key: str, value: bytes) -> bool:
+    try:
+        await bucket.create(key, value)
+    except KeyWrongLastSequenceError:
+        return False
+    return True
+
+
+def _key(kind: str, task_id: str) -> str:
+    """A valid key for any task id: whatever a key may not contain is written as `=` and its bytes in hex."""
+    safe = re.sub(r"[^-_a-zA-Z0-9]", lambda match: "".join(f"={byte:02x}" for byte in match.group().encode()), task_id)
+    return f"{kind}.{safe}"

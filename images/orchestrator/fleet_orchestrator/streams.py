@@ -1,0 +1,89 @@
+"""Streams, consumers and buckets: created at start where missing, by whichever replica comes first."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError, BucketNotFoundError, NotFoundError
+from nats.js.kv import KeyValue
+
+RESPONSES_STREAM, RESPONSES_SUBJECT = "AGENT_RESPONSES", "agent.response.>"
+PLANNING_STREAM, PLANNING_SUBJECT = "PLANNING_EVENTS", "planning.>"
+COMPLETED_SUBJECT, FAILED_SUBJECT = "agent.response.completed", "agent.response.failed"
+APPROVED_SUBJECT = "planning.plan.approved"
+
+COMPLETED_CONSUMER, FAILED_CONSUMER = "deliberation-collector-completed", "deliberation-collector-failed"
+APPROVED_CONSUMER = "orchestrator-plan-approved"
+
+DELIBERATIONS_BUCKET, COUNCILS_BUCKET = "orchestrator-deliberations", "orchestrator-councils"
+
+KEEP_SECONDS = 7 * 24 * 3600
+ACK_WAIT_SECONDS = 30
+DUPLICATE_WINDOW_SECONDS = 120
+
+
+async def ensure_stream(js: JetStreamContext, name: str, pattern: str, subject: str) -> str:
+    """The name of the stream that captures `subject`; it is made with `pattern` where there is none."""
+    try:
+        return await js.find_stream_name_by_subject(subject)
+    except NotFoundError:
+        pass
+    config = StreamConfig(
+        name=name,
+        subjects=[pattern],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=KEEP_SECONDS,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+    )
+    try:
+        await js.add_stream(config)
+    except BadRequestError:
+        # Another replica was faster with other limits, or someone's stream took the subject: take what is there.
+        return await js.find_stream_name_by_subject(subject)
+    return name
+
+
+async def ensure_consumer(js: JetStreamContext, stream: str, durable: str, subject: str) -> None:
+    """A durable pull consumer with explicit acknowledgement, from the stream's beginning."""
+    try:
+        await js.consumer_info(stream, durable)
+    except NotFoundError:
+        config = ConsumerConfig(
+            durable_name=durable,
+            filter_subject=subject,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_SECONDS,
+            deliver_policy=DeliverPolicy.ALL,
+        )
+        await js.add_consumer(stream, config)  # the same request from two replicas is one consumer
+
+
+async def ensure_bucket(js: JetStreamContext, bucket: str, ttl: float = 0) -> KeyValue:
+    """A key-value bucket on disk; `ttl` in seconds, 0 for ever."""
+    try:
+        return await js.key_value(bucket)
+    except BucketNotFoundError:
+        pass
+    try:
+        return await js.create_key_value(bucket=bucket, ttl=ttl or None, storage=StorageType.FILE)
+    except BadRequestError:  # another replica's, with other settings
+        return await js.key_value(bucket)
+
+
+async def ensure_all(js: JetStreamContext) -> "tuple[KeyValue, KeyValue, Sequence[tuple[str, str]]]":
+    """Everything the orchestrator needs: both buckets (deliberations, councils) and (stream, durable) to read from.
+
+    The order of the consumers is completed, failed, approved.
+    """
+    responses = await ensure_stream(js, RESPONSES_STREAM, RESPONSES_SUBJECT, COMPLETED_SUBJECT)
+    planning = await ensure_stream(js, PLANNING_STREAM, PLANNING_SUBJECT, APPROVED_SUBJECT)
+    deliberations = await ensure_bucket(js, DELIBERATIONS_BUCKET, KEEP_SECONDS)
+    councils = await ensure_bucket(js, COUNCILS_BUCKET)
+    await ensure_consumer(js, responses, COMPLETED_CONSUMER, COMPLETED_SUBJECT)
+    await ensure_consumer(js, responses, FAILED_CONSUMER, FAILED_SUBJECT)
+    await ensure_consumer(js, planning, APPROVED_CONSUMER, APPROVED_SUBJECT)
+    consumers = ((responses, COMPLETED_CONSUMER), (responses, FAILED_CONSUMER), (planning, APPROVED_CONSUMER))
+    return deliberations, councils, consumers

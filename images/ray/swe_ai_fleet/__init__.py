@@ -1,0 +1,1 @@
+"""SWE AI Fleet: the code that runs on the Ray workers."""

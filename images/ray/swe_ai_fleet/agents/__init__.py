@@ -1,0 +1,1 @@
+"""Agents: what happens inside a job."""

@@ -1,0 +1,1 @@
+"""The part of the orchestrator that lives on the Ray workers."""

@@ -1,0 +1,1 @@
+"""Ray jobs: actors that the orchestrator starts on the workers."""

@@ -1,0 +1,25 @@
+"""``python -m vllm_stub``: serve the stand-in until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+
+from vllm_stub.launch import add_address, positive, serve
+from vllm_stub.server import make_app
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(prog="vllm_stub", description="A stand-in for vLLM's OpenAI-compatible server.")
+    add_address(parser)
+    parser.add_argument("--served-model-name", default="Qwen/Qwen3-0.6B", help="model id (default: %(default)s)")
+    parser.add_argument(
+        "--max-model-len", type=positive, default=40960, metavar="TOKENS", help="context length (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
+    app = make_app(arguments.served_model_name, arguments.max_model_len)
+    serve(app, "vLLM stub", arguments.host, arguments.port)
+
+
+if __name__ == "__main__":
+    main()

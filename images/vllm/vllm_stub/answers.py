@@ -1,0 +1,92 @@
+"""The documents a vLLM server sends: model rows, completions, chunks of a stream, errors.
+
+Shapes were compared with vLLM's own answers; fields that vLLM always sends as null are left out where no client of
+this suite reads them.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any, Iterator, Optional
+
+Document = dict[str, Any]
+
+
+def error(code: int, kind: str, message: str, param: Optional[str] = None) -> Document:
+    """vLLM's error document; ``code`` repeats the HTTP status."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def model_rows(model: str, max_model_len: int) -> Document:
+    """The answer of ``/v1/models``; ``created`` is the time of the answer (Unix seconds), as with vLLM."""
+    row = {
+        "id": model,
+        "object": "model",
+        "created": int(time.time()),
+        "owned_by": "vllm-stub",
+        "root": model,
+        "parent": None,
+        "max_model_len": max_model_len,
+        "permission": [],
+    }
+    return {"object": "list", "data": [row]}
+
+
+def choice(index: int, content: Optional[str], finish_reason: str) -> Document:
+    """One choice of a chat completion."""
+    return {
+        "index": index,
+        "message": {"role": "assistant", "content": content, "refusal": None, "reasoning": None},
+        "logprobs": None,
+        "finish_reason": finish_reason,
+        "stop_reason": None,
+    }
+
+
+def completion(model: str, choices: list[Document], prompt_tokens: int, completion_tokens: int) -> Document:
+    """A chat completion."""
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex[:16]}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": choices,
+        "service_tier": None,
+        "system_fingerprint": "vllm-stub",
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+            "completion_tokens": completion_tokens,
+            "prompt_tokens_details": None,
+        },
+    }
+
+
+def chunks(whole: Document, include_usage: bool) -> Iterator[Document]:
+    """The events of a streamed answer with the contents of ``whole``: roles, words, then usage if asked for."""
+    head = {"id": whole["id"], "object": "chat.completion.chunk", "created": whole["created"], "model": whole["model"]}
+
+    def chunk(index: int, delta: Document, finish_reason: Optional[str] = None) -> Document:
+        return {
+            **head,
+            "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
+        }
+
+    for part in whole["choices"]:
+        yield chunk(part["index"], {"role": "assistant", "content": ""})
+    for part in whole["choices"]:
+        words = pieces(part["message"]["content"] or "")
+        for number, word in enumerate(words, start=1):
+            last = part["finish_reason"] if number == len(words) else None
+            yield chunk(part["index"], {"content": word}, last)
+        if not words:
+            yield chunk(part["index"], {"content": None}, part["finish_reason"])
+    if include_usage or not whole["choices"]:
+        yield {**head, "choices": [], **({"usage": whole["usage"]} if include_usage else {})}
+
+
+def pieces(text: str) -> list[str]:
+    """``text`` in words that keep their leading space, so that joining them gives ``text`` back."""
+    words = text.split(" ")
+    return [word if number == 0 else f" {word}" for number, word in enumerate(words)] if text else []

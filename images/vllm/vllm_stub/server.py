@@ -1,0 +1,88 @@
+"""The stand-in's routes."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from vllm_stub import __version__
+from vllm_stub.answers import completion, error, model_rows
+from vllm_stub.chat import Refused, read_chat
+from vllm_stub.faults import CHAT_PATH, HEALTH_PATH
+from vllm_stub.interception import new_app
+from vllm_stub.metrics import Counters
+from vllm_stub.outcomes import Handler
+from vllm_stub.prompts import decode
+from vllm_stub.proposals import write
+from vllm_stub.sending import send_completion
+
+MODEL = web.AppKey("model", str)
+MAX_MODEL_LEN = web.AppKey("max_model_len", int)
+COUNTERS = web.AppKey("counters", Counters)
+
+
+def make_app(model: str, max_model_len: int) -> web.Application:
+    """The stub as an application; ``max_model_len`` in tokens, as ``chat.estimate_tokens`` counts them."""
+    app = new_app()
+    app.middlewares.append(framework_errors)
+    app[MODEL] = model
+    app[MAX_MODEL_LEN] = max_model_len
+    app[COUNTERS] = Counters(model)
+    app.router.add_get(HEALTH_PATH, health)
+    app.router.add_get("/version", version)
+    app.router.add_get("/v1/models", models)
+    app.router.add_get("/metrics", metrics)
+    app.router.add_post(CHAT_PATH, chat_completions)
+    return app
+
+
+@web.middleware
+async def framework_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Unknown routes and methods are answered as vLLM's web framework does: ``{"detail": reason}``."""
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as unknown:
+        allow = {"Allow": unknown.headers["Allow"]} if "Allow" in unknown.headers else None
+        return web.json_response({"detail": unknown.reason}, status=unknown.status, headers=allow)
+
+
+async def health(_: web.Request) -> web.Response:
+    """200 with an empty body."""
+    return web.Response()
+
+
+async def version(_: web.Request) -> web.Response:
+    """The vLLM version that is imitated, marked as a stub."""
+    return web.json_response({"version": __version__})
+
+
+async def models(request: web.Request) -> web.Response:
+    """The one model that is served."""
+    return web.json_response(model_rows(request.app[MODEL], request.app[MAX_MODEL_LEN]))
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus text."""
+    return web.Response(text=request.app[COUNTERS].exposition(), content_type="text/plain")
+
+
+async def chat_completions(request: web.Request) -> web.StreamResponse:
+    """A proposal made from the prompt, or vLLM's error."""
+    if request.content_type != "application/json":
+        message = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
+        return web.json_response(error(400, "Bad Request", message), status=400)
+    try:
+        asked = read_chat(decode(await request.read()), request.app[MODEL], request.app[MAX_MODEL_LEN])
+    except Refused as refused:
+        return web.json_response(refused.document, status=refused.status)
+    choices, completion_tokens = write(asked)
+    counters = request.app[COUNTERS]
+    counters.prompt_tokens += asked.prompt_tokens
+    counters.generation_tokens += completion_tokens
+    for one in choices:
+        counters.finished[one["finish_reason"]] += 1
+    counters.running += 1
+    try:
+        whole = completion(asked.model, choices, asked.prompt_tokens, completion_tokens)
+        return await send_completion(request, whole, asked.stream, asked.include_usage)
+    finally:
+        counters.running -= 1
