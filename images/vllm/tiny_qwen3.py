@@ -17,7 +17,6 @@ Needs torch, tokenizers and transformers: run it with the interpreter of the vLL
 
 import argparse
 import json
-import logging
 import sysconfig
 import time
 from pathlib import Path
@@ -123,6 +122,10 @@ def make_model(tokenizer, context: int, seed: int):
 
 def build(out: Path, texts: list[Path], context: int, seed: int) -> dict[str, object]:
     """Write the model folder ``out`` and return what was made: paths, sizes (bytes), counts and the duration (s)."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     began = time.monotonic()
     tokenizer = make_tokenizer(texts, context)
     model = make_model(tokenizer, context, seed)
@@ -157,7 +160,6 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=CONTEXT, help="context length in tokens (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights (default: %(default)s)")
     arguments = parser.parse_args()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     arguments.out.mkdir(parents=True, exist_ok=True)
     made = build(arguments.out, arguments.text or default_texts(), arguments.context, arguments.seed)
     print(json.dumps(made, indent=2))

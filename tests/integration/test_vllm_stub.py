@@ -161,7 +161,7 @@ async def test_a_stream_carries_the_same_text(stub: httpx.AsyncClient, with_usag
         (chat("hi", temperature=-1), 400, "BadRequestError", "temperature", "must be non-negative, got -1.0"),
         (chat("hi", temperature=3), 400, "BadRequestError", "temperature", "must be in [0, 2], got 3.0"),
         (chat("hi", temperature="hot"), 400, "Bad Request", "body.temperature", "valid number"),
-        (chat("hi", n=0), 400, "BadRequestError", "n", "at least 1"),
+        (chat("hi", n=0), 400, "BadRequestError", None, "n must be at least 1, got 0"),
         (chat("hi", stream_options={}), 400, "BadRequestError", "stream_options", "only be defined when `stream=True`"),
         ({"model": MODEL, "messages": []}, 400, "BadRequestError", None, "empty conversation"),
         ({"model": MODEL, "messages": "hi"}, 400, "Bad Request", "body.messages", "valid list"),

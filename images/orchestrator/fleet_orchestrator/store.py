@@ -30,7 +30,6 @@ class Request:
     description: str
     constraints: Dict[str, Any]
     agent_type: str
-    temperature: float
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,10 @@ class DeliberationStore:
             except KeyWrongLastSequenceError:
                 continue
         raise Conflict(f"{task_id}: {self.ATTEMPTS} attempts to store a change were overtaken")
+
+    async def count(self) -> int:
+        """How many deliberations the bucket holds: each is a state and a request."""
+        return (await self._bucket.status()).values // 2
 
     async def watch(self) -> Any:
         """A watcher over all states: first those that exist, then every change."""

@@ -132,7 +132,7 @@ def _max_tokens(asked: Optional[int], prompt_tokens: int, max_model_len: int) ->
 
 def _count(n: Optional[int]) -> int:
     if n is not None and n < 1:
-        raise _refused("n must be at least 1, got {value}.", "n", n)
+        raise Refused(400, "BadRequestError", f"n must be at least 1, got {n}.")
     return n or 1
 
 

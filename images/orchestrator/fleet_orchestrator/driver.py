@@ -1,0 +1,136 @@
+"""Driving a deliberation from its creation to the end of its last agent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Callable, Dict, List, Mapping, Set
+
+from fleet_orchestrator import deliberation
+from fleet_orchestrator.agents import AgentCall, Agents
+from fleet_orchestrator.config import Settings
+from fleet_orchestrator.deliberation import Answer, Deliberation
+from fleet_orchestrator.peers import Peers
+from fleet_orchestrator.ray_thread import AgentFailed
+from fleet_orchestrator.store import DeliberationStore, Request
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Driver:
+    """Runs the agents of the deliberations that this replica owns; `agents` by agent type (`vllm`, `mock`)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: DeliberationStore,
+        agents: Mapping[str, Agents],
+        problem: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._agents = agents
+        self._problem = problem
+        self._tasks: Dict[str, "asyncio.Task[None]"] = {}
+        self.peers: Peers
+
+    def launch(self, task_id: str) -> None:
+        """Drive a deliberation in the background; one that is driven already is left alone."""
+        if task_id not in self._tasks:
+            task = asyncio.ensure_future(self._drive(task_id))
+            self._tasks[task_id] = task
+            task.add_done_callback(lambda done: self._done(task_id, done))
+
+    async def abandon(self) -> None:
+        """Stop driving, and leave the agents to whoever takes over."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _done(self, task_id: str, task: "asyncio.Task[None]") -> None:
+        self._tasks.pop(task_id, None)
+        self.peers.forget(task_id)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("Deliberation %s is no longer driven", task_id, exc_info=task.exception())
+
+    async def _drive(self, task_id: str) -> None:
+        finished = self.peers.finished(task_id)
+        state = await self._store.get(task_id)
+        if state is None:
+            return
+        request = await self._store.request(task_id)
+        agents = self._agents[request.agent_type]
+        left: Set[str] = {agent_name(task_id, agent) for agent in state.agents}
+        if not state.finished:
+            await self._until_finished(state, request, agents, left, finished)
+        for name in sorted(left):
+            await agents.end(name)
+        await self._store.update(task_id, deliberation.close)
+
+    async def _until_finished(
+        self, state: Deliberation, request: Request, agents: Agents, left: Set[str], finished: asyncio.Event
+    ) -> None:
+        runs: List["asyncio.Future[None]"] = [
+            asyncio.ensure_future(self._run_agent(state, request, agents, agent, left)) for agent in state.unanswered
+        ]
+        try:
+            await asyncio.wait_for(finished.wait(), max(0.0, (state.deadline_ms - now_ms()) / 1000))
+        except asyncio.TimeoutError:
+            problem = self._problem() if request.agent_type != "mock" else ""
+            await self._store.update(state.task_id, lambda s: deliberation.expire(s, now_ms(), problem))
+        finally:
+            await self._stop(runs)
+
+    async def _run_agent(
+        self, state: Deliberation, request: Request, agents: Agents, agent: str, left: Set[str]
+    ) -> None:
+        call = self._call(state, request, agent)
+        try:
+            await agents.run(call)
+        except AgentFailed as error:
+            answer = Answer(agent, now_ms(), error=str(error), error_type=error.error_type)
+            log.warning("%s of %s failed: %s: %s", agent, state.task_id, error.error_type, error)
+            await self._store.update(state.task_id, lambda s: deliberation.record(s, answer, now_ms()))
+        # At once, not with the last agent: an actor holds its CPU until it ends, and others wait for one.
+        await agents.end(call.name)
+        left.discard(call.name)
+
+    def _call(self, state: Deliberation, request: Request, agent: str) -> AgentCall:
+        settings = self._settings
+        job = {
+            "agent_id": agent,
+            "role": state.role,
+            "vllm_url": settings.vllm_url,
+            "model": settings.vllm_model,
+            "nats_url": settings.agent_nats_url,
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_tokens,
+            "timeout": settings.agent_timeout,
+            "enable_tools": settings.enable_tools,
+        }
+        task = {
+            "task_id": state.task_id,
+            "task_description": request.description,
+            "constraints": request.constraints,
+            "diversity": agent != state.agents[0],
+        }
+        return AgentCall(agent_name(state.task_id, agent), job, task)
+
+    async def _stop(self, runs: "List[asyncio.Future[None]]") -> None:
+        for run in runs:
+            run.cancel()
+        for outcome in await asyncio.gather(*runs, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("An agent's run ended badly", exc_info=outcome)
+
+
+def agent_name(task_id: str, agent: str) -> str:
+    """The name of an agent's actor: unique in the namespace, and the same for every replica."""
+    return f"{task_id}/{agent}"

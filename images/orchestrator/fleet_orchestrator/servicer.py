@@ -1,0 +1,167 @@
+"""The gRPC face: messages in and out, errors as status codes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Optional
+
+import grpc
+import nats.errors
+from nats.js.errors import Error as JetStreamError
+
+from fleet_orchestrator import VERSION, deliberation
+from fleet_orchestrator import orchestrator_pb2 as pb
+from fleet_orchestrator.deliberation import Deliberation
+from fleet_orchestrator.driver import now_ms
+from fleet_orchestrator.service import Refused, Service
+from fleet_orchestrator.store import Council
+
+if TYPE_CHECKING:
+    from fleet_orchestrator.app import Orchestrator
+
+log = logging.getLogger(__name__)
+
+SERVICE_NAME = "orchestrator.v1.OrchestratorService"
+
+
+class Servicer:
+    """Answers the five methods of `OrchestratorService`."""
+
+    def __init__(self, orchestrator: "Orchestrator") -> None:
+        self._orchestrator = orchestrator
+        self._started = time.monotonic()
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The handler to add to a server."""
+        methods = {
+            "Deliberate": (self.deliberate, pb.DeliberateRequest),
+            "GetDeliberationResult": (self.get_deliberation_result, pb.GetDeliberationResultRequest),
+            "CreateCouncil": (self.create_council, pb.CreateCouncilRequest),
+            "ListCouncils": (self.list_councils, pb.ListCouncilsRequest),
+            "GetStatus": (self.get_status, pb.GetStatusRequest),
+        }
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(
+                _guarded(method), request.FromString, lambda response: response.SerializeToString()
+            )
+            for name, (method, request) in methods.items()
+        }
+        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
+
+    async def deliberate(self, request: Any) -> Any:
+        """Start a deliberation; its task id is `metadata.execution_id`."""
+        begun = time.monotonic()
+        asked = request.constraints
+        constraints = {
+            "rubric": asked.rubric,
+            "requirements": list(asked.requirements),
+            "metadata": dict(asked.metadata),
+            "max_iterations": asked.max_iterations,
+        }
+        state = await self._service.deliberate(
+            request.task_description, request.role, constraints, request.num_agents, asked.timeout_seconds
+        )
+        duration = round((time.monotonic() - begun) * 1000)
+        return pb.DeliberateResponse(duration_ms=duration, metadata=_metadata(state))
+
+    async def get_deliberation_result(self, request: Any) -> Any:
+        """The state of a deliberation, with the proposals so far, best first."""
+        state = await self._service.result(request.task_id)
+        ranked = deliberation.ranking(state)
+        results = [
+            pb.DeliberationResult(
+                proposal=pb.Proposal(
+                    author_id=entry.answer.agent_id,
+                    author_role=state.role,
+                    content=entry.answer.content,
+                    created_at_ms=entry.answer.at_ms,
+                ),
+                checks=pb.CheckSuite(all_passed=True),
+                score=entry.score,
+                rank=entry.rank,
+            )
+            for entry in ranked
+        ]
+        return pb.GetDeliberationResultResponse(
+            task_id=state.task_id,
+            status=pb.DeliberationStatus.Value(f"DELIBERATION_STATUS_{state.status}"),
+            results=results,
+            winner_id=ranked[0].answer.agent_id if ranked and state.finished else "",
+            duration_ms=(state.finished_ms or now_ms()) - state.created_ms,
+            error_message=state.error,
+            metadata=_metadata(state),
+        )
+
+    async def create_council(self, request: Any) -> Any:
+        """Create the council of a role."""
+        council = await self._service.create_council(request.role, request.num_agents, request.config.agent_type)
+        return pb.CreateCouncilResponse(
+            council_id=council.council_id, agents_created=len(council.agents), agent_ids=council.agents
+        )
+
+    async def list_councils(self, request: Any) -> Any:
+        """The councils, with their agents where asked."""
+        councils = await self._service.list_councils(request.role_filter)
+        return pb.ListCouncilsResponse(councils=[_council(council, request.include_agents) for council in councils])
+
+    async def get_status(self, request: Any) -> Any:
+        """Whether this replica could run a deliberation now; never refused, for it is asked when things are bad."""
+        problem = await self._orchestrator.problem()
+        response = pb.GetStatusResponse(
+            status=f"degraded: {problem}" if problem else "healthy",
+            uptime_seconds=int(time.monotonic() - self._started),
+        )
+        if request.include_stats and self._orchestrator.service is not None:
+            response.stats.total_deliberations = await self._orchestrator.service.deliberations.count()
+            response.stats.active_councils = len(await self._orchestrator.service.list_councils(""))
+        return response
+
+    @property
+    def _service(self) -> Service:
+        service: Optional[Service] = self._orchestrator.service
+        if service is None:
+            raise Refused("UNAVAILABLE", self._orchestrator.nats_problem or "starting")
+        return service
+
+
+def _guarded(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, "grpc.aio.ServicerContext"], Awaitable[Any]]:
+    """A handler that turns the expected exceptions into status codes."""
+
+    async def handle(request: Any, context: "grpc.aio.ServicerContext") -> Any:
+        try:
+            return await method(request)
+        except Refused as refused:
+            await context.abort(grpc.StatusCode[refused.code], str(refused))
+        except (nats.errors.Error, JetStreamError) as error:
+            log.exception("%s could not be answered", method.__name__)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"NATS: {error or type(error).__name__}")
+
+    return handle
+
+
+def _metadata(state: Deliberation) -> Any:
+    tags: Dict[str, str] = {
+        "role": state.role,
+        "replica": state.owner,
+        "agents_expected": str(len(state.agents)),
+        "agents_answered": str(len(state.answers)),
+    }
+    for answer in state.answers.values():
+        if not answer.content:
+            tags[f"failed:{answer.agent_id}"] = f"{answer.error_type}: {answer.error}"
+    return pb.OrchestratorMetadata(
+        orchestrator_version=VERSION, timestamp_ms=now_ms(), execution_id=state.task_id, tags=tags
+    )
+
+
+def _council(council: Council, include_agents: bool) -> Any:
+    agents = [pb.AgentInfo(agent_id=agent, role=council.role, status="ready") for agent in council.agents]
+    return pb.CouncilInfo(
+        council_id=council.council_id,
+        role=council.role,
+        num_agents=len(council.agents),
+        agents=agents if include_agents else [],
+        status="active",
+        model=council.model,
+    )

@@ -1,0 +1,160 @@
+"""CFG: the orchestrator is configured for the very parts that were checked, on every replica alike."""
+
+from __future__ import annotations
+
+from fixtures.checks import MUST, check
+from fixtures.clusters.base import Feature
+from fixtures.errors import CannotTell
+from fixtures.profile import Profile
+from fixtures.services.nats import Nats
+from fixtures.services.ray import Ray
+from fixtures.services.vllm import Vllm, parse_identity, parse_models
+
+REPLICAS = (Feature.REPLICAS,)
+SET = "kubectl -n {namespace} set env deployment/{orchestrator_workload} "
+
+#: What differs between replicas by nature: names, addresses, and where a process keeps its files.
+OWN = ("HOSTNAME", "POD_", "NODE_", "HOME", "TMPDIR", "PATH", "PWD", "OLDPWD", "VIRTUAL_ENV", "GRPC_PORT", "GRPC_HOST", "_")
+
+
+@check("CFG-01", MUST, "AGENT_TYPE is vllm on every replica", remedy=SET + "AGENT_TYPE=vllm", needs=REPLICAS)
+async def test_agent_type(replica_reports, profile: Profile):
+    """With AGENT_TYPE=mock everything looks green and no agent ever runs."""
+    wanted = profile.orchestrator.environment.get("AGENT_TYPE", "vllm")
+    other = {one.name: one.environment.get("AGENT_TYPE", "(not set)") for one in replica_reports}
+    other = {name: value for name, value in other.items() if value != wanted}
+    assert not other, f"AGENT_TYPE must be {wanted}; it is {other}"
+
+
+@check(
+    "CFG-02",
+    MUST,
+    "VLLM_URL leads to the vLLM that was checked",
+    remedy=SET + "VLLM_URL={vllm_url}",
+    needs=REPLICAS,
+    follows=("INF-01", "INF-02"),
+)
+async def test_vllm_url(replica_reports, vllm: Vllm):
+    """From every replica, VLLM_URL reaches the same running server: same models, same start of its process."""
+    models, identity = set(await vllm.models()), await vllm.identity()
+    if not identity:
+        raise CannotTell(f"{vllm.url}/metrics does not say when its process started: servers cannot be told apart")
+    wrong = []
+    for one in replica_reports:
+        url, listed, metrics = one.environment.get("VLLM_URL", "(not set)"), one.http("models"), one.http("metrics")
+        if not listed["ok"]:
+            wrong.append(f"{one.name}: VLLM_URL={url} does not answer: {listed.get('error', listed.get('status'))}")
+        elif set(parse_models(listed["body"], url)) != models:
+            wrong.append(f"{one.name}: VLLM_URL={url} serves other models: {listed['body'][:120]}")
+        elif parse_identity(metrics["body"]) != identity:
+            wrong.append(f"{one.name}: VLLM_URL={url} is another server than {vllm.url}")
+    assert not wrong, "; ".join(wrong)
+
+
+@check(
+    "CFG-03",
+    MUST,
+    "VLLM_MODEL is served at VLLM_URL",
+    remedy=SET + "VLLM_MODEL={model}",
+    needs=REPLICAS,
+    follows=("INF-03", "CFG-02"),
+)
+async def test_vllm_model(replica_reports, profile: Profile):
+    """The model that each replica hands to its agents is one that its vLLM serves; else every agent gets a 404."""
+    wrong = []
+    for one in replica_reports:
+        model, listed = one.environment.get("VLLM_MODEL", ""), one.http("models")
+        served = parse_models(listed["body"], one.environment.get("VLLM_URL", "")) if listed["ok"] else {}
+        if model not in served:
+            wrong.append(f"{one.name}: VLLM_MODEL={model or '(not set)'}, served: {', '.join(served) or 'nothing'}")
+    assert not wrong, f"{'; '.join(wrong)} (profile: {profile.vllm.model})"
+
+
+@check(
+    "CFG-04",
+    MUST,
+    "RAY_ADDRESS leads to the Ray cluster that was checked",
+    remedy=SET + "RAY_ADDRESS={ray_address}",
+    needs=REPLICAS,
+    follows=("INF-05", "NET-06", "CFG-06"),
+)
+async def test_ray_address(replica_reports, ray: Ray):
+    """From every replica, RAY_ADDRESS reaches the cluster with the node ids that the dashboard shows."""
+    ours = {node.id for node in await ray.nodes()}
+    wrong = []
+    for one in replica_reports:
+        shaken = one.ray_client
+        if not shaken["ok"]:
+            wrong.append(f"{one.name}: {one.environment.get('RAY_ADDRESS')} gives no handshake: {shaken['error'][-300:]}")
+        elif not set(shaken["nodes"]) <= ours:
+            wrong.append(f"{one.name}: {one.environment.get('RAY_ADDRESS')} is another Ray cluster than {ray.url}")
+    assert not wrong, "; ".join(wrong)
+
+
+@check(
+    "CFG-05",
+    MUST,
+    "NATS_URL leads to the NATS that was checked",
+    remedy=SET + "NATS_URL={nats_url}",
+    needs=REPLICAS,
+    follows=("INF-09", "NET-05"),
+)
+async def test_nats_url(replica_reports, nats: Nats, profile: Profile):
+    """From every replica, NATS_URL reaches the same server, or the same cluster with the same stream."""
+    info, stream = await nats.info(), await nats.stream(profile.nats.stream)
+    wrong = []
+    for one in replica_reports:
+        seen = one.nats
+        if not seen["ok"]:
+            wrong.append(f"{one.name}: {one.environment.get('NATS_URL')}: {seen['stage']}: {seen['error']}")
+        elif seen["server_id"] != info["server_id"] and not _same_cluster(seen, info, str(stream.created)):
+            wrong.append(f"{one.name}: {one.environment.get('NATS_URL')} is another NATS (server {seen['server_id']})")
+    assert not wrong, "; ".join(wrong)
+
+
+def _same_cluster(seen, info, created: str) -> bool:
+    same_day_and_time = seen.get("stream_created", "")[:19].replace("T", " ") == created[:19].replace("T", " ")
+    return bool(info.get("cluster")) and seen.get("cluster") == info.get("cluster") and same_day_and_time
+
+
+@check(
+    "CFG-06",
+    MUST,
+    "the orchestrator's Ray and Python fit the cluster's",
+    remedy="Build the orchestrator image with ray[client]=={ray_version} on Python {python}: Ray Client needs the same "
+    "Ray version and the same Python minor on both sides",
+    needs=REPLICAS,
+    follows=("INF-05", "NET-06"),
+)
+async def test_ray_client_handshake(replica_reports, profile: Profile):
+    """A ray:// handshake from every replica succeeds, with the profile's Ray and Python minor on both sides."""
+    wrong = []
+    for one in replica_reports:
+        shaken = one.ray_client
+        if not shaken["ok"]:
+            wrong.append(f"{one.name}: {shaken['error'][-400:]}")
+        elif shaken["ray"] != profile.ray.version:
+            wrong.append(f"{one.name}: Ray Client is served by Ray {shaken['ray']}, not {profile.ray.version}")
+        elif one.document["python"].split(".")[:2] != profile.ray.python_minor.split("."):
+            wrong.append(f"{one.name}: Python {one.document['python']}, Ray's is {profile.ray.python_minor}")
+    assert not wrong, f"the ray:// handshake fails: {'; '.join(wrong)}"
+
+
+@check(
+    "CFG-07",
+    MUST,
+    "all replicas have the same configuration",
+    remedy="One replica was not restarted after a change: "
+    "kubectl -n {namespace} rollout restart deployment/{orchestrator_workload}",
+    needs=REPLICAS,
+)
+async def test_same_configuration(replica_reports):
+    """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked."""
+    relevant = [
+        {key: value.replace(one.name, "REPLICA") for key, value in one.environment.items() if not key.startswith(OWN)}
+        for one in replica_reports
+    ]
+    keys = sorted({key for environment in relevant for key in environment})
+    drifted = [key for key in keys if len({environment.get(key) for environment in relevant}) > 1]
+    seen = {key: {one.name: one.environment.get(key, "(not set)") for one in replica_reports} for key in drifted}
+    assert not drifted, f"replicas differ in {', '.join(drifted)}: {seen}"

@@ -1,0 +1,148 @@
+"""NET: who must reach whom does, from where it matters: inside the workers and inside the replicas."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from fixtures.checks import MUST, SHOULD, check
+from fixtures.clusters.base import Feature
+from fixtures.profile import Profile
+from fixtures.report.model import Facts, LinkFact
+from fixtures.services.vllm import parse_models
+
+REPLICAS = (Feature.REPLICAS,)
+POLICY = "Look for a NetworkPolicy or a wrong name: kubectl -n {namespace} get networkpolicy,svc,endpoints; "
+
+
+@check(
+    "NET-01",
+    MUST,
+    "orchestrator → vLLM, from every replica",
+    remedy=POLICY + "kubectl -n {namespace} exec deploy/{orchestrator_workload} -- python -c "
+    "\"import os,urllib.request as u; print(u.urlopen(os.environ['VLLM_URL']+'/v1/models').read())\"",
+    needs=REPLICAS,
+    follows=("INF-01", "INF-02", "INF-03"),
+)
+async def test_orchestrator_reaches_vllm(replica_reports, profile: Profile, facts: Facts):
+    """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
+    wrong = []
+    for one in replica_reports:
+        listed = one.http("models")
+        speed = median(listed["ms"]) if listed["ms"] else None
+        facts.links.append(LinkFact(one.name, "vLLM", listed["ok"], speed, listed.get("error", "")))
+        if not listed["ok"]:
+            wrong.append(f"{one.name}: {listed.get('error') or listed.get('status')}")
+        elif profile.vllm.model not in parse_models(listed["body"], one.environment["VLLM_URL"]):
+            wrong.append(f"{one.name}: {profile.vllm.model} is not listed")
+    assert not wrong, f"vLLM is not reached from the orchestrator: {'; '.join(wrong)}"
+
+
+@check(
+    "NET-02",
+    SHOULD,
+    "orchestrator → vLLM is fast enough",
+    remedy="Place orchestrator and vLLM in one zone, and look for a proxy between them; limits.vllm_latency_ms is the bound",
+    needs=REPLICAS,
+    follows=("NET-01",),
+)
+async def test_orchestrator_vllm_latency(replica_reports, profile: Profile, facts: Facts):
+    """The median time of a small request from each replica is under the profile's limit (milliseconds)."""
+    medians = {one.name: median(one.http("models")["ms"]) for one in replica_reports if one.http("models")["ms"]}
+    assert medians, "no replica got an answer from vLLM"
+    facts.measurements["orchestrator → vLLM, median ms"] = round(median(medians.values()), 2)
+    limit = profile.limits.vllm_latency_ms
+    slow = {name: f"{value:.1f} ms" for name, value in medians.items() if value >= limit}
+    assert not slow, f"the median latency must be under {limit:g} ms; it is {slow}"
+
+
+@check(
+    "NET-03",
+    MUST,
+    "every Ray worker → vLLM",
+    remedy=POLICY + "kubectl -n {ray_namespace} get networkpolicy (the workers are in another namespace)",
+    follows=("INF-01", "INF-02"),
+)
+async def test_workers_reach_vllm(census, facts: Facts):
+    """Agents run on the workers: each of them gets 200 from vLLM, across namespaces."""
+    wrong = []
+    for worker in census.workers:
+        answer = worker.http["vllm"]
+        speed = median(answer["ms"]) if answer["ms"] else None
+        facts.links.append(LinkFact(worker.name, "vLLM", answer["ok"], speed, answer.get("error", "")))
+        if not answer["ok"]:
+            wrong.append(f"{worker.name}: {answer.get('error') or answer['status']}")
+    assert not wrong, f"vLLM is not reached from every worker: {'; '.join(wrong)}"
+
+
+@check(
+    "NET-04",
+    MUST,
+    "every Ray worker → NATS: TCP, protocol, JetStream",
+    remedy=POLICY + "check user and password in nats_url if the stage is authentication",
+    follows=("INF-09", "INF-10"),
+)
+async def test_workers_reach_nats(census, facts: Facts):
+    """Each worker opens a connection to NATS, is greeted and let in, and JetStream answers it.
+
+    Asked over a plain socket, so that it says something about the network even where nats-py is missing.
+    """
+    wrong = []
+    for worker in census.workers:
+        answer = worker.nats["nats"]
+        facts.links.append(LinkFact(worker.name, "NATS", answer["ok"], answer.get("ms"), answer.get("error", "")))
+        if not answer["ok"]:
+            wrong.append(f"{worker.name} fails at {answer['stage']}: {answer['error']}")
+    assert not wrong, f"NATS is not usable from every worker: {'; '.join(wrong)}"
+
+
+@check(
+    "NET-05",
+    MUST,
+    "orchestrator → NATS, from every replica",
+    remedy=POLICY + "the orchestrator collects no result without it",
+    needs=REPLICAS,
+    follows=("INF-09", "INF-10"),
+)
+async def test_orchestrator_reaches_nats(replica_reports, facts: Facts):
+    """Each replica is let into the NATS of its NATS_URL, and JetStream answers it."""
+    wrong = []
+    for one in replica_reports:
+        seen = one.nats
+        facts.links.append(LinkFact(one.name, "NATS", seen["ok"], seen.get("ms"), seen.get("error", "")))
+        if not seen["ok"]:
+            wrong.append(f"{one.name} fails at {seen['stage'] or 'NATS_URL'}: {seen['error']}")
+    assert not wrong, f"NATS is not usable from every replica: {'; '.join(wrong)}"
+
+
+@check(
+    "NET-06",
+    MUST,
+    "orchestrator → Ray Client port, from every replica",
+    remedy=POLICY + "kubectl -n {ray_namespace} get svc {head_service} (port {client_port} must be there)",
+    needs=REPLICAS,
+    follows=("INF-05",),
+)
+async def test_orchestrator_reaches_ray(replica_reports, facts: Facts):
+    """Each replica opens a connection to the Ray Client port of its RAY_ADDRESS."""
+    wrong = []
+    for one in replica_reports:
+        port = one.ray_port
+        facts.links.append(LinkFact(one.name, "Ray Client", port["ok"], port.get("ms"), port.get("error", "")))
+        if not port["ok"]:
+            wrong.append(f"{one.name}: {one.environment.get('RAY_ADDRESS')}: {port['error']}")
+    assert not wrong, f"Ray's client port is not reached: {'; '.join(wrong)}"
+
+
+@check(
+    "NET-07",
+    MUST,
+    "service names resolve in every worker and replica",
+    remedy="kubectl -n kube-system get pods -l k8s-app=kube-dns; kubectl -n {ray_namespace} exec POD -- getent hosts NAME",
+    needs=(Feature.KUBERNETES, Feature.REPLICAS),
+)
+async def test_names_resolve(census, replica_reports):
+    """Cluster DNS answers for the services' names wherever agents and orchestrators run."""
+    places = [(node.name, node.resolve) for node in census.everyone]
+    places += [(one.name, one.document["resolve"]) for one in replica_reports]
+    wrong = [f"{who}: {host}: {seen['error']}" for who, asked in places for host, seen in asked.items() if not seen["ok"]]
+    assert not wrong, f"names do not resolve: {'; '.join(wrong)}"

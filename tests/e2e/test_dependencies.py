@@ -1,0 +1,174 @@
+"""DEP: what the agents import is there, on every worker, in the interpreter that runs them."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.checks import MUST, SHOULD, case, check
+from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.errors import CannotTell
+from fixtures.profile import Profile
+from fixtures.remote_code import document_in, probe_source
+from fixtures.report.model import DependencyFact, Facts
+from fixtures.timeouts import TIMEOUTS
+
+MENDS = (
+    "The image lacks it. Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
+)
+WHY = {
+    "ray": "Ray's own package: another version than the head's cannot take part in the cluster.",
+    "requests": "Used by agents for plain HTTP.",
+    "aiohttp": "Used by the agent job to ask vLLM for a completion.",
+    "nats": "The agent job publishes its result with it. Without it the job dies on `import nats` after the "
+    "proposal was asked for, and since the failure event needs NATS too, nobody is told.",
+}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        case(
+            module,
+            id=f"DEP-0{number}",
+            level=MUST,
+            title=f"{module} imports on every worker, in the profile's version",
+            meaning=f"`import {module}` succeeds in every worker's interpreter, in the profile's version. {why}",
+            remedy=MENDS,
+            follows=("INF-06",),
+        )
+        for number, (module, why) in enumerate(WHY.items(), start=1)
+    ],
+)
+async def test_package(module: str, census, profile: Profile, facts: Facts, evidence):
+    """A package that the agents need imports on every worker, in the profile's version."""
+    wanted = next((one for one in profile.agent.dependencies if one.module == module), None)
+    if wanted is None:
+        raise CannotTell(f"the profile names no version of {module} (agent.dependencies)")
+    wrong = []
+    for worker in census.workers:
+        seen = worker.modules[module]
+        found = worker.distributions.get(wanted.distribution.lower(), "") if seen["ok"] else ""
+        ok = seen["ok"] and found == wanted.version
+        reason = "" if seen["ok"] else seen["error"]
+        facts.dependencies.append(DependencyFact(worker.name, wanted.distribution, wanted.version, found, ok, reason))
+        if not seen["ok"]:
+            wrong.append(f"{worker.name}: {seen['error']}")
+            evidence.attach(f"{worker.name}.txt", seen["traceback"])
+        elif not ok:
+            wrong.append(f"{worker.name}: {found or 'no version'} at {seen['file']}")
+    assert not wrong, f"{wanted.distribution} {wanted.version} is not usable on every worker: {'; '.join(wrong)}"
+
+
+@check(
+    "DEP-05",
+    MUST,
+    "nats.js imports and has JetStreamContext",
+    remedy="`nats` is half installed or shadowed by another module (see the file that is named). " + MENDS,
+    follows=("DEP-04",),
+)
+async def test_jetstream_client(census):
+    """A stray `nats.py` on the path, or a broken installation, lets `import nats` pass and the publication fail."""
+    wrong = [
+        f"{worker.name}: {seen['error']}"
+        for worker in census.workers
+        if not (seen := worker.symbols["nats.js:JetStreamContext"])["ok"]
+    ]
+    assert not wrong, f"nats.js:JetStreamContext is not there on every worker: {'; '.join(wrong)}"
+
+
+@check(
+    "DEP-06",
+    MUST,
+    "Python as in the profile on every worker",
+    remedy="Build the image on the profile's Python ({python}): {build_image}",
+    follows=("INF-06",),
+)
+async def test_python(census, profile: Profile):
+    """All workers run the profile's Python; another minor breaks pickles and Ray Client."""
+    depth = len(profile.ray.python.split("."))
+    wrong = {
+        worker.name: worker.python
+        for worker in census.workers
+        if worker.python.split(".")[:depth] != profile.ray.python.split(".")
+    }
+    assert not wrong, f"Python {profile.ray.python} is expected on every worker; seen: {wrong}"
+
+
+@check(
+    "DEP-07",
+    MUST,
+    "the agent job's class imports on every worker and on the head",
+    remedy="The package that holds {agent_job} is not in the image (agent.delivery = \"{delivery}\"). " + MENDS,
+    follows=("INF-06",),
+)
+async def test_agent_class(census, profile: Profile):
+    """The class imports as it is delivered, on the workers, which run it, and on the head, which unpickles it too."""
+    wrong = [
+        f"{node.name}: {seen['error']}" for node in census.everyone if not (seen := node.symbols[profile.agent.job])["ok"]
+    ]
+    assert not wrong, f"{profile.agent.job} does not import everywhere: {'; '.join(wrong)}"
+
+
+@check(
+    "DEP-08",
+    MUST,
+    "the tools' modules import on every worker",
+    remedy="The image was built without the tools. " + MENDS,
+    follows=("INF-06",),
+)
+async def test_tools(census, profile: Profile):
+    """Where the profile enables tools, everything that an agent with enable_tools=True imports is there.
+
+    A profile without tools has nothing to show here.
+    """
+    wrong = [
+        f"{worker.name}: {module}: {worker.modules[module]['error']}"
+        for worker in census.workers
+        for module in (profile.agent.tool_modules if profile.agent.tools else ())
+        if not worker.modules[module]["ok"]
+    ]
+    assert not wrong, f"modules for tools are missing: {'; '.join(wrong)}"
+
+
+@check(
+    "DEP-09",
+    SHOULD,
+    "all workers hold the same distributions",
+    remedy="One worker was changed by hand or runs an older image: "
+    "kubectl -n {ray_namespace} delete pod NAME replaces it from the image",
+    follows=("INF-06",),
+)
+async def test_same_distributions(census):
+    """Installed distributions and their versions are equal on all workers; drift makes failures depend on placement."""
+    workers = census.workers
+    names = sorted({name for worker in workers for name in worker.distributions})
+    drifted = {
+        name: {worker.name: worker.distributions.get(name, "absent") for worker in workers}
+        for name in names
+        if len({worker.distributions.get(name) for worker in workers}) > 1
+    }
+    assert not drifted, f"workers differ in {drifted}"
+
+
+@check(
+    "DEP-10",
+    SHOULD,
+    "nothing is installed on a worker that its image does not contain",
+    remedy="A manual `pip install` is gone with the next restart. Put the package into images/ray/ and roll out: {roll_out}",
+    needs=(Feature.REPLICAS, Feature.FRESH_INSTANCE),
+    follows=("INF-06",),
+)
+async def test_nothing_installed_by_hand(census, cluster: Cluster, evidence):
+    """What a worker holds is what its image holds; anything else was installed by hand and will not survive."""
+    image = (await cluster.workload(Component.RAY_WORKER)).image
+    ran = await cluster.run_image(
+        image, ["python", "-c", probe_source()], stdin='{"distributions": true}', timeout=TIMEOUTS.exec
+    )
+    contained = document_in(ran.stdout, f"a fresh instance of {image}")["distributions"]
+    evidence.attach("image-distributions.json", contained)
+    extra = {
+        worker.name: {name: version for name, version in worker.distributions.items() if contained.get(name) != version}
+        for worker in census.workers
+    }
+    extra = {name: found for name, found in extra.items() if found}
+    assert not extra, f"not from the image {image}: {extra}"

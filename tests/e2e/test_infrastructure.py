@@ -1,0 +1,312 @@
+"""INF: every part is there, complete and of the right version."""
+
+from __future__ import annotations
+
+import time
+
+from fixtures.checks import MUST, check
+from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.errors import Nonconformant
+from fixtures.profile import Profile, bytes_of
+from fixtures.report.model import ComponentFact, Facts
+from fixtures.services.nats import Nats
+from fixtures.services.orchestrator import Orchestrator
+from fixtures.services.ray import Ray
+from fixtures.services.vllm import Vllm
+
+REPLICAS = (Feature.REPLICAS,)
+
+
+def not_ready(workload) -> str:
+    reasons = [f"{one.name}: {one.reason or 'not ready'}" for one in workload.replicas if not one.ready]
+    return "; ".join(reasons) or "no replica exists"
+
+
+@check(
+    "INF-01",
+    MUST,
+    "vLLM: all replicas are ready",
+    remedy="kubectl -n {namespace} rollout status deployment/{vllm_workload}; "
+    "kubectl -n {namespace} describe pod -l app={vllm_workload}",
+    needs=REPLICAS,
+)
+async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Facts):
+    """As many vLLM replicas as the specification asks for are ready, and the service leads to one of them.
+
+    With fewer, agents wait in a longer queue or find no model server at all.
+    """
+    workload = await cluster.workload(Component.VLLM)
+    version = await vllm.version()
+    uptime = time.time() - min((one.started for one in workload.ready), default=time.time())
+    facts.components["vLLM"] = ComponentFact(
+        "vLLM", version, uptime, len(workload.ready), workload.desired, cluster.vllm_kind
+    )
+    assert len(workload.ready) == workload.desired, (
+        f"{workload.name}: {len(workload.ready)} of {workload.desired} replicas are ready ({not_ready(workload)})"
+    )
+
+
+@check(
+    "INF-02",
+    MUST,
+    "vLLM: /health answers 200",
+    remedy="The server answers but its engine is dead: kubectl -n {namespace} logs deployment/{vllm_workload} --tail=50; "
+    "kubectl -n {namespace} rollout restart deployment/{vllm_workload}",
+    follows=("INF-01",),
+)
+async def test_vllm_is_healthy(vllm: Vllm):
+    """vLLM answers /health with 200, which it does only while its engine lives.
+
+    Source: https://docs.vllm.ai/en/latest/serving/openai_compatible_server/
+    """
+    status = await vllm.health()
+    assert status == 200, f"{vllm.url}/health answers {status}, not 200: the server is up, its engine is not"
+
+
+@check(
+    "INF-03",
+    MUST,
+    "vLLM lists the profile's model",
+    remedy="Serve the model under the name that the agents ask for: --served-model-name {model}",
+    follows=("INF-01", "INF-02"),
+)
+async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile):
+    """The model that agents ask for is among those that vLLM serves; else every completion is refused with 404."""
+    served = await vllm.models()
+    assert profile.vllm.model in served, (
+        f"vLLM at {vllm.url} serves {', '.join(served) or 'no model'}, not {profile.vllm.model}"
+    )
+
+
+@check(
+    "INF-04",
+    MUST,
+    "vLLM: the model's context is the profile's",
+    remedy="Start vLLM with --max-model-len {max_model_len}",
+    follows=("INF-01", "INF-03"),
+)
+async def test_model_context(vllm: Vllm, profile: Profile):
+    """The context (max_model_len, tokens) is what agents reckon with; a smaller one refuses their longer prompts."""
+    served = await vllm.models()
+    found = served[profile.vllm.model].max_model_len if profile.vllm.model in served else 0
+    assert found == profile.vllm.max_model_len, (
+        f"{profile.vllm.model} is served with max_model_len {found}, not {profile.vllm.max_model_len}"
+    )
+
+
+@check(
+    "INF-05",
+    MUST,
+    "Ray: head runs, GCS and dashboard answer",
+    remedy="kubectl -n {ray_namespace} get raycluster {ray_cluster}; "
+    "kubectl -n {ray_namespace} logs -l ray.io/cluster={ray_cluster},ray.io/node-type=head --tail=50",
+)
+async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts):
+    """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows.
+
+    Without it no job can be submitted and running ones cannot be followed.
+    """
+    version = await ray.version()
+    heads = [node for node in await ray.nodes() if node.head]
+    alive = [node for node in heads if node.alive]
+    workload = await cluster.workload(Component.RAY_HEAD) if Feature.REPLICAS not in cluster.unsupported else None
+    uptime = time.time() - workload.ready[0].started if workload and workload.ready else None
+    facts.components["Ray head"] = ComponentFact(
+        "Ray head", version.get("ray_version", ""), uptime, len(alive), 1, version.get("session_name", "")
+    )
+    assert len(alive) == 1, f"Ray lists {len(alive)} living heads, not one ({[node.reason for node in heads]})"
+    assert workload is None or workload.ready, f"the head's replica is not ready: {not_ready(workload)}"
+
+
+@check(
+    "INF-06",
+    MUST,
+    "Ray: desired workers = running replicas = alive nodes",
+    remedy="A worker that runs while Ray does not list it has lost its raylet: "
+    "kubectl -n {ray_namespace} delete pod NAME, and look at its /tmp/ray/session_latest/logs/raylet.err first",
+    follows=("INF-05",),
+)
+async def test_workers_agree(ray: Ray, cluster: Cluster, profile: Profile, facts: Facts):
+    """The specification, the running replicas and Ray's own node table agree on the number of workers.
+
+    A pod can be Running while the raylet in it is dead: then Ray does not count it, and Kubernetes does not notice.
+    """
+    alive = [node for node in await ray.nodes() if node.alive and not node.head]
+    names = ", ".join(sorted(node.name or node.address for node in alive)) or "none"
+    facts.components["Ray workers"] = ComponentFact(
+        "Ray workers", profile.ray.version, None, len(alive), profile.ray.workers, names
+    )
+    if Feature.REPLICAS not in cluster.unsupported:
+        workload = await cluster.workload(Component.RAY_WORKER)
+        assert workload.desired == profile.ray.workers, (
+            f"the specification asks for {workload.desired} workers, the profile for {profile.ray.workers}"
+        )
+        assert len(workload.ready) == workload.desired, (
+            f"{len(workload.ready)} of {workload.desired} worker replicas run ({not_ready(workload)}); Ray lists {names}"
+        )
+    assert len(alive) == profile.ray.workers, (
+        f"Ray's node table has {len(alive)} living workers ({names}), not {profile.ray.workers}"
+    )
+
+
+@check(
+    "INF-07",
+    MUST,
+    "Ray: resources cover the profile's",
+    remedy="Compare the worker group's resources and rayStartParams: "
+    "kubectl -n {ray_namespace} get raycluster {ray_cluster} -o yaml",
+    follows=("INF-05", "INF-06"),
+)
+async def test_ray_resources(ray: Ray, profile: Profile):
+    """GPUs, CPUs and memory of all nodes together are at least what the profile names; else agents queue for ever."""
+    total = {"GPU": 0.0, "CPU": 0.0, "memory": 0.0}
+    nodes = [node for node in await ray.nodes() if node.alive]
+    for node in nodes:
+        for key in total:
+            total[key] += node.resources.get(key, 0.0)
+    wanted = profile.ray.resources
+    need = {"GPU": wanted.gpus, "CPU": wanted.cpus, "memory": bytes_of(wanted.memory)}
+    short = [f"{key}: {total[key]:g} of {need[key]:g}" for key in need if total[key] < need[key]]
+    each = "; ".join(
+        f"{node.name or node.address}: GPU {node.resources.get('GPU', 0):g}, CPU {node.resources.get('CPU', 0):g}, "
+        f"memory {node.resources.get('memory', 0) / 2**30:.1f}Gi"
+        for node in nodes
+    )
+    assert not short, f"Ray has too little of {', '.join(short)} (memory in bytes). By node: {each}"
+
+
+@check(
+    "INF-08",
+    MUST,
+    "Ray: one version of Ray and Python everywhere",
+    remedy="Head and worker groups must run the same image: {roll_out}",
+    follows=("INF-05", "INF-06"),
+)
+async def test_one_ray_version(census, profile: Profile):
+    """Head and workers run the profile's Ray and one Python minor; Ray refuses or corrupts tasks between others."""
+    seen = {node.name: (node.distributions.get("ray", "none"), node.python) for node in census.everyone}
+    odd = {
+        name: f"Ray {ray}, Python {python}"
+        for name, (ray, python) in seen.items()
+        if ray != profile.ray.version or ".".join(python.split(".")[:2]) != profile.ray.python_minor
+    }
+    assert not odd, f"expected Ray {profile.ray.version} and Python {profile.ray.python_minor} on every node; seen: {odd}"
+
+
+@check(
+    "INF-09",
+    MUST,
+    "NATS answers, JetStream is on and has room",
+    remedy="Start nats-server with -js (Helm: config.jetstream.enabled=true) and enough storage; "
+    "look with: nats account info",
+)
+async def test_jetstream(nats: Nats, facts: Facts):
+    """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results."""
+    info = await nats.info()
+    facts.components["NATS"] = ComponentFact(
+        "NATS", info.get("version", ""), None, None, None, "JetStream" if info.get("jetstream") else "without JetStream"
+    )
+    assert info.get("jetstream"), f"NATS {info.get('version')} at {nats.url} runs without JetStream"
+    account = await nats.account()
+    limits = account.get("limits", {})
+    full = [
+        f"{what}: {account.get(what, 0)} of {limits[key]} bytes used"
+        for what, key in (("storage", "max_storage"), ("memory", "max_memory"))
+        if limits.get(key, -1) > 0 and account.get(what, 0) >= limits[key]
+    ]
+    assert limits.get("max_storage", -1) != 0, "JetStream's account may not store anything on disk (max_storage is 0)"
+    assert not full, f"JetStream has no room left: {', '.join(full)}"
+
+
+@check(
+    "INF-10",
+    MUST,
+    "a stream captures the agents' answers, on disk, by limits",
+    remedy="nats stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults",
+    follows=("INF-09",),
+)
+async def test_stream(nats: Nats, profile: Profile):
+    """The stream exists, captures the agents' subjects, stores on disk and keeps messages by limits.
+
+    Without it a publication is lost (core NATS) or refused (JetStream); in memory it is lost at the next restart.
+    """
+    stream = await nats.stream(profile.nats.stream)
+    config = stream.config
+    wrong = []
+    if profile.nats.subjects not in (config.subjects or []):
+        wrong.append(f"it captures {config.subjects}, not {profile.nats.subjects}")
+    if config.storage != "file":
+        wrong.append(f"its storage is {config.storage}, not file")
+    if config.retention != "limits":
+        wrong.append(f"its retention is {config.retention}, not limits")
+    if config.discard == "new" and 0 < (config.max_bytes or -1) <= stream.state.bytes:
+        wrong.append(f"it is full ({stream.state.bytes} of {config.max_bytes} bytes) and refuses new messages")
+    assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
+
+
+@check(
+    "INF-11",
+    MUST,
+    "orchestrator: every replica serves, in the profile's version",
+    remedy="kubectl -n {namespace} rollout status deployment/{orchestrator_workload}; "
+    "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=50",
+)
+async def test_orchestrator_replicas(cluster: Cluster, orchestrator: Orchestrator, profile: Profile, facts: Facts):
+    """As many replicas as specified are ready, gRPC answers on each of them, and they are of the profile's version."""
+    uptimes, silent = [], []
+    for replica in orchestrator.replicas:
+        try:
+            uptimes.append((await replica.status()).uptime_seconds)
+        except Nonconformant as error:
+            silent.append(str(error))
+    facts.components["orchestrator"] = ComponentFact(
+        "orchestrator", profile.orchestrator.version, min(uptimes, default=None), len(uptimes), profile.orchestrator.replicas
+    )
+    assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
+    assert len(orchestrator.replicas) == profile.orchestrator.replicas, (
+        f"{len(orchestrator.replicas)} replicas were found, the profile asks for {profile.orchestrator.replicas}"
+    )
+    if Feature.REPLICAS in cluster.unsupported:
+        return
+    workload = await cluster.workload(Component.ORCHESTRATOR)
+    assert len(workload.ready) == workload.desired, (
+        f"{len(workload.ready)} of {workload.desired} replicas are ready ({not_ready(workload)})"
+    )
+    other = {one.name: one.image for one in workload.ready if profile.orchestrator.version not in one.image}
+    assert not other, f"expected version {profile.orchestrator.version}; these run another image: {other}"
+
+
+@check(
+    "INF-12",
+    MUST,
+    "durable pull consumers collect completed and failed",
+    remedy="nats consumer add {stream} {completed_consumer} --filter {completed} --pull --ack explicit --deliver all "
+    "--defaults (and {failed_consumer} for {failed}); the reference orchestrator creates them at its start",
+    follows=("INF-10", "INF-11"),
+)
+async def test_consumers(nats: Nats, profile: Profile):
+    """Both durable consumers exist, are pulled from, and want explicit acknowledgement.
+
+    A push consumer serves one replica only; without acknowledgement a result is lost with the replica that had it.
+    """
+    expected = {
+        profile.nats.completed_consumer: profile.nats.completed,
+        profile.nats.failed_consumer: profile.nats.failed,
+    }
+    wrong = []
+    for name, subject in expected.items():
+        try:
+            config = (await nats.consumer(profile.nats.stream, name)).config
+        except Nonconformant as error:
+            wrong.append(str(error))
+            continue
+        if config.deliver_subject:
+            wrong.append(f"{name} is a push consumer (to {config.deliver_subject})")
+        if config.ack_policy != "explicit":
+            wrong.append(f"{name} has ack policy {config.ack_policy}, not explicit")
+        if config.durable_name != name:
+            wrong.append(f"{name} is not durable")
+        filters = [config.filter_subject] if config.filter_subject else list(getattr(config, "filter_subjects", None) or [])
+        if filters and subject not in filters:
+            wrong.append(f"{name} filters {', '.join(filters)}, not {subject}")
+    assert not wrong, "; ".join(wrong)
