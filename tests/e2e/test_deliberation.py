@@ -1,0 +1,149 @@
+"""E2E: deliberations as users run them, from Deliberate through Ray, vLLM and NATS and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median
+
+from fixtures.checks import MUST, SHOULD, check
+from fixtures.clusters.base import Feature
+from fixtures.profile import Profile
+from fixtures.report.model import Facts
+from fixtures.round_trips import Deliberations, RoundTrip, percentile
+from fixtures.services.vllm import FaultProxy
+
+CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
+
+
+@check(
+    "E2E-01",
+    MUST,
+    "the full round trip, for every role",
+    remedy="The first failed check above names the broken link; follow its remedy first",
+    follows=(*CHAIN, "ORC-05", "ORC-06"),
+)
+async def test_round_trip(round_trips: list[RoundTrip], profile: Profile):
+    """For each role a deliberation of three agents goes all the way: the one thing that no part's health can show."""
+    missing = set(profile.agent.roles) - {trip.role for trip in round_trips}
+    wrong = [trip.said for trip in round_trips if not trip.completed or len(trip.outcome.proposals) != trip.agents]
+    assert not missing, f"no deliberation ran for {missing}"
+    assert not wrong, f"the round trip is broken: {'; '.join(wrong)}"
+
+
+@check(
+    "E2E-02",
+    MUST,
+    "ten deliberations at once: none lost, crossed or duplicated",
+    remedy="Look for state that tasks share in the orchestrator: answers must be keyed by task_id and agent_id",
+    follows=(*CHAIN, "ORC-05"),
+)
+async def test_ten_at_once(burst: list[RoundTrip], profile: Profile):
+    """Each completes with its own agents' proposals, every message belongs to one task, and none comes twice."""
+    lost = [trip.said for trip in burst if not trip.completed or len(trip.outcome.proposals) != trip.agents]
+    assert not lost, f"lost: {'; '.join(lost)}"
+    crossed, doubled = [], []
+    for trip in burst:
+        published = Counter(
+            message.document["agent_id"]
+            for message in trip.messages
+            if message.subject == profile.nats.completed and message.document
+        )
+        doubled += [f"{trip.label}: {agent} ×{count}" for agent, count in published.items() if count > 1]
+        own = {
+            message.document["agent_id"]: message.document["proposal"]["content"]
+            for message in trip.messages
+            if message.subject == profile.nats.completed and message.document
+        }
+        crossed += [
+            f"{trip.label}: the proposal of {proposal.author} is not what that agent published for this task"
+            for proposal in trip.outcome.proposals
+            if own.get(proposal.author) != proposal.content
+        ]
+    ids = Counter(trip.task_id for trip in burst)
+    assert max(ids.values()) == 1, f"task ids are not unique: {ids}"
+    assert not crossed, f"crossed: {'; '.join(crossed)}"
+    assert not doubled, f"published more than once: {'; '.join(doubled)}"
+
+
+@check(
+    "E2E-03",
+    MUST,
+    "diversity: the first agent at the base temperature, the others above it",
+    remedy="Submit the first agent with diversity=False and the others with diversity=True, which multiplies the "
+    "temperature by {diversity_factor}",
+    follows=CHAIN,
+)
+async def test_diversity(round_trips: list[RoundTrip], profile: Profile):
+    """Of each deliberation's messages one has diversity=false and the base temperature, all others true and × 1.3."""
+    base, raised = profile.agent.temperature, profile.agent.temperature * profile.agent.diversity_factor
+    wrong, looked = [], 0
+    for trip in round_trips:
+        documents = [m.document for m in trip.messages if m.subject == profile.nats.completed and m.document]
+        looked += len(documents)
+        plain = [one for one in documents if one["diversity"] is False]
+        if len(plain) != 1:
+            wrong.append(f"{trip.label}: {len(plain)} agents with diversity=false, not one")
+        for one in documents:
+            expected = raised if one["diversity"] else base
+            if abs(one["proposal"]["temperature"] - expected) > 1e-6:
+                wrong.append(
+                    f"{trip.label}: {one['agent_id']} (diversity={one['diversity']}) used temperature "
+                    f"{one['proposal']['temperature']}, not {expected:g}"
+                )
+    assert looked, "no completed message of a deliberation to look at"
+    assert not wrong, "; ".join(wrong)
+
+
+@check(
+    "E2E-04",
+    SHOULD,
+    "rubric, requirements and metadata reach the prompt",
+    remedy="Hand the whole of TaskConstraints to the agent job, and put all of it into its system prompt",
+    needs=(Feature.FAULT_PROXY,),
+    follows=CHAIN,
+)
+async def test_constraints_reach_the_prompt(
+    deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence
+):
+    """What the caller demands of a proposal stands in the request that vLLM gets, as the suite's proxy sees it."""
+    trip = deliberations.new(profile.agent.roles[0], agents=1)
+    marks = {part: f"{part}-{trip.marker}" for part in ("rubric", "requirement", "key", "value")}
+    await deliberations.begin(
+        trip, rubric=marks["rubric"], requirements=[marks["requirement"]], metadata={marks["key"]: marks["value"]}
+    )
+    await deliberations.finish(trip)
+    prompts = await fault_proxy.prompts(f"Task {trip.marker}.")
+    evidence.attach("prompts.json", prompts)
+    assert prompts, f"no request of this task reached vLLM: {trip.said}"
+    text = "\n".join(str(message.get("content")) for message in prompts[-1]["messages"])
+    dropped = [part for part, mark in marks.items() if mark not in text]
+    assert not dropped, f"not in the prompt: {', '.join(dropped)}"
+
+
+@check(
+    "E2E-05",
+    SHOULD,
+    "round trips keep the profile's limits",
+    remedy="See which leg is slow in the evidence; start-up of agents dominates where CPUs are scarce "
+    "(limits.round_trip_p50_s and _p95_s are the bounds)",
+    follows=(*CHAIN, "E2E-01", "E2E-02"),
+)
+async def test_round_trip_times(
+    round_trips: list[RoundTrip], burst: list[RoundTrip], profile: Profile, facts: Facts, evidence
+):
+    """Median and 95th percentile of the round trip, and of each of its legs, are measured and within bounds (seconds)."""
+    done = [trip for trip in (*round_trips, *burst) if trip.completed]
+    assert done, "no deliberation completed: there is nothing to measure"
+    seconds = [trip.seconds for trip in done]
+    p50, p95 = median(seconds), percentile(seconds, 95)
+    facts.measurements |= {"round trip p50 s": round(p50, 3), "round trip p95 s": round(p95, 3)}
+    legs = [trip.legs() for trip in done]
+    for leg in sorted({name for one in legs for name in one}):
+        values = [one[leg] for one in legs if leg in one]
+        facts.measurements[f"leg: {leg}, p50 s"] = round(median(values), 3)
+        facts.measurements[f"leg: {leg}, p95 s"] = round(percentile(values, 95), 3)
+    evidence.attach("legs.json", [{"task": trip.task_id, "seconds": trip.seconds, **trip.legs()} for trip in done])
+    limits = profile.limits
+    assert p50 <= limits.round_trip_p50_s and p95 <= limits.round_trip_p95_s, (
+        f"p50 {p50:.2f} s (limit {limits.round_trip_p50_s:g}), p95 {p95:.2f} s (limit {limits.round_trip_p95_s:g})"
+    )

@@ -1,0 +1,194 @@
+"""IMG: the image that is specified is the one that runs, and it holds on its own what agents need."""
+
+from __future__ import annotations
+
+import json
+
+from fixtures import census as censuses
+from fixtures.agent_runs import AgentJobs, standard_scenarios
+from fixtures.checks import MUST, SHOULD, Disrupts, check
+from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.profile import Profile
+from fixtures.remote_code import document_in, probe_source
+from fixtures.report.model import Facts
+from fixtures.round_trips import Deliberations
+from fixtures.services.orchestrator import Orchestrator
+from fixtures.services.ray import Ray
+from fixtures.timeouts import TIMEOUTS
+
+REPLICAS = (Feature.REPLICAS,)
+IMAGE = "{build_image}\n{roll_out}"
+
+
+async def ray_workloads(cluster: Cluster):
+    return [await cluster.workload(Component.RAY_HEAD), await cluster.workload(Component.RAY_WORKER)]
+
+
+def required(profile: Profile) -> list[str]:
+    """Every module that agents of this profile import."""
+    tools = profile.agent.tool_modules if profile.agent.tools and profile.agent.delivery == "image" else ()
+    return [dependency.module for dependency in profile.agent.dependencies] + ["nats.js", *tools]
+
+
+def missing_in(document, profile: Profile) -> list[str]:
+    """What a probe's document shows to be missing or of another version, one line each."""
+    found = [f"{name}: {seen['error']}" for name, seen in document["modules"].items() if not seen["ok"]]
+    for wanted in profile.agent.dependencies:
+        version = document["distributions"].get(wanted.distribution.lower())
+        if document["modules"].get(wanted.module, {}).get("ok") and version != wanted.version:
+            found.append(f"{wanted.distribution} is {version}, not {wanted.version}")
+    return found
+
+
+@check("IMG-01", MUST, "head and every worker group name the profile's image", remedy=IMAGE, needs=REPLICAS)
+async def test_specified_image(cluster: Cluster):
+    """The specification of head and of each worker group names the image of the profile; one stock group is enough
+    for agents to fail by chance of placement."""
+    wrong = {one.name: one.image for one in await ray_workloads(cluster) if one.image != cluster.profile.ray.image}
+    assert not wrong, f"the profile's image is {cluster.profile.ray.image}; specified are {wrong}"
+
+
+@check(
+    "IMG-02",
+    MUST,
+    "every replica runs the image that the specification names now",
+    remedy="KubeRay does not roll pods when the image changes. Restart workers AND head: {restart_ray}",
+    needs=REPLICAS,
+)
+async def test_running_image(cluster: Cluster):
+    """The digest of what runs is the digest that the specified reference stands for: a patched specification alone
+    changes nothing.
+
+    Source: https://docs.ray.io/en/latest/cluster/kubernetes/user-guides/upgrade-guide.html
+    """
+    stale = [
+        f"{replica.name} runs {replica.image} ({replica.image_id[:19]}), specified is {workload.image} "
+        f"({workload.image_id[:19]})"
+        for workload in await ray_workloads(cluster)
+        for replica in workload.replicas
+        if replica.image_id != workload.image_id
+    ]
+    assert not stale, "; ".join(stale)
+
+
+@check(
+    "IMG-03",
+    SHOULD,
+    "the image reference is pinned",
+    remedy="Name a version or a digest: {image}; a floating tag such as :latest means something else tomorrow",
+    needs=REPLICAS,
+)
+async def test_pinned(cluster: Cluster):
+    """A reference without tag, or with :latest, main or a like one, makes restarts change the software."""
+    floating = {"latest", "main", "master", "nightly", "stable", "dev", "edge"}
+    loose = {
+        one.name: one.image
+        for one in await ray_workloads(cluster)
+        if "@sha256:" not in one.image
+        and (":" not in one.image.rpartition("/")[2] or one.image.rpartition(":")[2] in floating)
+    }
+    assert not loose, f"not pinned: {loose}"
+
+
+@check(
+    "IMG-04",
+    MUST,
+    "the image alone imports all that the profile requires",
+    remedy="Add what is missing to images/ray/custom.in and build again:\n" + IMAGE,
+    needs=(Feature.FRESH_INSTANCE,),
+    disrupts=Disrupts.REPLICA,
+    follows=("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
+)
+async def test_image_alone(cluster: Cluster, profile: Profile, evidence):
+    """A fresh instance of the image, with nothing done to it, imports every required module in its version."""
+    image = (await cluster.workload(Component.RAY_WORKER)).image
+    request = json.dumps({"modules": required(profile), "distributions": True})
+    ran = await cluster.run_image(image, ["python", "-c", probe_source()], stdin=request, timeout=TIMEOUTS.exec)
+    document = document_in(ran.stdout, f"a fresh instance of {image}")
+    evidence.attach("instance.json", document)
+    missing = missing_in(document, profile)
+    assert not missing, f"{image} lacks: {'; '.join(missing)}"
+
+
+@check(
+    "IMG-05",
+    MUST,
+    "a replaced worker has everything again",
+    remedy="What was installed by hand is gone with the pod. Put it into the image:\n" + IMAGE,
+    needs=(Feature.REPLICAS, Feature.DISRUPTION),
+    disrupts=Disrupts.REPLICA,
+    follows=("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
+)
+async def test_replaced_worker(cluster: Cluster, ray: Ray, profile: Profile, run_id: str, evidence):
+    """A worker is removed and a new one takes its place: it imports all that agents need, and nothing was by hand."""
+    old = (await cluster.workload(Component.RAY_WORKER)).ready[-1]
+    new = await cluster.replace(old)
+    found = await censuses.take(ray, profile, cluster.inside, f"{run_id}-census-replaced")
+    worker = next((node for node in found.workers if node.name == new.name), None)
+    assert worker is not None, f"Ray does not list the new worker {new.name}"
+    document = {"modules": worker.modules, "distributions": worker.distributions}
+    evidence.attach(f"{new.name}.json", document)
+    missing = missing_in(document, profile)
+    assert not missing, f"{new.name}, which took the place of {old.name}, lacks: {'; '.join(missing)}"
+
+
+@check(
+    "IMG-06",
+    MUST,
+    "the roll-out from the stock to the custom image mends the fleet",
+    remedy="Patch the image of headGroupSpec AND every workerGroupSpec, then restart workers AND head:\n{roll_out}",
+    needs=(Feature.REPLICAS, Feature.ROLL_OUT),
+    disrupts=Disrupts.IMAGE,
+    follows=("IMG-04", "DEP-04", "ORC-18"),
+)
+async def test_roll_out(
+    on_stock_image, cluster: Cluster, jobs: AgentJobs, ray: Ray, profile: Profile, run_id: str, evidence,
+    deliberations: Deliberations, orchestrator: Orchestrator,
+):
+    """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works, head included."""
+    failed = on_stock_image.run
+    evidence.attach("on-stock-image.txt", failed.error)
+    assert not failed.ok, "on the stock image the agent job succeeds: it is not the image that lacks nats-py"
+    assert failed.missing_module == "nats", f"on the stock image the job must be diagnosed as missing nats: {failed.said}"
+
+    await cluster.roll_out(profile.ray.image)
+    stale = [
+        replica.name
+        for workload in await ray_workloads(cluster)
+        for replica in workload.replicas
+        if replica.image_id != workload.image_id or not replica.ready
+    ]
+    assert not stale, f"after the roll-out {stale} do not run {profile.ray.image}"
+    found = await censuses.take(ray, profile, cluster.inside, f"{run_id}-census-rolled-out")
+    evidence.attach("census.json", dict(found.document))
+    missing = [f"{node.name}: {line}" for node in found.everyone for line in missing_in(vars(node), profile)]
+    missing += [
+        f"{node.name}: {node.symbols[profile.agent.job]['error']}"
+        for node in found.everyone
+        if not node.symbols[profile.agent.job]["ok"]
+    ]
+    assert not missing, f"after the roll-out: {'; '.join(missing)}"
+    workers = [node for node in await ray.nodes() if node.alive and not node.head]
+    scenarios = standard_scenarios(workers, profile.vllm.model)[: len(workers)]
+    runs = (await jobs.run("rolled-out", scenarios)).healthy
+    silent = [run.said for run in runs if not run.ok or len(run.on(profile.nats.completed)) != 1]
+    assert not silent, f"after the roll-out agent jobs do not deliver: {'; '.join(silent)}"
+    trip = (await deliberations.run([deliberations.new(profile.agent.roles[0])]))[0]
+    assert trip.completed, f"after the roll-out the orchestrator gets no results: {trip.said}"
+
+
+@check(
+    "IMG-07",
+    SHOULD,
+    "the stop-gap: a runtime_env with the missing package works on stock workers",
+    remedy="The workers must reach a package index for it, and the image needs pip; rolling out the custom image is the cure",
+    needs=(Feature.REPLICAS, Feature.ROLL_OUT),
+    disrupts=Disrupts.IMAGE,
+    follows=("NET-04",),
+)
+async def test_stop_gap(on_stock_image, facts: Facts, profile: Profile, evidence):
+    """Until the image is rolled out, runtime_env={"pip": ["nats-py==…"]} makes agent jobs work; its first run costs."""
+    run, seconds = on_stock_image.stop_gap, on_stock_image.stop_gap_seconds
+    evidence.attach("stop-gap.txt", run.error or f"worked; the first run took {seconds:.1f} s\n")
+    facts.measurements["stop-gap runtime_env, first run s"] = round(seconds, 2)
+    assert run.ok and len(run.on(profile.nats.completed)) == 1, f"with the package in a runtime_env: {run.said}"
