@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
 
 from fixtures import census as censuses
 from fixtures.agent_runs import AgentJobs, standard_scenarios
@@ -12,7 +16,6 @@ from fixtures.profile import Profile
 from fixtures.remote_code import document_in, probe_source
 from fixtures.report.model import Facts
 from fixtures.round_trips import Deliberations
-from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
 from fixtures.timeouts import TIMEOUTS
 
@@ -30,7 +33,7 @@ def required(profile: Profile) -> list[str]:
     return [dependency.module for dependency in profile.agent.dependencies] + ["nats.js", *tools]
 
 
-def missing_in(document, profile: Profile) -> list[str]:
+def missing_in(document: Mapping[str, Any], profile: Profile) -> list[str]:
     """What a probe's document shows to be missing or of another version, one line each."""
     found = [f"{name}: {seen['error']}" for name, seen in document["modules"].items() if not seen["ok"]]
     for wanted in profile.agent.dependencies:
@@ -141,9 +144,9 @@ async def test_replaced_worker(cluster: Cluster, ray: Ray, profile: Profile, run
     disrupts=Disrupts.IMAGE,
     follows=("IMG-04", "DEP-04", "ORC-18"),
 )
+@pytest.mark.usefixtures("starts_elsewhere")
 async def test_roll_out(
-    on_stock_image, cluster: Cluster, jobs: AgentJobs, ray: Ray, profile: Profile, run_id: str, evidence,
-    deliberations: Deliberations, orchestrator: Orchestrator,
+    cluster: Cluster, jobs: AgentJobs, ray: Ray, profile: Profile, deliberations: Deliberations, on_stock_image, evidence
 ):
     """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works, head included."""
     failed = on_stock_image.run
@@ -159,7 +162,7 @@ async def test_roll_out(
         if replica.image_id != workload.image_id or not replica.ready
     ]
     assert not stale, f"after the roll-out {stale} do not run {profile.ray.image}"
-    found = await censuses.take(ray, profile, cluster.inside, f"{run_id}-census-rolled-out")
+    found = await censuses.take(ray, profile, cluster.inside, f"{jobs.run_id}-census-rolled-out")
     evidence.attach("census.json", dict(found.document))
     missing = [f"{node.name}: {line}" for node in found.everyone for line in missing_in(vars(node), profile)]
     missing += [
