@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 PING_EVERY_SECONDS = 5.0
 RECONNECT_PAUSE_SECONDS = 1.0
-LINK_SECONDS = 20.0
+LINK_SECONDS = 30.0
 """How long an agent waits for a connection to Ray before it counts as failed."""
 
 

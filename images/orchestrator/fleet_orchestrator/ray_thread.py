@@ -163,6 +163,12 @@ def translated(error: BaseException) -> Exception:
 
 def _last_line(error: BaseException) -> str:
     """What an exception says, shortly: of a remote traceback, the line that names the exception."""
+    details = getattr(error, "details", None)  # of a gRPC error, whose text is a form of many lines
+    if callable(details):
+        return str(details())[:1000]
+    nested = re.search(r'details = "(.+)"', str(error))
+    if nested:
+        return nested.group(1)[:1000]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit|Interrupt)\b", line)]
     return (named or lines or [type(error).__name__])[-1][:1000]

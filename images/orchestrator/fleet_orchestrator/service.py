@@ -112,10 +112,11 @@ class Service:
             state = self._new(task_id, role.upper(), agents, 0)
             if council is None:
                 # Nobody is there to be told; whoever asks for the result is.
-                state = replace(state, status=FAILED, error=f"there is no council for role {role}", closed=True)
+                reason = f"there is no council for role {role}"
+                state = replace(state, status=FAILED, error=reason, finished_ms=state.created_ms, closed=True)
             agent_type = council.agent_type if council else self.settings.agent_type
             request = Request(f"{text} Work out the part of {role}.", {"metadata": metadata}, agent_type)
-            if await self.deliberations.create(state, request):
+            if await self.deliberations.create(state, request) and not state.closed:
                 self.driver.launch(task_id)
 
     def _new(self, task_id: str, role: str, agents: List[str], timeout_seconds: float) -> Deliberation:

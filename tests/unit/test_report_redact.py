@@ -1,0 +1,134 @@
+"""Secrets do not pass the redactor; harmless text passes it unchanged."""
+
+import json
+
+import pytest
+
+from fixtures.report.redact import MASK, Redactor
+
+SECRET = "hunter2secret"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.c2lnbmF0dXJl"
+SEED = "SUAIBDPBAUTWCWBKIO6XHQNINK5FWJW4OHLXC3HQ2KFE4PEJUA44CNHTC4"
+
+LEAKS = [
+    f"nats://user:{SECRET}@nats:4222",
+    f"nats://{SECRET}@nats:4222",
+    f"postgres://user:pa/{SECRET}@db/name",
+    f'{{"password": "{SECRET}"}}',
+    f'{{\\"password\\": \\"{SECRET}\\", "x": 1}}',
+    f'{{"password": "quote\\"{SECRET}"}}',
+    f'"password":"{SECRET}',
+    f"NATS_TOKEN={SECRET}",
+    f"export OPENAI_API_KEY='{SECRET} {SECRET}'",
+    f"DB_PASS={SECRET}",
+    f"Authorization: Bearer {SECRET}",
+    f"Authorization: {SECRET}",
+    f"[(b'authorization', b'Bearer {SECRET}')]",
+    f"headers={{'X-Api-Key': \"{SECRET}\"}}",
+    f"got Bearer {SECRET} back",
+    f"Set-Cookie: session={SECRET}; Path=/",
+    f"password: {SECRET} and {SECRET}",
+    f"- name: HF_TOKEN\n  value: {SECRET}",
+    f'{{"name": "DB_PASSWORD", "value": "{SECRET}"}}',
+    f"tls:\n  key_password: |\n    {SECRET}\n    {SECRET}\nnext: 1",
+    f"--password {SECRET} --token={SECRET}",
+    f"connect(password='{SECRET}', user='x')",
+    f'("password", "{SECRET}")',
+    f"{{'token': b'{SECRET}'}}",
+    f'password = """{SECRET}"""',
+    f'client_secret = "{SECRET}"',
+    f"clientSecret: {SECRET}",
+    f"E   -----BEGIN PRIVATE KEY-----\nE   {SECRET}\nE   -----END PRIVATE KEY-----",
+    f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n",
+    f"-----BEGIN NATS USER JWT-----\n{SECRET}\n------END NATS USER JWT------",
+    f"-----BEGIN USER NKEY SEED-----\n{SECRET}\n------END USER NKEY SEED------",
+]
+
+HARMLESS = [
+    '{"max_tokens": 32, "tokens": 5, "token_count": 3, "total_tokens": 7}',
+    '"usage": {"prompt_tokens": 3, "completion_tokens": 32}, "proposal": {"tokens": 35}',
+    '{"eos_token": "</s>", "pad_token": "<pad>"}',
+    "time_to_first_token: 0.31",
+    "key: value, primary_key=3, keys: [1, 2]",
+    "--token-limit 5 and --max-tokens 32",
+    "Basic connectivity, bearer of news",
+    "password=$NATS_PASSWORD TOKEN=${TOKEN} secret: null token=None password=",
+    "http://host:8000/v1/models?mail=a@b.c and http://127.0.0.1:4222/path@x",
+    'required fields: ["token", "status"]',
+    "task-abcdef-ghijklmnopqrstuvwxyz, deliberation-collector-completed",
+    "kubectl -n ray patch raycluster ray-gpu -p '{\"spec\": {}}'",
+    "tokenizer: Qwen2, author_id: agent-1, authority: none",
+    "consumer key_value bucket, monkey=1, keyboard: us",
+]
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_no_secret_passes(text: str):
+    seen = Redactor().text(text)
+    assert SECRET not in seen, f"the secret is still there: {seen}"
+    assert MASK in seen
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_harmless_text_is_not_mangled(text: str):
+    assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize("secret", [JWT, SEED, "hf_abcdefghijklmnopqrst", "ghp_abcdefghijklmnopqrstuvwxyz0123"])
+def test_known_shapes_are_secrets_wherever_they_stand(secret: str):
+    assert secret not in Redactor().text(f"seen {secret} there")
+
+
+def test_registered_values_are_found_in_every_form():
+    redactor = Redactor()
+    redactor.add('p"w & <x>/ü')
+    forms = ['p"w & <x>/ü', json.dumps('p"w & <x>/ü'), "p&quot;w &amp; &lt;x&gt;/ü", "p%22w%20%26%20%3Cx%3E%2F%C3%BC"]
+    for form in forms:
+        assert redactor.shapes(f"a {form} b").replace('"', "") == f"a {MASK} b", form
+
+
+def test_short_values_are_not_registered():
+    redactor = Redactor()
+    redactor.add("abc", "")
+    assert redactor.text("abc stays") == "abc stays"
+
+
+def test_redacting_twice_changes_nothing_more():
+    redactor = Redactor()
+    for text in LEAKS:
+        once = redactor.text(text)
+        assert redactor.text(once) == once
+
+
+def test_data_is_judged_by_its_keys():
+    data = {
+        "password": "x",
+        "nested": [{"name": "NATS_TOKEN", "value": "y"}],
+        "secret": {"name": "nats-credentials"},
+        "api_key": ["one", "two"],
+        "pin_password": 123456,
+        "tokens": 5,
+        "max_tokens": 32,
+        "token": 3,
+    }
+    assert Redactor().scrub(data) == {
+        "password": MASK,
+        "nested": [{"name": "NATS_TOKEN", "value": MASK}],
+        "secret": {"name": "nats-credentials"},
+        "api_key": [MASK, MASK],
+        "pin_password": MASK,
+        "tokens": 5,
+        "max_tokens": 32,
+        "token": 3,
+    }
+
+
+def test_a_key_that_spans_lines_of_a_list_is_found():
+    lines = ["E   -----BEGIN PRIVATE KEY-----", f"E   {SECRET}", "E   -----END PRIVATE KEY-----"]
+    assert SECRET not in "".join(Redactor().scrub(lines))
+
+
+def test_a_large_log_is_redacted_in_reasonable_time():
+    line = "2026-01-01T00:00:00Z INFO raylet: node=abc resources={'CPU': 4} path=/tmp/x token_count=5\n"
+    text = line * (1_000_000 // len(line))
+    assert Redactor().text(text) == text
