@@ -46,7 +46,7 @@ def shared_memory():
 
 async def nothing_left(folder):
     async def seen():
-        return not marked(str(folder)) and not Path(folder).exists()
+        return not marked(folder) and not os.path.exists(folder)  # noqa: ASYNC240
 
     await wait_until(seen, f"the end of all that ran in {folder}", 20)
 
@@ -203,17 +203,22 @@ async def test_a_boot_that_is_interrupted_leaves_nothing():
     assert shared_memory() <= before
 
 
-async def test_sigkill_in_the_middle_of_the_boot_leaves_nothing():
+@pytest.fixture
+def owner():
+    """Another process that boots a cluster; it prints the run directory."""
+    with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        yield process
+        process.kill()
+
+
+async def test_sigkill_in_the_middle_of_the_boot_leaves_nothing(owner):
     before = shared_memory()
-    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    folder = Path(owner.stdout.readline().strip())
+    folder = owner.stdout.readline().strip()
 
     async def under_way():
-        return len(marked(str(folder))) > 25
+        return len(marked(folder)) > 25
 
     await wait_until(under_way, "Ray's dashboard and its many processes", 60)
     owner.send_signal(signal.SIGKILL)
-    owner.wait(10)
-    owner.stdout.close()
     await nothing_left(folder)
     assert shared_memory() <= before

@@ -42,6 +42,7 @@ def recipes(tmp_path, monkeypatch):
 
 @pytest.fixture
 async def run(recipes):
+    assert recipes.is_dir()
     run = RunDirectory(cache_folder())
     yield run
     await run.close(10)
@@ -115,7 +116,7 @@ async def test_a_full_disk_is_one_line_and_leaves_nothing(store, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
 
     monkeypatch.setattr(images.shutil, "copytree", full)
-    with pytest.raises(UsageProblem, match="no space left for .* FLEET_CACHE names another"):
+    with pytest.raises(UsageProblem, match=r"no space left for .* FLEET_CACHE names another"):
         await store.ready(named("plain"))
     assert built() == []
 

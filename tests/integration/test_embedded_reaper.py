@@ -1,6 +1,8 @@
 """Nothing of a run is left, whatever becomes of the process that started it."""
 
+import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,16 +105,13 @@ async def test_the_main_process_and_its_environment_are_known(run):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-async def test_nothing_outlives_the_process_that_started_it(tmp_path, number):
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path / "cache"), *STUBBORN], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    folder = owner.stdout.readline().strip()
-    assert len(marked(folder)) >= 8
-    owner.send_signal(number)
-    owner.wait(10)
-    owner.stdout.close()
-    await gone(folder)
+def test_nothing_outlives_the_process_that_started_it(tmp_path, number):
+    command = [sys.executable, "-c", OWNER, str(tmp_path / "cache"), *STUBBORN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as owner:
+        folder = owner.stdout.readline().strip()
+        assert len(marked(folder)) >= 8
+        owner.send_signal(number)
+    asyncio.run(gone(folder))
 
 
 async def test_processes_of_a_killed_reaper_are_found_by_the_janitor(tmp_path):
@@ -134,11 +133,11 @@ async def test_a_run_directory_can_be_kept(tmp_path):
     run = RunDirectory(tmp_path / "cache", keep=True)
     await run.close(10)
     assert run.path.is_dir()
-    subprocess.run(["rm", "-rf", str(run.path)], check=True)
+    shutil.rmtree(run.path)
 
 
 async def gone(folder):
     async def seen():
-        return not marked(folder) and not Path(folder).exists()
+        return not marked(folder) and not os.path.exists(folder)  # noqa: ASYNC240
 
     await wait_until(seen, f"the end of all that ran in {folder}", 15, every=0.02)

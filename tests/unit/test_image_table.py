@@ -51,7 +51,8 @@ def test_the_digest_ignores_bytecode(small):
     assert named("ray-small").image_id == before
 
 
-def test_the_digest_changes_with_the_interpreter(small, monkeypatch):
+@pytest.mark.usefixtures("small")
+def test_the_digest_changes_with_the_interpreter(monkeypatch):
     before = named("ray-small").image_id
     monkeypatch.setattr(sys, "version", "3.99.0")
     assert named("ray-small").image_id != before

@@ -26,12 +26,14 @@ def _version(minor):
     return version
 
 
-def test_a_missing_cpu_feature_is_one_line_for_cpu(old_cpu):
+@pytest.mark.usefixtures("old_cpu")
+def test_a_missing_cpu_feature_is_one_line_for_cpu():
     with pytest.raises(UsageProblem, match="this CPU lacks avx2; use --vllm stub"):
         choose("cpu")
 
 
-def test_a_missing_cpu_feature_makes_auto_take_the_stub(old_cpu):
+@pytest.mark.usefixtures("old_cpu")
+def test_a_missing_cpu_feature_makes_auto_take_the_stub():
     assert choose("auto") == VllmChoice("stub", reason="this CPU lacks avx2")
 
 

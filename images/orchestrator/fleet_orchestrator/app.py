@@ -93,8 +93,8 @@ class Orchestrator:
         service = Service(self._replica, self._settings, store, CouncilStore(councils), driver)
         self._supervise("view of the deliberations", peers.follow)
         self._supervise("heartbeat", peers.beat)
-        handlers = (service.on_answer, service.on_answer, service.on_plan_approved)
-        for (stream, durable), handle in zip(consumers, handlers):
+        for stream, durable in consumers:
+            handle = service.on_plan_approved if durable == streams.APPROVED_CONSUMER else service.on_answer
             self._supervise(durable, lambda s=stream, d=durable, h=handle: collect(js, s, d, h))
         self.service = service
         log.info("Replica %s is ready after %.1f s", self._replica, time.monotonic() - self._began)

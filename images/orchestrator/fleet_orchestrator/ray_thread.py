@@ -56,7 +56,7 @@ class RayThread:
                 continue
             try:
                 result = function()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
                 future.set_exception(error)
             else:
                 future.set_result(result)

@@ -74,10 +74,7 @@ async def ensure_bucket(js: JetStreamContext, bucket: str, ttl: float = 0) -> Ke
 
 
 async def ensure_all(js: JetStreamContext) -> "tuple[KeyValue, KeyValue, Sequence[tuple[str, str]]]":
-    """Everything the orchestrator needs: both buckets (deliberations, councils) and (stream, durable) to read from.
-
-    The order of the consumers is completed, failed, approved.
-    """
+    """Everything the orchestrator needs: both buckets (deliberations, councils) and (stream, durable) to read from."""
     responses = await ensure_stream(js, RESPONSES_STREAM, RESPONSES_SUBJECT, COMPLETED_SUBJECT)
     planning = await ensure_stream(js, PLANNING_STREAM, PLANNING_SUBJECT, APPROVED_SUBJECT)
     deliberations = await ensure_bucket(js, DELIBERATIONS_BUCKET, KEEP_SECONDS)

@@ -25,7 +25,7 @@ class VLLMAgent:
         """What the model is told: the tools there are and, with a workspace, its files and git status."""
         lines = ["Available tools:"] + [f"- {name}: {purpose}" for name, purpose in self.describe().items()]
         if self.files is not None:
-            lines += ["", "Files:"] + self._first_files() + ["", f"Git status: {self._git_status()}"]
+            lines += ["", "Files:", *self._first_files(), "", f"Git status: {self._git_status()}"]
         return "\n".join(lines)
 
     def describe(self) -> Dict[str, str]:

@@ -109,7 +109,7 @@ class VLLMAgentJob:
             "content": completion.content,
             "author_id": self.agent_id,
             "author_role": self.role,
-            "model": self.model,
+            "model": completion.model,
             "temperature": temperature,
             "tokens": completion.tokens,
         }

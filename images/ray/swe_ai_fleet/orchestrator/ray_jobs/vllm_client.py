@@ -9,10 +9,11 @@ import aiohttp
 
 
 class Completion(NamedTuple):
-    """A non-empty answer and the number of tokens that vLLM generated for it."""
+    """A non-empty answer, the number of tokens that vLLM generated for it, and the model it names as its author."""
 
     content: str
     tokens: int
+    model: str
 
 
 async def chat(url: str, model: str, system: str, user: str, temperature: float, max_tokens: int) -> Completion:
@@ -28,9 +29,11 @@ async def chat(url: str, model: str, system: str, user: str, temperature: float,
         "max_tokens": max_tokens,
     }
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
-            async with session.post(f"{url.rstrip('/')}/v1/chat/completions", json=request) as response:
-                status, body = response.status, await response.text()
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
+            session.post(f"{url.rstrip('/')}/v1/chat/completions", json=request) as response,
+        ):
+            status, body = response.status, await response.text()
     except aiohttp.ClientError as error:
         raise ConnectionError(f"vLLM at {url} cannot be reached: {error}") from error
     if status != 200:
@@ -43,12 +46,13 @@ def _completion(body: str, model: str) -> Completion:
         answer = json.loads(body)
         content = answer["choices"][0]["message"]["content"]
         tokens = int(answer["usage"]["completion_tokens"])
+        author = str(answer.get("model") or model)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise ValueError(f"vLLM's answer for model '{model}' is not a chat completion: {body[:200]}") from error
     if not isinstance(content, str) or not content.strip():
         # A reasoning parser leaves `content: null` when the model spends all its tokens on thinking.
         raise ValueError(f"vLLM's answer for model '{model}' has no content (content is {content!r})")
-    return Completion(content, tokens)
+    return Completion(content, tokens, author)
 
 
 def _reason(body: str) -> str:
