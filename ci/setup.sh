@@ -11,7 +11,7 @@ fleet_python() { # the first interpreter that the suite runs on; FLEET_PYTHON na
     local candidate
     for candidate in ${FLEET_PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
         if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
-            "$candidate" -c 'import sys; print(sys.executable)'
+            "$candidate" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))'
             return
         fi
     done

@@ -1,4 +1,4 @@
-"""The parts of the reference stack for its own tests: environments from the locks, one NATS, one small Ray, replicas."""
+"""The reference stack for its own tests: environments from the locks, one NATS, one small Ray, replicas."""
 
 from __future__ import annotations
 
@@ -122,10 +122,13 @@ def drive(python: Path, script: str, document: Any) -> Any:
     """Run one of the `_refstack_*` scripts in the image's environment: a JSON document in, a JSON document out."""
     program = Path(__file__).with_name(script)
     done = subprocess.run(
-        [str(python), str(program)], input=json.dumps(document), capture_output=True, text=True, timeout=DRIVER_S,
+        [str(python), str(program)],
+        input=json.dumps(document),
+        capture_output=True,
+        text=True,
+        timeout=DRIVER_S,
         check=False,
     )
-    open("/tmp/h1/drv.err","w").write(done.stderr)
     assert done.returncode == 0, f"{script} ended with {done.returncode}: {done.stderr[-3000:]}"
     return json.loads(done.stdout.splitlines()[-1])
 

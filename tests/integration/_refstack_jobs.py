@@ -38,7 +38,7 @@ def start(case):
 def outcome(actor, refs, begun):
     try:
         return {"results": [ray.get(ref) for ref in refs]}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome
         cause = getattr(error, "cause", None)
         return {
             "type": type(error).__name__,

@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import nats
 import pytest
 
 from tests.integration._refstack import IMAGES, MODEL, drive, environment, free_port, nats_server, ray_head
-from tests.integration.stub_process import running
+from tests.integration.stub_process import client, running
 
 TASK = "Write a parser"
 CONSTRAINTS = {"rubric": "clean", "requirements": ["tested"], "metadata": {"run": "r1"}}
@@ -40,9 +39,9 @@ def nats_url(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 async def outcomes(folder: Path, nats_url: str) -> Outcomes:
     """Every case, run at once: case name to what its submitter saw. Its task id is the case's name."""
-    client = await nats.connect(nats_url)
-    await client.jetstream().add_stream(name="AGENT_RESPONSES", subjects=["agent.response.>"])
-    await client.close()
+    onlooker = await nats.connect(nats_url)
+    await onlooker.jetstream().add_stream(name="AGENT_RESPONSES", subjects=["agent.response.>"])
+    await onlooker.close()
     python = environment(IMAGES / "ray" / "custom.lock", folder / "image")
     shadow = folder / "shadow"
     shadow.mkdir()
@@ -50,7 +49,8 @@ async def outcomes(folder: Path, nats_url: str) -> Outcomes:
     with running("vllm_stub") as vllm_url, ray_head(python, folder) as ray_address:
         for case, action in RULES.items():
             rule = {"id": case, "action": action, "path": "/v1/chat/completions", "contains": f"case {case}."}
-            httpx.post(f"{vllm_url}/debug/faults", json=rule, trust_env=False).raise_for_status()
+            async with client(vllm_url) as vllm:
+                (await vllm.post("/debug/faults", json=rule)).raise_for_status()
 
         def case(name: str, *, diversity: bool = False, **more: Any) -> dict[str, Any]:
             job = {"agent_id": "agent-1", "role": "DEV", "vllm_url": vllm_url, "model": MODEL, "nats_url": nats_url}
@@ -79,15 +79,15 @@ async def outcomes(folder: Path, nats_url: str) -> Outcomes:
 async def messages(nats_url: str, outcomes: Outcomes) -> Messages:
     """Everything that was published, by task id."""
     assert outcomes, "the cases ran"
-    client = await nats.connect(nats_url)
-    js = client.jetstream()
+    onlooker = await nats.connect(nats_url)
+    js = onlooker.jetstream()
     by_task: Messages = {}
     for sequence in range(1, (await js.stream_info("AGENT_RESPONSES")).state.last_seq + 1):
         message = await js.get_msg("AGENT_RESPONSES", sequence)
         document = json.loads(message.data or b"")
         assert message.subject == f"agent.response.{document['status']}", f"published on {message.subject}: {document}"
         by_task.setdefault(document["task_id"], []).append(document)
-    await client.close()
+    await onlooker.close()
     return by_task
 
 

@@ -122,7 +122,9 @@ async def test_a_killed_replica_stays_down_and_says_so_until_it_is_revived(clust
         await cluster.exec(down, ["true"], timeout=EXEC_S)
     with pytest.raises(CannotTell, match="cannot be read"):
         await cluster.environment(down)
-    assert "Ray runtime started" in await cluster.logs(down, 50)
+    text = await cluster.logs(down, 50)
+    assert "Ray runtime started" in text
+    assert text.count("--- raylet") == 1, "of all raylets only its own"
     await cluster.revive(worker, nats)
     assert (await one(cluster, Component.RAY_WORKER)).ready
     assert (await one(cluster, Component.NATS)).ready

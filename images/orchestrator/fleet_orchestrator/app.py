@@ -45,6 +45,8 @@ class Orchestrator:
         self._peers: Optional[Peers] = None
         self._ray = RayAgents(RayClient(settings.ray_address, settings.agent_job, settings.agent_delivery))
         self.service: Optional[Service] = None
+        self.ready = asyncio.Event()
+        """Set when `service` is there."""
         self.nats_problem = "not connected to NATS yet"
 
     async def start(self) -> None:
@@ -97,6 +99,7 @@ class Orchestrator:
             handle = service.on_plan_approved if durable == streams.APPROVED_CONSUMER else service.on_answer
             self._supervise(durable, lambda s=stream, d=durable, h=handle: collect(js, s, d, h))
         self.service = service
+        self.ready.set()
         log.info("Replica %s is ready after %.1f s", self._replica, time.monotonic() - self._began)
 
     async def _connect(self) -> None:

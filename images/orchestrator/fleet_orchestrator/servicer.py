@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict
 
 import grpc
 import nats.errors
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SERVICE_NAME = "orchestrator.v1.OrchestratorService"
+READY_SECONDS = 0.8
 
 
 class Servicer:
@@ -59,7 +61,7 @@ class Servicer:
             "metadata": dict(asked.metadata),
             "max_iterations": asked.max_iterations,
         }
-        state = await self._service.deliberate(
+        state = await (await self._service()).deliberate(
             request.task_description, request.role, constraints, request.num_agents, asked.timeout_seconds
         )
         duration = round((time.monotonic() - begun) * 1000)
@@ -67,7 +69,7 @@ class Servicer:
 
     async def get_deliberation_result(self, request: Any) -> Any:
         """The state of a deliberation, with the proposals so far, best first."""
-        state = await self._service.result(request.task_id)
+        state = await (await self._service()).result(request.task_id)
         ranked = deliberation.ranking(state)
         results = [
             pb.DeliberationResult(
@@ -95,14 +97,16 @@ class Servicer:
 
     async def create_council(self, request: Any) -> Any:
         """Create the council of a role."""
-        council = await self._service.create_council(request.role, request.num_agents, request.config.agent_type)
+        council = await (await self._service()).create_council(
+            request.role, request.num_agents, request.config.agent_type
+        )
         return pb.CreateCouncilResponse(
             council_id=council.council_id, agents_created=len(council.agents), agent_ids=council.agents
         )
 
     async def list_councils(self, request: Any) -> Any:
         """The councils, with their agents where asked."""
-        councils = await self._service.list_councils(request.role_filter)
+        councils = await (await self._service()).list_councils(request.role_filter)
         return pb.ListCouncilsResponse(councils=[_council(council, request.include_agents) for council in councils])
 
     async def get_status(self, request: Any) -> Any:
@@ -117,12 +121,14 @@ class Servicer:
             response.stats.active_councils = len(await self._orchestrator.service.list_councils(""))
         return response
 
-    @property
-    def _service(self) -> Service:
-        service: Optional[Service] = self._orchestrator.service
-        if service is None:
-            raise Refused("UNAVAILABLE", self._orchestrator.nats_problem or "starting")
-        return service
+    async def _service(self) -> Service:
+        """What does the work; in the first moments after the start it is worth waiting for."""
+        try:
+            await asyncio.wait_for(self._orchestrator.ready.wait(), READY_SECONDS)
+        except asyncio.TimeoutError:
+            raise Refused("UNAVAILABLE", self._orchestrator.nats_problem) from None
+        assert self._orchestrator.service is not None
+        return self._orchestrator.service
 
 
 def _guarded(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, "grpc.aio.ServicerContext"], Awaitable[Any]]:

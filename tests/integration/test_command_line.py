@@ -1,0 +1,142 @@
+"""What a user does wrong is one clear line and the right exit status, and nothing is started for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+USAGE = 4
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`pytest -m e2e` with these arguments, as a process of its own in the checkout."""
+    command = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider", "tests/e2e", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+    )
+
+
+def complaint(ran: subprocess.CompletedProcess[str]) -> str:
+    """The one line of an error; the last thing that is said."""
+    output = ran.stdout + ran.stderr
+    lines = [line for line in output.splitlines() if line.startswith("ERROR")]
+    assert len(lines) == 1, output
+    assert "Traceback" not in output
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--profile", "no-such"], ["no-such", "embedded", "swe-ai-fleet"]),
+        (["--vllm", "gpu"], ["--vllm gpu", "auto, cpu, stub or a URL"]),
+        (["--vllm", "http://host:port"], ["--vllm http://host:port", "URL"]),
+        (["--ray-image", "no/such:image"], ["no/such:image", "custom", "stock"]),
+        (["--port-base", "80"], ["80", "between 1024"]),
+        (["--cluster", "kind"], ["--cluster kind", "--cluster embedded"]),
+        (["--explain", "DEP-44"], ["DEP-44", "did you mean DEP-04", "--list-checks"]),
+    ],
+)
+def test_a_wrong_value_is_one_line(arguments: list[str], words: list[str]) -> None:
+    ran = run(*arguments)
+    said = complaint(ran)
+    assert ran.returncode == USAGE
+    assert said.startswith("ERROR: ")
+    assert all(word in said for word in words), said
+
+
+def test_an_unknown_option_is_refused_by_pytest_itself() -> None:
+    ran = run("--clutser", "embedded")
+    assert ran.returncode == USAGE
+    assert "unrecognized arguments: --clutser" in ran.stderr
+
+
+def test_a_mistake_in_a_profile_names_file_key_and_what_is_allowed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    text = (ROOT / "fixtures/profiles/embedded.toml").read_text(encoding="utf-8")
+    file.write_text(text.replace("workers = 2", "wrokers = 2"), encoding="utf-8")
+    ran = run("--profile", str(file))
+    said = complaint(ran)
+    assert ran.returncode == USAGE
+    assert all(word in said for word in (str(file), "ray.w", "mine.toml"))
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ran = run("--port-base", str(port), "--vllm", "stub", "-k", "INF-02", "--report-dir", str(tmp_path / "reports"))
+    assert ran.returncode == USAGE
+    assert f"port {port} is taken" in complaint(ran)
+    assert "boot:" not in ran.stdout
+
+
+def test_a_missing_cpu_feature_is_named(tmp_path: Path) -> None:
+    """Python 3.11 is what the lock of the real server is for; elsewhere that is the obstacle that is named."""
+    program = (
+        "import sys, pytest; from pathlib import Path\n"
+        "from fixtures.clusters.embedded import vllm_choice\n"
+        "vllm_choice.cpu_flags = lambda *_: frozenset({'sse2'})\n"
+        "sys.exit(pytest.main(['-m', 'e2e', 'tests/e2e', '--vllm', 'cpu', '-p', 'no:cacheprovider']))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == USAGE
+    said = complaint(ran)
+    assert "--vllm cpu" in said
+    assert "--vllm stub" in said
+    assert "lacks" in said or "Python" in said
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"FLEET_PYTHON": "no-such-python"}, ["needs Python 3.10 to 3.13", "python3-venv"]),
+        ({"FLEET_CACHE": "/proc/nowhere"}, ["cannot create the cache folder /proc/nowhere"]),
+    ],
+)
+def test_a_machine_that_does_not_allow_it_is_told_so(environment: dict[str, str], words: list[str]) -> None:
+    ran = subprocess.run(
+        [str(ROOT / "ci/e2e"), "--list-checks"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert ran.returncode == USAGE
+    assert all(word in ran.stderr for word in words), ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_without_a_package_index_the_suite_says_so(tmp_path: Path) -> None:
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_FIND_LINKS": "", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
+    ran = subprocess.run(
+        [str(ROOT / "ci/e2e"), "--list-checks"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **nowhere, "FLEET_CACHE": str(tmp_path)},
+    )
+    assert ran.returncode == USAGE
+    assert "is the package index reachable" in ran.stderr
+    assert not list(tmp_path.glob("suite-*/complete"))
+
+
+def test_the_catalogue_and_its_explanations_need_no_cluster() -> None:
+    listed, explained = run("--list-checks"), run("--explain", "DEP-04")
+    assert listed.returncode == explained.returncode == 0
+    assert "79 checks" in listed.stdout
+    assert "nats-py" in explained.stdout or "import nats" in explained.stdout
+    assert "docker build" in explained.stdout
+    assert not re.search(r"\{[a-z_]+\}", explained.stdout), "a placeholder was left in the remedy"
