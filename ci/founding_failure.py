@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
+ARGUMENTS = ("-q", "--tb=no", "--vllm", "stub", "--ray-image", "stock", "-m", "e2e and not disruptive")
+
 #: Without nats-py on the workers these must fail …
 EXPECTED = {
     "DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10",
@@ -26,8 +28,7 @@ OPENING = ("DEP-04", "nats-py", "no result", "docker build")
 def main(report_dir: Path) -> list[str]:
     """What is not as it should be, one line each."""
     ran = subprocess.run(
-        [str(ROOT / "ci" / "e2e"), "-q", "--vllm", "stub", "--ray-image", "stock", "-m", "e2e and not disruptive"]
-        + ["--tb=no", "--report-dir", str(report_dir)],
+        [str(ROOT / "ci" / "e2e"), *ARGUMENTS, "--report-dir", str(report_dir)],
         check=False,
     )
     document = json.loads((report_dir / "conformance.json").read_text(encoding="utf-8"))

@@ -38,7 +38,9 @@ def show(evidence, runs) -> None:
                 "cause": run.cause,
                 "seconds": run.seconds,
                 "actor": vars(run.actor) if run.actor else None,
-                "published": [{"subject": m.subject, "sequence": m.sequence, "message": m.document} for m in run.messages],
+                "published": [
+                    {"subject": m.subject, "sequence": m.sequence, "message": m.document} for m in run.messages
+                ],
             },
         )
 
@@ -95,7 +97,7 @@ async def test_job_connects_to_nats(agent_runs: AgentRuns):
     MUST,
     "vLLM generates a proposal for the agent job",
     remedy="Ask vLLM as the agent does: curl {vllm_url}/v1/chat/completions -H 'Content-Type: application/json' "
-    "-d '{\"model\": \"{model}\", \"messages\": [{\"role\": \"user\", \"content\": \"hello\"}], \"max_tokens\": 16}' "
+    '-d \'{"model": "{model}", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 16}\' '
     "(a reasoning parser can leave content null)",
     follows=("INF-02", "INF-03", "NET-03", "DEP-03", "DEP-04", "DEP-05", "JOB-02", "JOB-03"),
 )
@@ -330,4 +332,3 @@ async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence):
     assert run_without_nats.missing_module.split(".")[0] == "nats" or "No module named 'nats'" in said, (
         f"the submitter is not told that the module nats is missing, but: {run_without_nats.said}"
     )
-

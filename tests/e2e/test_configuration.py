@@ -14,7 +14,20 @@ REPLICAS = (Feature.REPLICAS,)
 SET = "kubectl -n {namespace} set env deployment/{orchestrator_workload} "
 
 #: What differs between replicas by nature: names, addresses, and where a process keeps its files.
-OWN = ("HOSTNAME", "POD_", "NODE_", "HOME", "TMPDIR", "PATH", "PWD", "OLDPWD", "VIRTUAL_ENV", "GRPC_PORT", "GRPC_HOST", "_")
+OWN = (
+    "HOSTNAME",
+    "POD_",
+    "NODE_",
+    "HOME",
+    "TMPDIR",
+    "PATH",
+    "PWD",
+    "OLDPWD",
+    "VIRTUAL_ENV",
+    "GRPC_PORT",
+    "GRPC_HOST",
+    "_",
+)
 
 
 @check("CFG-01", MUST, "AGENT_TYPE is vllm on every replica", remedy=SET + "AGENT_TYPE=vllm", needs=REPLICAS)
@@ -85,7 +98,9 @@ async def test_ray_address(replica_reports, ray: Ray):
     for one in replica_reports:
         shaken = one.ray_client
         if not shaken["ok"]:
-            wrong.append(f"{one.name}: {one.environment.get('RAY_ADDRESS')} gives no handshake: {shaken['error'][-300:]}")
+            wrong.append(
+                f"{one.name}: {one.environment.get('RAY_ADDRESS')} gives no handshake: {shaken['error'][-300:]}"
+            )
         elif not set(shaken["nodes"]) <= ours:
             wrong.append(f"{one.name}: {one.environment.get('RAY_ADDRESS')} is another Ray cluster than {ray.url}")
     assert not wrong, "; ".join(wrong)

@@ -144,5 +144,7 @@ async def test_names_resolve(census, replica_reports):
     """Cluster DNS answers for the services' names wherever agents and orchestrators run."""
     places = [(node.name, node.resolve) for node in census.everyone]
     places += [(one.name, one.document["resolve"]) for one in replica_reports]
-    wrong = [f"{who}: {host}: {seen['error']}" for who, asked in places for host, seen in asked.items() if not seen["ok"]]
+    wrong = [
+        f"{who}: {host}: {seen['error']}" for who, asked in places for host, seen in asked.items() if not seen["ok"]
+    ]
     assert not wrong, f"names do not resolve: {'; '.join(wrong)}"

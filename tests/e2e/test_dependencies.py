@@ -12,9 +12,7 @@ from fixtures.remote_code import document_in, probe_source
 from fixtures.report.model import DependencyFact, Facts
 from fixtures.timeouts import TIMEOUTS
 
-MENDS = (
-    "The image lacks it. Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
-)
+MENDS = "The image lacks it. Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
 WHY = {
     "ray": "Ray's own package: another version than the head's cannot take part in the cluster.",
     "requests": "Used by agents for plain HTTP.",
@@ -98,13 +96,15 @@ async def test_python(census, profile: Profile):
     "DEP-07",
     MUST,
     "the agent job's class imports on every worker and on the head",
-    remedy="The package that holds {agent_job} is not in the image (agent.delivery = \"{delivery}\"). " + MENDS,
+    remedy='The package that holds {agent_job} is not in the image (agent.delivery = "{delivery}"). ' + MENDS,
     follows=("INF-06",),
 )
 async def test_agent_class(census, profile: Profile):
     """The class imports as it is delivered, on the workers, which run it, and on the head, which unpickles it too."""
     wrong = [
-        f"{node.name}: {seen['error']}" for node in census.everyone if not (seen := node.symbols[profile.agent.job])["ok"]
+        f"{node.name}: {seen['error']}"
+        for node in census.everyone
+        if not (seen := node.symbols[profile.agent.job])["ok"]
     ]
     assert not wrong, f"{profile.agent.job} does not import everywhere: {'; '.join(wrong)}"
 

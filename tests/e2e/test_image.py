@@ -146,13 +146,21 @@ async def test_replaced_worker(cluster: Cluster, ray: Ray, profile: Profile, run
 )
 @pytest.mark.usefixtures("starts_elsewhere")
 async def test_roll_out(
-    cluster: Cluster, jobs: AgentJobs, ray: Ray, profile: Profile, deliberations: Deliberations, on_stock_image, evidence
+    cluster: Cluster,
+    jobs: AgentJobs,
+    ray: Ray,
+    profile: Profile,
+    deliberations: Deliberations,
+    on_stock_image,
+    evidence,
 ):
     """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works, head included."""
     failed = on_stock_image.run
     evidence.attach("on-stock-image.txt", failed.error)
     assert not failed.ok, "on the stock image the agent job succeeds: it is not the image that lacks nats-py"
-    assert failed.missing_module == "nats", f"on the stock image the job must be diagnosed as missing nats: {failed.said}"
+    assert failed.missing_module == "nats", (
+        f"on the stock image the job must be diagnosed as missing nats: {failed.said}"
+    )
 
     await cluster.roll_out(profile.ray.image)
     stale = [

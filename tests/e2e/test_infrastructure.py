@@ -190,7 +190,9 @@ async def test_one_ray_version(census, profile: Profile):
         for name, (ray, python) in seen.items()
         if ray != profile.ray.version or ".".join(python.split(".")[:2]) != profile.ray.python_minor
     }
-    assert not odd, f"expected Ray {profile.ray.version} and Python {profile.ray.python_minor} on every node; seen: {odd}"
+    assert not odd, (
+        f"expected Ray {profile.ray.version} and Python {profile.ray.python_minor} on every node; seen: {odd}"
+    )
 
 
 @check(
@@ -260,7 +262,11 @@ async def test_orchestrator_replicas(cluster: Cluster, orchestrator: Orchestrato
         except Nonconformant as error:
             silent.append(str(error))
     facts.components["orchestrator"] = ComponentFact(
-        "orchestrator", profile.orchestrator.version, min(uptimes, default=None), len(uptimes), profile.orchestrator.replicas
+        "orchestrator",
+        profile.orchestrator.version,
+        min(uptimes, default=None),
+        len(uptimes),
+        profile.orchestrator.replicas,
     )
     assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
     assert len(orchestrator.replicas) == profile.orchestrator.replicas, (
@@ -306,7 +312,9 @@ async def test_consumers(nats: Nats, profile: Profile):
             wrong.append(f"{name} has ack policy {config.ack_policy}, not explicit")
         if config.durable_name != name:
             wrong.append(f"{name} is not durable")
-        filters = [config.filter_subject] if config.filter_subject else list(getattr(config, "filter_subjects", None) or [])
+        filters = (
+            [config.filter_subject] if config.filter_subject else list(getattr(config, "filter_subjects", None) or [])
+        )
         if filters and subject not in filters:
             wrong.append(f"{name} filters {', '.join(filters)}, not {subject}")
     assert not wrong, "; ".join(wrong)

@@ -7,7 +7,6 @@ from collections import Counter
 
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
-
 from fixtures.profile import Profile
 from fixtures.round_trips import Deliberations, RoundTrip
 from fixtures.services.nats import Nats
@@ -62,7 +61,7 @@ async def test_status(orchestrator: Orchestrator):
     "ORC-02",
     MUST,
     "councils for all roles exist, as configured",
-    remedy="grpcurl -plaintext -d '{\"role\": \"ROLE\", \"num_agents\": 3}' {orchestrator} "
+    remedy='grpcurl -plaintext -d \'{"role": "ROLE", "num_agents": 3}\' {orchestrator} '
     "orchestrator.v1.OrchestratorService/CreateCouncil",
     follows=("INF-11",),
 )
@@ -552,7 +551,7 @@ async def test_ray_restart(
     show(evidence, trips)
     assert all(trip.completed for trip in trips), f"after the restart of Ray: {described(trips)}"
     nodes = {node.id for node in await ray.nodes()} - old
-    wrong = [trip.label for trip in trips if not trip.actors or any(actor.node_id not in nodes for actor in trip.actors)]
+    wrong = [
+        trip.label for trip in trips if not trip.actors or any(actor.node_id not in nodes for actor in trip.actors)
+    ]
     assert not wrong, f"the agents of {wrong} did not run in the restarted cluster"
-
-

@@ -119,7 +119,12 @@ def test_a_machine_that_does_not_allow_it_is_told_so(environment: dict[str, str]
 
 
 def test_without_a_package_index_the_suite_says_so(tmp_path: Path) -> None:
-    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_FIND_LINKS": "", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
+    nowhere = {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_FIND_LINKS": "",
+        "PIP_RETRIES": "0",
+        "PIP_NO_CACHE_DIR": "1",
+    }
     ran = subprocess.run(
         [str(ROOT / "ci/e2e"), "--list-checks"],
         capture_output=True,

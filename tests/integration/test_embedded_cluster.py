@@ -46,7 +46,7 @@ def shared_memory():
 
 async def nothing_left(folder):
     async def seen():
-        return not marked(folder) and not os.path.exists(folder)  # noqa: ASYNC240
+        return not marked(folder) and not os.path.exists(folder)
 
     await wait_until(seen, f"the end of all that ran in {folder}", 20)
 

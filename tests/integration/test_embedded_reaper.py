@@ -138,6 +138,6 @@ async def test_a_run_directory_can_be_kept(tmp_path):
 
 async def gone(folder):
     async def seen():
-        return not marked(folder) and not os.path.exists(folder)  # noqa: ASYNC240
+        return not marked(folder) and not os.path.exists(folder)
 
     await wait_until(seen, f"the end of all that ran in {folder}", 15, every=0.02)

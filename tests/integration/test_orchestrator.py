@@ -43,6 +43,10 @@ class Stack:
         self.nats_url = nats_url
         self._vllm = httpx.AsyncClient(base_url=vllm_url, trust_env=False)
 
+    async def close(self) -> None:
+        """Close the connections to the stub."""
+        await self._vllm.aclose()
+
     async def call(self, replica: int, method: str, request: Any = None) -> Any:
         """One call; raises grpc.aio.AioRpcError."""
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.replicas[replica].port}") as channel:
@@ -144,13 +148,14 @@ def started(folder: Path, python: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-async def stack(started: Stack) -> Stack:
+async def stack(started: Stack) -> AsyncIterator[Stack]:
     """Two healthy replicas, with councils for all roles but DATA."""
     for replica in (0, 1):
         await started.healthy(replica)
     for role in ROLES[:-1]:
         await started.call(0, "CreateCouncil", pb.CreateCouncilRequest(role=role, num_agents=2))
-    return started
+    yield started
+    await started.close()
 
 
 @pytest.fixture(scope="module")
@@ -333,14 +338,14 @@ async def test_stop_and_status(stack: Stack) -> None:
     assert stack.replicas[0].stop() < 3
     one = stack.replicas[0]
     nowhere = f"127.0.0.1:{free_port()}"
-    lost = Replica(one.python, one.log, {**one.variables, "RAY_ADDRESS": f"ray://{nowhere}"}, free_port())
+    lost = Replica(one.python, one.log, {**one.variables, "RAY_ADDRESS": f"ray://{nowhere}"}, one.port)
+    stack.replicas[0] = lost
     lost.start()
+
+    async def told() -> bool:
+        return nowhere in (await stack.call(0, "GetStatus")).status
+
     try:
-
-        async def told() -> bool:
-            other = Stack([lost], "http://127.0.0.1", stack.nats_url)
-            return nowhere in (await other.call(0, "GetStatus")).status
-
         await wait_until(told, "GetStatus naming the Ray that cannot be reached", READY_S)
     finally:
         lost.stop()

@@ -45,7 +45,19 @@ class Run:
 
     def __init__(self, report_dir: Path, *arguments: str) -> None:
         self.reports, self.log = report_dir, report_dir.with_suffix(".log")
-        command = [sys.executable, "-u", "-m", "pytest", "-m", "e2e", "tests/e2e", "-p", "no:cacheprovider", "--vllm", "stub"]
+        command = [
+            sys.executable,
+            "-u",
+            "-m",
+            "pytest",
+            "-m",
+            "e2e",
+            "tests/e2e",
+            "-p",
+            "no:cacheprovider",
+            "--vllm",
+            "stub",
+        ]
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
                 [*command, "--report-dir", str(report_dir), *arguments],

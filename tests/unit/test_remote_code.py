@@ -60,7 +60,10 @@ def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str,
     exec(compile(ast.Module(wanted, []), "entrypoint", "exec"), namespace)
     assert namespace[name] == value
     assert "fixtures" not in {
-        part for node in ast.walk(program) if isinstance(node, ast.ImportFrom) for part in (node.module or "").split(".")
+        part
+        for node in ast.walk(program)
+        if isinstance(node, ast.ImportFrom)
+        for part in (node.module or "").split(".")
     }
 
 

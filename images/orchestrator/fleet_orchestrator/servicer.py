@@ -61,7 +61,8 @@ class Servicer:
             "metadata": dict(asked.metadata),
             "max_iterations": asked.max_iterations,
         }
-        state = await (await self._service()).deliberate(
+        service = await self._service()
+        state = await service.deliberate(
             request.task_description, request.role, constraints, request.num_agents, asked.timeout_seconds
         )
         duration = round((time.monotonic() - begun) * 1000)
@@ -69,7 +70,8 @@ class Servicer:
 
     async def get_deliberation_result(self, request: Any) -> Any:
         """The state of a deliberation, with the proposals so far, best first."""
-        state = await (await self._service()).result(request.task_id)
+        service = await self._service()
+        state = await service.result(request.task_id)
         ranked = deliberation.ranking(state)
         results = [
             pb.DeliberationResult(
@@ -106,7 +108,8 @@ class Servicer:
 
     async def list_councils(self, request: Any) -> Any:
         """The councils, with their agents where asked."""
-        councils = await (await self._service()).list_councils(request.role_filter)
+        service = await self._service()
+        councils = await service.list_councils(request.role_filter)
         return pb.ListCouncilsResponse(councils=[_council(council, request.include_agents) for council in councils])
 
     async def get_status(self, request: Any) -> Any:
