@@ -47,7 +47,7 @@ class Orchestrator:
         self.service: Optional[Service] = None
         self.ready = asyncio.Event()
         """Set when `service` is there."""
-        self.nats_problem = "not connected to NATS yet"
+        self._nats_problem = "not connected to NATS yet"
 
     async def start(self) -> None:
         """Open the gRPC port and begin to bring up the rest. Raises `RuntimeError` when the port is taken."""
@@ -61,9 +61,14 @@ class Orchestrator:
         if self._settings.agent_type == "vllm":
             self._supervise("Ray", self._ray.keep_connected)
 
+    @property
+    def without_nats(self) -> str:
+        """Why NATS cannot be used now; nothing when it can."""
+        return self._nats_problem if self.service is None or not self._client.is_connected else ""
+
     async def problem(self) -> str:
         """What keeps this replica from running a deliberation; nothing when it is healthy."""
-        problems = [self.nats_problem if self.service is None or not self._client.is_connected else ""]
+        problems = [self.without_nats]
         if self._settings.agent_type == "vllm":
             problems.append(await self._ray.check(STATUS_SECONDS))
         return "; ".join(text for text in problems if text)
@@ -130,14 +135,14 @@ class Orchestrator:
             except (nats.errors.Error, JetStreamError, OSError) as error:
                 log.error("%s: %s; trying again", name, error or type(error).__name__)
                 if name == "NATS":
-                    self.nats_problem = f"NATS at {self._settings.nats_url}: {error or type(error).__name__}"
+                    self._nats_problem = f"NATS at {self._settings.nats_url}: {error or type(error).__name__}"
             except Exception:
                 log.exception("%s failed; trying again", name)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _on_nats_error(self, error: Exception) -> None:
-        self.nats_problem = f"NATS at {self._settings.nats_url}: {error or type(error).__name__}"
-        log.warning("%s", self.nats_problem)
+        self._nats_problem = f"NATS at {self._settings.nats_url}: {error or type(error).__name__}"
+        log.warning("%s", self._nats_problem)
 
     async def _on_nats_lost(self) -> None:
-        self.nats_problem = f"NATS at {self._settings.nats_url}: connection lost"
+        self._nats_problem = f"NATS at {self._settings.nats_url}: connection lost"

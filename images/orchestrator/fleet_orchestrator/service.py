@@ -79,7 +79,7 @@ class Service:
         number = _number(num_agents) or len(council.agents)
         task_id = f"task-{uuid.uuid4().hex}"
         state = self._new(task_id, council.role, _agents(role, number), timeout_seconds)
-        request = Request(description, constraints, council.agent_type)
+        request = Request(description, constraints, self._agent_type(council))
         try:
             await self.deliberations.create(state, request)
         except nats.errors.MaxPayloadError:
@@ -114,10 +114,13 @@ class Service:
                 # Nobody is there to be told; whoever asks for the result is.
                 reason = f"there is no council for role {role}"
                 state = replace(state, status=FAILED, error=reason, finished_ms=state.created_ms, closed=True)
-            agent_type = council.agent_type if council else self.settings.agent_type
-            request = Request(f"{text} Work out the part of {role}.", {"metadata": metadata}, agent_type)
+            request = Request(f"{text} Work out the part of {role}.", {"metadata": metadata}, self._agent_type(council))
             if await self.deliberations.create(state, request) and not state.closed:
                 self.driver.launch(task_id)
+
+    def _agent_type(self, council: Optional[Council]) -> str:
+        """The council's, but a replica that is set to mock has no other agents."""
+        return council.agent_type if council and self.settings.agent_type != "mock" else self.settings.agent_type
 
     def _new(self, task_id: str, role: str, agents: List[str], timeout_seconds: float) -> Deliberation:
         created = now_ms()

@@ -119,7 +119,7 @@ class Servicer:
             status=f"degraded: {problem}" if problem else "healthy",
             uptime_seconds=int(time.monotonic() - self._started),
         )
-        if request.include_stats and self._orchestrator.service is not None:
+        if request.include_stats and self._orchestrator.service is not None and not self._orchestrator.without_nats:
             response.stats.total_deliberations = await self._orchestrator.service.deliberations.count()
             response.stats.active_councils = len(await self._orchestrator.service.list_councils(""))
         return response
@@ -129,7 +129,9 @@ class Servicer:
         try:
             await asyncio.wait_for(self._orchestrator.ready.wait(), READY_SECONDS)
         except asyncio.TimeoutError:
-            raise Refused("UNAVAILABLE", self._orchestrator.nats_problem) from None
+            raise Refused("UNAVAILABLE", self._orchestrator.without_nats) from None
+        if self._orchestrator.without_nats:
+            raise Refused("UNAVAILABLE", self._orchestrator.without_nats)
         assert self._orchestrator.service is not None
         return self._orchestrator.service
 
@@ -143,7 +145,7 @@ def _guarded(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, "grpc.ai
         except Refused as refused:
             await context.abort(grpc.StatusCode[refused.code], str(refused))
         except (nats.errors.Error, JetStreamError) as error:
-            log.exception("%s could not be answered", method.__name__)
+            log.warning("%s could not be answered: NATS: %s", method.__name__, error or type(error).__name__)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"NATS: {error or type(error).__name__}")
 
     return handle
