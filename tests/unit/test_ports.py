@@ -1,10 +1,11 @@
 """The block of ports that a run holds."""
 
+import contextlib
 import socket
 
 import pytest
 
-from fixtures.clusters.embedded.ports import SIZE, PortBlock, is_free
+from fixtures.clusters.embedded.ports import PARTS, SIZE, PortBlock, is_free
 from fixtures.errors import CannotTell, UsageProblem
 
 
@@ -48,8 +49,8 @@ def test_an_impossible_base_says_what_is_allowed(base):
 
 def test_kept_ports_are_given_once_and_others_come_round_last(block):
     kept = block.keep()
-    taken = [block.take() for _ in range(SIZE - 1)]
-    assert len({kept, *taken}) == SIZE
+    taken = [block.take() for _ in range(PARTS - 1)]
+    assert len({kept, *taken}) == PARTS
     assert block.take() == taken[0], "the port given out longest ago comes first"
 
 
@@ -64,3 +65,9 @@ def test_a_listener_on_any_address_takes_the_port(block):
         listener.bind(("127.0.0.2", block.base))
         listener.listen()
         assert not is_free(block.base)
+
+
+def test_ray_clients_servers_have_ports_that_no_part_is_given() -> None:
+    with contextlib.closing(PortBlock.claim()) as block:
+        assert len(block.client_servers) == SIZE - PARTS
+        assert not {block.take() for _ in range(PARTS)} & set(block.client_servers)
