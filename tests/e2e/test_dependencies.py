@@ -17,8 +17,8 @@ WHY = {
     "ray": "Ray's own package: another version than the head's cannot take part in the cluster.",
     "requests": "Used by agents for plain HTTP.",
     "aiohttp": "Used by the agent job to ask vLLM for a completion.",
-    "nats": "The agent job publishes its result with it. Without it the job dies on `import nats` after the "
-    "proposal was asked for, and since the failure event needs NATS too, nobody is told.",
+    "nats": "The agent job publishes its result with it. Without it the job dies on `import nats`, and since "
+    "the failure event needs NATS too, nobody is told.",
 }
 
 

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
 
 from fleet_orchestrator import streams
-from fleet_orchestrator.agents import MockAgents, RayAgents
+from fleet_orchestrator.agents import Agents, MockAgents, RayAgents
 from fleet_orchestrator.collector import collect
 from fleet_orchestrator.config import Settings
 from fleet_orchestrator.driver import Driver
@@ -94,7 +94,7 @@ class Orchestrator:
         js = self._client.jetstream()
         deliberations, councils, consumers = await streams.ensure_all(js)
         store = DeliberationStore(deliberations)
-        agents = {"vllm": self._ray, "mock": MockAgents(js)}
+        agents: Dict[str, Agents] = {"vllm": self._ray, "mock": MockAgents(js)}
         driver = Driver(self._settings, store, agents, lambda: self._ray.problem)
         peers = driver.peers = self._peers = Peers(self._replica, self._client, store, driver.launch)
         service = Service(self._replica, self._settings, store, CouncilStore(councils), driver)
