@@ -30,7 +30,8 @@ def start(case):
     refs = [actor.run.remote(**case["run"]) for _ in range(2 if case.get("twice") else 1)]
     if case.get("kill_when_asked"):
         wait(lambda: hits(case["kill_when_asked"]) > 0)
-        ray.kill(actor, no_restart=False)
+        ray.kill(actor, no_restart=False)  # returns before the process is dead: it must not be answered
+        wait(lambda: hits(case["kill_when_asked"]) > 1)  # its successor asks, too
         delete_faults(case["kill_when_asked"])
     return actor, refs, time.monotonic()
 

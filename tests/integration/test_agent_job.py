@@ -16,7 +16,7 @@ from tests.integration.stub_process import client, running
 
 TASK = "Write a parser"
 CONSTRAINTS = {"rubric": "clean", "requirements": ["tested"], "metadata": {"run": "r1"}}
-RULES = {"hang": "hang", "null": "null-content", "crash": "hang"}
+RULES = {"hang": "hang", "null": "null-content", "crash": "hold"}
 TIMEOUT_S = 3
 
 Outcomes = dict[str, Any]
