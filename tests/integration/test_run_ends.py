@@ -153,6 +153,9 @@ async def test_a_part_that_dies_in_mid_run(tmp_path: Path, before: tuple[set[str
     assert statuses["NET-03"] == "failed"
     assert statuses["INF-09"] == "passed"
     assert statuses["DEP-04"] == "passed"
+    last_words = (run.reports / "evidence" / "INF-02" / "vllm-server-1.log").read_text(encoding="utf-8")
+    assert "not ready" in last_words
+    assert "http://127.0.0.1" in last_words, "its log is not there"
 
 
 def test_a_run_that_selects_no_check_for_this_cluster_starts_nothing(tmp_path: Path) -> None:
