@@ -33,6 +33,7 @@ def test_a_taken_port_is_named(block):
     base = block.base
     block.close()
     with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier run's connections may linger
         listener.bind(("127.0.0.1", base + 7))
         listener.listen()
         with pytest.raises(UsageProblem, match=f"port {base + 7} is taken"):
