@@ -63,6 +63,7 @@ def test_a_used_up_block_is_said(block, monkeypatch):
 
 def test_a_listener_on_any_address_takes_the_port(block):
     with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.2", block.base))
         listener.listen()
         assert not is_free(block.base)
