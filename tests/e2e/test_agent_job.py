@@ -273,10 +273,10 @@ async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:
     """Kill the process of an agent, in the replica where it runs. Raises CannotTell when it cannot be found."""
     node = next(node for node in await ray.nodes() if node.id == actor.node_id)
     workers = (await cluster.workload(Component.RAY_WORKER)).replicas
-    worker = next((one for one in workers if one.name == node.name), None)
+    worker = next((one for one in workers if one.is_node(node.name, node.address)), None)
     if worker is None:
         raise CannotTell(f"the agent runs on node {node.name}, which is no replica of this cluster")
-    killed = await cluster.exec(worker, ["kill", "-9", str(actor.pid)], timeout=TIMEOUTS.exec)
+    killed = await cluster.exec(worker, ["sh", "-c", f"kill -9 {actor.pid}"], timeout=TIMEOUTS.exec)
     if killed.returncode:
         raise CannotTell(f"the agent's process {actor.pid} cannot be killed: {killed.stderr}")
 
@@ -294,7 +294,7 @@ async def test_worker_crash(
     cluster: Cluster, jobs: AgentJobs, ray: Ray, nats: Nats, fault_proxy: FaultProxy, profile: Profile, evidence
 ):
     """The process of an agent is killed while it waits for vLLM: the job runs again or its submitter is told."""
-    batch, scenario = "crash", Scenario("crashing", vllm_url=cluster.endpoints.fault_proxy)
+    batch, scenario = "crash", Scenario("crashing", vllm_url=cluster.inside.fault_proxy)
     task_id = jobs.task_id(batch, scenario)
     before = await nats.last_sequence(profile.nats.stream)
     entrypoint, environment = jobs.entrypoint(batch, [scenario]), await delivered(ray, profile.agent)

@@ -30,6 +30,16 @@ OWN = (
 )
 
 
+def is_service_link(key: str, value: str) -> bool:
+    """Whether Kubernetes set this for a service that existed when the pod started; it differs with the pods' ages.
+
+    Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    """
+    if "_SERVICE_" in key:
+        return key.endswith("_SERVICE_HOST") or "_SERVICE_PORT" in key
+    return value.startswith(("tcp://", "udp://", "sctp://")) or "_TCP_" in key or "_UDP_" in key
+
+
 @check("CFG-01", MUST, "AGENT_TYPE is vllm on every replica", remedy=SET + "AGENT_TYPE=vllm", needs=REPLICAS)
 async def test_agent_type(replica_reports, profile: Profile):
     """With AGENT_TYPE=mock everything looks green and no agent ever runs."""
@@ -166,7 +176,11 @@ async def test_ray_client_handshake(replica_reports, profile: Profile):
 async def test_same_configuration(replica_reports):
     """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked."""
     relevant = [
-        {key: value.replace(one.name, "REPLICA") for key, value in one.environment.items() if not key.startswith(OWN)}
+        {
+            key: value.replace(one.name, "REPLICA")
+            for key, value in one.environment.items()
+            if not (key.startswith(OWN) or is_service_link(key, value))
+        }
         for one in replica_reports
     ]
     keys = sorted({key for environment in relevant for key in environment})

@@ -23,10 +23,6 @@ REPLICAS = (Feature.REPLICAS,)
 IMAGE = "{build_image}\n{roll_out}"
 
 
-async def ray_workloads(cluster: Cluster):
-    return [await cluster.workload(Component.RAY_HEAD), await cluster.workload(Component.RAY_WORKER)]
-
-
 def required(profile: Profile) -> list[str]:
     """Every module that agents of this profile import."""
     tools = profile.agent.tool_modules if profile.agent.tools and profile.agent.delivery == "image" else ()
@@ -43,11 +39,16 @@ def missing_in(document: Mapping[str, Any], profile: Profile) -> list[str]:
     return found
 
 
+def digest(image_id: str) -> str:
+    """The beginning of a digest, enough to tell two apart."""
+    return image_id.rpartition("@")[2][:19] or "digest unknown"
+
+
 @check("IMG-01", MUST, "head and every worker group name the profile's image", remedy=IMAGE, needs=REPLICAS)
 async def test_specified_image(cluster: Cluster):
     """The specification of head and of each worker group names the image of the profile; one stock group is enough
     for agents to fail by chance of placement."""
-    wrong = {one.name: one.image for one in await ray_workloads(cluster) if one.image != cluster.profile.ray.image}
+    wrong = {one.name: one.image for one in await cluster.ray_groups() if one.image != cluster.profile.ray.image}
     assert not wrong, f"the profile's image is {cluster.profile.ray.image}; specified are {wrong}"
 
 
@@ -65,11 +66,10 @@ async def test_running_image(cluster: Cluster):
     Source: https://docs.ray.io/en/latest/cluster/kubernetes/user-guides/upgrade-guide.html
     """
     stale = [
-        f"{replica.name} runs {replica.image} ({replica.image_id[:19]}), specified is {workload.image} "
-        f"({workload.image_id[:19]})"
-        for workload in await ray_workloads(cluster)
-        for replica in workload.replicas
-        if replica.image_id != workload.image_id
+        f"{replica.name} runs {replica.image} ({digest(replica.image_id)}), specified is {workload.image} "
+        f"({digest(workload.image_id)})"
+        for workload in await cluster.ray_groups()
+        for replica in workload.stale
     ]
     assert not stale, "; ".join(stale)
 
@@ -86,7 +86,7 @@ async def test_pinned(cluster: Cluster):
     floating = {"latest", "main", "master", "nightly", "stable", "dev", "edge"}
     loose = {
         one.name: one.image
-        for one in await ray_workloads(cluster)
+        for one in await cluster.ray_groups()
         if "@sha256:" not in one.image
         and (":" not in one.image.rpartition("/")[2] or one.image.rpartition(":")[2] in floating)
     }
@@ -165,9 +165,9 @@ async def test_roll_out(
     await cluster.roll_out(profile.ray.image)
     stale = [
         replica.name
-        for workload in await ray_workloads(cluster)
+        for workload in await cluster.ray_groups()
         for replica in workload.replicas
-        if replica.image_id != workload.image_id or not replica.ready
+        if replica in workload.stale or not replica.ready
     ]
     assert not stale, f"after the roll-out {stale} do not run {profile.ray.image}"
     found = await censuses.take(ray, profile, cluster.inside, f"{jobs.run_id}-census-rolled-out")
@@ -197,6 +197,7 @@ async def test_roll_out(
     disrupts=Disrupts.IMAGE,
     follows=("NET-04",),
 )
+@pytest.mark.usefixtures("somewhere_to_roll_out_from")
 async def test_stop_gap(on_stock_image, facts: Facts, profile: Profile, evidence):
     """Until the image is rolled out, runtime_env={"pip": ["nats-py==…"]} makes agent jobs work; its first run costs."""
     run, seconds = on_stock_image.stop_gap, on_stock_image.stop_gap_seconds

@@ -44,6 +44,10 @@ async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Fact
     assert len(workload.ready) == workload.desired, (
         f"{workload.name}: {len(workload.ready)} of {workload.desired} replicas are ready ({not_ready(workload)})"
     )
+    behind = await cluster.behind_service(Component.VLLM)
+    assert behind is None or behind >= workload.desired, (
+        f"the service leads to {behind} of {workload.desired} ready replicas: its selector or its port does not fit"
+    )
 
 
 @check(
@@ -106,16 +110,18 @@ async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts):
 
     Without it no job can be submitted and running ones cannot be followed.
     """
+    workload = await cluster.workload(Component.RAY_HEAD) if Feature.REPLICAS not in cluster.unsupported else None
     version = await ray.version()
     heads = [node for node in await ray.nodes() if node.head]
     alive = [node for node in heads if node.alive]
-    workload = await cluster.workload(Component.RAY_HEAD) if Feature.REPLICAS not in cluster.unsupported else None
     uptime = time.time() - workload.ready[0].started if workload and workload.ready else None
     facts.components["Ray head"] = ComponentFact(
         "Ray head", version.get("ray_version", ""), uptime, len(alive), 1, version.get("session_name", "")
     )
     assert len(alive) == 1, f"Ray lists {len(alive)} living heads, not one ({[node.reason for node in heads]})"
     assert workload is None or workload.ready, f"the head's replica is not ready: {not_ready(workload)}"
+    complaint = await cluster.ray_complaint()
+    assert not complaint, f"Ray answers, but its own object in Kubernetes says: {complaint}"
 
 
 @check(

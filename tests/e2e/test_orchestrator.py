@@ -461,7 +461,7 @@ async def test_replica_killed(
     before = await nats.last_sequence(profile.nats.stream)
     workload = await cluster.workload(Component.ORCHESTRATOR)
     victim = next(replica for replica in workload.replicas if replica.name == trip.replica)
-    others = [replica for replica in deliberations.orchestrator.replicas if replica.name != trip.replica]
+    others = [replica for replica in deliberations.orchestrator.replicas if replica is not trip.asked]
     assert others, "the orchestrator has a single replica: nobody can go on when it is killed"
     async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
         await deliberations.begin(trip)
