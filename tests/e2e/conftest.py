@@ -6,14 +6,28 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fixtures import diagnostics, plugin
+from fixtures import plugin
+from fixtures.clusters.base import Cluster
+from fixtures.diagnostics import Diagnostics
 from fixtures.report.evidence import Evidence
+from fixtures.services.nats import Nats
+from fixtures.services.ray import Ray
+
+
+@pytest.fixture(scope="session")
+def diagnostics(cluster: Cluster, ray: Ray, nats: Nats, run_id: str) -> Diagnostics:
+    return Diagnostics(cluster, ray, nats, run_id)
 
 
 @pytest.fixture(autouse=True)
-async def last_words(request: pytest.FixtureRequest, suite: plugin.Suite, evidence: Evidence) -> AsyncIterator[None]:
-    """Beside every check that fails: the logs of the replicas that are down."""
+async def last_words(
+    request: pytest.FixtureRequest, suite: plugin.Suite, evidence: Evidence, diagnostics: Diagnostics
+) -> AsyncIterator[None]:
+    """Beside every check that does not pass: what tells why. Files that cannot be written are told with the reports."""
     yield
     outcome = request.node.stash.get(plugin.CALL, None)
-    if outcome is not None and outcome.failed and suite.cluster.endpoints.vllm:
-        await diagnostics.gather(suite.cluster, evidence)
+    if outcome is not None and outcome.failed:
+        try:
+            await diagnostics.gather(evidence)
+        except OSError as error:
+            suite.recorder.writer.problems.append(f"diagnostics of {evidence.check_id}: {error}")
