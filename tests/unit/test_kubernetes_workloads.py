@@ -1,0 +1,159 @@
+"""What Kubernetes' documents say about replicas: readiness, images, staleness, the RayCluster's own word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Component
+from fixtures.clusters.kubernetes import workloads
+
+
+def pod(
+    name: str,
+    image: str = "fleet/ray:1",
+    image_id: str = "sha256:1",
+    *,
+    labels: dict[str, str] | None = None,
+    ready: bool = True,
+    started: str = "2026-01-01T00:00:00Z",
+    **more: Any,
+) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": labels or {}, **more.get("metadata", {})},
+        "spec": {"containers": [{"name": "main", "image": image}, {"name": "istio-proxy", "image": "mesh"}]},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+            "containerStatuses": [{"name": "main", "imageID": image_id, "state": {"running": {"startedAt": started}}}],
+            **more.get("status", {}),
+        },
+    }
+
+
+def template(image: str) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "main", "image": image}]}}
+
+
+def listed(image: str, *pods: dict[str, Any]):
+    return workloads.workload("ray", Component.RAY_WORKER, len(pods), template(image), pods)
+
+
+def test_a_pod_as_a_replica():
+    found = workloads.replica(pod("a"), Component.RAY_WORKER, "gpu")
+    assert (found.name, found.image, found.image_id, found.ready, found.address) == (
+        "a", "fleet/ray:1", "sha256:1", True, "10.0.0.1",
+    )  # fmt: skip
+    assert found.started == 1767225600.0
+    assert found.is_node("10.0.0.1", "10.0.0.1")
+    assert not found.is_node("a", "10.0.0.2")
+
+
+def test_pods_that_leave_are_no_replicas():
+    leaving = pod("a", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    assert [
+        one.name for one in listed("fleet/ray:1", leaving, pod("b"), pod("c", status={"phase": "Failed"})).replicas
+    ] == ["b"]
+
+
+def test_patched_specification_makes_every_pod_stale():
+    assert [one.name for one in listed("fleet/ray:2", pod("a"), pod("b")).stale] == ["a", "b"]
+
+
+def test_pods_left_behind_by_a_roll_out_are_stale():
+    found = listed("fleet/ray:2", pod("a"), pod("b", "fleet/ray:2", "sha256:2"))
+    assert [one.name for one in found.stale] == ["a"]
+
+
+def test_a_tag_that_moved_makes_the_older_pod_stale():
+    found = listed("r:1", pod("old", "r:1", "sha256:1"), pod("new", "r:1", "sha256:2", started="2026-01-02T00:00:00Z"))
+    assert [one.name for one in found.stale] == ["old"]
+
+
+def test_two_names_of_one_digest_are_one_image():
+    assert not listed("mirror/ray:1", pod("a", "fleet/ray:1"), pod("b", "mirror/ray:1")).stale
+
+
+def test_nothing_is_stale_where_all_run_what_is_named():
+    assert not listed("fleet/ray:1", pod("a"), pod("b")).stale
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (
+            {"containerStatuses": [{"name": "m", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]},
+            "m: ImagePullBackOff: no such image",
+        ),
+        (
+            {
+                "containerStatuses": [
+                    {
+                        "name": "m",
+                        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                        "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+                    }
+                ]
+            },
+            "m: CrashLoopBackOff, last ended with 1 (Error)",
+        ),
+        (
+            {
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: no GPU"}
+                ],
+                "containerStatuses": [],
+            },
+            "PodScheduled does not hold: Unschedulable 0/1 nodes: no GPU",
+        ),
+        ({"conditions": [], "containerStatuses": [], "phase": "Pending"}, "phase Pending"),
+    ],
+)  # fmt: skip
+def test_the_most_telling_reason(status, said):
+    assert workloads.why_not_ready(pod("a", ready=False, status=status)) == said
+
+
+def ray_cluster(**status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "ray-gpu", "generation": 2},
+        "spec": {
+            "headGroupSpec": {"template": template("fleet/ray:1")},
+            "workerGroupSpecs": [
+                {"groupName": "gpu-workers", "replicas": 2, "template": template("fleet/ray:1")},
+                {"groupName": "big", "replicas": 1, "numOfHosts": 2, "template": template("fleet/stock:1")},
+            ],
+        },
+        "status": status,
+    }
+
+
+def test_each_worker_group_has_its_own_image_and_pods():
+    head = pod("h", labels={"ray.io/node-type": "head", "ray.io/group": "headgroup"})
+    worker = pod("w", labels={"ray.io/node-type": "worker", "ray.io/group": "gpu-workers"})
+    found = workloads.ray_groups(ray_cluster(), [head, worker])
+    assert [(one.name, one.image, one.desired, len(one.replicas)) for one in found] == [
+        ("head", "fleet/ray:1", 1, 1), ("gpu-workers", "fleet/ray:1", 2, 1), ("big", "fleet/stock:1", 2, 0),
+    ]  # fmt: skip
+    all_workers = workloads.together(found[1:], "gpu-workers")
+    assert (all_workers.desired, all_workers.image, len(all_workers.replicas)) == (4, "fleet/ray:1", 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"state": "ready", "observedGeneration": 2}, ""),
+        ({}, "no KubeRay operator"),
+        ({"state": "ready", "observedGeneration": 1}, "generation 1 of 2"),
+        ({"state": "failed", "reason": "quota", "observedGeneration": 2}, "'failed', not ready (quota)"),
+        (
+            {"conditions": [{"type": "HeadPodReady", "status": "False", "reason": "Pulling", "message": "slow"}]},
+            "HeadPodReady Pulling slow",
+        ),
+    ],
+)
+def test_the_objects_own_word(status, said):
+    complaint = workloads.ray_complaint(ray_cluster(**status))
+    assert said in complaint
+    assert bool(complaint) == bool(said)
