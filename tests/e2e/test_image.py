@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from fixtures import census as censuses
 from fixtures.agent_runs import AgentJobs, standard_scenarios
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
@@ -122,11 +121,11 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence):
     disrupts=Disrupts.REPLICA,
     follows=("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
 )
-async def test_replaced_worker(cluster: Cluster, ray: Ray, profile: Profile, run_id: str, evidence):
+async def test_replaced_worker(cluster: Cluster, profile: Profile, take_census, evidence):
     """A worker is removed and a new one takes its place: it imports all that agents need, and nothing was by hand."""
     old = (await cluster.workload(Component.RAY_WORKER)).ready[-1]
     new = await cluster.replace(old)
-    found = await censuses.take(ray, profile, cluster.inside, f"{run_id}-census-replaced")
+    found = await take_census("census-replaced")
     worker = next((node for node in found.workers if node.name == new.name), None)
     assert worker is not None, f"Ray does not list the new worker {new.name}"
     document = {"modules": worker.modules, "distributions": worker.distributions}
@@ -151,6 +150,7 @@ async def test_roll_out(
     ray: Ray,
     profile: Profile,
     deliberations: Deliberations,
+    take_census,
     on_stock_image,
     evidence,
 ):
@@ -170,7 +170,7 @@ async def test_roll_out(
         if replica in workload.stale or not replica.ready
     ]
     assert not stale, f"after the roll-out {stale} do not run {profile.ray.image}"
-    found = await censuses.take(ray, profile, cluster.inside, f"{jobs.run_id}-census-rolled-out")
+    found = await take_census("census-rolled-out")
     evidence.attach("census.json", dict(found.document))
     missing = [f"{node.name}: {line}" for node in found.everyone for line in missing_in(vars(node), profile)]
     missing += [
