@@ -264,3 +264,9 @@ def test_any_json_becomes_bounded_text(document: Any, events: list[Any], pods: l
 def test_a_huge_document_is_cut():
     pod = {"metadata": {"name": "n" * 10**6, "labels": {str(n): "v" * 10**4 for n in range(10**4)}}}
     assert len(describe.describe_pod(pod, [event("Pod", "x", "m" * 10**6)] * 1000)) <= rendering.LIMIT + 100
+
+
+def test_a_service_tells_its_selector_and_ports():
+    spec = {"selector": {"app": "nats"}, "ports": [{"name": "client", "port": 4222}]}
+    told = describe.describe_workload({"kind": "Service", "metadata": {"name": "nats"}, "spec": spec}, [])
+    assert "selector: app=nats" in told and "port: name=client, port=4222" in told and "replicas" not in told
