@@ -1,0 +1,82 @@
+"""When a workload is ready, when a pod never will be, and what is applied again."""
+
+import pytest
+
+from fixtures.clusters.kind.apply import CONTENT, covers, marked
+from fixtures.clusters.kind.readiness import hopeless, ray_missing, replicas_missing
+
+NOW = 1_800_000_000.0
+
+
+def pod(**status):
+    return {"metadata": {"name": "p", "namespace": "n"}, "spec": {"containers": [{"name": "c"}]}, "status": status}
+
+
+def waiting(reason, message=""):
+    return pod(containerStatuses=[{"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}])
+
+
+@pytest.mark.parametrize(
+    "reason", ["ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"]
+)
+def test_a_pod_that_cannot_start_ends_the_wait(reason):
+    said = hopeless(waiting(reason, "because of this"), NOW)
+    assert reason in said
+    assert "because of this" in said
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
+def test_a_pod_on_its_way_is_waited_for(reason):
+    assert hopeless(waiting(reason), NOW) == ""
+
+
+def test_an_init_container_counts_too():
+    broken = pod(initContainerStatuses=[{"name": "i", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
+    assert "CrashLoopBackOff" in hopeless(broken, NOW)
+
+
+def test_a_pod_without_a_node_is_given_some_seconds():
+    row = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
+    assert hopeless(pod(conditions=[{**row, "lastTransitionTime": "2027-01-15T07:59:55Z"}]), NOW) == ""
+    assert "Insufficient cpu" in hopeless(pod(conditions=[{**row, "lastTransitionTime": "2027-01-15T07:59:00Z"}]), NOW)
+
+
+def deployment(generation=2, observed=2, **status):
+    return {
+        "metadata": {"generation": generation},
+        "spec": {"replicas": 2},
+        "status": {"observedGeneration": observed, **status},
+    }
+
+
+def test_a_deployment_is_ready_with_all_replicas_in_their_present_form():
+    assert replicas_missing(deployment(replicas=2, readyReplicas=2, updatedReplicas=2)) == ""
+    assert "1 of 2" in replicas_missing(deployment(replicas=2, readyReplicas=2, updatedReplicas=1))
+    assert "1 of 2" in replicas_missing(deployment(replicas=2, readyReplicas=1, updatedReplicas=2))
+    assert replicas_missing(deployment(replicas=3, readyReplicas=2, updatedReplicas=2)), "an old one is still there"
+    assert "not seen" in replicas_missing(deployment(observed=1, replicas=2, readyReplicas=2, updatedReplicas=2))
+    assert replicas_missing({"metadata": {}, "spec": {"replicas": 1}})
+
+
+def test_a_ray_cluster_is_ready_when_kuberay_says_so_of_all_workers():
+    spec = {"workerGroupSpecs": [{"replicas": 2}]}
+    both = {"metadata": {"generation": 1}, "spec": spec}
+    assert "not seen" in ray_missing(both)
+    assert "1 of 2" in ray_missing(
+        {**both, "status": {"observedGeneration": 1, "state": "ready", "readyWorkerReplicas": 1}}
+    )
+    assert ray_missing({**both, "status": {"observedGeneration": 1, "state": "ready", "readyWorkerReplicas": 2}}) == ""
+
+
+def test_what_the_api_server_fills_in_is_no_difference():
+    wanted = {"spec": {"ports": [{"port": 1}], "replicas": 2}}
+    assert covers({"spec": {"ports": [{"port": 1, "protocol": "TCP"}], "replicas": 2, "more": 1}}, wanted)
+    assert not covers({"spec": {"ports": [{"port": 1}, {"port": 2}], "replicas": 2}}, wanted)
+    assert not covers({"spec": {"ports": [{"port": 1}], "replicas": 1}}, wanted), "scaled by somebody"
+    assert not covers({}, wanted)
+
+
+def test_something_taken_out_of_a_manifest_is_told_by_its_mark():
+    before, after = ({"metadata": {"name": "x"}, "data": data} for data in ({"a": "1", "b": "2"}, {"a": "1"}))
+    assert marked(before)["metadata"]["annotations"][CONTENT] != marked(after)["metadata"]["annotations"][CONTENT]
+    assert not covers(marked(before), marked(after))
