@@ -3,7 +3,7 @@
 import pytest
 
 from fixtures import profile
-from fixtures.clusters.kind import manifests, plan, profile_file
+from fixtures.clusters.kind import kept_files, manifests, plan
 from fixtures.clusters.kind.options import KindOptions
 from fixtures.errors import UsageProblem
 from fixtures.profile import bytes_of
@@ -134,7 +134,13 @@ def test_a_profile_of_other_names_is_deployed_under_them(planned):
     assert ("Deployment", "model") in found
 
 
-def test_the_resolved_profile_can_be_written_and_loaded_again(planned, tmp_path):
-    resolved = planned().profile
-    profile_file.write(resolved, tmp_path / "kept.toml", "What it is held against.")
-    assert profile.load(str(tmp_path / "kept.toml")) == resolved
+def test_what_lies_beside_a_kept_cluster_can_be_used_and_is_removed_with_it(planned, tmp_path):
+    made = planned()
+    kubeconfig = tmp_path / "dev.kubeconfig"
+    kept_files.write(made, kubeconfig)
+    assert profile.load(str(kept_files.profile_of(kubeconfig))) == made.profile
+    variables = dict(line.split("=", 1) for line in (tmp_path / "dev.env").read_text().splitlines())
+    assert variables["FLEET_TEST_STOCK_IMAGE"] == made.stock
+    assert variables["FLEET_TEST_CONTEXT"] == "kind-dev"
+    kept_files.remove(kubeconfig)
+    assert [file.name for file in tmp_path.iterdir()] == ["sources.toml"]
