@@ -1,0 +1,63 @@
+"""Pods of these tests: made, waited for, removed."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from fixtures.clusters.kubernetes.api import PODS, Api
+from fixtures.clusters.kubernetes.errors import Absent
+from fixtures.waiting import wait_until
+
+UP = 120.0  # seconds from the creation of a pod, whose image the node has, to its readiness
+SERVER = Path(__file__).with_name("pod_server.py").read_text("utf-8")
+
+
+async def start(api: Api, namespace: str, image: str, argv: list[str], *, port: int | None = None) -> str:
+    """A new pod that runs `argv`; returns its name once it runs and, with `port`, listens there."""
+    name = f"pod-{secrets.token_hex(3)}"
+    container: dict[str, Any] = {"name": "main", "image": image, "command": argv, "imagePullPolicy": "IfNotPresent"}
+    if port:
+        container["readinessProbe"] = {"tcpSocket": {"port": port}, "periodSeconds": 1}
+    specification = {
+        "containers": [container],
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+    }
+    await api.create(PODS, {"metadata": {"name": name}, "spec": specification}, namespace)
+    seen: dict[str, Any] = {}
+
+    async def ready() -> bool:
+        seen.clear()
+        seen.update(await api.get(PODS, name, namespace))
+        conditions = seen["status"].get("conditions") or ()
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+    await wait_until(ready, f"pod {name} with {image} ready", UP, every=0.2, detail=lambda: str(seen["status"])[:500])
+    return name
+
+
+async def start_server(api: Api, namespace: str, image: str) -> str:
+    """A pod that serves what pod_server.py says."""
+    return await start(api, namespace, image, ["python", "-c", SERVER], port=8001)
+
+
+async def remove(api: Api, namespace: str, name: str) -> None:
+    """End a pod at once and wait until it is gone."""
+    await api.delete(PODS, name, namespace, grace_s=0)
+
+    async def gone() -> bool:
+        try:
+            await api.get(PODS, name, namespace)
+        except Absent:
+            return True
+        return False
+
+    await wait_until(gone, f"pod {name} gone", UP, every=0.1)
+
+
+def piece(size: int) -> bytes:
+    """What the server sends for "send {size}"."""
+    block = bytes(range(256)) * 256
+    return (block * (size // len(block) + 1))[:size]
