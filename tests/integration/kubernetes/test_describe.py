@@ -1,0 +1,103 @@
+"""What diagnostics tell about pods of a real cluster, and that the manifests of ci/attach/ are ones it takes."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fixtures.clusters.kubernetes import describe
+from fixtures.clusters.kubernetes.api import (
+    CRON_JOBS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Api,
+)
+from fixtures.waiting import wait_until
+
+ATTACH = Path(__file__).parents[3] / "ci" / "attach"
+SECRET = f"hunter2-{secrets.token_hex(8)}"
+UP = 120.0  # seconds until a pod has reached what is waited for
+
+
+async def made(api: Api, namespace: str, name: str, **container: Any) -> None:
+    specification = {
+        "containers": [{"name": "main", "imagePullPolicy": "IfNotPresent", **container}],
+        "terminationGracePeriodSeconds": 0,
+    }
+    await api.create(PODS, {"metadata": {"name": name}, "spec": specification}, namespace)
+
+
+async def status_of(api: Api, namespace: str, name: str) -> dict[str, Any]:
+    found = await api.get(PODS, name, namespace)
+    return dict((found["status"].get("containerStatuses") or [{}])[0])
+
+
+async def test_a_pod_that_crashes(api: Api, namespace: str, image: str):
+    name = f"crashes-{secrets.token_hex(3)}"
+    await api.create(SECRETS, {"metadata": {"name": name}, "stringData": {"token": SECRET}}, namespace)
+    await made(
+        api,
+        namespace,
+        name,
+        image=image,
+        command=["python", "-c", "import sys; print('my last words'); sys.exit(3)", "--api-key", SECRET],
+        env=[
+            {"name": "NATS_TOKEN", "valueFrom": {"secretKeyRef": {"name": name, "key": "token"}}},
+            {"name": "DB_PASSWORD", "value": SECRET},
+            {"name": "MODE", "value": "test"},
+        ],
+    )
+
+    async def restarted() -> bool:
+        return (await status_of(api, namespace, name)).get("restartCount", 0) > 0
+
+    await wait_until(restarted, f"a restart of {name}", UP, every=0.5)
+    files = await describe.describe(api, [await api.get(PODS, name, namespace)], namespace)
+    told = files[f"{name}.txt"]
+    for wanted in ("exit code 3", "MODE=test", "NATS_TOKEN from secretKeyRef", "Events:", f"Pod/{name}"):
+        assert wanted in told, told
+    assert "my last words" in files[f"{name}.main.previous.log"]
+    assert not [file for file, text in files.items() if SECRET in text]
+
+
+async def test_a_pod_whose_image_cannot_be_had(api: Api, namespace: str):
+    name = f"no-image-{secrets.token_hex(3)}"
+    await made(api, namespace, name, image="fleet/does-not-exist:1", imagePullPolicy="Never")
+
+    async def waits() -> bool:
+        reason = (await status_of(api, namespace, name)).get("state", {}).get("waiting", {}).get("reason", "")
+        return reason == "ErrImageNeverPull"
+
+    await wait_until(waits, f"the refusal of the image of {name}", UP, every=0.5)
+    files = await describe.describe(api, [await api.get(PODS, name, namespace)], namespace)
+    assert list(files) == [f"{name}.txt"], "it has never had a log"
+    assert "ErrImageNeverPull" in files[f"{name}.txt"]
+    assert "fleet/does-not-exist:1" in files[f"{name}.txt"]
+
+
+async def test_the_manifests_are_taken(api: Api, namespace: str):
+    """Every object of ci/attach/ is created, in one namespace; the CronJob is suspended."""
+    kinds = {
+        "ServiceAccount": SERVICE_ACCOUNTS,
+        "Role": ROLES,
+        "RoleBinding": ROLE_BINDINGS,
+        "PersistentVolumeClaim": PERSISTENT_VOLUME_CLAIMS,
+        "CronJob": CRON_JOBS,
+    }
+    for file in ("role.yaml", "role-disruptive.yaml", "cronjob.yaml"):
+        for document in yaml.safe_load_all((ATTACH / file).read_text("utf-8")):
+            document["metadata"]["namespace"] = namespace
+            for subject in document.get("subjects", ()):
+                subject["namespace"] = namespace
+            if document["kind"] == "CronJob":
+                document["spec"]["suspend"] = True
+            taken = await api.create(kinds[document["kind"]], document, namespace)
+            if document["kind"] == "Role":
+                assert taken["rules"] == document["rules"]
