@@ -1,0 +1,82 @@
+"""What is in a fleet that a run may not change: everything that has a name, by kind."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import nats
+from nats.js.errors import NoKeysError
+from nats.js.kv import KeyValue
+
+from fixtures.clusters.kubernetes.api import NAMESPACES, PODS, Api
+from fixtures.clusters.kubernetes.workloads import name_of
+from fixtures.profile import Profile
+
+
+async def of(api: Api, profile: Profile, nats_address: str, dashboard: str) -> dict[str, Any]:
+    """Namespaces, pods (with their age and restarts), Ray jobs, streams, consumers and the keys of all buckets."""
+    spaces = profile.kubernetes
+    namespaces, ray_pods, pods = await asyncio.gather(
+        api.list(NAMESPACES), api.list(PODS, spaces.ray_namespace), api.list(PODS, spaces.namespace)
+    )
+    async with httpx.AsyncClient(trust_env=False) as http:
+        jobs = (await http.get(f"http://{dashboard}/api/jobs/")).json()
+    return {
+        "namespaces": sorted(name_of(one) for one in namespaces),
+        "pods": sorted(_life(pod) for pod in (*ray_pods, *pods)),
+        "jobs": sorted(str(job.get("submission_id") or job.get("job_id")) for job in jobs if job.get("submission_id")),
+        **await _nats(nats_address),
+    }
+
+
+def _life(pod: dict[str, Any]) -> str:
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    restarts = sum(one.get("restartCount", 0) for one in statuses)
+    return f"{name_of(pod)} {pod['metadata']['uid']} restarts {restarts}"
+
+
+async def _nats(address: str) -> dict[str, Any]:
+    client = await nats.connect(f"nats://{address}")
+    try:
+        context = client.jetstream()
+        streams = await context.streams_info()
+        consumers = [
+            f"{stream.config.name}/{consumer.name}"
+            for stream in streams
+            for consumer in await context.consumers_info(stream.config.name)
+        ]
+        keys: list[str] = []
+        for bucket in (one.config.name.removeprefix("KV_") for one in streams if one.config.name.startswith("KV_")):
+            keys += await _keys(await context.key_value(bucket), bucket)
+        return {
+            "streams": sorted(f"{one.config.name} {one.created} {one.config.subjects}" for one in streams),
+            "consumers": sorted(consumers),
+            "keys": sorted(keys),
+            "first messages": sorted(
+                f"{one.config.name} {one.state.first_seq}" for one in streams if not one.config.name.startswith("KV_")
+            ),
+        }
+    finally:
+        await client.close()
+
+
+async def _keys(bucket: KeyValue, name: str) -> list[str]:
+    """Each key with its revision: another one means that its value was written again."""
+    try:
+        keys = await bucket.keys()
+    except NoKeysError:
+        return []
+    return [f"{name}/{key}@{(await bucket.get(key)).revision}" for key in keys]
+
+
+def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, dict[str, list[str]]]:
+    """What is gone and what came, by kind."""
+    changed = {}
+    for kind, was in before.items():
+        now = after[kind]
+        gone, come = sorted(set(was) - set(now)), sorted(set(now) - set(was))
+        if gone or come:
+            changed[kind] = {"gone": gone, "come": come}
+    return changed

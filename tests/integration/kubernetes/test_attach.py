@@ -1,0 +1,380 @@
+"""`--cluster attach` on a real fleet in Kubernetes: it reads, changes nothing, needs no more rights than it says, and
+tells apart what is the fleet's fault and what is in the suite's own way.
+
+Needs a fleet that a `--cluster kind --keep-cluster` run left (see conftest.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fixtures import profile as profiles
+from fixtures.clusters.base import Component, Timeline
+from fixtures.clusters.kubernetes.access import Access
+from fixtures.clusters.kubernetes.api import PODS, RAY_CLUSTERS, ROLES, Api, connect
+from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluster
+from fixtures.clusters.kubernetes.instance import RUN_LABEL
+from fixtures.errors import Nonconformant
+from fixtures.profile import Profile
+from fixtures.services.ray import Ray
+from fixtures.waiting import wait_until
+from tests.integration.kubernetes import state, suite_run
+from tests.integration.kubernetes.suite_run import ROOT, Seen
+
+ROLE_FILES = [ROOT / "ci" / "attach" / "role.yaml"]
+QUIET = ("-m", "e2e and not disruptive")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A fleet that is there: how to reach it, and what it is held against."""
+
+    kubeconfig: Path
+    profile_file: Path
+    stock_image: str
+
+    @property
+    def profile(self) -> Profile:
+        return profiles.load(str(self.profile_file))
+
+    def arguments(self) -> tuple[str, ...]:
+        return "--kubeconfig", str(self.kubeconfig), "--profile", str(self.profile_file)
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Fleet:
+    names = ("FLEET_TEST_KUBECONFIG", "FLEET_TEST_PROFILE", "FLEET_TEST_STOCK_IMAGE")
+    kubeconfig, profile, stock = (os.environ[name] for name in names)
+    return Fleet(Path(kubeconfig), Path(profile), stock)
+
+
+@pytest.fixture(scope="module")
+async def admin(fleet: Fleet) -> AsyncIterator[Api]:
+    api = connect(str(fleet.kubeconfig), None)
+    yield api
+    await api.close()
+
+
+async def snapshot(api: Api, profile: Profile) -> dict[str, list[str]]:
+    access, spaces = Access(api), profile.kubernetes
+    try:
+        nats = await access.to_service(profile.nats.service, spaces.namespace, profile.nats.port)
+        head = await access.to_service(profile.ray.head_service, spaces.ray_namespace, profile.ray.dashboard_port)
+        return await state.of(api, profile, nats, head)
+    finally:
+        await access.close()
+
+
+def apply(kubeconfig: Path, *files: Path) -> None:
+    for file in files:
+        subprocess.run(
+            ["kubectl", "--kubeconfig", str(kubeconfig), "apply", "-f", str(file)], check=True, capture_output=True
+        )
+
+
+@pytest.fixture(scope="module")
+def restricted(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig with the rights of ci/attach/role.yaml and no other."""
+    apply(fleet.kubeconfig, *ROLE_FILES)
+    made = subprocess.run(
+        [str(ROOT / "ci" / "attach" / "kubeconfig")],
+        env={**os.environ, "KUBECONFIG": str(fleet.kubeconfig)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    path = tmp_path_factory.mktemp("restricted") / "kubeconfig"
+    path.write_text(made.stdout, encoding="utf-8")
+    return path
+
+
+def granted() -> set[str]:
+    """What ci/attach/role.yaml grants, as "verb resource"."""
+    found = set()
+    for document in yaml.safe_load_all(ROLE_FILES[0].read_text(encoding="utf-8")):
+        for rule in document.get("rules") or ():
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    found |= {f"{verb} {resource}{'.' + group if group else ''}" for verb in rule["verbs"]}
+    return found
+
+
+class TestReadOnly:
+    """One whole read-only run under the least rights, looked at from several sides."""
+
+    @pytest.fixture(scope="class")
+    async def before(self, admin: Api, fleet: Fleet) -> dict[str, list[str]]:
+        return await snapshot(admin, fleet.profile)
+
+    @pytest.fixture(scope="class")
+    def ran(self, before: dict[str, list[str]], fleet: Fleet, restricted: Path, tmp_path_factory) -> Seen:
+        assert before["pods"]
+        reports = tmp_path_factory.mktemp("read-only") / "reports"
+        return suite_run.run(reports, "--kubeconfig", str(restricted), "--profile", str(fleet.profile_file))
+
+    def test_is_partial_with_nothing_disabled_but_what_disturbs(self, ran: Seen):
+        assert ran.returncode == 0, ran.output[-3000:]
+        document = ran.document
+        assert document["verdict"] == "partial"
+        assert document["summary"]["failed"] == document["summary"]["broken"] == document["summary"]["unsupported"] == 0
+        assert set(ran.with_status("disabled").values()) == {"it disturbs the cluster; --allow-disruptive lets it"}
+
+    def test_uses_no_right_that_is_not_granted(self, ran: Seen):
+        assert set(ran.document["cluster"]["rights"]) <= granted()
+
+    async def test_leaves_everything_that_was_there(self, ran: Seen, before, admin: Api, fleet: Fleet):
+        assert ran.document["facts"]["links"], "the run looked at nothing"
+        after = await snapshot(admin, fleet.profile)
+        changed = state.differences(before, after)
+        results = changed.pop("keys", {"gone": []})  # results of this run's own deliberations may come
+        assert not changed
+        assert not results["gone"]
+
+    def test_says_what_stays(self, ran: Seen):
+        left = ran.document["facts"]["left"]
+        assert any("AGENT_RESPONSES" in json.dumps(row) for row in left)
+        assert "AGENT_RESPONSES" in (ran.reports / "status.md").read_text(encoding="utf-8")
+
+
+class TestRights:
+    def test_every_granted_right_is_needed(self, fleet: Fleet, restricted: Path, tmp_path):
+        """What a run that fails uses besides: the diagnostics. Both together use all that is granted."""
+        failing = tmp_path / "profile.toml"
+        text = fleet.profile_file.read_text(encoding="utf-8")
+        failing.write_text(re.sub(r"max_model_len = \d+", "max_model_len = 7", text), encoding="utf-8")
+        ran = suite_run.run(
+            tmp_path / "r", "--kubeconfig", str(restricted), "--profile", str(failing), *QUIET,
+            "-k", "INF or CFG-01 or IMG-01",
+        )  # fmt: skip
+        assert ran.returncode == 1, ran.output[-3000:]
+        assert set(ran.with_status("failed")) == {"INF-04"}, ran.output[-3000:]
+        absent = granted() - set(ran.document["cluster"]["rights"]) - {"get statefulsets.apps"}
+        assert not absent, f"granted, but not used: {absent}"
+
+    async def test_a_missing_right_breaks_what_needs_it_and_names_itself(
+        self, admin: Api, fleet: Fleet, restricted: Path, tmp_path
+    ):
+        namespace = fleet.profile.kubernetes.namespace
+        role = await admin.get(ROLES, "fleet-conformance", namespace)
+        without = [rule for rule in role["rules"] if rule["resources"] != ["pods/exec"]]
+        await admin.patch(ROLES, "fleet-conformance", {"rules": without}, namespace)
+        try:
+            ran = await asyncio.to_thread(
+                suite_run.run, tmp_path / "r", "--kubeconfig", str(restricted), "--profile", str(fleet.profile_file),
+                "-k", "CFG-01 or INF-02",
+            )  # fmt: skip
+        finally:
+            await admin.patch(ROLES, "fleet-conformance", {"rules": role["rules"]}, namespace)
+        assert ran.returncode == 1
+        assert ran.document["verdict"] == "inconclusive"
+        broken = ran.with_status("broken")
+        assert set(broken) == {"CFG-01"}, ran.output[-3000:]
+        assert re.search(r"may not (get|create) pods/exec in namespace swe-ai-fleet", broken["CFG-01"])
+        assert "INF-02" in ran.with_status("passed") or ran.document["summary"]["passed"] == 1
+
+
+class TestFaults:
+    """Each ends in a clear line, with the right status."""
+
+    def test_a_context_that_does_not_exist(self, fleet: Fleet, tmp_path):
+        ran = suite_run.run(tmp_path / "r", *fleet.arguments(), "--kube-context", "nowhere")
+        assert ran.returncode == 4
+        assert "nowhere" in ran.output
+        assert "Traceback" not in ran.output
+
+    def test_an_expired_token(self, restricted: Path, fleet: Fleet, tmp_path):
+        document = yaml.safe_load(restricted.read_text(encoding="utf-8"))
+        document["users"][0]["user"]["token"] = "expired"
+        expired = tmp_path / "kubeconfig"
+        expired.write_text(yaml.safe_dump(document), encoding="utf-8")
+        ran = suite_run.run(tmp_path / "r", "--kubeconfig", str(expired), "--profile", str(fleet.profile_file))
+        assert ran.returncode == 1
+        assert ran.document["verdict"] == "inconclusive"
+        assert "refuses the credentials" in ran.document["aborted"]
+        assert not ran.with_status("failed")
+
+    def test_a_namespace_without_the_ray_cluster(self, fleet: Fleet, tmp_path):
+        text = fleet.profile_file.read_text(encoding="utf-8").replace('"ray-gpu"', '"ray-absent"')
+        other = tmp_path / "profile.toml"
+        other.write_text(text, encoding="utf-8")
+        ran = suite_run.run(
+            tmp_path / "r", "--kubeconfig", str(fleet.kubeconfig), "--profile", str(other), "-k", "INF-01 or INF-05"
+        )
+        assert ran.returncode == 1
+        assert ran.with_status("failed") == {"INF-05": "there is no RayCluster ray-absent in namespace ray"}
+        assert ran.document["summary"]["passed"] == 1
+
+    async def test_an_api_server_that_goes_away(self, fleet: Fleet, tmp_path):
+        async with gate(fleet.kubeconfig, tmp_path) as (kubeconfig, shut):
+            process = await asyncio.create_subprocess_exec(
+                *suite_run.command(
+                    tmp_path / "r", "--kubeconfig", str(kubeconfig), "--profile", str(fleet.profile_file), *QUIET
+                ),
+                cwd=ROOT,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            assert process.stdout
+            async for line in process.stdout:
+                if b"test_configuration" in line or b"census" in line:
+                    await shut()
+                    break
+            output = (await asyncio.wait_for(process.stdout.read(), 240)).decode()
+            status = await process.wait()
+        ran = Seen(status, output, tmp_path / "r")
+        assert ran.returncode == 1, output[-3000:]
+        assert not ran.with_status("failed"), ran.with_status("failed")
+        broken = ran.with_status("broken")
+        assert broken
+        assert all("API server" in why or "way to" in why for why in broken.values()), broken
+
+    async def test_an_image_that_cannot_be_pulled(self, fleet: Fleet, admin: Api):
+        options = AttachOptions(fleet.profile, str(fleet.kubeconfig), None, "fc-pull", True)
+        cluster = KubernetesCluster(options)
+        await cluster.start(Timeline())
+        try:
+            with pytest.raises(Nonconformant, match=r"cannot start: instance: (ErrImagePull|ImagePullBackOff)"):
+                await cluster.run_image("fleet/no-such-image:1", ["true"], timeout=30)
+        finally:
+            await cluster.stop()
+        assert not await admin.list(PODS, fleet.profile.kubernetes.ray_namespace, labels=f"{RUN_LABEL}=fc-pull")
+
+    async def test_interrupted_in_the_middle(self, admin: Api, fleet: Fleet, tmp_path):
+        before = await snapshot(admin, fleet.profile)
+        with (tmp_path / "log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *suite_run.command(tmp_path / "r", *fleet.arguments(), "-k", "DEP or JOB"),
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        await job_runs(admin, fleet.profile, wait_for(tmp_path / "log", r"run (fc-[0-9a-f]+)"))
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 120) == 2, (tmp_path / "log").read_text()[-3000:]
+        after = await snapshot(admin, fleet.profile)
+        assert not state.differences(before, after)
+
+
+class TestDrift:
+    async def test_a_patched_specification_without_a_restart(self, admin: Api, fleet: Fleet, tmp_path):
+        """Held against the image that the RayCluster now names, every pod still runs the one from before."""
+        cluster = KubernetesCluster(AttachOptions(fleet.profile, str(fleet.kubeconfig), None, "fc-drift", True))
+        text = fleet.profile_file.read_text(encoding="utf-8").replace(fleet.profile.ray.image, fleet.stock_image)
+        patched = tmp_path / "profile.toml"
+        patched.write_text(text, encoding="utf-8")
+        pods = {one.name for group in await groups(cluster, Timeline()) for one in group.replicas}
+        try:
+            await cluster._able.set_image(fleet.stock_image)
+            ran = await asyncio.to_thread(
+                suite_run.run, tmp_path / "r", "--kubeconfig", str(fleet.kubeconfig), "--profile", str(patched),
+                "-k", "IMG-01 or IMG-02 or IMG-03",
+            )  # fmt: skip
+        finally:
+            await cluster._able.set_image(fleet.profile.ray.image)
+            still = {one.name for group in await cluster.ray_groups() for one in group.replicas}
+            await cluster.stop()
+        assert pods == still
+        assert set(ran.with_status("failed")) == {"IMG-02"}, ran.output[-3000:]
+        assert "head" in ran.with_status("failed")["IMG-02"]
+        assert (await admin.get(RAY_CLUSTERS, "ray-gpu", "ray"))["spec"]["headGroupSpec"]
+
+
+class TestCost:
+    async def test_looking_costs_the_same_however_many_pods_there_are(self, fleet: Fleet):
+        """Each look at a workload is a fixed number of requests: lists, never one request for each pod."""
+        cluster = KubernetesCluster(AttachOptions(fleet.profile, str(fleet.kubeconfig), None, "fc-cost", False))
+        await cluster.start(Timeline())
+        try:
+            cost = {}
+            for component in (Component.RAY_WORKER, Component.ORCHESTRATOR, Component.VLLM):
+                await cluster.workload(component)
+                before = cluster.measurements["Kubernetes API requests"]
+                workload = await cluster.workload(component)
+                cost[component] = (cluster.measurements["Kubernetes API requests"] - before, len(workload.replicas))
+        finally:
+            await cluster.stop()
+        assert cost == {Component.RAY_WORKER: (2, 2), Component.ORCHESTRATOR: (2, 2), Component.VLLM: (2, 1)}
+
+
+async def groups(cluster: KubernetesCluster, timeline: Any):
+    await cluster.start(timeline)
+    return await cluster.ray_groups()
+
+
+def wait_for(log: Path, pattern: str, seconds: float = 60) -> str:
+    """The first group of `pattern`, once the log has it."""
+    deadline = time.monotonic() + seconds
+    while not (found := re.search(pattern, log.read_text(encoding="utf-8", errors="replace"))):
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.1)
+    return found[1]
+
+
+async def job_runs(api: Api, profile: Profile, run_id: str) -> None:
+    """Wait until a Ray job of the run runs."""
+    access, spaces = Access(api), profile.kubernetes
+    head = await access.to_service(profile.ray.head_service, spaces.ray_namespace, profile.ray.dashboard_port)
+    ray = Ray(f"http://{head}")
+
+    async def running() -> bool:
+        return any(row["status"] == "RUNNING" for row in await ray.jobs(run_id))
+
+    try:
+        await wait_until(running, "a job of the run", 60)
+    finally:
+        await ray.close()
+        await access.close()
+
+
+@asynccontextmanager
+async def gate(kubeconfig: Path, folder: Path) -> AsyncIterator[tuple[Path, Any]]:
+    """A copy of the kubeconfig whose way to the API server leads through a gate here, and the function that shuts it."""
+    document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+    cluster = document["clusters"][0]["cluster"]
+    host, _, port = cluster["server"].removeprefix("https://").rpartition(":")
+    connections: set[asyncio.StreamWriter] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there = await asyncio.open_connection(host, int(port))
+        connections.update((writer, there))
+        await asyncio.gather(pump(reader, there), pump(there_reader, writer))
+
+    server = await asyncio.start_server(through, "127.0.0.1", 0)
+
+    async def shut() -> None:
+        server.close()
+        for writer in connections:
+            writer.transport.abort()
+
+    cluster["server"] = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    path = folder / "gated.kubeconfig"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    try:
+        yield path, shut
+    finally:
+        await shut()
