@@ -1,5 +1,7 @@
 """Which API server a kubeconfig leads to, as whom, and what is said when it does not lead anywhere."""
 
+import asyncio
+import base64
 import contextlib
 import datetime
 import os
@@ -10,7 +12,7 @@ import yaml
 
 from fixtures.clusters.kubernetes import kubeconfig
 from fixtures.clusters.kubernetes.api import NAMESPACES, connect
-from fixtures.clusters.kubernetes.errors import Unauthorized, Unreachable
+from fixtures.clusters.kubernetes.errors import ApiProblem, Unauthorized, Unreachable
 from fixtures.clusters.kubernetes.kubeconfig import environment_proxy, find
 from fixtures.errors import UsageProblem
 from tests.unit.kubernetes_stand_in import StandIn, b64, pem, write_kubeconfig
@@ -103,6 +105,7 @@ def test_no_current_context_is_told(tmp_path):
         (lambda d: d.update(users=[]), "user u is not among the users"),
         (lambda d: d["clusters"][0]["cluster"].pop("server"), r"server \(none\) is no http\(s\) URL"),
         (lambda d: d["clusters"][0]["cluster"].update(server="localhost:6443"), "localhost:6443 is no http"),
+        (lambda d: d["clusters"][0]["cluster"].update({"proxy-url": "socks5://p:1"}), "only http and https proxies"),
         (lambda d: d.update(contexts={"here": 1}), "contexts must be a list"),
         (lambda d: d.update(users=["u"]), "an entry of users lacks its name or its user"),
     ],
@@ -312,3 +315,43 @@ def test_the_kubeconfigs_proxy_goes_before(tmp_path, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     path = write_kubeconfig(tmp_path / "k", "https://api.example.org", **{"proxy-url": "http://own:1"})
     assert find(str(path), None).proxy == "http://own:1"
+
+
+async def test_requests_and_streams_go_through_the_proxy_with_its_password(tmp_path):
+    server = StandIn((200, b'{"items": []}'), tls=True)
+    asked, tunnels = [], []
+
+    async def tunnel(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head)
+        host, port = head.split()[1].split(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+
+        async def pump(source, sink):
+            while data := await source.read(65536):
+                sink.write(data)
+            sink.close()
+
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer), return_exceptions=True)
+
+    proxy = await asyncio.start_server(
+        lambda *pair: tunnels.append(asyncio.ensure_future(tunnel(*pair))), "127.0.0.1", 0
+    )
+    url = f"http://me:p%40ss@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+    authority = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
+    path = write_kubeconfig(tmp_path / "k", server.url, **authority, **{"proxy-url": url})
+    try:
+        async with api_of(str(path), None) as api:
+            assert await api.list(NAMESPACES) == []
+            with pytest.raises(ApiProblem):  # the stand-in does not upgrade connections
+                await api.execute("p", "ns", ["true"], timeout=5)
+    finally:
+        proxy.close()
+        for one in tunnels:
+            one.cancel()
+        await asyncio.gather(*tunnels, return_exceptions=True)
+        server.close()
+    secret = base64.b64encode(b"me:p@ss").decode()
+    assert len(asked) == 2
+    assert all(head.startswith("CONNECT 127.0.0.1:") and f"asic {secret}" in head for head in asked)
