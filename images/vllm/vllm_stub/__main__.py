@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from vllm_stub.launch import add_address, positive, serve
 from vllm_stub.server import make_app
@@ -16,8 +17,15 @@ def main() -> None:
     parser.add_argument(
         "--max-model-len", type=positive, default=40960, metavar="TOKENS", help="context length (default: %(default)s)"
     )
+    parser.add_argument(
+        "--api-key",
+        nargs="+",
+        metavar="KEY",
+        default=[key for key in (os.environ.get("VLLM_API_KEY"),) if key],
+        help="requests to /v1 must carry one of these keys (default: $VLLM_API_KEY, if set)",
+    )
     arguments = parser.parse_args()
-    app = make_app(arguments.served_model_name, arguments.max_model_len)
+    app = make_app(arguments.served_model_name, arguments.max_model_len, arguments.api_key)
     serve(app, "vLLM stub", arguments.host, arguments.port)
 
 

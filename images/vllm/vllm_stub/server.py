@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Sequence
+
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from vllm_stub import __version__
 from vllm_stub.answers import completion, error, model_rows
@@ -20,9 +24,14 @@ MAX_MODEL_LEN = web.AppKey("max_model_len", int)
 COUNTERS = web.AppKey("counters", Counters)
 
 
-def make_app(model: str, max_model_len: int) -> web.Application:
-    """The stub as an application; ``max_model_len`` in tokens, as ``chat.estimate_tokens`` counts them."""
+def make_app(model: str, max_model_len: int, api_keys: Sequence[str] = ()) -> web.Application:
+    """The stub as an application; ``max_model_len`` in tokens, as ``chat.estimate_tokens`` counts them.
+
+    With ``api_keys``, requests to ``/v1`` must carry one of them.
+    """
     app = new_app()
+    if api_keys:
+        app.middlewares.insert(0, only_with(api_keys))
     app.middlewares.append(framework_errors)
     app[MODEL] = model
     app[MAX_MODEL_LEN] = max_model_len
@@ -33,6 +42,24 @@ def make_app(model: str, max_model_len: int) -> web.Application:
     app.router.add_get("/metrics", metrics)
     app.router.add_post(CHAT_PATH, chat_completions)
     return app
+
+
+def only_with(api_keys: Sequence[str]) -> Middleware:
+    """As vLLM's ``--api-key``: 401 below ``/v1`` without ``Authorization: Bearer KEY``; health and metrics are open."""
+
+    @web.middleware
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        kind, _, given = request.headers.get("Authorization", "").partition(" ")
+        known = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in api_keys]
+        if (
+            request.path.startswith("/v1")
+            and request.method != "OPTIONS"
+            and not (kind.lower() == "bearer" and any(known))
+        ):
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        return await handler(request)
+
+    return authenticate
 
 
 @web.middleware
