@@ -1,0 +1,3 @@
+module fleet.offline/pause
+
+go 1.24.0
