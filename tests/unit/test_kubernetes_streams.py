@@ -194,7 +194,8 @@ async def test_a_connection_that_breaks_ends_at_once_and_the_next_is_new(api_wit
 
 async def test_a_server_that_does_not_answer_does_not_hold_the_client(tmp_path, monkeypatch):
     monkeypatch.setattr(streams, "TIMEOUTS", Timeouts(request=0.3))
-    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    held = []
+    silent = await asyncio.start_server(lambda *pair: held.append(pair), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
     api = connect(str(write_kubeconfig(tmp_path / "k", url)), None)
     try:
@@ -205,6 +206,8 @@ async def test_a_server_that_does_not_answer_does_not_hold_the_client(tmp_path, 
             writer.close()
     finally:
         silent.close()
+        for _, writer in held:
+            writer.close()
         await api.close()
 
 
