@@ -1,6 +1,8 @@
+# shellcheck shell=bash
 # Sourced by the commands of this folder: where things lie, how steps report, what the engine is.
 set -euo pipefail
 OFFLINE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC2034 # for those who source this
 ROOT=$(cd "$OFFLINE/../.." && pwd)
 : "${FLEET_CACHE:=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/fleet-conformance}"
 CACHE=$FLEET_CACHE/offline
@@ -33,6 +35,13 @@ step() {
     die "$name failed; the whole log: $log" "${STEP_STATUS:-1}"
 }
 
+# Ends a process and all that it started: bash starts background commands deaf to Ctrl-C.
+end() {
+    local child
+    for child in $(pgrep -P "$1"); do end "$child"; done
+    kill "$1" 2>/dev/null || true
+}
+
 private_engine() { [ -S "$RUN/docker.sock" ] && DOCKER_HOST=unix://$RUN/docker.sock timeout 10 docker info >/dev/null 2>&1; }
 
 # Sets DOCKER_HOST to the private engine, or leaves an ordinary engine's as it is. Fails where neither answers.
@@ -44,5 +53,6 @@ find_engine() {
 # The environment that ci/offline/run gives, as lines for a shell.
 environment() {
     [ -z "${DOCKER_HOST:-}" ] || printf 'export DOCKER_HOST=%q\n' "$DOCKER_HOST"
+    # shellcheck disable=SC2016 # the reader's PATH
     printf 'export PATH=%q:"$PATH"\nexport FLEET_KIND_SOURCES=%q\n' "$(readlink -f "$CACHE/bin")" "$CACHE/sources.toml"
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced: the Debian packages that the build and the engine need, installed where absent.
 packages_missing() {
     local command
