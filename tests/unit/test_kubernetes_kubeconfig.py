@@ -333,7 +333,11 @@ async def test_requests_and_streams_go_through_the_proxy_with_its_password(tmp_p
                 sink.write(data)
             sink.close()
 
-        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer), return_exceptions=True)
+        try:
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+        finally:
+            far_writer.transport.abort()
+            writer.transport.abort()
 
     proxy = await asyncio.start_server(
         lambda *pair: tunnels.append(asyncio.ensure_future(tunnel(*pair))), "127.0.0.1", 0
