@@ -1,0 +1,215 @@
+"""Attach to plain endpoints: one embedded fleet stands for a system without Kubernetes, and secrets travel unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import platform
+import re
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures import auth, census, profile
+from fixtures.agent_runs import AgentJobs, Scenario
+from fixtures.clusters.base import Endpoints, Timeline
+from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
+from fixtures.errors import CannotTell
+from fixtures.leftovers import left_behind
+from fixtures.remote_code import Program
+from fixtures.services.nats import Nats
+from fixtures.services.orchestrator import Orchestrator
+from fixtures.services.ray import Ray
+from tests.integration._secured import secured_nats
+from tests.integration.stub_process import running
+
+ROOT = Path(__file__).parents[2]
+RUN_S = 300.0  # the quiet checks of one run; 40 s seen
+TOKEN, API_KEY = "t0ken-of-the-suite", "key-of-the-suite"
+ENVIRONMENT = {"FLEET_TEST_TOKEN": TOKEN, "FLEET_TEST_KEY": API_KEY}
+SECRETS = '\n[vllm.auth]\napi_key = { env = "FLEET_TEST_KEY" }\n'
+NATS_TOKEN = '\n[nats.auth]\ntoken = { env = "FLEET_TEST_TOKEN" }\n'
+
+
+@pytest.fixture(scope="module")
+async def fleet() -> AsyncIterator[EmbeddedCluster]:
+    """A whole fleet that runs before the suite attaches to it, and after that."""
+    cluster = EmbeddedCluster(EmbeddedOptions(profile.load("embedded"), vllm="stub", run_id="fc-endpoints"))
+    await cluster.start(Timeline())
+    orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators)
+    for role in cluster.profile.agent.roles:  # as a fleet has them that is in use
+        await orchestrator.any.call("CreateCouncil", role=role, num_agents=cluster.profile.agent.agents)
+    await orchestrator.close()
+    yield cluster
+    await cluster.stop()
+
+
+def written(folder: Path, endpoints: Endpoints, more: str = "") -> Path:
+    """A profile with these endpoints."""
+    text = (profile.PROFILES / "embedded.toml").read_text(encoding="utf-8")
+    text = text.replace('python = "host"', f'python = "{platform.python_version()}"')
+    places = {"vllm": endpoints.vllm, "dashboard": endpoints.dashboard, "nats": endpoints.nats}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in places.items()]
+    lines.append(f"orchestrators = {json.dumps(list(endpoints.orchestrators.values()))}")
+    file = folder / "plain.toml"
+    file.write_text(text + more + "\n[endpoints]\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+async def attach(file: Path, reports: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
+    """(exit status, output, conformance.json) of `--cluster attach` with this profile."""
+    command = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider", "tests/e2e", *arguments]
+    command += ["--cluster", "attach", "--profile", str(file), "--report-dir", str(reports)]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env={**os.environ, **ENVIRONMENT},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output = (await asyncio.wait_for(process.communicate(), RUN_S))[0].decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    report = reports / "conformance.json"
+    return process.returncode or 0, output, json.loads(report.read_text()) if report.exists() else {}
+
+
+async def state(nats: Nats, held_against: profile.Profile) -> dict[str, Any]:
+    """What a run must leave as it was: streams and their settings, consumers, and the messages of before."""
+    context = await nats.jetstream()
+    streams = {info.config.name: info for info in await context.streams_info()}
+    return {
+        name: (info.config.as_dict(), sorted(each.name for each in await context.consumers_info(name)))
+        for name, info in streams.items()
+    } | {"first": streams[held_against.nats.stream].state.first_seq}
+
+
+async def test_everything_that_needs_no_pods_runs(fleet: EmbeddedCluster, tmp_path: Path) -> None:
+    nats, ray = Nats(fleet.endpoints.nats, "test"), Ray(fleet.endpoints.dashboard)
+    before = await state(nats, fleet.profile)
+    first = await nats.last_sequence(fleet.profile.nats.stream)
+    status, output, report = await attach(written(tmp_path, fleet.endpoints, SECRETS), tmp_path / "reports")
+    assert status == 0, output
+    assert report["verdict"] == "partial"
+    assert report["cluster"]["kind"] == "attach"
+    assert report["cluster"]["vllm"] == "external"
+    assert set(report["cluster"]["versions"]) == {"vllm", "ray", "nats"}
+    by_status: dict[str, set[str]] = {}
+    for check in report["checks"]:
+        by_status.setdefault(check["status"], set()).add(check["id"])
+        assert check["status"] in ("passed", "unsupported", "disabled"), check
+        assert check["status"] != "unsupported" or "[endpoints]" in check["detail"]
+    assert {"INF-01", "CFG-01", "IMG-01", "NET-07", "ORC-15", "E2E-05"} & by_status["unsupported"]
+    assert {"INF-03", "INF-11", "NET-03", "NET-04", "DEP-04", "JOB-04", "ORC-04", "E2E-01"} <= by_status["passed"]
+
+    messages = await nats.messages(fleet.profile.nats.stream, first)
+    left = {fact.what: fact for fact in await left_behind(nats, fleet.profile, report["run_id"], first)}
+    assert sum(fact.how_many or 0 for what, fact in left.items() if what.startswith("messages agent.")) == len(messages)
+    deliberations = 5 + 10  # one of each role, and ten at once
+    assert left["results of deliberations (keys)"].how_many == 2 * deliberations, "a state and a request of each"
+    assert all(fact.until == "7 days old" for fact in left.values())
+    others = await left_behind(nats, fleet.profile, "fc-another", first)
+    assert others == [], "nothing of this run is another's"
+    assert await state(nats, fleet.profile) == before
+    assert await ray.jobs(report["run_id"]) == []
+    for file in (tmp_path / "reports").rglob("*"):
+        assert file.is_dir() or API_KEY not in file.read_text(errors="replace"), file
+    assert API_KEY not in output
+    await nats.close()
+    await ray.close()
+
+
+async def test_an_endpoint_that_does_not_answer_is_found_by_its_check(fleet: EmbeddedCluster, tmp_path: Path) -> None:
+    nowhere = Endpoints(
+        "http://127.0.0.1:9", fleet.endpoints.dashboard, "", "nats://127.0.0.1:9", fleet.endpoints.orchestrators
+    )
+    status, output, report = await attach(
+        written(tmp_path, nowhere), tmp_path / "reports", "-k", "INF_03 or INF-03 or INF-05 or INF-09 or JOB-04"
+    )
+    assert status == 1, output
+    ended = {check["id"]: check["status"] for check in report["checks"]}
+    assert (ended["INF-03"], ended["INF-05"], ended["INF-09"], ended["JOB-04"]) == (
+        "failed",
+        "passed",
+        "failed",
+        "broken",
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ('\n[nats.auth]\ntoken = { env = "NO_SUCH_VARIABLE" }\n', r"nats\.auth\.token \(\$NO_SUCH_VARIABLE\) is not set"),
+        (f'\n[nats.auth]\ntoken = "{TOKEN}"\n', r"nats\.auth\.token: .*must not stand in a profile"),
+    ],
+)  # fmt: skip
+async def test_nothing_starts_without_the_credentials(tmp_path: Path, more: str, words: str) -> None:
+    nowhere = Endpoints("http://127.0.0.1:9", "http://127.0.0.1:9", "", "nats://127.0.0.1:9", {"one": "127.0.0.1:9"})
+    status, output, report = await attach(written(tmp_path, nowhere, more), tmp_path / "reports")
+    assert (status, report) == (4, {})
+    assert re.search(f"^ERROR: .*{words}", output, re.MULTILINE), output
+    assert TOKEN not in output
+
+
+def program_in(entrypoint: str) -> str:
+    """The program that a job's command carries, unpacked."""
+    packed = re.search(r"b64decode\('([^']+)'\)", entrypoint)
+    assert packed, entrypoint
+    return zlib.decompress(base64.b64decode(packed[1])).decode()
+
+
+async def test_the_workers_authenticate_and_the_dashboard_shows_no_secret(
+    fleet: EmbeddedCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The census and an agent job against a NATS with a token and a vLLM with a key, both of the suite's own."""
+    commands: list[dict[str, Any]] = []
+    submit = Ray.submit
+
+    async def noted(self: Ray, entrypoint: str, submission_id: str, runtime_env: Any = None) -> str:
+        submitted = await submit(self, entrypoint, submission_id, runtime_env)
+        commands.append(await self.job(submission_id))
+        return submitted
+
+    monkeypatch.setattr(Ray, "submit", noted)
+    settings = f'authorization {{ token: "{TOKEN}" }}\n'
+    with running("vllm_stub", "--api-key", API_KEY) as vllm, secured_nats(tmp_path, settings) as address:
+        inside = Endpoints(vllm, fleet.endpoints.dashboard, "", f"nats://{address}")
+        file = written(
+            tmp_path, Endpoints(vllm, inside.dashboard, "", inside.nats, {"one": "127.0.0.1:9"}), SECRETS + NATS_TOKEN
+        )
+        held_against = profile.load(str(file))
+        access = auth.resolve(held_against, ENVIRONMENT)
+        ray, nats = Ray(inside.dashboard), Nats(inside.nats, "test", access.nats)
+        stream = held_against.nats
+        await (await nats.jetstream()).add_stream(name=stream.stream, subjects=[stream.subjects])
+        found = await census.take(ray, held_against, inside, "fc-secret-census", access)
+        for worker in found.workers:
+            assert worker.nats["nats"]["ok"], worker.nats
+            assert worker.http["vllm"]["ok"], worker.http
+        without = await census.take(ray, held_against, inside, "fc-secret-without")
+        with pytest.raises(CannotTell, match=r"refuses the suite's credentials .*nats\.auth"):
+            _ = without.workers[0].nats["nats"]
+        with pytest.raises(CannotTell, match=r"refuses the suite's credentials \(401\).*vllm\.auth"):
+            _ = without.workers[0].http["vllm"]
+        jobs = AgentJobs(ray, nats, held_against, inside, "fc-secret", access)
+        run = (await jobs.run("jobs", [Scenario("one")])).runs["one"]
+        assert run.messages, "the agent was let into NATS, and told of its end there"
+        assert "401" in run.error, "agents have a key of their own, or none: the reference agent has none"
+        await nats.close()
+        await ray.close()
+    assert len(commands) == 3
+    for shown in commands:
+        everything = json.dumps(shown) + program_in(shown["entrypoint"])
+        assert TOKEN not in everything
+        assert API_KEY not in everything
+    assert "gcs://_ray_pkg_" in program_in(commands[0]["entrypoint"])
+    assert Program("census", {"REQUEST": {}}).command(), "without secrets everything stands in the command"
