@@ -138,9 +138,9 @@ async def test_a_taken_name_can_be_told_apart(tmp_path):
         (503, b"", "answered 503: nothing more"),
         (302, b"", "answered 302: a redirect"),
         (502, b"<html>" + b"x" * 100_000, "answered 502: <html>x"),
-        (200, b"<html>Please log in</html>", "the answer is not JSON: <html>Please log in</html>"),
-        (200, b'{"items": [{"a": 1}, ', "the answer is not JSON"),
-        (200, b'["a", "list"]', "no JSON object"),
+        (200, b"<html>Please log in</html>", "the answer is not a JSON object: <html>Please log in</html>"),
+        (200, b'{"items": [{"a": 1}, ', "the answer is not a JSON object"),
+        (200, b'["a", "list"]', 'not a JSON object: ["a"'),
         (200, b'{"kind": "PodList"}', "has no items"),
     ],
 )

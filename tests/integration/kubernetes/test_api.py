@@ -66,6 +66,10 @@ async def test_absent_and_unknown_are_told_apart(api, namespace):
         await api.execute("nobody", namespace, ["true"], timeout=10)
 
 
+async def test_the_server_tells_its_version(api):
+    assert (await api.version()).startswith("v1.")
+
+
 async def test_requests_are_counted(api, namespace):
     before, used = api.requests, api.used.copy()
     await asyncio.gather(*(api.list(PODS, namespace) for _ in range(30)))
@@ -236,8 +240,9 @@ async def test_input_arrives_whole_and_ends(api, namespace, server, size):
     assert (done.returncode, done.stdout) == (7, f"{len(data)} {hashlib.sha256(data).hexdigest()}\n"), done.stderr
 
 
-async def test_a_command_that_does_not_read_its_input_still_ends(api, namespace, server):
-    done = await api.execute(server, namespace, ["sh", "-c", "echo done; exit 3"], stdin="x" * (4 << 20), timeout=20)
+@pytest.mark.parametrize("size", [100, 200_000, 4 << 20])
+async def test_a_command_that_does_not_read_its_input_still_ends(api, namespace, server, size):
+    done = await api.execute(server, namespace, ["sh", "-c", "echo done; exit 3"], stdin="x" * size, timeout=20)
     assert (done.returncode, done.stdout) == (3, "done\n")
 
 
