@@ -2,7 +2,10 @@
 
 import pytest
 
+from fixtures.clusters.base import Timeline
 from fixtures.clusters.kind import recipes, sources
+from fixtures.clusters.kind.builder import Builder
+from fixtures.clusters.kind.engine import Engine
 from fixtures.clusters.kind.sources import Sources
 from fixtures.errors import UsageProblem
 
@@ -113,6 +116,21 @@ def test_how_packages_are_reached_does_not_change_what_an_image_is():
     assert recipes.image("orchestrator", other).reference != plain.reference
 
 
+def test_the_build_context_holds_what_the_tag_covers_and_what_the_sources_add(tmp_path):
+    (tmp_path / "bundle.pem").write_text("certificate\n")
+    behind = made_from(kuberay="").model_copy(
+        update={"build": sources.Build(context_files={"ca.crt": str(tmp_path / "bundle.pem")})}
+    )
+    for name, dockerfile in (("kuberay", "Dockerfile"), ("vllm-stub", "vllm/Dockerfile.stub"), ("nats", "Dockerfile")):
+        image, folder = recipes.image(name, behind), tmp_path / name
+        folder.mkdir()
+        builder = Builder(Engine("docker"), behind, Timeline())
+        assert builder.lay_out(image, folder) == folder / dockerfile
+        laid = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+        inputs = {file.relative_to(image.context).as_posix() for file in image.inputs} | {dockerfile}
+        assert laid == inputs | ({"ca.crt"} if image.dockerfile else set())
+
+
 def test_stock_and_nats_are_their_sources_under_a_tag_of_their_own():
     stock = recipes.image("ray-stock", made_from())
     assert (stock.dockerfile, stock.inputs, stock.arguments) == ("", (), {})
@@ -124,3 +142,4 @@ def test_the_operator_is_built_where_no_image_of_it_is_named():
     built = recipes.image("kuberay", made_from(kuberay=""))
     assert built.dockerfile == "kuberay/Dockerfile"
     assert "BASE" not in built.arguments
+    assert all(file.is_relative_to(built.context) for file in built.inputs)
