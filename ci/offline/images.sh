@@ -99,7 +99,7 @@ node_images() {
         echo "$reference" >>"$work/components"
     done < <("$kubernetes/kubeadm" config images list --kubernetes-version "$KUBERNETES"; storage_images)
     xargs docker save -o "$work/components.tar" <"$work/components"
-    xargs docker rmi --no-prune <"$work/components" # the node's containerd has them
+    xargs docker rmi <"$work/components" # the node's containerd will have them
 }
 KIND_SOURCE=pkg/build/nodeimage/const_storage.go # kind's manifest of the default StorageClass, and its images' names
 storage_images() { sed -nE 's/^const storage(Provisioner|Helper)Image = "(.*)"$/\2/p' "$(module "$GOS/kind" sigs.k8s.io/kind)/$KIND_SOURCE"; }
