@@ -11,6 +11,7 @@ import re
 import sys
 import zlib
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.integration._secured import secured_nats
 from tests.integration.stub_process import running
 
 ROOT = Path(__file__).parents[2]
-RUN_S = 300.0  # the quiet checks of one run; 40 s seen
+RUN_S = 300.0  # the quiet checks of one run; 43 s seen, 103 s beside busy neighbours
 TOKEN, API_KEY = "t0ken-of-the-suite", "key-of-the-suite"
 ENVIRONMENT = {"FLEET_TEST_TOKEN": TOKEN, "FLEET_TEST_KEY": API_KEY}
 SECRETS = '\n[vllm.auth]\napi_key = { env = "FLEET_TEST_KEY" }\n'
@@ -83,23 +84,24 @@ async def attach(file: Path, reports: Path, *arguments: str) -> tuple[int, str, 
     return process.returncode or 0, output, json.loads(report.read_text()) if report.exists() else {}
 
 
-async def state(nats: Nats, held_against: profile.Profile) -> dict[str, Any]:
-    """What a run must leave as it was: streams and their settings, consumers, and the messages of before."""
+async def state(nats: Nats) -> dict[str, Any]:
+    """What a run must leave as it was: streams with their settings, and consumers."""
     context = await nats.jetstream()
     streams = {info.config.name: info for info in await context.streams_info()}
     return {
         name: (info.config.as_dict(), sorted(each.name for each in await context.consumers_info(name)))
         for name, info in streams.items()
-    } | {"first": streams[held_against.nats.stream].state.first_seq}
+    }
 
 
 async def test_everything_that_needs_no_pods_runs(fleet: EmbeddedCluster, tmp_path: Path) -> None:
     nats, ray = Nats(fleet.endpoints.nats, "test"), Ray(fleet.endpoints.dashboard)
-    before = await state(nats, fleet.profile)
+    before = await state(nats)
+    await nats.publish(fleet.profile.nats.completed, {"task_id": "of-somebody-else"})
     first = await nats.last_sequence(fleet.profile.nats.stream)
     status, output, report = await attach(written(tmp_path, fleet.endpoints, SECRETS), tmp_path / "reports")
     assert status == 0, output
-    assert report["verdict"] == "partial"
+    assert report["verdict"] == "conformant", "every MUST that applies to plain endpoints ran"
     assert report["cluster"]["kind"] == "attach"
     assert report["cluster"]["vllm"] == "external"
     assert set(report["cluster"]["versions"]) == {"vllm", "ray", "nats"}
@@ -114,12 +116,16 @@ async def test_everything_that_needs_no_pods_runs(fleet: EmbeddedCluster, tmp_pa
     messages = await nats.messages(fleet.profile.nats.stream, first)
     left = {fact.what: fact for fact in await left_behind(nats, fleet.profile, report["run_id"], first)}
     assert sum(fact.how_many or 0 for what, fact in left.items() if what.startswith("messages agent.")) == len(messages)
-    deliberations = 5 + 10  # one of each role, and ten at once
-    assert left["results of deliberations (keys)"].how_many == 2 * deliberations, "a state and a request of each"
+    keys, deliberations = left["results of deliberations (keys)"].how_many or 0, 5 + 10  # each role, and ten at once
+    assert keys >= 2 * deliberations, "a state and a request of each"
+    assert report["facts"]["left"] == [asdict(fact) for fact in left.values()]
+    assert "What this run left behind" in (tmp_path / "reports" / "status.md").read_text()
     assert all(fact.until == "7 days old" for fact in left.values())
     others = await left_behind(nats, fleet.profile, "fc-another", first)
     assert others == [], "nothing of this run is another's"
-    assert await state(nats, fleet.profile) == before
+    assert await state(nats) == before
+    kept = await nats.messages(fleet.profile.nats.stream, first - 1)
+    assert kept[0].document == {"task_id": "of-somebody-else"}, "messages of before are still there"
     assert await ray.jobs(report["run_id"]) == []
     for file in (tmp_path / "reports").rglob("*"):
         assert file.is_dir() or API_KEY not in file.read_text(errors="replace"), file

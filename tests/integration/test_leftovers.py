@@ -60,6 +60,7 @@ async def test_messages_plans_and_results(nats: Nats) -> None:
     assert (told.where, told.until) == (f"stream {STREAM}, sequences {first} to {last}", "7 days old")
     assert found["messages planning.plan.approved"].until == "purged, or pushed out by the stream's limits"
     assert await left_behind(nats, HELD_AGAINST, "fc-another", since) == []
+    assert await context.consumers_info(STREAM) == [], "reading leaves no consumer"
 
 
 async def test_task_ids_that_the_run_knows(nats: Nats) -> None:
