@@ -145,7 +145,7 @@ def test_each_worker_group_has_its_own_image_and_pods():
     [
         ({"state": "ready", "observedGeneration": 2}, ""),
         ({}, "no KubeRay operator"),
-        ({"state": "ready", "observedGeneration": 1}, "generation 1 of 2"),
+        ({"state": "ready", "observedGeneration": 1}, ""),  # another image: KubeRay does nothing, and does not say so
         ({"state": "failed", "reason": "quota", "observedGeneration": 2}, "'failed', not ready (quota)"),
         (
             {"conditions": [{"type": "HeadPodReady", "status": "False", "reason": "Pulling", "message": "slow"}]},

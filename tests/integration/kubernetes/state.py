@@ -7,15 +7,14 @@ from typing import Any
 
 import httpx
 import nats
-from nats.js.errors import NoKeysError
-from nats.js.kv import KeyValue
+from nats.js import JetStreamContext
 
 from fixtures.clusters.kubernetes.api import NAMESPACES, PODS, Api
 from fixtures.clusters.kubernetes.workloads import name_of
 from fixtures.profile import Profile
 
 
-async def of(api: Api, profile: Profile, nats_address: str, dashboard: str) -> dict[str, Any]:
+async def of(api: Api, profile: Profile, nats_address: str, dashboard: str) -> dict[str, list[str]]:
     """Namespaces, pods (with their age and restarts), Ray jobs, streams, consumers and the keys of all buckets."""
     spaces = profile.kubernetes
     namespaces, ray_pods, pods = await asyncio.gather(
@@ -27,7 +26,7 @@ async def of(api: Api, profile: Profile, nats_address: str, dashboard: str) -> d
         "namespaces": sorted(name_of(one) for one in namespaces),
         "pods": sorted(_life(pod) for pod in (*ray_pods, *pods)),
         "jobs": sorted(str(job.get("submission_id") or job.get("job_id")) for job in jobs if job.get("submission_id")),
-        **await _nats(nats_address),
+        **await _nats(nats_address, profile.nats.stream),
     }
 
 
@@ -37,7 +36,8 @@ def _life(pod: dict[str, Any]) -> str:
     return f"{name_of(pod)} {pod['metadata']['uid']} restarts {restarts}"
 
 
-async def _nats(address: str) -> dict[str, Any]:
+async def _nats(address: str, answers: str) -> dict[str, list[str]]:
+    """Passing consumers count on the stream of the agents' `answers` alone: on its buckets the orchestrator has its own."""
     client = await nats.connect(f"nats://{address}")
     try:
         context = client.jetstream()
@@ -46,10 +46,11 @@ async def _nats(address: str) -> dict[str, Any]:
             f"{stream.config.name}/{consumer.name}"
             for stream in streams
             for consumer in await context.consumers_info(stream.config.name)
+            if consumer.config.durable_name or stream.config.name == answers
         ]
         keys: list[str] = []
         for bucket in (one.config.name.removeprefix("KV_") for one in streams if one.config.name.startswith("KV_")):
-            keys += await _keys(await context.key_value(bucket), bucket)
+            keys += await _keys(context, bucket)
         return {
             "streams": sorted(f"{one.config.name} {one.created} {one.config.subjects}" for one in streams),
             "consumers": sorted(consumers),
@@ -62,13 +63,14 @@ async def _nats(address: str) -> dict[str, Any]:
         await client.close()
 
 
-async def _keys(bucket: KeyValue, name: str) -> list[str]:
-    """Each key with its revision: another one means that its value was written again."""
-    try:
-        keys = await bucket.keys()
-    except NoKeysError:
-        return []
-    return [f"{name}/{key}@{(await bucket.get(key)).revision}" for key in keys]
+async def _keys(context: JetStreamContext, bucket: str) -> list[str]:
+    """Each key with its revision: another one means that its value was written again.
+
+    Not by the client's `keys()`, which leaves a consumer on the server.
+    """
+    subjects = (await context.stream_info(f"KV_{bucket}", subjects_filter=f"$KV.{bucket}.>")).state.subjects or {}
+    last = [await context.get_last_msg(f"KV_{bucket}", subject) for subject in sorted(subjects)]
+    return [f"{message.subject}@{message.seq}" for message in last]
 
 
 def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, dict[str, list[str]]]:
