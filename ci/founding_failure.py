@@ -1,6 +1,6 @@
 """Runs the checks on the stock image and expects the founding failure, exactly: what must fail, and nothing unrelated.
 
-usage: python ci/founding_failure.py REPORT_DIR
+usage: python ci/founding_failure.py REPORT_DIR [suite options]      e.g. --cluster kind
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ALLOWED = {"ORC-05", "ORC-08", "ORC-10", "E2E-03", "E2E-04", "E2E-05"}
 OPENING = ("DEP-04", "nats-py", "no result", "docker build")
 
 
-def main(report_dir: Path) -> list[str]:
+def main(report_dir: Path, options: list[str]) -> list[str]:
     """What is not as it should be, one line each."""
     ran = subprocess.run(
-        [str(ROOT / "ci" / "e2e"), *ARGUMENTS, "--report-dir", str(report_dir)],
+        [str(ROOT / "ci" / "e2e"), *ARGUMENTS, "--report-dir", str(report_dir), *options],
         check=False,
     )
     document = json.loads((report_dir / "conformance.json").read_text(encoding="utf-8"))
@@ -53,6 +53,6 @@ def main(report_dir: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    found = main(Path(sys.argv[1]))
+    found = main(Path(sys.argv[1]), sys.argv[2:])
     print("\n".join(found) or "the founding failure is caught, named and nothing else fails")
     sys.exit(bool(found))
