@@ -74,7 +74,7 @@ def test_too_little_room_is_said_before_anything_is_built(monkeypatch, tmp_path)
 def test_podmans_images_have_the_names_that_nodes_look_for():
     assert Engine("docker").local("fleet/ray:1") == "fleet/ray:1"
     assert Engine("podman").local("fleet/ray:1") == "docker.io/fleet/ray:1"
-    assert Engine("podman").local("quay.io/fleet/ray:1") == "quay.io/fleet/ray:1"
+    assert Engine("podman").local("registry.example/fleet/ray:1") == "registry.example/fleet/ray:1"
     assert node_name("fleet/ray:1") == "docker.io/fleet/ray:1"
     assert node_name("nats:2") == "docker.io/library/nats:2"
 
