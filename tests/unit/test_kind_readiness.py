@@ -66,6 +66,10 @@ def test_a_ray_cluster_is_ready_when_kuberay_says_so_of_all_workers():
         {**both, "status": {"observedGeneration": 1, "state": "ready", "readyWorkerReplicas": 1}}
     )
     assert ray_missing({**both, "status": {"observedGeneration": 1, "state": "ready", "readyWorkerReplicas": 2}}) == ""
+    patched = {**both, "metadata": {**both["metadata"], "generation": 5}}  # another image and back: KubeRay did nothing
+    assert (
+        ray_missing({**patched, "status": {"observedGeneration": 3, "state": "ready", "readyWorkerReplicas": 2}}) == ""
+    )
 
 
 def test_what_the_api_server_fills_in_is_no_difference():
