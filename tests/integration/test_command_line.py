@@ -40,7 +40,10 @@ def complaint(ran: subprocess.CompletedProcess[str]) -> str:
         (["--vllm", "http://host:port"], ["--vllm http://host:port", "URL"]),
         (["--ray-image", "no/such:image"], ["no/such:image", "custom", "stock"]),
         (["--port-base", "80"], ["80", "between 1024"]),
-        (["--cluster", "kind"], ["--cluster kind", "--cluster embedded"]),
+        (["--cluster", "kind", "--cluster-name", "No_Name"], ["--cluster-name No_Name", "small letters"]),
+        (["--cluster", "attach", "--vllm", "stub"], ["--vllm is for --cluster embedded and kind, not for attach"]),
+        (["--cluster", "attach", "--kubeconfig", "no/such/file"], ["no/such/file"]),
+        (["--kube-context", "prod"], ["--kube-context is for --cluster attach, not for embedded"]),
         (["--explain", "DEP-44"], ["DEP-44", "did you mean DEP-04", "--list-checks"]),
     ],
 )
