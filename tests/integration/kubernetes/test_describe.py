@@ -55,10 +55,13 @@ async def test_a_pod_that_crashes(api: Api, namespace: str, image: str):
         ],
     )
 
-    async def restarted() -> bool:
-        return (await status_of(api, namespace, name)).get("restartCount", 0) > 0
+    async def backing_off() -> bool:
+        """Only then is its last life the one whose log the node still has."""
+        status = await status_of(api, namespace, name)
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        return status.get("restartCount", 0) > 0 and waiting.get("reason") == "CrashLoopBackOff"
 
-    await wait_until(restarted, f"a restart of {name}", UP, every=0.5)
+    await wait_until(backing_off, f"a restart of {name}", UP, every=0.5)
     files = await describe.describe(api, [await api.get(PODS, name, namespace)], namespace)
     told = files[f"{name}.txt"]
     for wanted in ("exit code 3", "MODE=test", "NATS_TOKEN from secretKeyRef", "Events:", f"Pod/{name}"):
