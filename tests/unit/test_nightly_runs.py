@@ -24,7 +24,7 @@ def end(number, frame):
     open(folder + "/ended", "w").write("cleaned up")
     sys.exit(2)
 signal.signal(signal.SIGTERM, end)
-open(folder + "/../sigint", "w").write(str(signal.getsignal(signal.SIGINT) is signal.default_int_handler))
+open(os.path.dirname(folder) + "/sigint", "w").write(str(signal.getsignal(signal.SIGINT) is signal.default_int_handler))
 time.sleep(float(os.environ.get("WAIT", "0")))
 sys.exit(int(os.environ.get("STATUS", "0")))
 """
