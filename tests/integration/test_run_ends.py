@@ -137,6 +137,47 @@ async def test_a_run_that_is_stopped(
     assert "interrupted" in str(document["aborted"]).lower()
 
 
+SWALLOWS = """
+import os, signal, pytest
+
+def test_first():
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), NUMBER)
+
+def test_second():
+    raise AssertionError("it ran on")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupt_that_a_test_swallows_ends_the_run_all_the_same(tmp_path: Path, number: signal.Signals) -> None:
+    file = tmp_path / "test_swallows.py"
+    file.write_text(SWALLOWS.replace("NUMBER", str(int(number))), encoding="utf-8")
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "fixtures.plugin",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(tmp_path),
+            str(file),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == pytest.ExitCode.INTERRUPTED, ran.stdout + ran.stderr
+    assert "1 passed" in ran.stdout
+    assert "it ran on" not in ran.stdout
+
+
 async def test_a_part_that_dies_in_mid_run(tmp_path: Path, before: tuple[set[str], set[str]]) -> None:
     """vLLM is killed after the boot: its checks fail, what cannot be told is broken, and the run reports and cleans up."""
     run = Run(tmp_path / "reports", "-k", "INF or NET or DEP-04")
