@@ -1,0 +1,19 @@
+"""All faults, in the order in which they are tried: those that change the same part stand together."""
+
+from tests.faults.catalogue import agents, answers, configuration, connectivity, dependencies, images, infrastructure
+from tests.faults.catalogue import orchestrator as orchestrators
+from tests.faults.model import Fault
+
+FAULTS: tuple[Fault, ...] = (
+    *dependencies.FAULTS,
+    *agents.FAULTS,
+    *answers.FAULTS,
+    *configuration.FAULTS,
+    *connectivity.FAULTS,
+    *infrastructure.FAULTS,
+    *orchestrators.FAULTS,
+    *images.FAULTS,
+)
+
+#: The few that every submission runs: one of each kind of injection, and the founding failure.
+SUBSET: frozenset[str] = frozenset()

@@ -1,0 +1,7 @@
+"""Faults: infrastructure."""
+
+from __future__ import annotations
+
+from tests.faults.model import Fault
+
+FAULTS: tuple[Fault, ...] = ()

@@ -1,0 +1,132 @@
+"""A fault as data, and what was seen under it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.faults.lab import Lab
+
+Injection = Callable[["Lab"], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong in a fleet, and what the suite must say about it."""
+
+    name: str  # in kebab case: what is wrong
+    says: str  # one sentence: what is done to which part
+    inject: Injection  # done when entered, healed when left
+    breaks: tuple[str, ...]  # the checks that must fail
+    words: tuple[str, ...]  # what the first line of a cause must name, in any case of letters
+    may_break: tuple[str, ...] = ()  # the checks that may fail, or may not be told, because of it
+    also: tuple[str, ...] = ()  # further checks that are run under it and must pass
+
+    @property
+    def touches(self) -> frozenset[str]:
+        return frozenset({*self.breaks, *self.may_break})
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one session of checks said."""
+
+    statuses: dict[str, str]  # of the checks that were run
+    causes: dict[str, str]  # the first line of each failed check that follows from no other
+    details: dict[str, str]  # the first line of whatever did not pass
+    seconds: float
+
+    def ended(self, status: str) -> list[str]:
+        return sorted(check for check, seen in self.statuses.items() if seen == status)
+
+
+@dataclass
+class Outcome:
+    """A fault, and what was seen under it and after it."""
+
+    fault: Fault
+    seen: Session
+    healed: Session
+    seconds: float
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[str]:
+        return self.seen.ended("failed")
+
+    @property
+    def broken(self) -> list[str]:
+        return self.seen.ended("broken")
+
+    @property
+    def detected(self) -> bool:
+        """At least one of the checks that must fail did."""
+        return not set(self.fault.breaks).isdisjoint(self.failed)
+
+    @property
+    def exact(self) -> bool:
+        """All that must fail failed, and nothing failed or could not be told that has nothing to do with it."""
+        return set(self.fault.breaks) <= set(self.failed) and {*self.failed, *self.broken} <= self.fault.touches
+
+    @property
+    def unsaid(self) -> list[str]:
+        """The words that no cause's first line has."""
+        said = " ".join(self.seen.causes.values()).lower()
+        return [word for word in self.fault.words if word.lower() not in said]
+
+    @property
+    def diagnosed(self) -> bool:
+        """What is reported as the cause is what was broken, and is called by its name."""
+        return not self.unsaid and set(self.seen.causes) <= set(self.fault.touches) and bool(self.seen.causes)
+
+    @property
+    def mended(self) -> bool:
+        """Without the fault the same checks pass: it was the fault, and nothing is left of it."""
+        return set(self.healed.statuses.values()) == {"passed"}
+
+    @property
+    def good(self) -> bool:
+        return self.detected and self.exact and self.diagnosed and self.mended
+
+    def complaints(self) -> list[str]:
+        """One line for each thing that is not as it should be."""
+        failed, broken, fault = set(self.failed), set(self.broken), self.fault
+        lines = list(self.problems)
+        details = self.seen.details
+        lines += [
+            f"{check} did not fail: {self.seen.statuses.get(check)}" for check in sorted(set(fault.breaks) - failed)
+        ]
+        lines += [f"{check} failed, too: {details[check]}" for check in sorted(failed - fault.touches)]
+        lines += [f"{check} is broken: {details[check]}" for check in sorted(broken - fault.touches)]
+        if self.unsaid:
+            lines.append(f"no cause names {', '.join(self.unsaid)}: {self.seen.causes}")
+        if strangers := set(self.seen.causes) - fault.touches:
+            lines.append(f"named as the cause: {', '.join(sorted(strangers))}")
+        lines += [
+            f"after it, {check} is {s}: {self.healed.details.get(check)}"
+            for check, s in self.healed.statuses.items()
+            if s != "passed"
+        ]
+        return lines
+
+    def row(self) -> dict[str, object]:
+        """One entry of faults.json."""
+        return {
+            "fault": self.fault.name,
+            "says": self.fault.says,
+            "expected": sorted(self.fault.breaks),
+            "allowed": sorted(self.fault.may_break),
+            "ran": sorted(self.seen.statuses),
+            "failed": self.failed,
+            "broken": self.broken,
+            "detected": self.detected,
+            "exact": self.exact,
+            "diagnosed": self.diagnosed,
+            "healed": self.mended,
+            "cause": self.seen.causes,
+            "complaints": self.complaints(),
+            "seconds": round(self.seconds, 1),
+        }
