@@ -116,7 +116,7 @@ async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts):
     alive = [node for node in heads if node.alive]
     uptime = time.time() - workload.ready[0].started if workload and workload.ready else None
     facts.components["Ray head"] = ComponentFact(
-        "Ray head", version.get("ray_version", ""), uptime, len(alive), 1, version.get("session_name", "")
+        "Ray head", version.ray_version, uptime, len(alive), 1, version.session_name
     )
     assert len(alive) == 1, f"Ray lists {len(alive)} living heads, not one ({[node.reason for node in heads]})"
     assert workload is None or workload.ready, f"the head's replica is not ready: {not_ready(workload)}"

@@ -303,7 +303,7 @@ async def test_dashboard_token_over_tls(folder: Path, authority: Authority, cert
     given = access(folder, f'{RAY}[ray.tls]\nca = "{authority.ca.name}"').ray
     async with https(server_context(certificate)) as url:
         ray = Ray(url, given)
-        assert (await ray.version())["ray_version"] == "2.49.2"
+        assert (await ray.version()).ray_version == "2.49.2"
         await ray.close()
         answer = await asyncio.to_thread(probe.http, f"{url}/api/version", 5.0, given.document())
         assert answer["ok"], answer
@@ -332,7 +332,7 @@ async def test_server_name_of_the_dashboard(folder: Path, authority: Authority) 
     async with https(server_context(authority.issue("dashboard", "DNS:dashboard"))) as url:
         section = f'{RAY}[ray.tls]\nca = "{authority.ca.name}"\nserver_name = "dashboard"'
         ray = Ray(url, access(folder, section).ray)
-        assert (await ray.version())["session_name"] == "here"
+        assert (await ray.version()).session_name == "here"
         await ray.close()
 
 

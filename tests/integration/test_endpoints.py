@@ -180,10 +180,9 @@ async def test_the_workers_authenticate_and_the_dashboard_shows_no_secret(
     commands: list[dict[str, Any]] = []
     submit = Ray.submit
 
-    async def noted(self: Ray, entrypoint: str, submission_id: str, runtime_env: Any = None) -> str:
-        submitted = await submit(self, entrypoint, submission_id, runtime_env)
-        commands.append(await self.job(submission_id))
-        return submitted
+    async def noted(self: Ray, entrypoint: str, submission_id: str, runtime_env: Any = None) -> None:
+        await submit(self, entrypoint, submission_id, runtime_env)
+        commands.append((await self._call("GET", f"/api/jobs/{submission_id}")).json())
 
     monkeypatch.setattr(Ray, "submit", noted)
     settings = f'authorization {{ token: "{TOKEN}" }}\n'

@@ -17,7 +17,7 @@ from fixtures.errors import CannotTell, Nonconformant
 from fixtures.profile import load
 from fixtures.report.evidence import Evidence
 from fixtures.report.redact import Redactor
-from fixtures.services.ray import Actor
+from fixtures.services.ray import Actor, Job
 from fixtures.timeouts import Timeouts
 
 SECRET = "hunter2secret"
@@ -43,11 +43,8 @@ class Cluster:
 class Ray:
     last_words: Mapping[str, str] = {"fc-1-census": "FAILED: no worker\n\nTraceback …"}
 
-    async def jobs(self, _prefix: str) -> list[dict[str, Any]]:
-        return [
-            {"submission_id": "fc-1-jobs", "status": "RUNNING", "message": None},
-            {"submission_id": "fc-1-done", "status": "SUCCEEDED"},
-        ]
+    async def jobs(self, _prefix: str) -> list[Job]:
+        return [Job(submission_id="fc-1-jobs", status="RUNNING"), Job(submission_id="fc-1-done", status="SUCCEEDED")]
 
     async def job_logs(self, submission_id: str) -> str:
         return f"output of {submission_id}"

@@ -334,7 +334,7 @@ async def job_runs(api: Api, profile: Profile, run_id: str) -> None:
     ray = Ray(f"http://{head}")
 
     async def running() -> bool:
-        return any(row["status"] == "RUNNING" for row in await ray.jobs(run_id))
+        return any(job.status == "RUNNING" for job in await ray.jobs(run_id))
 
     try:
         await wait_until(running, "a job of the run", 60)

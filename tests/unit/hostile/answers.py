@@ -1,0 +1,132 @@
+"""What a service may answer instead of what it should: strategies, and how a reader of answers must take it.
+
+"A valid answer with a wound" finds more than any random JSON: it gets past the first look at the document.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hypothesis import strategies as some
+
+from fixtures.errors import CannotTell, Nonconformant, UsageProblem
+
+OURS = (Nonconformant, CannotTell, UsageProblem)
+LONGEST = 3000  # characters of a reason
+
+ODD_NUMBERS = (0, -1, 2**31, 2**63, 10**400, -(10**400), 0.5, -0.0, 1e308, 5e-324)
+ODD_TEXTS = (
+    "",
+    " ",
+    "\x00",
+    "\n",
+    "null",
+    "0",
+    "-1",
+    "NaN",
+    "a" * 5000,
+    "\u202e",
+    "🦑",
+    "é" * 100,
+    "[::1",
+    "%",
+    "../..",
+    "{x}",
+)
+
+numbers = some.sampled_from(ODD_NUMBERS) | some.integers() | some.floats(allow_nan=False, allow_infinity=False)
+texts = some.sampled_from(ODD_TEXTS) | some.text(max_size=30)
+scalars = some.none() | some.booleans() | numbers | texts
+values = some.recursive(
+    scalars,
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path to each value in a document, its own among them."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from _places(one, (*path, key))
+
+
+@some.composite
+def wounded(draw: Callable[[Any], Any], valid: Any, wounds: int = 3, instead: Any = values) -> Any:
+    """The valid document with one to `wounds` values replaced, left out, put in besides or nested deeper."""
+    document = [copy.deepcopy(valid)]  # in a list, so that the whole can be replaced, too
+    for _ in range(draw(some.integers(1, wounds))):
+        path = draw(some.sampled_from(list(_places(document))[1:]))
+        holder: Any = document
+        for key in path[:-1]:
+            holder = holder[key]
+        key, how = path[-1], draw(some.sampled_from(("replace", "replace", "leave out", "put in", "nest")))
+        if how == "leave out" and len(path) > 1:
+            del holder[key]
+        elif how == "put in" and isinstance(holder, list) and len(path) > 1:
+            holder.insert(key, draw(instead))
+        elif how == "put in" and isinstance(holder, dict):
+            holder[draw(some.text(max_size=8))] = draw(instead)
+        elif how == "nest":
+            holder[key] = [holder[key]] if draw(some.booleans()) else {"x": holder[key]}
+        else:
+            holder[key] = draw(instead)
+    return document[0]
+
+
+#: Texts that are nearly JSON, or that a parser of JSON takes and its user dies of.
+TRAPS = (
+    b"",
+    b"null",
+    b"NaN",
+    b'{"a": Infinity}',
+    b"[" * 100_000,
+    b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+    b'{"data": ' + b"9" * 5000 + b"}",
+    b"1e999",
+    b'"\\ud800"',
+    b'{"data": "\\udfff"}',
+    b"\xff\xfe\x00{",
+    b"\xef\xbb\xbf{}",
+    b"<html><body>502 Bad Gateway</body></html>",
+    b"\x00" * 1000,
+)
+
+
+@some.composite
+def bodies(draw: Callable[[Any], Any], valid: Any) -> bytes:
+    """Bytes of an answer: a wounded document, one cut short, a trap, or anything at all."""
+    how = draw(some.sampled_from(("wounded",) * 6 + ("cut", "trap", "bytes", "json")))
+    if how == "trap":
+        return draw(some.sampled_from(TRAPS))
+    if how == "bytes":
+        return draw(some.binary(max_size=200))
+    if how == "json":
+        return json.dumps(draw(values)).encode()
+    body = json.dumps(draw(wounded(valid))).encode()
+    return body[: draw(some.integers(0, len(body)))] if how == "cut" else body
+
+
+@contextmanager
+def a_reason_at_most(*raised: type[BaseException]) -> Iterator[None]:
+    """The body ends well, or in one of the suite's own errors (`raised`: in one of these) that gives a reason."""
+    try:
+        yield
+    except raised or OURS as error:  # noqa: B030
+        assert_is_a_reason(str(error))
+
+
+def assert_is_a_reason(text: str) -> None:
+    """A few lines in words; not a traceback, and not the bare name of a Python exception."""
+    assert text.strip(), "the error says nothing"
+    assert len(text) <= LONGEST, f"the reason has {len(text)} characters: {text[:200]}"
+    assert "Traceback (most recent call last)" not in text, text
+    assert not re.search(
+        r"\b(?:Key|Type|Attribute|Index|Value|Recursion|UnboundLocal|Overflow|Unicode\w*|Validation)Error\b", text
+    ), text

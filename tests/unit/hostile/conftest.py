@@ -1,0 +1,20 @@
+"""How long the property-based tests look: the same few examples at each run, or many new ones (docs/testing.md)."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+
+settings.register_profile(
+    "brief",
+    max_examples=50,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    **PATIENT,
+)
+settings.register_profile("nightly", max_examples=2000, print_blob=True, **PATIENT)
+settings.load_profile(os.environ.get("FLEET_HYPOTHESIS", "brief"))

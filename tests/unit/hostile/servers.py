@@ -1,0 +1,129 @@
+"""Servers on a port of this machine that misbehave on the wire, and the bounds that a client of the suite keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+MOST_MEMORY = 100 << 20  # bytes that a client may take for any answer
+PATIENCE = 0.2  # seconds that the tests' clients wait for one answer
+SLOWEST = 4.0  # seconds after which a client that is to wait for PATIENCE hangs
+
+Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(script: Script) -> AsyncIterator[int]:
+    """The port of a server that does the same to every connection, and does not care what it is asked."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            with suppress(OSError, asyncio.CancelledError):
+                await script(writer)
+        finally:
+            writer.transport.abort() if task.cancelling() else writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def within_bounds() -> Iterator[None]:
+    """The body ends in time, and takes less than MOST_MEMORY on the way."""
+    tracemalloc.start()
+    start = time.monotonic()
+    try:
+        yield
+        seconds, peak = time.monotonic() - start, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert seconds < SLOWEST, f"took {seconds:.1f} s"
+    assert peak < MOST_MEMORY, f"took {peak >> 20} MiB"
+
+
+def sends(data: bytes) -> Script:
+    """These bytes, and the end of the connection."""
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return script
+
+
+def drips(head: bytes, drop: bytes) -> Script:
+    """The head, then the drop again and again, each before anybody's patience with a single read has ended."""
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while not writer.is_closing():
+            writer.write(drop)
+            await writer.drain()
+            await asyncio.sleep(PATIENCE / 10)
+
+    return script
+
+
+def floods(head: bytes, piece: bytes) -> Script:
+    """The head, then the piece again and again, as fast as it is read."""
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+
+    return script
+
+
+async def silent(_writer: asyncio.StreamWriter) -> None:
+    """Accepts and says nothing."""
+    await asyncio.sleep(3600)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+CHUNK = b"10000\r\n" + b" " * 65536 + b"\r\n"
+BOMB = gzip.compress(b" " * (2 * MOST_MEMORY), 1)
+
+#: What any HTTP client must survive.
+HTTP: dict[str, Script] = {
+    "silent": silent,
+    "closes at once": sends(b""),
+    "not HTTP": sends(b'INFO {"server_id": "N", "version": "2.11"}\r\n'),
+    "bytes": sends(bytes(range(256)) * 64),
+    "a status that is none": sends(b"HTTP/1.1 999999 ?\r\n\r\n"),
+    "status line without end": floods(b"HTTP/1.1 200 ", b"O" * 65536),
+    "header without end": floods(OK + b"X: ", b"a" * 65536),
+    "headers without end": floods(OK, b"X-Y: z\r\n" * 4096),
+    "headers drip": drips(OK, b"X-Y: z\r\n"),
+    "body drips": drips(OK + b"Content-Length: 1000000\r\n\r\n", b" "),
+    "chunks drip": drips(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "body is cut": sends(OK + b"Content-Length: 1000\r\n\r\n{}"),
+    "chunk is cut": sends(OK + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n{}"),
+    "chunk of no size": sends(OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n{}\r\n"),
+    "length is none": sends(OK + b"Content-Length: many\r\n\r\n{}"),
+    "length is huge": floods(OK + b"Content-Length: 99999999999999999999\r\n\r\n", b" " * 65536),
+    "body without end": floods(OK + b"Transfer-Encoding: chunked\r\n\r\n", CHUNK),
+    "gzip bomb": sends(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB),
+    "unknown coding": sends(OK + b"Content-Encoding: br, x\r\nContent-Length: 2\r\n\r\n{}"),
+    "brackets": sends(OK + b"Content-Length: 1000000\r\n\r\n" + b"[" * 1_000_000),
+    "many values": sends(OK + b"Content-Length: 3900001\r\n\r\n[" + b"{}," * 1_300_000),
+    "redirect to itself": sends(b"HTTP/1.1 302 Found\r\nLocation: /v1/models\r\nContent-Length: 0\r\n\r\n"),
+    "provisional answers drip": drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "no content": sends(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "error page": sends(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 26\r\n\r\n<html>\x00\xff\xfe502 Gateway</html>"),
+}
