@@ -99,7 +99,9 @@ def last_bad(file: Path) -> set[str]:
 def written(outcomes: Sequence[Outcome], reports: Path) -> None:
     rows = [outcome.row() for outcome in outcomes]
     (reports / "faults.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (reports / "faults.html").write_text(matrix.page(rows), encoding="utf-8")
+    (reports / "faults.html").write_text(
+        matrix.page(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)]), encoding="utf-8"
+    )
 
 
 def parsed() -> argparse.Namespace:
