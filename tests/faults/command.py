@@ -70,7 +70,7 @@ def tried(lab: Lab, fault: Fault, whole: bool) -> Outcome:
         problems.append(f"{type(error).__name__}: {error}")
     outcome = Outcome(fault, seen, healed, time.monotonic() - began, problems)
     if problems or not outcome.mended:
-        lab.reboot()
+        lab.again()
     return outcome
 
 

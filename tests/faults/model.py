@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from tests.faults.lab import Lab
-
-Injection = Callable[["Lab"], AbstractAsyncContextManager[None]]
+#: What is done to a place (tests/faults/place.py) when it is entered, and healed when it is left.
+Injection = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,7 @@ class Fault:
     words: tuple[str, ...]  # what the first line of a cause must name, in any case of letters
     may_break: tuple[str, ...] = ()  # the checks that may fail, or may not be told, because of it
     also: tuple[str, ...] = ()  # further checks that are run under it and must pass
+    where: str = "embedded"  # or "kubernetes"
 
     @property
     def touches(self) -> frozenset[str]:

@@ -10,8 +10,8 @@ import pytest
 from fixtures.checks import CATALOGUE
 from fixtures.plugin import import_checks
 from tests.faults import matrix
-from tests.faults.lab import read
 from tests.faults.model import Fault, Outcome, Session
+from tests.faults.place import read
 
 FAULT = Fault(
     name="a-fault",

@@ -1,6 +1,15 @@
 """All faults, in the order in which they are tried: those that change the same part stand together."""
 
-from tests.faults.catalogue import agents, answers, configuration, connectivity, dependencies, images, infrastructure
+from tests.faults.catalogue import (
+    agents,
+    answers,
+    configuration,
+    connectivity,
+    dependencies,
+    images,
+    infrastructure,
+    kubernetes,
+)
 from tests.faults.catalogue import orchestrator as orchestrators
 from tests.faults.model import Fault
 
@@ -13,6 +22,7 @@ FAULTS: tuple[Fault, ...] = (
     *infrastructure.FAULTS,
     *orchestrators.FAULTS,
     *images.FAULTS,
+    *kubernetes.FAULTS,
 )
 
 #: The few that every submission runs: one of each kind of injection, and the founding failure.

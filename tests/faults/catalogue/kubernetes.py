@@ -1,0 +1,59 @@
+"""What only goes wrong in Kubernetes."""
+
+from __future__ import annotations
+
+from tests.faults.kubernetes_means import (
+    dns_down,
+    vllm_service_selects_nobody,
+    worker_gone,
+    workers_name_a_floating_image,
+    workers_name_the_stock_image,
+)
+from tests.faults.model import Fault
+
+NAMES = ("NET-03", "NET-04")  # workers reach services by name
+
+FAULTS = (
+    Fault(
+        name="cluster-dns-is-down",
+        says="CoreDNS is scaled to nothing",
+        inject=dns_down(),
+        where="kubernetes",
+        breaks=("NET-07", *NAMES),
+        may_break=("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11"),
+        words=("resolve",),
+    ),
+    Fault(
+        name="the-service-of-vllm-selects-nobody",
+        says="the selector of vLLM's service fits no pod, while the pods are ready",
+        inject=vllm_service_selects_nobody(),
+        where="kubernetes",
+        breaks=("INF-01", "INF-02", "INF-03", "NET-03"),
+        words=("service", "no ready address"),
+    ),
+    Fault(
+        name="a-worker-group-names-another-image",
+        says="the RayCluster's worker group names the stock image; nothing was restarted",
+        inject=workers_name_the_stock_image(),
+        where="kubernetes",
+        breaks=("IMG-01", "IMG-02"),
+        words=("gpu-workers",),
+    ),
+    Fault(
+        name="a-worker-group-names-a-floating-image",
+        says="the RayCluster's worker group names the image with the tag latest; nothing was restarted",
+        inject=workers_name_a_floating_image(),
+        where="kubernetes",
+        breaks=("IMG-01", "IMG-02", "IMG-03"),
+        words=("latest",),
+    ),
+    Fault(
+        name="a-worker-is-gone-and-kuberay-with-it",
+        says="a worker's pod is deleted while the operator is down: nobody makes another",
+        inject=worker_gone(),
+        where="kubernetes",
+        breaks=("INF-06", "INF-07"),
+        may_break=("INF-05",),
+        words=("1", "2"),
+    ),
+)
