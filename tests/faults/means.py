@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -48,7 +49,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Added:
-    """A file that the image does not have; an existing one is put back in the end."""
+    """A file that the image does not have, in a folder of its own or one that is there; an existing one is put back."""
 
     path: str
     text: str
@@ -56,9 +57,19 @@ class Added:
     def apply(self, packages: Path) -> Undo:
         file = packages / self.path
         before = file.read_text(encoding="utf-8") if file.exists() else None
-        file.parent.mkdir(parents=True, exist_ok=True)
+        made = not file.parent.exists()
+        file.parent.mkdir(exist_ok=True)
         put(file, self.text)
-        return lambda: file.unlink() if before is None else put(file, before)
+
+        def undo() -> None:
+            if before is not None:
+                put(file, before)
+            elif made:
+                shutil.rmtree(file.parent)
+            else:
+                file.unlink()
+
+        return undo
 
 
 @dataclass(frozen=True)
