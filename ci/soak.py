@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, BinaryIO
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -83,7 +84,7 @@ def measured(number: int, parent: Path, folder: Path, options: Sequence[str]) ->
     with (folder / "output.log").open("wb") as log:
         command = [str(ROOT / "ci" / "e2e"), "--report-dir", str(folder), *options]
         environment = {**os.environ, "TMPDIR": str(parent)}
-        status = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False).returncode
+        status = to_the_end(command, environment, log)
     run = Soaked(number, status, "no report", round(time.monotonic() - began, 1), round(os.getloadavg()[0], 1))
     try:
         document: dict[str, Any] = json.loads((folder / "conformance.json").read_text(encoding="utf-8"))
@@ -96,6 +97,17 @@ def measured(number: int, parent: Path, folder: Path, options: Sequence[str]) ->
     if run.good:
         shutil.rmtree(folder)
     return run
+
+
+def to_the_end(command: Sequence[str], environment: dict[str, str], log: BinaryIO) -> int:
+    """The status of a run. A Ctrl-C is passed on, and its clean-up waited for."""
+    child = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        child.send_signal(signal.SIGINT)
+        child.wait()
+        raise
 
 
 def flips(runs: Sequence[Soaked]) -> dict[str, dict[str, int]]:
@@ -152,4 +164,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
