@@ -212,17 +212,20 @@ async def test_jetstream(nats: Nats, facts: Facts):
     """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results."""
     info = await nats.info()
     facts.components["NATS"] = ComponentFact(
-        "NATS", info.get("version", ""), None, None, None, "JetStream" if info.get("jetstream") else "without JetStream"
+        "NATS", info.version, None, None, None, "JetStream" if info.jetstream else "without JetStream"
     )
-    assert info.get("jetstream"), f"NATS {info.get('version')} at {nats.url} runs without JetStream"
+    assert info.jetstream, f"NATS {info.version} at {nats.url} runs without JetStream"
     account = await nats.account()
-    limits = account.get("limits", {})
+    limits = account.limits
     full = [
-        f"{what}: {account.get(what, 0)} of {limits[key]} bytes used"
-        for what, key in (("storage", "max_storage"), ("memory", "max_memory"))
-        if limits.get(key, -1) > 0 and account.get(what, 0) >= limits[key]
+        f"{what}: {used} of {most} bytes used"
+        for what, used, most in (
+            ("storage", account.storage, limits.max_storage),
+            ("memory", account.memory, limits.max_memory),
+        )
+        if 0 < most <= used
     ]
-    assert limits.get("max_storage", -1) != 0, "JetStream's account may not store anything on disk (max_storage is 0)"
+    assert limits.max_storage != 0, "JetStream's account may not store anything on disk (max_storage is 0)"
     assert not full, f"JetStream has no room left: {', '.join(full)}"
 
 
@@ -241,13 +244,13 @@ async def test_stream(nats: Nats, profile: Profile):
     stream = await nats.stream(profile.nats.stream)
     config = stream.config
     wrong = []
-    if profile.nats.subjects not in (config.subjects or []):
+    if profile.nats.subjects not in config.subjects:
         wrong.append(f"it captures {config.subjects}, not {profile.nats.subjects}")
     if config.storage != "file":
         wrong.append(f"its storage is {config.storage}, not file")
     if config.retention != "limits":
         wrong.append(f"its retention is {config.retention}, not limits")
-    if config.discard == "new" and 0 < (config.max_bytes or -1) <= stream.state.bytes:
+    if config.discard == "new" and 0 < config.max_bytes <= stream.state.bytes:
         wrong.append(f"it is full ({stream.state.bytes} of {config.max_bytes} bytes) and refuses new messages")
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
 
@@ -318,9 +321,7 @@ async def test_consumers(nats: Nats, profile: Profile):
             wrong.append(f"{name} has ack policy {config.ack_policy}, not explicit")
         if config.durable_name != name:
             wrong.append(f"{name} is not durable")
-        filters = (
-            [config.filter_subject] if config.filter_subject else list(getattr(config, "filter_subjects", None) or [])
-        )
+        filters = [config.filter_subject] if config.filter_subject else config.filter_subjects
         if filters and subject not in filters:
             wrong.append(f"{name} filters {', '.join(filters)}, not {subject}")
     assert not wrong, "; ".join(wrong)

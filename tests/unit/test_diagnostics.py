@@ -17,6 +17,7 @@ from fixtures.errors import CannotTell, Nonconformant
 from fixtures.profile import load
 from fixtures.report.evidence import Evidence
 from fixtures.report.redact import Redactor
+from fixtures.services.nats import Account
 from fixtures.services.ray import Actor, Job
 from fixtures.timeouts import Timeouts
 
@@ -58,8 +59,8 @@ class Ray:
 
 
 class Nats:
-    async def account(self) -> dict[str, Any]:
-        return {"storage": 1}
+    async def account(self) -> Account:
+        return Account(storage=1)
 
     async def stream(self, name: str) -> Any:
         raise Nonconformant(f"NATS has no stream {name}")
