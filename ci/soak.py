@@ -105,6 +105,7 @@ def to_the_end(command: Sequence[str], environment: dict[str, str], log: BinaryI
     try:
         return child.wait()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
         child.send_signal(signal.SIGINT)
         child.wait()
         raise
