@@ -4,127 +4,52 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
-import time
-from collections.abc import Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fixtures.checks import CATALOGUE
 from fixtures.plugin import import_checks
 from tests.faults import matrix
 from tests.faults.catalogue import FAULTS, SUBSET
-from tests.faults.lab import ROOT, Lab
-from tests.faults.model import Fault, Outcome, Session
+from tests.faults.kubernetes_lab import KubernetesLab, there
+from tests.faults.lab import Lab
+from tests.faults.model import Fault, Outcome
+from tests.faults.place import ROOT
+from tests.faults.trial import tried
 
-#: Run under every fault, because they are quick and look everywhere: what is there, and what the workers hold.
-CENSUS = frozenset(
-    {
-        *("INF-02", "INF-03", "INF-06", "INF-09", "INF-10", "INF-11", "INF-12"),
-        *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-06", "DEP-07", "DEP-08", "DEP-09", "DEP-10"),
-        *("NET-03", "NET-04", "IMG-01", "IMG-02", "IMG-03", "ORC-01"),
-    }
-)
-WHOLE_EVERY = 10  # each time, all checks that disturb nothing are run under the fault
+WHOLE_EVERY = 10  # under each tenth fault all checks that disturb nothing are run
+PLACES = {"embedded": Lab, "kubernetes": KubernetesLab}
 
-
-def chosen(words: Sequence[str], subset: bool) -> list[Fault]:
-    """The faults whose name or checks contain one of the words; all without words."""
-    faults = [fault for fault in FAULTS if not subset or fault.name in SUBSET]
-    return [fault for fault in faults if not words or any(word in fault.name or word in fault.breaks for word in words)]
-
-
-def quiet() -> frozenset[str]:
-    """All MUST checks that disturb nothing."""
-    return frozenset(check.id for check in CATALOGUE.values() if check.level.value == "MUST" and not check.disrupts)
-
-
-def under(fault: Fault, whole: bool) -> Collection[str]:
-    return fault.touches | frozenset(fault.also) | CENSUS | (quiet() if whole else frozenset())
-
-
-class Held:
-    """A fault, held in the fleet's loop while the main thread runs checks."""
-
-    def __init__(self, lab: Lab, fault: Fault) -> None:
-        self._lab = lab
-        self._fault: AbstractAsyncContextManager[None] = fault.inject(lab)
-
-    def __enter__(self) -> None:
-        self._lab.do(self._fault.__aenter__())
-
-    def __exit__(self, *_: object) -> None:
-        self._lab.do(self._fault.__aexit__(None, None, None))
-
-
-def tried(lab: Lab, fault: Fault, whole: bool) -> Outcome:
-    """Break, check, heal, check again. A fault that cannot be put in or healed costs the fleet: a new one is booted."""
-    began, nothing = time.monotonic(), Session({}, {}, {}, 0.0)
-    seen = healed = nothing
-    problems = []
-    try:
-        with Held(lab, fault):
-            seen = lab.session(fault.name, under(fault, whole))
-        healed = lab.session(f"{fault.name}/healed", fault.breaks)
-    except Exception as error:  # noqa: BLE001  (whatever it is, the next fault gets a fresh fleet)
-        problems.append(f"{type(error).__name__}: {error}")
-    outcome = Outcome(fault, seen, healed, time.monotonic() - began, problems)
-    if problems or not outcome.mended:
-        lab.again()
-    return outcome
-
-
-def line(outcome: Outcome, number: int, of: int) -> str:
-    marks = [
-        word if good else word.upper()
-        for word, good in (
-            ("detected" if outcome.detected else "not detected", outcome.detected),
-            ("exact" if outcome.exact else "not exact", outcome.exact),
-            ("diagnosed" if outcome.diagnosed else "not diagnosed", outcome.diagnosed),
-            ("healed" if outcome.mended else "not healed", outcome.mended),
-        )
-    ]
-    return f"{number:3}/{of} {outcome.fault.name:<44} {outcome.seconds:5.1f} s  {', '.join(marks)}"
-
-
-def last_bad(file: Path) -> set[str]:
-    """The faults that were not as they should be when last tried."""
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return set()
-    return {row["fault"] for row in rows if row["complaints"]}
-
-
-def written(outcomes: Sequence[Outcome], reports: Path) -> None:
-    rows = [outcome.row() for outcome in outcomes]
-    (reports / "faults.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (reports / "faults.html").write_text(
-        matrix.page(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)]), encoding="utf-8"
-    )
+Rows = list[dict[str, Any]]
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ci/faults",
-        description="Put faults into a fleet on this machine, one after another, and see that the checks name each and "
-        "nothing else.",
-        epilog="Exit status 0: every fault detected, exact, diagnosed and healed. Reports: faults.json, faults.html, and "
-        "the reports of each session in a folder named by the fault.",
+        description="Put faults into a fleet, one after another, and see that the checks name each and nothing else: in a "
+        "fleet on this machine, then, for those that need it, in one on Kubernetes (kind).",
+        epilog="Exit status 0: every fault detected, exact, diagnosed and healed. In the report folder: faults.json, the "
+        "page faults.html, and for each fault a folder with the reports of its session.",
     )
     parser.add_argument(
         "-k",
         action="append",
         default=[],
         metavar="WORD",
-        help="faults with this in their name, or that break this check; may be repeated",
+        help="faults with this in their name, or that break the check of this id; may be repeated",
     )
     parser.add_argument("-x", action="store_true", help="stop at the first fault that is not as it should be")
-    parser.add_argument("--lf", action="store_true", help="only those that were not as they should be the last time")
+    parser.add_argument("--lf", action="store_true", help="those that were not as they should be the last time")
     parser.add_argument("--subset", action="store_true", help="the few that every submission runs")
     parser.add_argument(
-        "--whole", action="store_true", help="all checks that disturb nothing under every fault, not under every tenth"
+        "--whole", action="store_true", help="all MUST checks that disturb nothing, under every fault, not every tenth"
     )
+    parser.add_argument("--where", choices=sorted(PLACES), help="only the faults of one kind of fleet")
+    parser.add_argument("--add", action="store_true", help="keep what faults.json has of other faults")
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     parser.add_argument(
         "--reports", type=Path, default=ROOT / "reports" / "faults", metavar="DIR", help="default: reports/faults"
@@ -132,30 +57,107 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def chosen(asked: argparse.Namespace) -> list[Fault]:
+    """The faults that were asked for, in the catalogue's order."""
+    bad = {row["fault"] for row in read(asked.reports) if row["complaints"]} if asked.lf else None
+    return [
+        fault
+        for fault in FAULTS
+        if (not asked.k or any(word in fault.name or word in fault.breaks for word in asked.k))
+        and (not asked.subset or fault.name in SUBSET)
+        and (not asked.where or fault.where == asked.where)
+        and (bad is None or fault.name in bad)
+    ]
+
+
+def read(reports: Path) -> Rows:
+    """The rows of the last time; none where there was none."""
+    try:
+        return list(json.loads((reports / "faults.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return []
+
+
+def write(rows: Rows, reports: Path) -> None:
+    page = matrix.page(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)])
+    (reports / "faults.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (reports / "faults.html").write_text(page, encoding="utf-8")
+
+
+def line(outcome: Outcome, number: int, of: int) -> str:
+    judged = {
+        "detected": outcome.detected,
+        "exact": outcome.exact,
+        "diagnosed": outcome.diagnosed,
+        "healed": outcome.mended,
+    }
+    words = ", ".join(word if good else f"NOT {word.upper()}" for word, good in judged.items())
+    return f"{number:3}/{of} {outcome.fault.name:<48} {outcome.seconds:5.1f} s  {words}"
+
+
+class Trials:
+    """Tries faults, tells of each, and keeps the reports."""
+
+    def __init__(self, asked: argparse.Namespace, faults: Sequence[Fault]) -> None:
+        self.asked, self.faults = asked, faults
+        self.good = self.number = 0
+        names = {fault.name for fault in faults}
+        self.rows: Rows = [row for row in read(asked.reports) if row["fault"] not in names] if asked.add else []
+
+    def run(self, where: str) -> None:
+        """Try the faults of one kind of fleet."""
+        faults = [fault for fault in self.faults if fault.where == where]
+        if not faults or self.stopped:
+            return
+        with PLACES[where](self.asked.reports) as place:
+            for fault in faults:
+                self.number += 1
+                outcome = tried(place, fault, self.asked.whole or self.number % WHOLE_EVERY == 0)
+                self.good += outcome.good
+                self.rows.append(outcome.row())
+                print(line(outcome, self.number, len(self.faults)), flush=True)
+                for complaint in outcome.complaints():
+                    print(f"        {complaint}", flush=True)
+                write(self.rows, self.asked.reports)
+                if self.stopped:
+                    return
+
+    @property
+    def stopped(self) -> bool:
+        return self.asked.x and self.good < self.number
+
+
+def in_kubernetes(asked: argparse.Namespace, faults: Sequence[Fault]) -> int:
+    """In a kind cluster that is made for it: this command again, with that cluster's environment."""
+    words = [word for fault in faults for word in ("-k", fault.name)]
+    flags = [flag for flag, given in (("-x", asked.x), ("--whole", asked.whole)) if given]
+    arguments = ["--where", "kubernetes", "--add", "--reports", str(asked.reports.resolve()), *words, *flags]
+    return subprocess.run([ROOT / "ci" / "kubernetes", "faults", *arguments], check=False).returncode
+
+
 def main() -> int:
     asked = parsed()
     import_checks()
-    faults = chosen(asked.k, asked.subset)
-    if asked.lf and (bad := last_bad(asked.reports / "faults.json")):
-        faults = [fault for fault in faults if fault.name in bad]
+    faults = chosen(asked)
     if asked.list:
         for fault in faults:
             print(f"{fault.name}: {fault.says}\n    {', '.join(fault.breaks)}")
         return 0
     if not faults:
-        print("no fault has that in its name", file=sys.stderr)
+        print("no fault fits what was asked for; ci/faults --list names all", file=sys.stderr)
         return 4
     asked.reports.mkdir(parents=True, exist_ok=True)
-    outcomes: list[Outcome] = []
-    with Lab(asked.reports) as lab:
-        for number, fault in enumerate(faults, 1):
-            outcomes.append(tried(lab, fault, asked.whole or number % WHOLE_EVERY == 0))
-            print(line(outcomes[-1], number, len(faults)), flush=True)
-            for complaint in outcomes[-1].complaints():
-                print(f"        {complaint}", flush=True)
-            written(outcomes, asked.reports)
-            if asked.x and not outcomes[-1].good:
-                break
-    good = sum(outcome.good for outcome in outcomes)
-    print(f"\n{good} of {len(outcomes)} faults detected, exact, diagnosed and healed; {asked.reports / 'faults.html'}")
-    return int(good < len(faults))
+    elsewhere = [] if there() else [fault for fault in faults if fault.where == "kubernetes"]
+    trials = Trials(asked, [fault for fault in faults if fault not in elsewhere])
+    try:
+        for where in PLACES:
+            trials.run(where)
+        status = int(trials.good < len(trials.faults))
+        if elsewhere and not trials.stopped:
+            status |= in_kubernetes(asked, elsewhere)
+    except KeyboardInterrupt:
+        return 130
+    if trials.faults:
+        page = os.path.relpath(asked.reports / "faults.html")
+        print(f"\n{trials.good} of {len(trials.faults)} faults detected, exact, diagnosed and healed; {page}")
+    return status
