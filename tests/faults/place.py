@@ -113,4 +113,5 @@ def read(rows: Iterable[dict[str, Any]], seconds: float) -> Session:
         causes={row["id"]: first_line(row["detail"]) for row in red if row["status"] == "failed" and not row["cause"]},
         details={row["id"]: first_line(row["detail"]) for row in red},
         seconds=seconds,
+        because={row["id"]: row["cause"] for row in red if row["cause"]},
     )

@@ -53,7 +53,7 @@ def tried(place: Place, fault: Fault, whole: bool) -> Outcome:
         healed = place.session(f"{fault.name}/healed", fault.breaks)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next fault is tried)
         problems.append(f"{type(error).__name__}: {error}")
-    outcome = Outcome(fault, seen, healed, time.monotonic() - began, problems)
+    outcome = Outcome(fault, seen, healed, time.monotonic() - began, problems, whole)
     if not outcome.mended:
         place.again()
     return outcome

@@ -79,6 +79,17 @@ def test_what_is_not(rows: tuple[dict[str, Any], ...], healed: str, wrong: set[s
     assert any(complaint in line for line in found.complaints()), found.complaints()
 
 
+def test_where_more_was_run_what_follows_from_what_was_declared_is_allowed() -> None:
+    rows = (*EXPECTED, row("JOB-09", "failed", "no", cause="DEP-04"))
+    assert not outcome(*rows).exact
+    whole = outcome(*rows)
+    whole.whole = True
+    assert whole.exact
+    stranger = outcome(*rows, row("NET-01", "failed", "no"), row("NET-05", "failed", "no", cause="NET-01"))
+    stranger.whole = True
+    assert not stranger.exact
+
+
 def test_a_fault_that_could_not_be_put_in_is_not_good() -> None:
     found = Outcome(FAULT, Session({}, {}, {}, 0.0), Session({}, {}, {}, 0.0), 1.0, ["AssertionError: no such file"])
     assert not found.good
