@@ -138,10 +138,10 @@ async def restarted(
             started.environment.update(environment or {})
             if launch:
                 started = launch(started)
-            if image:
-                member.image = image
+            member.image = image or member.image
+            if not (started.program or started.shared):  # a copy of its own; a node of Ray changes it as it starts
                 await launcher.store.remove(member.name)
-                member.folder = await launcher.store.instance(image, member.name)
+                member.folder = await launcher.store.instance(member.image, member.name)
             for change in changes:
                 change.apply(packages_of(member))  # the copy is made anew in the end
             launcher.begin(member, started)
