@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from fixtures.checks import CATALOGUE, MUST
 from tests.faults.model import Fault, Outcome, Session
-from tests.faults.place import Place
+from tests.faults.place import Place, first_line
 
 #: Run under every fault, because they are quick and look everywhere: what is there, and what the workers hold.
 CENSUS = frozenset(
@@ -52,7 +52,7 @@ def tried(place: Place, fault: Fault, whole: bool) -> Outcome:
             seen = place.session(fault.name, under(fault, whole))
         healed = place.session(f"{fault.name}/healed", fault.breaks)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next fault is tried)
-        problems.append(f"{type(error).__name__}: {error}")
+        problems.append(f"{type(error).__name__}: {first_line(str(error))[:500]}")
     outcome = Outcome(fault, seen, healed, time.monotonic() - began, problems, whole)
     if not outcome.mended:
         place.again()
