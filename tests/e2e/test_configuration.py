@@ -55,7 +55,7 @@ async def test_agent_type(replica_reports, profile: Profile):
     "VLLM_URL leads to the vLLM that was checked",
     remedy=SET + "VLLM_URL={vllm_url}",
     needs=REPLICAS,
-    follows=("INF-01", "INF-02"),
+    follows=("INF-01", "INF-02", "NET-01"),
 )
 async def test_vllm_url(replica_reports, vllm: Vllm):
     """From every replica, VLLM_URL reaches the same running server: same models, same start of its process."""
@@ -109,10 +109,12 @@ async def test_ray_address(replica_reports, ray: Ray):
         shaken = one.ray_client
         if not shaken["ok"]:
             wrong.append(
-                f"{one.name}: {one.environment.get('RAY_ADDRESS')} gives no handshake: {shaken['error'][-300:]}"
+                f"{one.name}: RAY_ADDRESS={one.environment.get('RAY_ADDRESS')} gives no handshake: {shaken['error'][-300:]}"
             )
         elif not set(shaken["nodes"]) <= ours:
-            wrong.append(f"{one.name}: {one.environment.get('RAY_ADDRESS')} is another Ray cluster than {ray.url}")
+            wrong.append(
+                f"{one.name}: RAY_ADDRESS={one.environment.get('RAY_ADDRESS')} is another Ray cluster than {ray.url}"
+            )
     assert not wrong, "; ".join(wrong)
 
 
@@ -131,9 +133,11 @@ async def test_nats_url(replica_reports, nats: Nats, profile: Profile):
     for one in replica_reports:
         seen = one.nats
         if not seen["ok"]:
-            wrong.append(f"{one.name}: {one.environment.get('NATS_URL')}: {seen['stage']}: {seen['error']}")
+            wrong.append(f"{one.name}: NATS_URL={one.environment.get('NATS_URL')}: {seen['stage']}: {seen['error']}")
         elif seen["server_id"] != info.server_id and not _same_cluster(seen, info, stream.created):
-            wrong.append(f"{one.name}: {one.environment.get('NATS_URL')} is another NATS (server {seen['server_id']})")
+            wrong.append(
+                f"{one.name}: NATS_URL={one.environment.get('NATS_URL')} is another NATS (server {seen['server_id']})"
+            )
     assert not wrong, "; ".join(wrong)
 
 

@@ -27,13 +27,15 @@ async def test_orchestrator_reaches_vllm(replica_reports, profile: Profile, fact
     """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
     wrong = []
     for one in replica_reports:
-        listed = one.http("models")
+        url, listed = one.environment.get("VLLM_URL", "(not set)"), one.http("models")
         speed = median(listed["ms"]) if listed["ms"] else None
         facts.links.append(LinkFact(one.name, "vLLM", listed["ok"], speed, listed.get("error", "")))
         if not listed["ok"]:
-            wrong.append(f"{one.name}: {listed.get('error') or listed.get('status')}")
-        elif profile.vllm.model not in parse_models(listed["body"], one.environment["VLLM_URL"]):
-            wrong.append(f"{one.name}: {profile.vllm.model} is not listed")
+            wrong.append(f"{one.name}: VLLM_URL={url}: {listed.get('error') or listed.get('status')}")
+        elif profile.vllm.model not in (served := parse_models(listed["body"], url)):
+            wrong.append(
+                f"{one.name}: VLLM_URL={url} serves {', '.join(served) or 'nothing'}, not {profile.vllm.model}"
+            )
     assert not wrong, f"vLLM is not reached from the orchestrator: {'; '.join(wrong)}"
 
 
@@ -129,7 +131,7 @@ async def test_orchestrator_reaches_ray(replica_reports, facts: Facts):
         port = one.ray_port
         facts.links.append(LinkFact(one.name, "Ray Client", port["ok"], port.get("ms"), port.get("error", "")))
         if not port["ok"]:
-            wrong.append(f"{one.name}: {one.environment.get('RAY_ADDRESS')}: {port['error']}")
+            wrong.append(f"{one.name}: RAY_ADDRESS={one.environment.get('RAY_ADDRESS')}: {port['error']}")
     assert not wrong, f"Ray's client port is not reached: {'; '.join(wrong)}"
 
 

@@ -71,7 +71,7 @@ async def test_ten_at_once(burst: list[RoundTrip], profile: Profile):
     "diversity: the first agent at the base temperature, the others above it",
     remedy="Submit the first agent with diversity=False and the others with diversity=True, which multiplies the "
     "temperature by {diversity_factor}",
-    follows=CHAIN,
+    follows=(*CHAIN, "CFG-01", "CFG-07"),
 )
 async def test_diversity(round_trips: list[RoundTrip], profile: Profile):
     """Of each deliberation's messages one has diversity=false and the base temperature, all others true and × 1.3."""

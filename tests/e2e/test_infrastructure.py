@@ -15,6 +15,7 @@ from fixtures.services.ray import Ray
 from fixtures.services.vllm import Vllm
 
 REPLICAS = (Feature.REPLICAS,)
+ROOM = 1 << 20  # bytes that must be left for results, where something limits them: one takes a few KiB
 
 
 def not_ready(workload) -> str:
@@ -36,7 +37,7 @@ async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Fact
     With fewer, agents wait in a longer queue or find no model server at all.
     """
     workload = await cluster.workload(Component.VLLM)
-    version = await vllm.version()
+    version = await vllm.version() if workload.ready else ""
     uptime = time.time() - min((one.started for one in workload.ready), default=time.time())
     facts.components["vLLM"] = ComponentFact(
         "vLLM", version, uptime, len(workload.ready), workload.desired, cluster.vllm_kind
@@ -111,15 +112,15 @@ async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts):
     Without it no job can be submitted and running ones cannot be followed.
     """
     workload = await cluster.workload(Component.RAY_HEAD) if Feature.REPLICAS not in cluster.unsupported else None
+    assert workload is None or workload.ready, f"the head's replica is not ready: {not_ready(workload)}"
     version = await ray.version()
     heads = [node for node in await ray.nodes() if node.head]
     alive = [node for node in heads if node.alive]
-    uptime = time.time() - workload.ready[0].started if workload and workload.ready else None
+    uptime = time.time() - workload.ready[0].started if workload else None
     facts.components["Ray head"] = ComponentFact(
         "Ray head", version.ray_version, uptime, len(alive), 1, version.session_name
     )
     assert len(alive) == 1, f"Ray lists {len(alive)} living heads, not one ({[node.reason for node in heads]})"
-    assert workload is None or workload.ready, f"the head's replica is not ready: {not_ready(workload)}"
     complaint = await cluster.ray_complaint()
     assert not complaint, f"Ray answers, but its own object in Kubernetes says: {complaint}"
 
@@ -218,15 +219,15 @@ async def test_jetstream(nats: Nats, facts: Facts):
     account = await nats.account()
     limits = account.limits
     full = [
-        f"{what}: {used} of {most} bytes used"
-        for what, used, most in (
-            ("storage", account.storage, limits.max_storage),
-            ("memory", account.memory, limits.max_memory),
+        f"{what}: {max(0, most - used)} of {most} bytes are left"
+        for what, used, most, needed in (
+            ("storage", account.storage, limits.max_storage, ROOM),
+            ("memory", account.memory, limits.max_memory, 1),
         )
-        if 0 < most <= used
+        if 0 < most < used + needed
     ]
     assert limits.max_storage != 0, "JetStream's account may not store anything on disk (max_storage is 0)"
-    assert not full, f"JetStream has no room left: {', '.join(full)}"
+    assert not full, f"JetStream has no room for results: {', '.join(full)}"
 
 
 @check(
@@ -250,7 +251,7 @@ async def test_stream(nats: Nats, profile: Profile):
         wrong.append(f"its storage is {config.storage}, not file")
     if config.retention != "limits":
         wrong.append(f"its retention is {config.retention}, not limits")
-    if config.discard == "new" and 0 < config.max_bytes <= stream.state.bytes:
+    if config.discard == "new" and 0 < config.max_bytes < stream.state.bytes + ROOM:
         wrong.append(f"it is full ({stream.state.bytes} of {config.max_bytes} bytes) and refuses new messages")
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
 
@@ -261,6 +262,7 @@ async def test_stream(nats: Nats, profile: Profile):
     "orchestrator: every replica serves, in the profile's version",
     remedy="kubectl -n {namespace} rollout status deployment/{orchestrator_workload}; "
     "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=50",
+    follows=("INF-09",),
 )
 async def test_orchestrator_replicas(cluster: Cluster, orchestrator: Orchestrator, profile: Profile, facts: Facts):
     """As many replicas as specified are ready, gRPC answers on each of them, and they are of the profile's version."""
