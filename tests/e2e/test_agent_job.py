@@ -74,22 +74,26 @@ async def test_job_imports_nats(census, agent_runs: AgentRuns):
 async def test_actor_starts(agent_runs: AgentRuns, census, evidence):
     """The actor's constructor runs on every worker: the class is there, and a CPU is free for it."""
     show(evidence, agent_runs.healthy)
-    placed = {run.actor.node_id for run in agent_runs.healthy if run.actor and run.actor.pid}
+    placed = {run.actor.node_id for run in agent_runs.healthy if run.actor and run.actor.started}
     idle = [worker.name for worker in census.workers if worker.node_id not in placed]
-    assert not idle, f"no agent actor started on {', '.join(idle)}: {described(agent_runs.healthy)}"
+    states = [f"{run.said} ({run.actor.state if run.actor else 'no actor'})" for run in agent_runs.healthy]
+    assert not idle, f"no agent actor started on {', '.join(idle)}: {'; '.join(states)}"
 
 
 @check(
     "JOB-03",
     MUST,
     "the agent job connects to NATS from every worker",
-    remedy="Compare nats_url with the service: kubectl -n {namespace} get svc {nats_service}; " + IMAGE,
+    remedy="Compare nats_url with the service: kubectl -n {namespace} get svc {nats_service}. A job that returned all the "
+    "same published elsewhere, or not to JetStream: js.publish on {completed} waits for the stream. " + IMAGE,
     follows=("INF-09", "NET-04", "DEP-04", "DEP-05", "JOB-02"),
 )
-async def test_job_connects_to_nats(agent_runs: AgentRuns):
+async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile):
     """From every worker at least one message of its agent job arrived on NATS, of success or of failure."""
     mute = [run for run in agent_runs.healthy if not run.messages]
-    assert not mute, f"no message of the agent job reached NATS from {len(mute)} workers: {described(mute)}"
+    assert not mute, (
+        f"nothing of the agent job is on the stream {profile.nats.stream} from {len(mute)} workers: {described(mute)}"
+    )
 
 
 @check(
@@ -105,9 +109,11 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile):
     """Each job comes back with a non-empty proposal, of counted tokens, from the model that was asked for."""
     wrong = []
     for run in agent_runs.healthy:
-        proposal = (run.result or {}).get("proposal") or {}
+        proposal = run.answer.get("proposal")
         if not run.ok:
             wrong.append(run.said)
+        elif not isinstance(proposal, dict):
+            wrong.append(f"{run.name}: returned {str(run.result)[:200]!r}, in which there is no proposal")
         elif not (isinstance(proposal.get("content"), str) and proposal["content"].strip()):
             wrong.append(f"{run.name}: content is {proposal.get('content')!r}")
         elif not (isinstance(proposal.get("tokens"), int) and proposal["tokens"] > 0):
@@ -173,11 +179,11 @@ async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile
         for message in run.on(profile.nats.completed):
             compared += 1
             document = message.document or {}
-            keys = sorted(set(document) | set(run.result or {}))
+            keys = sorted(set(document) | set(run.answer))
             wrong += [
-                f"{run.name}: {key}: returned {(run.result or {}).get(key)!r}, published {document.get(key)!r}"
+                f"{run.name}: {key}: returned {run.answer.get(key)!r}, published {document.get(key)!r}"
                 for key in keys
-                if (run.result or {}).get(key) != document.get(key)
+                if run.answer.get(key) != document.get(key)
             ]
     assert compared, f"nothing was published that could be compared: {described(agent_runs.healthy)}"
     assert not wrong, "; ".join(wrong)[:1500]
@@ -220,7 +226,7 @@ async def test_vllm_unreachable(agent_runs: AgentRuns, profile: Profile, evidenc
     MUST,
     "model unknown to vLLM: the job reports it and names the model",
     remedy="Put vLLM's own message (error.message of its 404) into the error that is published",
-    follows=FAILURES_FOLLOW,
+    follows=(*FAILURES_FOLLOW, "JOB-04"),
 )
 async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence):
     """The failure that a job publishes for a model that vLLM does not serve names that model."""

@@ -10,6 +10,8 @@ from fixtures.profile import Profile
 from fixtures.report.model import DependencyFact, Facts
 
 MENDS = "The image lacks it. Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
+#: On a node that runs another image whatever that image lacks is a consequence.
+IMAGE_RUNS = ("INF-06", "IMG-01", "IMG-02")
 WHY = {
     "ray": "Ray's own package: another version than the head's cannot take part in the cluster.",
     "requests": "Used by agents for plain HTTP.",
@@ -29,7 +31,7 @@ WHY = {
             title=f"{module} imports on every worker, in the profile's version",
             meaning=f"`import {module}` succeeds in every worker's interpreter, in the profile's version. {why}",
             remedy=MENDS,
-            follows=("INF-06",),
+            follows=IMAGE_RUNS,
         )
         for number, (module, why) in enumerate(WHY.items(), start=1)
     ],
@@ -76,7 +78,7 @@ async def test_jetstream_client(census):
     MUST,
     "Python as in the profile on every worker",
     remedy="Build the image on the profile's Python ({python}): {build_image}",
-    follows=("INF-06",),
+    follows=(*IMAGE_RUNS, "INF-08"),
 )
 async def test_python(census, profile: Profile):
     """All workers run the profile's Python; another minor breaks pickles and Ray Client."""
@@ -94,7 +96,7 @@ async def test_python(census, profile: Profile):
     MUST,
     "the agent job's class imports on every worker and on the head",
     remedy='The package that holds {agent_job} is not in the image (agent.delivery = "{delivery}"). ' + MENDS,
-    follows=("INF-06",),
+    follows=IMAGE_RUNS,
 )
 async def test_agent_class(census, profile: Profile):
     """The class imports as it is delivered, on the workers, which run it, and on the head, which unpickles it too."""
@@ -111,7 +113,7 @@ async def test_agent_class(census, profile: Profile):
     MUST,
     "the tools' modules import on every worker",
     remedy="The image was built without the tools. " + MENDS,
-    follows=("INF-06",),
+    follows=IMAGE_RUNS,
 )
 async def test_tools(census, profile: Profile):
     """Where the profile enables tools, everything that an agent with enable_tools=True imports is there.
@@ -133,7 +135,7 @@ async def test_tools(census, profile: Profile):
     "all workers hold the same distributions",
     remedy="One worker was changed by hand or runs an older image: "
     "kubectl -n {ray_namespace} delete pod NAME replaces it from the image",
-    follows=("INF-06",),
+    follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-10"),
 )
 async def test_same_distributions(census):
     """Installed distributions and their versions are equal on all workers; drift makes failures depend on placement."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fixtures import probe_document
 from fixtures.agent_runs import AgentJobs, standard_scenarios
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
@@ -106,7 +107,8 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence):
     image = (await cluster.workload(Component.RAY_WORKER)).image
     request = json.dumps({"modules": required(profile), "distributions": True})
     ran = await cluster.run_image(image, ["python", "-c", probe_source()], stdin=request, timeout=TIMEOUTS.exec)
-    document = document_in(ran.stdout, f"a fresh instance of {image}")
+    what = f"a fresh instance of {image}"
+    document = probe_document.read(document_in(ran.stdout, what), what)
     evidence.attach("instance.json", document)
     missing = missing_in(document, profile)
     assert not missing, f"{image} lacks: {'; '.join(missing)}"
@@ -119,7 +121,7 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence):
     remedy="What was installed by hand is gone with the pod. Put it into the image:\n" + IMAGE,
     needs=(Feature.REPLICAS, Feature.DISRUPTION),
     disrupts=Disrupts.REPLICA,
-    follows=("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
+    follows=("IMG-04", "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
 )
 async def test_replaced_worker(cluster: Cluster, profile: Profile, take_census, evidence):
     """A worker is removed and a new one takes its place: it imports all that agents need, and nothing was by hand."""
@@ -201,6 +203,8 @@ async def test_roll_out(
 async def test_stop_gap(on_stock_image, facts: Facts, profile: Profile, evidence):
     """Until the image is rolled out, runtime_env={"pip": ["nats-py==…"]} makes agent jobs work; its first run costs."""
     run, seconds = on_stock_image.stop_gap, on_stock_image.stop_gap_seconds
+    how = f"runtime_env pip {on_stock_image.package}"
+    assert not isinstance(run, str), f"Ray cannot run a job with {how}: {run}"
     evidence.attach("stop-gap.txt", run.error or f"worked; the first run took {seconds:.1f} s\n")
     facts.measurements["stop-gap runtime_env, first run s"] = round(seconds, 2)
-    assert run.ok and len(run.on(profile.nats.completed)) == 1, f"with the package in a runtime_env: {run.said}"
+    assert run.ok and len(run.on(profile.nats.completed)) == 1, f"with {how}: {run.said}"
