@@ -1,7 +1,305 @@
-"""Faults: agents."""
+"""Mutants of the agent job, in the image of every node."""
 
 from __future__ import annotations
 
+from tests.faults.means import Edit, agent_code
 from tests.faults.model import Fault
 
-FAULTS: tuple[Fault, ...] = ()
+JOBS = "swe_ai_fleet/orchestrator/ray_jobs"
+JOB, MESSAGES, PROMPTS, PUBLISHER, CLIENT = (
+    f"{JOBS}/{name}.py" for name in ("vllm_agent_job", "messages", "prompts", "publisher", "vllm_client")
+)
+IMPORT = "        from swe_ai_fleet.orchestrator.ray_jobs.publisher import Publisher"
+
+FAILURES = ("JOB-08", "JOB-09", "JOB-10")
+
+FAULTS = (
+    # -- ways of failing ------------------------------------------------------------------------------------
+    Fault(
+        name="agent-returns-its-failure",
+        says="the agent publishes its failure and returns it, instead of raising",
+        inject=agent_code(Edit(JOB, "raise failure from error", "return report")),
+        breaks=FAILURES,
+        may_break=("ORC-08",),
+        words=("returned", "instead of raising"),
+    ),
+    Fault(
+        name="agent-publishes-no-failure",
+        says="the agent raises, and publishes nothing about it",
+        inject=agent_code(Edit(JOB, "await publisher.publish_if_possible(report, seconds=REPORT_SECONDS)", "pass")),
+        breaks=FAILURES,
+        words=("0 messages on agent.response.failed",),
+    ),
+    Fault(
+        name="agent-swallows-every-error",
+        says="whatever goes wrong, the agent returns as if nothing had happened, and publishes nothing",
+        inject=agent_code(
+            Edit(JOB, "await publisher.publish_if_possible(report, seconds=REPORT_SECONDS)", "pass"),
+            Edit(JOB, "raise failure from error", "return {}"),
+        ),
+        breaks=FAILURES,
+        may_break=("ORC-08",),
+        words=("returned {} instead of raising",),
+    ),
+    Fault(
+        name="agent-error-is-generic",
+        says="the agent reports that vLLM failed, and neither the model nor what vLLM said",
+        inject=agent_code(
+            Edit(
+                CLIENT, "f\"vLLM answered {status} for model '{model}': {_reason(body)}\"", '"the model server failed"'
+            )
+        ),
+        breaks=("JOB-09",),
+        may_break=("ORC-08",),
+        words=("does not name the model", "the model server failed"),
+    ),
+    Fault(
+        name="agent-has-no-timeout",
+        says="the agent waits for vLLM for ever",
+        inject=agent_code(Edit(JOB, "started), max(remaining, 0.0)\n", "started), None\n")),
+        breaks=("JOB-10",),
+        words=("vllm hangs", "neither returned nor raised"),
+    ),
+    Fault(
+        name="agent-reports-late",
+        says="the agent tries for six seconds more before it reports that vLLM gave no answer",
+        inject=agent_code(
+            Edit(JOB, "failure = self._as_failure(error)", "failure = self._as_failure(error); await asyncio.sleep(6)")
+        ),
+        breaks=("JOB-10",),
+        may_break=("JOB-08", "JOB-09"),
+        words=("reported after", "vllm hangs"),
+    ),
+    Fault(
+        name="agent-failure-has-no-type",
+        says="the agent's failure message lacks error_type",
+        inject=agent_code(Edit(MESSAGES, '        "error_type": type(error).__name__,\n', "")),
+        breaks=FAILURES,
+        words=("error_type", "Field required"),
+    ),
+    Fault(
+        name="agent-swallows-missing-nats",
+        says="an agent without nats-py returns as if all were well: the founding silence",
+        inject=agent_code(
+            Edit(
+                JOB,
+                IMPORT,
+                f"        try:\n    {IMPORT}\n        except ImportError:\n            return {{}}\n        #",
+            )
+        ),
+        breaks=("JOB-13",),
+        words=("returned without nats",),
+    ),
+    Fault(
+        name="agent-hides-that-nats-is-missing",
+        says="an agent without nats-py raises an error that does not say so",
+        inject=agent_code(
+            Edit(
+                JOB,
+                IMPORT,
+                f"        try:\n    {IMPORT}\n        except ImportError:\n"
+                "            raise RuntimeError('the agent cannot start') from None\n        #",
+            )
+        ),
+        breaks=("JOB-13",),
+        words=("not told that the module nats is missing", "the agent cannot start"),
+    ),
+    Fault(
+        name="agent-restarted-waits-for-ever",
+        says="an agent that was restarted after a crash waits for the answer of the one that is gone",
+        inject=agent_code(
+            Edit(
+                JOB,
+                "        if task_id not in self._runs:\n",
+                "        if ray.get_runtime_context().was_current_actor_reconstructed:\n"
+                "            await asyncio.Event().wait()\n        if task_id not in self._runs:\n",
+            )
+        ),
+        breaks=("JOB-12",),
+        words=("crashed", "nobody was told"),
+    ),
+    # -- what is published ----------------------------------------------------------------------------------
+    Fault(
+        name="agent-publishes-twice",
+        says="the agent publishes its answer twice, and not under one message id",
+        inject=agent_code(
+            Edit(PUBLISHER, 'headers={"Nats-Msg-Id": message_id}', "headers=None"),
+            Edit(
+                JOB,
+                "                return message\n",
+                "                await publisher.publish(message, seconds=REPORT_SECONDS)\n                return message\n",
+            ),
+        ),
+        breaks=("JOB-05", "E2E-02"),
+        words=("2 completed",),
+    ),
+    Fault(
+        name="agent-publishes-where-no-stream-listens",
+        says="the agent publishes with core NATS, on a subject that no stream captures",
+        inject=agent_code(
+            Edit(PUBLISHER, "f\"agent.response.{message['status']}\"", "f\"agent.answer.{message['status']}\""),
+            Edit(
+                PUBLISHER,
+                "await self._connection.jetstream().publish(\n"
+                '                subject, json.dumps(message).encode(), timeout=seconds, headers={"Nats-Msg-Id": message_id}\n'
+                "            )",
+                "await self._connection.publish(subject, json.dumps(message).encode())",
+            ),
+            Edit(PUBLISHER, "return ack.seq", "return 0"),
+        ),
+        breaks=("JOB-03", "JOB-05", "JOB-06", "JOB-07", *FAILURES, "ORC-04", "E2E-01"),
+        may_break=("ORC-05", "E2E-03"),
+        words=("AGENT_RESPONSES", "returned"),
+    ),
+    Fault(
+        name="agent-omits-the-model",
+        says="the agent's completed message lacks the model",
+        inject=agent_code(Edit(MESSAGES, '        "model": model,\n', "")),
+        breaks=("JOB-06",),
+        words=("model", "Field required"),
+    ),
+    Fault(
+        name="agent-duration-is-text",
+        says="duration_ms is the text '12 ms' in the completed message",
+        inject=agent_code(
+            Edit(
+                JOB, "proposal, _elapsed_ms(started), self.model", 'proposal, f"{_elapsed_ms(started)} ms", self.model'
+            )
+        ),
+        breaks=("JOB-06",),
+        words=("duration_ms", "number"),
+    ),
+    Fault(
+        name="agent-is-not-its-author",
+        says="the author of the proposal is the role, not the agent",
+        inject=agent_code(Edit(JOB, '"author_id": self.agent_id', '"author_id": self.role')),
+        breaks=("JOB-06",),
+        words=("proposal.author_id is 'DEV'",),
+    ),
+    Fault(
+        name="agent-changes-its-role",
+        says="the agent publishes its role in lower case",
+        inject=agent_code(Edit(JOB, "self.role = role", "self.role = role.lower()")),
+        breaks=("JOB-06",),
+        words=("role is 'dev', not 'DEV'",),
+    ),
+    Fault(
+        name="agent-shortens-task-ids",
+        says="the agent keeps the first twelve characters of a task's id: tasks of one run are one",
+        inject=agent_code(
+            Edit(
+                JOB,
+                "        if task_id not in self._runs:\n",
+                "        task_id = task_id[:12]\n        if task_id not in self._runs:\n",
+            )
+        ),
+        breaks=("JOB-03", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
+        words=("AGENT_RESPONSES", "returned"),
+    ),
+    Fault(
+        name="agent-returns-something-else",
+        says="the agent returns another duration than it has published",
+        inject=agent_code(
+            Edit(JOB, "                return message\n", '                return {**message, "duration_ms": -1}\n')
+        ),
+        breaks=("JOB-07",),
+        words=("duration_ms: returned -1, published",),
+    ),
+    Fault(
+        name="agent-counts-no-tokens",
+        says="the agent says that its proposal took no tokens",
+        inject=agent_code(Edit(CLIENT, 'int(answer["usage"]["completion_tokens"])', "0")),
+        breaks=("JOB-04", "JOB-06"),
+        words=("tokens is 0",),
+    ),
+    # -- where it runs, and what it leaves --------------------------------------------------------------------
+    Fault(
+        name="agent-constructor-raises",
+        says="the agent's constructor raises",
+        inject=agent_code(
+            Edit(
+                JOB,
+                "        self.workspace_path = workspace_path\n",
+                "        self.workspace_path = workspace_path.strip()\n",
+            )
+        ),
+        breaks=("JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES, "JOB-13", "ORC-04", "E2E-01"),
+        may_break=("ORC-05", "E2E-03"),
+        words=("no agent actor started on ray-worker-1", "has no attribute 'strip'"),
+    ),
+    Fault(
+        name="agent-asks-for-too-many-cpus",
+        says="an agent asks for more CPUs than a worker has: it is never placed",
+        inject=agent_code(Edit(JOB, "num_cpus=1", "num_cpus=64")),
+        breaks=("JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
+        words=("no agent actor started on ray-worker-1", "PENDING_CREATION"),
+    ),
+    Fault(
+        name="agent-has-a-nats-url-of-its-own",
+        says="the agent connects to a NATS of its own choice, where none is",
+        inject=agent_code(Edit(JOB, "self.nats_url = nats_url", 'self.nats_url = "nats://127.0.0.1:9"')),
+        breaks=("JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES, "ORC-04", "E2E-01"),
+        may_break=("ORC-05", "E2E-03"),
+        words=("NATS at 127.0.0.1:9 cannot be reached",),
+    ),
+    Fault(
+        name="agent-leaves-its-connection-open",
+        says="the agent does not close its connection to NATS",
+        inject=agent_code(Edit(PUBLISHER, "await self._connection.close()", "pass")),
+        breaks=("JOB-11",),
+        words=("connections to NATS are still open",),
+    ),
+    Fault(
+        name="agent-leaves-a-helper-behind",
+        says="the agent starts a detached actor with a CPU of its own and never ends it",
+        inject=agent_code(
+            Edit(
+                JOB,
+                "        self._runs: Dict",
+                "        helper = ray.remote(num_cpus=1)(type('Helper', (), {}))\n"
+                "        helper.options(name=agent_id + '-helper', lifetime='detached').remote()\n"
+                "        self._runs: Dict",
+            )
+        ),
+        breaks=("JOB-11",),
+        words=("CPUs were free before the jobs",),
+    ),
+    # -- what it asks vLLM for --------------------------------------------------------------------------------
+    Fault(
+        name="agent-ignores-diversity",
+        says="the agent takes no notice of the diversity flag",
+        inject=agent_code(
+            Edit(
+                JOB,
+                "        if task_id not in self._runs:\n",
+                "        diversity = False\n        if task_id not in self._runs:\n",
+            )
+        ),
+        breaks=("E2E-03",),
+        words=("3 agents with diversity=false",),
+    ),
+    Fault(
+        name="agent-diversity-changes-no-temperature",
+        says="the agents of a deliberation all use the base temperature",
+        inject=agent_code(Edit(JOB, "DIVERSITY_FACTOR = 1.3", "DIVERSITY_FACTOR = 1.0")),
+        breaks=("E2E-03",),
+        words=("used temperature 0.7, not 0.91",),
+    ),
+    Fault(
+        name="agent-drops-the-rubric",
+        says="the rubric does not reach the prompt",
+        inject=agent_code(Edit(PROMPTS, 'if constraints.get("rubric"):', "if False:")),
+        breaks=("E2E-04",),
+        words=("not in the prompt: rubric",),
+    ),
+    Fault(
+        name="agent-drops-requirements-and-metadata",
+        says="neither requirements nor metadata reach the prompt",
+        inject=agent_code(
+            Edit(PROMPTS, 'if constraints.get("requirements"):', "if False:"),
+            Edit(PROMPTS, 'if constraints.get("metadata"):', "if False:"),
+        ),
+        breaks=("E2E-04",),
+        words=("not in the prompt: requirement, key, value",),
+    ),
+)

@@ -2,8 +2,64 @@
 
 from __future__ import annotations
 
-from tests.faults.means import stub_answers
-from tests.faults.model import Fault
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from fixtures.clusters.base import Component
+from fixtures.clusters.embedded.member import Launch
+from tests.faults.lab import Lab
+from tests.faults.means import proxy_answers, restarted, ruled, stub_answers
+from tests.faults.model import Fault, Injection
+
+#: No agent gets a proposal, wherever it runs and whoever started it.
+NO_PROPOSAL = ("JOB-04", "JOB-05", "JOB-06", "JOB-07", "ORC-04", "E2E-01")
+
+
+def server_started_with(**options: str) -> Injection:
+    """The model server, started anew with these command line options in place of those that it had."""
+
+    def changed(launch: Launch) -> Launch:
+        given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+        kept = list(launch.arguments)
+        for name in given:
+            if name in kept:
+                del kept[kept.index(name) : kept.index(name) + 2]
+        return replace(launch, arguments=[*kept, *(word for pair in given.items() for word in pair)])
+
+    return lambda lab: restarted(lab, [member.name for member in lab.members(Component.VLLM)], launch=changed)
+
+
+def slow_under_limits(seconds: float, p50: float, p95: float) -> Injection:
+    """Completions take so long, where round trips may take this long."""
+
+    @asynccontextmanager
+    async def slow(lab: Lab) -> AsyncIterator[None]:
+        profile = lab.cluster.profile.replaced("limits", round_trip_p50_s=p50, round_trip_p95_s=p95)
+        with lab.told(profile=profile):
+            async with ruled(lab.cluster.endpoints.vllm, {"action": "delay", "seconds": seconds}):
+                yield
+
+    return slow
+
+
+def error(status: int, message: str, kind: str) -> dict[str, object]:
+    """A rule: that status, with an error as vLLM words it."""
+    return {
+        "action": "status",
+        "code": status,
+        "body": {"error": {"message": message, "type": kind, "param": None, "code": status}},
+    }
+
+
+EMPTY = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "Qwen/Qwen3-0.6B",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 20, "completion_tokens": 1, "total_tokens": 21},
+}
 
 FAULTS = (
     Fault(
@@ -18,8 +74,103 @@ FAULTS = (
         name="vllm-content-is-null",
         says="vLLM answers with content null, as a reasoning parser does that took all tokens",
         inject=stub_answers({"action": "null-content"}),
-        breaks=("JOB-04", "JOB-05", "ORC-04"),
-        may_break=("JOB-06", "JOB-07", "E2E-01", "ORC-05"),
-        words=("content", "null"),
+        breaks=NO_PROPOSAL,
+        words=("content is None",),
+    ),
+    Fault(
+        name="vllm-content-is-empty",
+        says="vLLM answers with an empty text",
+        inject=stub_answers({"action": "status", "code": 200, "body": EMPTY}),
+        breaks=NO_PROPOSAL,
+        words=("content is ''",),
+    ),
+    Fault(
+        name="vllm-gives-no-choices",
+        says="vLLM answers 200 with an empty list of choices",
+        inject=stub_answers({"action": "empty-choices"}),
+        breaks=NO_PROPOSAL,
+        words=("not a chat completion", '"choices": []'),
+    ),
+    Fault(
+        name="vllm-answers-html",
+        says="a gateway's page, with status 200, in place of vLLM's JSON",
+        inject=stub_answers({"action": "html"}),
+        breaks=NO_PROPOSAL,
+        words=("not a chat completion", "<html"),
+    ),
+    Fault(
+        name="vllm-answers-500",
+        says="vLLM answers every completion with 500",
+        inject=stub_answers(error(500, "CUDA error: out of memory", "InternalServerError")),
+        breaks=NO_PROPOSAL,
+        words=("vLLM answered 500", "CUDA error: out of memory"),
+    ),
+    Fault(
+        name="vllm-answers-429",
+        says="a gateway before vLLM lets no completion through: too many requests",
+        inject=stub_answers(error(429, "Rate limit reached for requests", "rate_limit_error")),
+        breaks=NO_PROPOSAL,
+        words=("vLLM answered 429", "Rate limit reached"),
+    ),
+    Fault(
+        name="vllm-closes-the-connection",
+        says="vLLM drops every connection on which a completion is asked for",
+        inject=stub_answers({"action": "close"}),
+        breaks=NO_PROPOSAL,
+        may_break=("JOB-09",),
+        words=("vLLM at http", "disconnected"),
+    ),
+    Fault(
+        name="vllm-answers-are-cut",
+        says="the connection to vLLM ends in the middle of every answer",
+        inject=stub_answers({"action": "cut-stream"}),
+        breaks=NO_PROPOSAL,
+        may_break=("JOB-09",),
+        words=("vLLM at http", "not completed"),
+    ),
+    Fault(
+        name="vllm-never-answers",
+        says="vLLM takes requests for completions and never answers",
+        inject=stub_answers({"action": "hang"}),
+        breaks=("JOB-04", "JOB-05", "JOB-06", "JOB-07"),
+        may_break=("JOB-09",),
+        words=("gave no answer within",),
+    ),
+    Fault(
+        name="vllm-answers-with-another-model",
+        says="completions come from another model than was asked for",
+        inject=stub_answers({"action": "wrong-model"}),
+        breaks=("JOB-04",),
+        words=("model is 'fault/another-model', asked for Qwen/Qwen3-0.6B",),
+    ),
+    Fault(
+        name="orchestrators-way-to-vllm-answers-500",
+        says="what the orchestrator's VLLM_URL leads to answers 500, vLLM itself is well",
+        inject=proxy_answers(error(500, "upstream connect error", "InternalServerError")),
+        breaks=("ORC-04", "E2E-01"),
+        may_break=("ORC-05",),
+        words=("vLLM answered 500", "upstream connect error"),
+    ),
+    Fault(
+        name="vllm-wants-a-key",
+        says="vLLM was started with an API key that nobody was told",
+        inject=server_started_with(api_key="somebody-elses"),
+        breaks=("INF-03", "NET-01", "NET-03", "JOB-04"),
+        may_break=("INF-04", "CFG-02", "CFG-03", "JOB-05", "JOB-06", "JOB-07", "JOB-09", "NET-02"),
+        words=("401",),
+    ),
+    Fault(
+        name="vllm-accepts-every-length",
+        says="vLLM was started with a context so large that no prompt is too long",
+        inject=server_started_with(max_model_len="1000000"),
+        breaks=("INF-04", "ORC-08"),
+        words=("1000000", "40960"),
+    ),
+    Fault(
+        name="vllm-is-slow",
+        says="each completion takes six seconds, where a round trip may take eight",
+        inject=slow_under_limits(6, p50=8, p95=12),
+        breaks=("E2E-05",),
+        words=("p50", "limit 8", "the slowest leg is agents'"),
     ),
 )

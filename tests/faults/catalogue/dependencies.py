@@ -2,16 +2,173 @@
 
 from __future__ import annotations
 
-from tests.faults.means import Removed, workers_have
-from tests.faults.model import Fault
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fixtures.clusters.base import Component
+from tests.faults.lab import Lab
+from tests.faults.means import Added, Change, Edit, Removed, changed, restarted, workers_have
+from tests.faults.model import Fault, Injection
+
+AGENT = "swe_ai_fleet/orchestrator/ray_jobs/vllm_agent_job.py"
+
+#: The suite's jobs that fail on purpose are placed by Ray: they may meet the worker that lacks something.
+BY_PLACEMENT = ("JOB-08", "JOB-09", "JOB-10")
+
+
+def head_has(*changes: Change) -> Injection:
+    """Changed packages on the head, which submits jobs and unpickles what the workers run."""
+    return lambda lab: changed(lab, [member.name for member in lab.members(Component.RAY_HEAD)], *changes)
+
+
+def worker_restarted_with(*changes: Change) -> Injection:
+    """The second worker, started from a copy that differs: its records are older than its raylet, as in an image."""
+    return lambda lab: restarted(lab, [lab.workers[1]], *changes)
+
+
+def profile_asks(section: str, **values: object) -> Injection:
+    """The fleet is held against another profile: it is the whole fleet that is not as it should be."""
+
+    @asynccontextmanager
+    async def told(lab: Lab) -> AsyncIterator[None]:
+        with lab.told(profile=lab.cluster.profile.replaced(section, **values)):
+            yield
+
+    return told
+
+
+DRIFTED = "Metadata-Version: 2.1\nName: tabulate\nVersion: 0.8.0\n"
+
+
+def by_hand(package: str, version: str, only: int | None = None) -> Injection:
+    """What `pip install` leaves in a running worker: a module, and a record younger than the raylet."""
+    record = f"{package}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+    return workers_have(Added(f"{package}.py", ""), Added(f"{record}/METADATA", metadata), only=only)
+
 
 FAULTS = (
+    Fault(
+        name="nats-is-missing-on-one-worker",
+        says="the second worker's packages lack nats-py",
+        inject=workers_have(Removed("nats"), only=1),
+        breaks=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
+        may_break=BY_PLACEMENT,
+        words=("nats-py", "ray-worker-2", "No module named 'nats'"),
+    ),
+    Fault(
+        name="nats-is-missing-on-every-worker",
+        says="no worker has nats-py",
+        inject=workers_have(Removed("nats")),
+        breaks=(
+            *("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09"),
+            *("JOB-10", "ORC-04", "E2E-01"),
+        ),
+        may_break=("ORC-05", "E2E-03"),
+        words=("nats-py", "ray-worker-1", "ray-worker-2", "No module named 'nats'"),
+    ),
+    Fault(
+        name="nats-is-another-version",
+        says="the second worker was started with nats-py 2.9.0",
+        inject=worker_restarted_with(Edit("nats_py-2.10.0.dist-info/METADATA", "Version: 2.10.0", "Version: 2.9.0")),
+        breaks=("DEP-04", "DEP-09"),
+        words=("nats-py", "2.9.0", "ray-worker-2"),
+    ),
+    Fault(
+        name="nats-import-raises",
+        says="on the second worker `import nats` raises, as with a package built for another interpreter",
+        inject=workers_have(Added("nats/__init__.py", "raise ImportError('undefined symbol: PyObject_New')\n"), only=1),
+        breaks=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
+        may_break=BY_PLACEMENT,
+        words=("nats-py", "ray-worker-2", "undefined symbol"),
+    ),
+    Fault(
+        name="nats-is-shadowed",
+        says="a stray nats.py lies before nats-py on the path of the second worker",
+        inject=workers_have(Added("ray/_private/workers/nats.py", "URL = 'nats://nats:4222'\n"), only=1),
+        breaks=("DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
+        may_break=BY_PLACEMENT,
+        words=("ray-worker-2", "nats.py", "not a package"),
+    ),
+    Fault(
+        name="nats-is-half-installed",
+        says="nats/js is missing on every worker: an installation that was cut off",
+        inject=workers_have(Removed("nats/js")),
+        breaks=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
+        may_break=("JOB-06", "JOB-07", *BY_PLACEMENT),
+        words=("nats-py", "No module named 'nats.js'"),
+    ),
     Fault(
         name="aiohttp-is-missing-on-one-worker",
         says="the second worker's packages lack aiohttp",
         inject=workers_have(Removed("aiohttp"), only=1),
         breaks=("DEP-03",),
-        may_break=("JOB-04", "JOB-05"),
         words=("aiohttp", "ray-worker-2"),
+    ),
+    Fault(
+        name="requests-ends-the-interpreter",
+        says="on the first worker `import requests` calls sys.exit",
+        inject=workers_have(
+            Edit("requests/__init__.py", "import urllib3\n", "import urllib3\n\nraise SystemExit(3)\n"), only=0
+        ),
+        breaks=("DEP-02",),
+        words=("requests", "ray-worker-1", "SystemExit"),
+    ),
+    Fault(
+        name="ray-is-another-version",
+        says="the second worker's Ray says of itself that it is 2.49.1",
+        inject=worker_restarted_with(Edit("ray-2.49.2.dist-info/METADATA", "\nVersion: 2.49.2", "\nVersion: 2.49.1")),
+        breaks=("DEP-01", "DEP-09", "INF-08"),
+        words=("ray", "2.49.1", "ray-worker-2"),
+    ),
+    Fault(
+        name="python-is-another-minor",
+        says="the fleet runs another Python than the 3.9 that the profile asks for",
+        inject=profile_asks("ray", python="3.9"),
+        breaks=("DEP-06", "INF-08"),
+        words=("Python 3.9", "ray-worker-1", "ray-worker-2"),
+    ),
+    Fault(
+        name="agent-class-is-missing-on-one-worker",
+        says="the second worker's image lacks the module of the agent job",
+        inject=workers_have(Removed(AGENT), only=1),
+        breaks=("DEP-07", "JOB-02"),
+        may_break=("JOB-03", "JOB-04", "JOB-05", *BY_PLACEMENT),
+        words=("VLLMAgentJob", "ray-worker-2"),
+    ),
+    Fault(
+        name="agent-class-is-missing-on-the-head",
+        says="the head's image lacks the module of the agent job",
+        inject=head_has(Removed(AGENT)),
+        breaks=("DEP-07",),
+        words=("VLLMAgentJob", "ray-head"),
+    ),
+    Fault(
+        name="a-tool-is-missing",
+        says="the first worker's image was built without the git tool",
+        inject=workers_have(Removed("swe_ai_fleet/tools/git.py"), only=0),
+        breaks=("DEP-08",),
+        words=("swe_ai_fleet.tools.git", "ray-worker-1"),
+    ),
+    Fault(
+        name="a-distribution-drifts",
+        says="the second worker was started from an image with one package more",
+        inject=worker_restarted_with(Added("tabulate-0.8.0.dist-info/METADATA", DRIFTED)),
+        breaks=("DEP-09",),
+        words=("tabulate", "ray-worker-2", "absent"),
+    ),
+    Fault(
+        name="installed-by-hand-on-one-worker",
+        says="somebody ran `pip install` in the first worker",
+        inject=by_hand("tabulate", "0.9.0", only=0),
+        breaks=("DEP-09", "DEP-10"),
+        words=("tabulate", "ray-worker-1", "0.9.0"),
+    ),
+    Fault(
+        name="installed-by-hand-on-every-worker",
+        says="somebody ran `pip install` in every worker",
+        inject=by_hand("tabulate", "0.9.0"),
+        breaks=("DEP-10",),
+        words=("tabulate", "ray-worker-1", "ray-worker-2"),
     ),
 )

@@ -1,7 +1,256 @@
-"""Faults: images."""
+"""Images: what is specified, what runs, and what they hold on their own. Most of these replace Ray's nodes."""
 
 from __future__ import annotations
 
-from tests.faults.model import Fault
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-FAULTS: tuple[Fault, ...] = ()
+from fixtures.clusters.base import Component
+from fixtures.clusters.embedded.image_table import Image, named, ray_image
+from fixtures.clusters.embedded.images import folder_of
+from fixtures.clusters.embedded.member import Launch
+from fixtures.profile import Profile
+from tests.faults.lab import Lab
+from tests.faults.means import RAY, packages_of, restarted
+from tests.faults.model import Fault, Injection
+
+CUSTOM, STOCK = named("ray-custom"), named("ray-stock")
+
+#: What fails on an image without nats-py, as in ci/founding_failure.py.
+FOUNDING = (
+    *("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10"),
+    *("ORC-04", "E2E-01"),
+)
+
+
+def asking_for(image: Image, profile: Profile) -> Profile:
+    """The profile of a fleet that is meant to run this image; the stock one lacks the agents' code, too."""
+    asked = profile.replaced("ray", image=image.reference)
+    return asked.replaced("agent", delivery="job") if image.reference == STOCK.reference else asked
+
+
+@asynccontextmanager
+async def running(lab: Lab, image: Image) -> AsyncIterator[None]:
+    """Head and workers on another image; on the custom one again in the end."""
+    await lab.cluster.roll_out(image.reference)
+    try:
+        yield
+    finally:
+        await lab.cluster.roll_out(CUSTOM.reference)
+
+
+@asynccontextmanager
+async def derived(image: Image, lacks: str = "", also: str = "") -> AsyncIterator[Image]:
+    """An image of its own: a copy without the packages of one name, or with those of the custom image."""
+    with TemporaryDirectory(prefix="fleet-image-") as folder:
+        copy = Path(folder) / image.name
+        shutil.copytree(folder_of(image), copy, symlinks=True, copy_function=os.link)
+        (packages,) = copy.glob("lib/python3.*/site-packages")
+        if lacks:
+            (packages / lacks).unlink()
+        if also:
+            install_by_hand(also, packages)
+        yield ray_image(str(copy))
+
+
+def install_by_hand(pattern: str, packages: Path) -> None:
+    """What `pip install` would put there, from the custom image: modules, and the record of the distribution."""
+    (source,) = folder_of(CUSTOM).glob("lib/python3.*/site-packages")
+    for found in source.glob(pattern):
+        shutil.copytree(found, packages / found.name)
+
+
+# -- injections ---------------------------------------------------------------------------------------------------
+
+
+def one_worker_runs(image: Image) -> Injection:
+    return lambda lab: restarted(lab, [lab.workers[-1]], image=image)
+
+
+def rolled_out(image: Image) -> Injection:
+    """Somebody rolled out another image than the profile's."""
+    return lambda lab: running(lab, image)
+
+
+@asynccontextmanager
+async def founding_failure(lab: Lab) -> AsyncIterator[None]:
+    """The whole fleet is meant to run, and runs, the stock image."""
+    async with running(lab, STOCK):
+        with lab.told(profile=asking_for(STOCK, lab.cluster.profile)):
+            yield
+
+
+@asynccontextmanager
+async def patched_only(lab: Lab) -> AsyncIterator[None]:
+    """The specification names another image now, and nothing was restarted."""
+    lab.cluster.set_image(STOCK.reference)
+    try:
+        with lab.told(profile=lab.cluster.profile.replaced("ray", image=STOCK.reference)):
+            yield
+    finally:
+        lab.cluster.set_image(CUSTOM.reference)
+
+
+@asynccontextmanager
+async def floating(lab: Lab) -> AsyncIterator[None]:
+    """The same image under a tag that floats."""
+    loose = replace(CUSTOM, reference=CUSTOM.reference.rpartition(":")[0] + ":latest")
+    members = [member for component in RAY for member in lab.members(component)]
+    for member in members:
+        member.image = loose
+    lab.cluster.plan.ray = loose
+    try:
+        with lab.told(profile=lab.cluster.profile.replaced("ray", image=loose.reference)):
+            yield
+    finally:
+        lab.cluster.plan.ray = CUSTOM
+        for member in members:
+            member.image = CUSTOM
+
+
+@asynccontextmanager
+async def built_without_a_tool(lab: Lab) -> AsyncIterator[None]:
+    """The image that is specified and runs was built without one of the tools."""
+    async with derived(CUSTOM, lacks="swe_ai_fleet/tools/git.py") as image, running(lab, image):
+        with lab.told(profile=asking_for(image, lab.cluster.profile)):
+            yield
+
+
+@asynccontextmanager
+async def nats_by_hand(lab: Lab) -> AsyncIterator[None]:
+    """The stock image, with nats-py installed by hand on every worker: all works, until a worker is replaced."""
+    async with running(lab, STOCK):
+        for member in lab.members(Component.RAY_WORKER):
+            install_by_hand("nats*", packages_of(member))
+        with lab.told(profile=asking_for(STOCK, lab.cluster.profile)):
+            yield
+
+
+@asynccontextmanager
+async def head_is_forgotten(lab: Lab) -> AsyncIterator[None]:
+    """Rolling out restarts the workers alone."""
+    cluster = lab.cluster
+
+    async def workers_alone(reference: str) -> None:
+        cluster.set_image(reference)
+        workers = lab.members(Component.RAY_WORKER)
+        await lab.fleet.launcher.end(*workers)
+        await lab.fleet.start_again(*workers)
+
+    async def roll_out(reference: str) -> None:
+        await (workers_alone if reference == CUSTOM.reference else cluster.roll_out)(reference)
+
+    try:
+        with lab.told(roll_out=roll_out):
+            yield
+    finally:
+        await cluster.roll_out(CUSTOM.reference)
+
+
+@asynccontextmanager
+async def without_index(lab: Lab) -> AsyncIterator[None]:
+    """Whatever node of Ray starts from now on has a package index that nobody answers for."""
+    members = [member for component in RAY for member in lab.members(component)]
+    before = [member.launch for member in members]
+    index = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
+
+    def told(launch: Launch) -> Launch:
+        return replace(launch, environment={**launch.environment, **index})
+
+    for member, launch in zip(members, before, strict=True):
+        member.launch = lambda launch=launch: told(launch())  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        for member, launch in zip(members, before, strict=True):
+            member.launch = launch
+        await lab.cluster.roll_out(CUSTOM.reference)
+
+
+@asynccontextmanager
+async def stock_is_not_stock(lab: Lab) -> AsyncIterator[None]:
+    """What is called the stock image holds nats-py."""
+    async with derived(STOCK, also="nats*") as image:
+        with lab.told(rollout_from=image.reference):
+            yield
+
+
+FAULTS = (
+    Fault(
+        name="specification-is-patched-and-nothing-restarted",
+        says="the RayCluster's image was patched, and neither head nor workers were restarted",
+        inject=patched_only,
+        breaks=("IMG-02",),
+        words=("ray-head", "ray-worker", CUSTOM.reference, "specified is " + STOCK.reference),
+    ),
+    Fault(
+        name="image-tag-floats",
+        says="the specified image is tagged :latest",
+        inject=floating,
+        breaks=("IMG-03",),
+        words=("not pinned", ":latest"),
+    ),
+    Fault(
+        name="stock-image-on-one-worker",
+        says="one worker runs the stock image: the founding failure, by chance of placement",
+        inject=one_worker_runs(STOCK),
+        breaks=("IMG-02", "DEP-04", "DEP-05", "DEP-07", "DEP-08", "DEP-09", "JOB-01", "JOB-02"),
+        may_break=("JOB-03", "JOB-04", "JOB-05", "JOB-08", "JOB-09", "JOB-10"),
+        words=("ray-worker", "runs " + STOCK.reference, CUSTOM.reference),
+    ),
+    Fault(
+        name="stock-image-was-rolled-out",
+        says="head and workers are specified with the stock image, and run it",
+        inject=rolled_out(STOCK),
+        breaks=("IMG-01", "DEP-04", "DEP-05", "DEP-07", "DEP-08"),
+        words=(CUSTOM.reference, "head", STOCK.reference),
+    ),
+    Fault(
+        name="founding-failure",
+        says="a fleet that is meant to run the stock image: every pod is up, every port open, no result arrives",
+        inject=founding_failure,
+        breaks=FOUNDING,
+        may_break=("ORC-05", "E2E-03"),
+        words=("nats-py", "No module named 'nats'"),
+    ),
+    Fault(
+        name="image-was-built-without-a-tool",
+        says="the image that head and workers run lacks the git tool",
+        inject=built_without_a_tool,
+        breaks=("DEP-08", "IMG-04", "IMG-05"),
+        words=("swe_ai_fleet.tools.git",),
+    ),
+    Fault(
+        name="nats-was-installed-by-hand",
+        says="stock workers into which somebody installed nats-py: it works until one is replaced",
+        inject=nats_by_hand,
+        breaks=("DEP-10", "IMG-04", "IMG-05"),
+        words=("nats-py", "lacks"),
+    ),
+    Fault(
+        name="roll-out-forgets-the-head",
+        says="a roll-out restarts the workers and leaves the head on the old image",
+        inject=head_is_forgotten,
+        breaks=("IMG-06",),
+        words=("ray-head", CUSTOM.reference),
+    ),
+    Fault(
+        name="package-index-is-unreachable",
+        says="Ray's nodes reach no package index",
+        inject=without_index,
+        breaks=("IMG-07",),
+        words=("runtime_env", "nats-py"),
+    ),
+    Fault(
+        name="stock-image-is-not-stock",
+        says="the image that a roll-out starts from holds nats-py",
+        inject=stock_is_not_stock,
+        breaks=("IMG-06",),
+        words=("not the image that lacks nats-py",),
+    ),
+)
