@@ -72,7 +72,7 @@ def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str,
     [
         ("Traceback: boom", "without its document.*boom"),
         (f"{remote_code.BEGIN}{{broken{remote_code.END}", "damaged"),
-        (f"{remote_code.BEGIN}[1]{remote_code.END}", "list instead of a document"),
+        (f"{remote_code.BEGIN}[1]{remote_code.END}", "an array, not a JSON object"),
         ("", "(none)"),
     ],
 )

@@ -8,6 +8,7 @@ import dataclasses
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timezone
 from itertools import chain, repeat
 from typing import Any
 
@@ -18,9 +19,11 @@ from hypothesis import strategies as some
 from fixtures.auth import NatsAccess
 from fixtures.contract import AgentCompleted, AgentFailed, problems
 from fixtures.errors import CannotTell, Nonconformant
+from fixtures.round_trips import RoundTrip
 from fixtures.services import nats as service
 from fixtures.services import nats_access
 from fixtures.services.nats import Account, Consumer, Message, Nats, NotThere, Stream
+from fixtures.services.orchestrator import Outcome, Started
 from fixtures.timeouts import TIMEOUTS
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import a_reason_at_most, assert_is_a_reason, bodies, values, wounded
@@ -311,3 +314,33 @@ async def test_any_delivery(name: str, impatient: None):
             with a_reason_at_most(Nonconformant, CannotTell):
                 await nats.messages("AGENT_RESPONSES", 0)
                 pytest.fail("such a delivery was understood")
+
+
+PATHS = [
+    ("agent_id",),
+    ("proposal", "content"),
+    ("proposal", "temperature"),
+    ("diversity",),
+    ("duration_ms",),
+    ("proposal",),
+]
+
+
+@given(wounded(COMPLETED), some.sampled_from(PATHS), some.sampled_from([str, bool, float]))
+def test_any_field_of_a_message(document: Any, path: tuple[str, ...], kind: type):
+    held = document if isinstance(document, dict) else None
+    found = Message(1, "s", b"", held, datetime.now(timezone.utc)).value(kind, *path)
+    assert found is None or type(found) is kind
+
+
+OUTCOME = Outcome("t", "COMPLETED", (), "", "", 1)
+
+
+@given(some.lists(wounded(COMPLETED), max_size=3))
+def test_any_messages_of_a_deliberation_have_legs_or_none(documents: list[Any]):
+    now = datetime.now(timezone.utc)
+    trip = RoundTrip("DEV", 3, "m", asked=None, started=Started("t", "", 0.1, 0.0), outcome=OUTCOME)  # type: ignore[arg-type]
+    trip.messages = [Message(1, "s", b"", one, now) for one in documents if isinstance(one, dict)]
+    legs = trip.legs()
+    assert set(legs) in (set(), {"submit", "agents' start", "agents' work", "collection"})
+    assert all(type(seconds) is float for seconds in legs.values())
