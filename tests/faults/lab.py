@@ -13,6 +13,7 @@ from fixtures.clusters.base import Component, Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 from fixtures.clusters.embedded.fleet import Fleet
 from fixtures.clusters.embedded.member import Member
+from fixtures.services.orchestrator import Orchestrator
 from tests.faults.place import Place
 
 
@@ -74,7 +75,15 @@ class Lab(Place):
     def boot(self) -> None:
         said = Said()
         self.do(self.cluster.start(Timeline(said)))
+        self.do(self._councils())
         said.booting = False
+
+    async def _councils(self) -> None:
+        """Made before any fault: a council keeps the kind of agents and the model of the replica that made it."""
+        orchestrator = Orchestrator(lambda: self.cluster.endpoints.orchestrators)
+        for role in self.cluster.profile.agent.roles:
+            await orchestrator.any.call("CreateCouncil", role=role, num_agents=self.cluster.profile.agent.agents)
+        await orchestrator.close()
 
     async def end(self) -> None:
         await self.cluster.stop()

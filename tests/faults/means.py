@@ -154,6 +154,29 @@ async def restarted(
 
 
 @asynccontextmanager
+async def imaged(lab: Lab, names: Sequence[str], *changes: Change) -> AsyncIterator[None]:
+    """Replicas run from a changed image, also those that a check starts again."""
+    store, members = lab.fleet.launcher.store, [lab.member(name) for name in names]
+    sound = store.instance
+
+    async def changed_instance(image: Image, name: str) -> Path:
+        folder = await sound(image, name)
+        if name in names:
+            (packages,) = folder.glob("lib/python3.*/site-packages")
+            for change in changes:
+                change.apply(packages)
+        return folder
+
+    store.instance = changed_instance  # type: ignore[method-assign]
+    try:
+        await lab.fleet.start_again(*members)
+        yield
+    finally:
+        store.instance = sound  # type: ignore[method-assign]
+        await lab.fleet.start_again(*members)
+
+
+@asynccontextmanager
 async def killed(lab: Lab, *names: str) -> AsyncIterator[None]:
     """SIGKILL; started again in the end."""
     members = [lab.member(name) for name in names]
@@ -230,6 +253,11 @@ def agent_code(*changes: Change) -> Injection:
 def orchestrator_code(*changes: Change, only: int | None = None) -> Injection:
     """A mutant of the orchestrator: on every replica, or on the one of that number, from 0."""
     return lambda lab: restarted(lab, lab.orchestrators if only is None else [lab.orchestrators[only]], *changes)
+
+
+def orchestrator_image(*changes: Change) -> Injection:
+    """A mutant of the orchestrator, also of replicas that a check starts again."""
+    return lambda lab: imaged(lab, lab.orchestrators, *changes)
 
 
 def orchestrator_has(only: int | None = None, **environment: str) -> Injection:

@@ -1,0 +1,123 @@
+"""Streams and consumers, spoiled while the fleet runs; in the end the orchestrator makes them as they were."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import nats
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from fixtures.clusters.base import Component
+from fixtures.clusters.embedded import probes
+from fixtures.clusters.embedded.member import Launch
+from fixtures.profile import Nats as NatsProfile
+from tests.faults.lab import Lab
+from tests.faults.means import restarted
+from tests.faults.model import Injection
+
+Spoiling = Callable[[JetStreamContext, NatsProfile], Awaitable[None]]
+
+
+@asynccontextmanager
+async def seen_anew(lab: Lab) -> AsyncIterator[None]:
+    """In the end the orchestrator starts again: it finds, or makes, its streams, consumers and buckets."""
+    try:
+        yield
+    finally:
+        await lab.fleet.start_again(*lab.members(Component.ORCHESTRATOR))
+
+
+def spoiled(spoil: Spoiling) -> Injection:
+    @asynccontextmanager
+    async def injected(lab: Lab) -> AsyncIterator[None]:
+        names = lab.cluster.profile.nats
+        async with seen_anew(lab), await nats.connect(lab.cluster.endpoints.nats) as client:
+            js = client.jetstream()
+            try:
+                await spoil(js, names)
+                yield
+            finally:
+                with suppress(NotFoundError):
+                    await js.delete_stream(names.stream)
+
+    return injected
+
+
+def without_stream() -> Injection:
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        await js.delete_stream(names.stream)
+
+    return spoiled(spoil)
+
+
+def stream_is(*, with_consumers: bool = True, **other: Any) -> Injection:
+    """The stream of the agents' answers is made anew with another configuration, and its consumers as they were."""
+
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        config = (await js.stream_info(names.stream)).config
+        consumers = [info.config for info in await js.consumers_info(names.stream) if info.config.durable_name]
+        await js.delete_stream(names.stream)
+        await js.add_stream(config.evolve(**other))
+        for consumer in consumers if with_consumers else ():
+            await js.add_consumer(names.stream, consumer)
+
+    return spoiled(spoil)
+
+
+def without_consumer() -> Injection:
+    """That of the proposals."""
+
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        await js.delete_consumer(names.stream, names.completed_consumer)
+
+    return spoiled(spoil)
+
+
+def consumer_is(**other: Any) -> Injection:
+    """The consumer of the proposals is made anew with another configuration."""
+
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        config = (await js.consumer_info(names.stream, names.completed_consumer)).config
+        await js.delete_consumer(names.stream, names.completed_consumer)
+        await js.add_consumer(names.stream, config.evolve(**other))
+
+    return spoiled(spoil)
+
+
+@asynccontextmanager
+async def served(lab: Lab, launch: Callable[[Launch], Launch]) -> AsyncIterator[None]:
+    """NATS is started again with other arguments, on the same storage."""
+    (server,) = lab.members(Component.NATS)
+    async with seen_anew(lab), restarted(lab, [server.name], launch=launch):
+        yield
+
+
+def port_of(launch: Launch) -> int:
+    return int(launch.arguments[launch.arguments.index("-p") + 1])
+
+
+def without_jetstream(lab: Lab) -> AbstractAsyncContextManager[None]:
+    def plain(launch: Launch) -> Launch:
+        start = launch.arguments.index("-a")  # before it stand -js and the storage
+        return replace(launch, arguments=launch.arguments[start:], probe=lambda: probes.tcp_open(port_of(launch)))
+
+    return served(lab, plain)
+
+
+@asynccontextmanager
+async def small_account(lab: Lab, room: str) -> AsyncIterator[None]:
+    """Everybody is in an account that may store only so much on disk (`room` as NATS writes sizes)."""
+    file = lab.fleet.made.run.path / "small-account.conf"
+    account = f"FLEET {{ jetstream {{ max_file: {room} }}, users: [{{ user: fleet, password: fleet }}] }}"
+    file.write_text(f"accounts {{ {account} }}\nno_auth_user: fleet\n", encoding="utf-8")
+
+    def limited(launch: Launch) -> Launch:
+        return replace(launch, arguments=[*launch.arguments, "-c", str(file)])
+
+    async with served(lab, limited):
+        await lab.fleet.start_again(*lab.members(Component.ORCHESTRATOR))
+        yield

@@ -1,0 +1,119 @@
+"""A way between two parts that can be cut, slowed down or spoiled: a TCP link in the lab's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+from tests.faults.means import Added, Change
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Treatment = Callable[[Streams, tuple[str, int]], Awaitable[None]]
+"""What becomes of a connection that was accepted; the second is where it should lead to."""
+
+PIECE = 1 << 16  # bytes
+LOOPBACK = "127.0.0.1"
+
+
+async def swallows(client: Streams, _: tuple[str, int]) -> None:
+    """Takes everything and never answers."""
+    while await client[0].read(PIECE):
+        pass
+
+
+def says(text: bytes) -> Treatment:
+    """Greets with `text`, whoever calls, and then takes everything."""
+
+    async def treatment(client: Streams, target: tuple[str, int]) -> None:
+        client[1].write(text)
+        await swallows(client, target)
+
+    return treatment
+
+
+def passes(*, delay: float = 0.0, most: int = 0) -> Treatment:
+    """Leads on; each answer comes `delay` seconds late; cut after `most` bytes of answers, where that is not 0."""
+
+    async def treatment(client: Streams, target: tuple[str, int]) -> None:
+        server = await asyncio.open_connection(*target)
+        asking = asyncio.ensure_future(_carry(client[0], server[1]))
+        try:
+            await _carry(server[0], client[1], delay, most)
+        finally:
+            asking.cancel()
+            server[1].close()
+
+    return treatment
+
+
+async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay: float = 0.0, most: int = 0) -> None:
+    carried = 0
+    while piece := await source.read(PIECE):
+        await asyncio.sleep(delay)
+        sink.write(piece[: most - carried] if most else piece)
+        await sink.drain()
+        carried += len(piece)
+        if most and carried >= most:
+            return
+
+
+@asynccontextmanager
+async def link(target: str, treatment: Treatment) -> AsyncIterator[str]:
+    """The address (host:port) of a link to `target` (host:port), each of whose connections is treated so."""
+    host, _, port = target.rpartition(":")
+    treated: set[asyncio.Task[None]] = set()
+
+    async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            await treatment((reader, writer), (host, int(port)))
+        writer.close()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(treat(reader, writer))
+        treated.add(task)
+        task.add_done_callback(treated.discard)
+
+    server = await asyncio.start_server(accepted, LOOPBACK, 0)
+    try:
+        yield f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in treated:
+            task.cancel()
+        await asyncio.gather(*treated, return_exceptions=True)
+
+
+@asynccontextmanager
+async def closed_port() -> AsyncIterator[str]:
+    """The address (host:port) of a port that refuses every connection, and that nobody else can take meanwhile."""
+    with socket.socket() as held:
+        held.bind((LOOPBACK, 0))
+        yield f"{LOOPBACK}:{held.getsockname()[1]}"
+
+
+WALL = """\
+import socket
+
+connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+
+def walled(self, address, go=connect):
+    if isinstance(address, tuple) and address[1] in {ports!r}:
+        raise ConnectionRefusedError(111, "Connection refused")
+    return go(self, address)
+
+
+socket.socket.connect, socket.socket.connect_ex = walled, lambda self, address: walled(self, address, connect_ex)
+"""
+
+
+def wall(*addresses: str) -> tuple[Change, Change]:
+    """A firewall inside one replica: its Python processes are refused the ports of these addresses (URLs) on any host.
+
+    Those that run already are not: restart the replica with it.
+    """
+    ports = sorted({urlsplit(address).port for address in addresses})
+    return Added("_fleet_wall.py", WALL.format(ports=ports)), Added("_fleet_wall.pth", "import _fleet_wall\n")
