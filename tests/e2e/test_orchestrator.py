@@ -14,7 +14,7 @@ from fixtures.services.orchestrator import Orchestrator, Refused
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy
 from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import wait_until
+from fixtures.waiting import StateNotReached, wait_until
 
 LOGS = "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=100"
 ANSWERS = ("JOB-03", "JOB-04", "JOB-05")
@@ -76,7 +76,8 @@ async def test_councils(councils, orchestrator: Orchestrator, profile: Profile):
         for role in profile.agent.roles:
             council = found.get(role)
             if council is None:
-                wrong.append(f"{replica.name}: {role} has no council")
+                reason = f", and none can be made: {councils[role]}" if role in councils else ""
+                wrong.append(f"{replica.name}: {role} has no council{reason}")
             elif council.num_agents < 1 or (council.agents and len(council.agents) != council.num_agents):
                 wrong.append(f"{replica.name}: {role} has {len(council.agents)} agents, says {council.num_agents}")
             elif council.model and council.model != profile.vllm.model:
@@ -265,7 +266,7 @@ async def test_all_acknowledged(
         ):
             info = await nats.consumer(profile.nats.stream, name)
             last = max((message.sequence for message in messages if message.subject == subject), default=0)
-            floor = info.ack_floor.stream_seq if info.ack_floor else 0
+            floor = info.ack_floor.stream_seq
             seen[name] = (
                 f"{info.num_ack_pending} unacknowledged, {info.num_redelivered} redelivered, "
                 f"acknowledged up to {floor} of {last}"
@@ -300,7 +301,7 @@ async def test_results_survive_downtime(
     before = await nats.last_sequence(profile.nats.stream)
     async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
         await deliberations.begin(trip)
-        await all_asked(fault_proxy, held, trip)
+        await all_asked(deliberations, fault_proxy, held, trip)
         replicas = (await cluster.workload(Component.ORCHESTRATOR)).replicas
         await cluster.kill(*replicas)
     try:
@@ -314,24 +315,43 @@ async def test_results_survive_downtime(
     assert len(trip.outcome.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.said}"
 
 
-async def all_asked(fault_proxy: FaultProxy, held: str, trip: RoundTrip) -> None:
-    """Wait until every agent of the deliberation waits for vLLM."""
+async def all_asked(deliberations: Deliberations, fault_proxy: FaultProxy, held: str, trip: RoundTrip) -> None:
+    """Wait until every agent of the deliberation waits for vLLM; where one does not, say what Ray has of it."""
+    assert trip.started, f"Deliberate was refused: {trip.said}"
+    asked = 0
 
     async def everyone() -> bool:
-        return await fault_proxy.hits(held) >= trip.agents
+        nonlocal asked
+        asked = await fault_proxy.hits(held)
+        return asked >= trip.agents
 
-    await wait_until(everyone, f"the requests of {trip.agents} agents to vLLM", TIMEOUTS.deliberation)
+    try:
+        await wait_until(everyone, f"the requests of {trip.agents} agents to vLLM", TIMEOUTS.deliberation)
+    except StateNotReached as error:
+        actors = [f"{one.name} {one.state}" for one in await deliberations.ray.actors(trip.task_id)]
+        raise StateNotReached(
+            f"only {asked} of {trip.agents} agents asked vLLM within {TIMEOUTS.deliberation:g} s; "
+            f"Ray's actors of {trip.task_id}: {', '.join(actors) or 'none'}"
+        ) from error
 
 
 async def published(nats: Nats, profile: Profile, trip: RoundTrip, before: int) -> None:
     """Wait until every agent of the deliberation has published its answer."""
 
-    async def everyone() -> bool:
-        messages = await nats.messages(profile.nats.stream, before)
-        mine = [m for m in messages if m.document and m.document.get("task_id") == trip.task_id]
-        return len(mine) >= trip.agents
+    there = 0
 
-    await wait_until(everyone, f"the answers of {trip.agents} agents on NATS", TIMEOUTS.deliberation)
+    async def everyone() -> bool:
+        nonlocal there
+        messages = await nats.messages(profile.nats.stream, before)
+        there = sum(bool(m.document) and m.document.get("task_id") == trip.task_id for m in messages)
+        return there >= trip.agents
+
+    await wait_until(
+        everyone,
+        f"the answers of {trip.agents} agents on NATS",
+        TIMEOUTS.deliberation,
+        detail=lambda: f"{there} answers",
+    )
 
 
 @check(
@@ -393,7 +413,7 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
 
     async def set_aside() -> bool:
         for name in (profile.nats.completed_consumer, profile.nats.failed_consumer):
-            seen[name] = (await nats.consumer(profile.nats.stream, name)).num_ack_pending or 0
+            seen[name] = (await nats.consumer(profile.nats.stream, name)).num_ack_pending
         return not any(seen.values())
 
     await wait_until(
@@ -465,7 +485,7 @@ async def test_replica_killed(
     assert others, "the orchestrator has a single replica: nobody can go on when it is killed"
     async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
         await deliberations.begin(trip)
-        await all_asked(fault_proxy, held, trip)
+        await all_asked(deliberations, fault_proxy, held, trip)
         await cluster.kill(victim)
     try:
         await deliberations.finish(trip, at=others[0])
@@ -514,7 +534,7 @@ async def test_deliberation_times_out(
     MUST,
     "every agent ran in the Ray cluster that was checked",
     remedy="Set RAY_ENABLE_AUTO_CONNECT=0 in the orchestrator: a lost Ray Client otherwise starts a local Ray in its process",
-    follows=("CFG-04", "ORC-03", "ORC-04"),
+    follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
 )
 async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: Profile):
     """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head."""
