@@ -66,7 +66,7 @@ async def test_package(module: str, census, profile: Profile, facts: Facts, evid
 async def test_jetstream_client(census):
     """A stray `nats.py` on the path, or a broken installation, lets `import nats` pass and the publication fail."""
     wrong = [
-        f"{worker.name}: {seen['error']}"
+        f"{worker.name}: {seen['error']} (nats is {worker.modules['nats'].get('file') or 'not there'})"
         for worker in census.workers
         if not (seen := worker.symbols["nats.js:JetStreamContext"])["ok"]
     ]
