@@ -78,8 +78,7 @@ FAULTS = (
         name="nats-import-raises",
         says="on the second worker `import nats` raises, as with a package built for another interpreter",
         inject=workers_have(Added("nats/__init__.py", "raise ImportError('undefined symbol: PyObject_New')\n"), only=1),
-        breaks=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
-        may_break=BY_PLACEMENT,
+        breaks=("DEP-04", "DEP-05"),
         words=("nats-py", "ray-worker-2", "undefined symbol"),
     ),
     Fault(
@@ -94,8 +93,7 @@ FAULTS = (
         name="nats-is-half-installed",
         says="nats/js is missing on every worker: an installation that was cut off",
         inject=workers_have(Removed("nats/js")),
-        breaks=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
-        may_break=("JOB-06", "JOB-07", *BY_PLACEMENT),
+        breaks=("DEP-04", "DEP-05"),
         words=("nats-py", "No module named 'nats.js'"),
     ),
     Fault(
