@@ -70,13 +70,13 @@ def wounded(draw: Callable[[Any], Any], valid: Any, wounds: int = 3, instead: An
         if how == "leave out" and len(path) > 1:
             del holder[key]
         elif how == "put in" and isinstance(holder, list) and len(path) > 1:
-            holder.insert(key, draw(instead))
+            holder.insert(key, copy.deepcopy(draw(instead)))
         elif how == "put in" and isinstance(holder, dict):
-            holder[draw(some.text(max_size=8))] = draw(instead)
+            holder[draw(some.text(max_size=8))] = copy.deepcopy(draw(instead))
         elif how == "nest":
             holder[key] = [holder[key]] if draw(some.booleans()) else {"x": holder[key]}
         else:
-            holder[key] = draw(instead)
+            holder[key] = copy.deepcopy(draw(instead))
     return document[0]
 
 

@@ -1,0 +1,151 @@
+"""Whatever stands in a profile, and in the files and variables that it names: a profile or one line that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from fixtures import auth, profile
+from fixtures.clusters.endpoints import EndpointsCluster
+from fixtures.clusters.kubernetes import addresses
+from fixtures.errors import UsageProblem
+from tests.unit.hostile.answers import ODD_NUMBERS, a_reason_at_most, texts, values, wounded
+
+SECRET = "Pr0file-s3cret-0f-a-user"
+VALID: dict[str, Any] = profile.tomllib.loads((profile.PROFILES / "swe-ai-fleet.toml").read_text("utf-8")) | {
+    "endpoints": {
+        "vllm": "https://vllm:8000",
+        "dashboard": "http://10.0.0.1:8265",
+        "nats": "nats://nats:4222",
+        "orchestrators": ["one:50055", "[::1]:50055"],
+        "ray_client": "ray://head:10001",
+        "inside": {"nats": "tls://nats.in:4222"},
+    }
+}
+VALID["vllm"]["auth"] = {"api_key": {"env": "KEY"}}
+VALID["nats"]["auth"] = {"user": {"env": "USER_NAME"}, "password": {"env": "KEY"}}
+VALID["nats"]["tls"] = {"ca": "ca.pem", "server_name": "nats"}
+
+numbers = some.sampled_from([*ODD_NUMBERS, float("inf"), float("nan"), 65536])
+instead = values | numbers | texts | some.just(SECRET) | some.just({"env": "KEY"})
+
+
+def toml(value: Any) -> str:
+    """A TOML value: inline tables, basic strings. What TOML does not know is an empty string."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(str(key))} = {toml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, float):
+        return repr(value) if "." in repr(value) or "e" in repr(value) or "n" in repr(value) else f"{value!r}.0"
+    return (
+        '""'
+        if value is None
+        else json.dumps(value, ensure_ascii=True)
+        if isinstance(value, str)
+        else str(value).lower()
+    )
+
+
+@pytest.fixture(scope="module")
+def file() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "profile.toml"
+
+
+def use(path: Path) -> None:
+    """Load it and do with it what a run does before anything is started."""
+    found = profile.load(str(path))
+    json.dumps(found.model_dump(mode="json"), allow_nan=False)
+    assert profile.bytes_of(found.ray.resources.memory) >= 0
+    with a_reason_at_most(UsageProblem):
+        auth.resolve(found, {"KEY": SECRET, "USER_NAME": "suite"})
+    with a_reason_at_most(UsageProblem):
+        EndpointsCluster(found, "fc-1", allow_disruptive=False)
+    addresses.inside(found)
+
+
+def test_the_valid_profile_is_one(file: Path):
+    file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in VALID.items()), "utf-8")
+    use(file)
+
+
+@given(wounded(VALID, instead=instead))
+def test_any_document(file: Path, document: Any):
+    rows = document.items() if isinstance(document, dict) else [("name", document)]
+    text = "\n".join(f"{json.dumps(str(key))} = {toml(value)}" for key, value in rows)
+    file.write_bytes(text.encode("utf-8", "replace"))
+    with a_reason_at_most(UsageProblem):
+        use(file)
+
+
+AUTH = {"user": {"env": "USER_NAME"}, "password": {"file": "x", "env": None}, "token": {"env": "KEY"}}
+
+
+@given(wounded(AUTH, instead=some.just(SECRET) | some.just([SECRET]) | some.just({"env": SECRET, "x": SECRET})))
+def test_what_stands_under_auth_is_never_quoted(file: Path, document: Any):
+    sections = {**VALID, "nats": {"auth": document}}
+    file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in sections.items()), "utf-8")
+    with pytest.raises(UsageProblem) as raised:
+        use(file)
+    assert "\n" not in str(raised.value)
+    assert SECRET not in str(raised.value) or "is not set in the environment" in str(raised.value)  # a variable's name
+
+
+TRAPS = {
+    "brackets": b"a = " + b"[" * 100_000,
+    "tables": b"a = " + b"{a = " * 20_000,
+    "dotted": b".".join([b"a"] * 30_000) + b" = 1",
+    "a long number": b"a = " + b"9" * 5000,
+    "memory of any size": b"9" * 400,
+    "no text": b"\xff\xfe\x00",
+    "NUL": b'name = "\x00"',
+    "a day that is none": b"a = 2026-02-31",
+    "empty": b"",
+    "huge": b"#" * (2 << 20),
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_traps(file: Path, name: str):
+    file.write_bytes(TRAPS[name])
+    with a_reason_at_most(UsageProblem):
+        use(file)
+        pytest.fail("such a profile was loaded")
+
+
+@given(some.binary(max_size=200) | some.text(max_size=200).map(str.encode))
+def test_any_bytes(file: Path, content: bytes):
+    file.write_bytes(content)
+    with a_reason_at_most(UsageProblem):
+        use(file)
+
+
+@given(some.text(max_size=50))
+def test_any_name(name: str):
+    with a_reason_at_most(UsageProblem):
+        profile.load(name)
+
+
+@given(some.binary(max_size=300) | some.just(b"x" * (2 << 20)), texts)
+def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variable: str):
+    secret = file.with_name("secret")
+    secret.write_bytes(content)
+    sections = {
+        **VALID,
+        "nats": {"auth": {"credentials": {"file": "secret"}}, "tls": {"ca": "secret"}},
+        "vllm": {**VALID["vllm"], "auth": {"api_key": {"env": "VARIABLE"}}},
+    }
+    for left_out in ("nats", "vllm"):
+        file.write_text(
+            "\n".join(f"{k} = {toml(v)}" for k, v in sections.items() if k != left_out or k == "vllm"), "utf-8"
+        )
+        with a_reason_at_most(UsageProblem):
+            auth.resolve(profile.load(str(file)), {"VARIABLE": variable})
