@@ -21,7 +21,7 @@ POLICY = "Look for a NetworkPolicy or a wrong name: kubectl -n {namespace} get n
     remedy=POLICY + "kubectl -n {namespace} exec deploy/{orchestrator_workload} -- python -c "
     "\"import os,urllib.request as u; print(u.urlopen(os.environ['VLLM_URL']+'/v1/models').read())\"",
     needs=REPLICAS,
-    follows=("INF-01", "INF-02", "INF-03"),
+    follows=("INF-01", "INF-02", "INF-03", "NET-07"),
 )
 async def test_orchestrator_reaches_vllm(replica_reports, profile: Profile, facts: Facts):
     """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
@@ -62,7 +62,7 @@ async def test_orchestrator_vllm_latency(replica_reports, profile: Profile, fact
     MUST,
     "every Ray worker → vLLM",
     remedy=POLICY + "kubectl -n {ray_namespace} get networkpolicy (the workers are in another namespace)",
-    follows=("INF-01", "INF-02"),
+    follows=("INF-01", "INF-02", "NET-07"),
 )
 async def test_workers_reach_vllm(census, facts: Facts):
     """Agents run on the workers: each of them gets 200 from vLLM, across namespaces."""
@@ -81,7 +81,7 @@ async def test_workers_reach_vllm(census, facts: Facts):
     MUST,
     "every Ray worker → NATS: TCP, protocol, JetStream",
     remedy=POLICY + "check user and password in nats_url if the stage is authentication",
-    follows=("INF-09", "INF-10"),
+    follows=("INF-09", "INF-10", "NET-07"),
 )
 async def test_workers_reach_nats(census, facts: Facts):
     """Each worker opens a connection to NATS, is greeted and let in, and JetStream answers it.
@@ -103,7 +103,7 @@ async def test_workers_reach_nats(census, facts: Facts):
     "orchestrator → NATS, from every replica",
     remedy=POLICY + "the orchestrator collects no result without it",
     needs=REPLICAS,
-    follows=("INF-09", "INF-10"),
+    follows=("INF-09", "INF-10", "NET-07"),
 )
 async def test_orchestrator_reaches_nats(replica_reports, facts: Facts):
     """Each replica is let into the NATS of its NATS_URL, and JetStream answers it."""
@@ -122,7 +122,7 @@ async def test_orchestrator_reaches_nats(replica_reports, facts: Facts):
     "orchestrator → Ray Client port, from every replica",
     remedy=POLICY + "kubectl -n {ray_namespace} get svc {head_service} (port {client_port} must be there)",
     needs=REPLICAS,
-    follows=("INF-05",),
+    follows=("INF-05", "NET-07"),
 )
 async def test_orchestrator_reaches_ray(replica_reports, facts: Facts):
     """Each replica opens a connection to the Ray Client port of its RAY_ADDRESS."""
