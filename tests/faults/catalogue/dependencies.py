@@ -104,13 +104,29 @@ FAULTS = (
         words=("aiohttp", "ray-worker-2"),
     ),
     Fault(
-        name="requests-ends-the-interpreter",
-        says="on the first worker `import requests` calls sys.exit",
-        inject=workers_have(
-            Edit("requests/__init__.py", "import urllib3\n", "import urllib3\n\nraise SystemExit(3)\n"), only=0
+        name="aiohttp-ends-the-interpreter",
+        says="on the first worker `import aiohttp` calls sys.exit",
+        inject=workers_have(Added("aiohttp/__init__.py", "raise SystemExit(3)\n"), only=0),
+        breaks=("DEP-03",),
+        words=("aiohttp", "ray-worker-1", "SystemExit"),
+    ),
+    Fault(
+        name="requests-is-another-version",
+        says="the second worker was started with requests 2.31.0",
+        inject=worker_restarted_with(Edit("requests-2.32.3.dist-info/METADATA", "Version: 2.32.3", "Version: 2.31.0")),
+        breaks=("DEP-02", "DEP-09"),
+        words=("requests 2.32.3", "ray-worker-2: 2.31.0"),
+    ),
+    Fault(
+        name="no-process-starts-on-one-worker",
+        says="the first worker's raylet is alive, and whatever it starts ends at once: Ray itself imports requests",
+        inject=workers_have(Added("requests/__init__.py", "raise SystemExit(3)\n"), only=0),
+        breaks=("JOB-02", "JOB-03", "JOB-04", "JOB-05"),
+        may_break=(
+            *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-06", "DEP-07", "DEP-08", "DEP-09", "DEP-10"),
+            *("NET-03", "NET-04"),
         ),
-        breaks=("DEP-02",),
-        words=("requests", "ray-worker-1", "SystemExit"),
+        words=("no agent actor started on ray-worker-1",),
     ),
     Fault(
         name="ray-is-another-version",
