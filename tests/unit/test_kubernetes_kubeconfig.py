@@ -122,7 +122,7 @@ def test_a_context_that_hangs_in_the_air_is_told(tmp_path, edit, told):
         ("a: [b\nc: d", "line 2: not YAML"),
         ("", "empty"),
         ("- just\n- a list", "not a kubeconfig"),
-        (b"\xff\xfe\x00", "no text file"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
     ],
 )
 def test_a_file_that_is_no_kubeconfig_is_told(tmp_path, text, told):
