@@ -252,7 +252,8 @@ async def test_stream(nats: Nats, profile: Profile):
     if config.retention != "limits":
         wrong.append(f"its retention is {config.retention}, not limits")
     if config.discard == "new" and 0 < config.max_bytes < stream.state.bytes + ROOM:
-        wrong.append(f"it is full ({stream.state.bytes} of {config.max_bytes} bytes) and refuses new messages")
+        left = max(0, config.max_bytes - stream.state.bytes)
+        wrong.append(f"it is full: {left} of {config.max_bytes} bytes are left, and then it refuses messages")
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
 
 
