@@ -250,15 +250,13 @@ FAULTS = (
         words=("connections to NATS are still open",),
     ),
     Fault(
-        name="agent-leaves-a-helper-behind",
-        says="the agent starts a detached actor with a CPU of its own and never ends it",
+        name="agent-holds-on-to-itself",
+        says="the agent keeps a handle of itself: its actor and its CPU outlast everybody who asked it for something",
         inject=agent_code(
             Edit(
                 JOB,
                 "        self._runs: Dict",
-                "        helper = ray.remote(num_cpus=1)(type('Helper', (), {}))\n"
-                "        helper.options(name=agent_id + '-helper', lifetime='detached').remote()\n"
-                "        self._runs: Dict",
+                "        self._self = ray.get_runtime_context().current_actor\n        self._runs: Dict",
             )
         ),
         breaks=("JOB-11",),

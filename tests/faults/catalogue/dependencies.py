@@ -105,9 +105,9 @@ FAULTS = (
     ),
     Fault(
         name="aiohttp-ends-the-interpreter",
-        says="on the first worker `import aiohttp` calls sys.exit",
+        says="on the first worker `import aiohttp` calls sys.exit; nats-py imports it, too",
         inject=workers_have(Added("aiohttp/__init__.py", "raise SystemExit(3)\n"), only=0),
-        breaks=("DEP-03",),
+        breaks=("DEP-03", "DEP-04"),
         words=("aiohttp", "ray-worker-1", "SystemExit"),
     ),
     Fault(
