@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 from fixtures.checks import MUST, SHOULD, Disrupts, check
@@ -195,7 +196,7 @@ async def test_one_agent_fails(deliberations: Deliberations, fault_proxy: FaultP
     show(evidence, [trip])
     assert trip.completed, f"expected COMPLETED with {trip.agents - 1} proposals: {trip.said}"
     assert len(trip.outcome.proposals) == trip.agents - 1, f"expected {trip.agents - 1} proposals: {trip.said}"
-    assert "injected" in trip.outcome.whole_text or "500" in trip.outcome.whole_text, (
+    assert re.search(r"injected|\b500\b", trip.outcome.whole_text), (  # not a part of some id
         f"the failed agent is not shown: error_message and tags are {trip.outcome.whole_text!r}"
     )
 
@@ -216,7 +217,7 @@ async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, e
     assert trip.outcome is not None, f"the deliberation did not end: {trip.said}"
     assert trip.outcome.status == "FAILED", f"expected FAILED, since vLLM refuses every agent: {trip.said}"
     said = trip.outcome.whole_text
-    assert any(word in said.lower() for word in ("context", "token", "too long", "400")), (
+    assert re.search(r"context|token|too long|\b400\b", said, re.IGNORECASE), (
         f"the error does not name the cause, that the prompt exceeds the model's context: {said[:400]!r}"
     )
 
