@@ -10,7 +10,7 @@ import time
 import pytest
 
 from fixtures.clusters.kubernetes import transport
-from fixtures.clusters.kubernetes.api import CRDS, DEPLOYMENTS, NODES, PODS, RAY_CLUSTERS, connect
+from fixtures.clusters.kubernetes.api import CONFIG_MAPS, CRDS, DEPLOYMENTS, NODES, PODS, RAY_CLUSTERS, connect
 from fixtures.clusters.kubernetes.errors import Absent, ApiProblem, Asked, Forbidden, Unauthorized, Unreachable, refusal
 from fixtures.clusters.kubernetes.execute import exit_status
 from fixtures.errors import CannotTell
@@ -228,7 +228,7 @@ async def test_requests_and_rights_are_counted_as_rbac_names_them(tmp_path):
     async with api_that_answers(tmp_path, 200, b'{"items": []}') as api:
         await api.list(PODS, "ray", labels="a=b")
         await api.list(PODS, "ray", fields="metadata.name=x")
-        await api.get(RAY_CLUSTERS, "ray-gpu", "ray")
+        await api.get(CONFIG_MAPS, "c", "ray")
         await api.patch(DEPLOYMENTS, "d", {"spec": {}}, "ns")
         await api.delete(CRDS, "x", grace_s=0)
         await api.logs("p", "ray")
@@ -236,7 +236,7 @@ async def test_requests_and_rights_are_counted_as_rbac_names_them(tmp_path):
         assert api.requests == 7
         assert dict(api.used) == {
             ("list", "pods"): 2,
-            ("get", "rayclusters.ray.io"): 1,
+            ("get", "configmaps"): 1,
             ("patch", "deployments.apps"): 1,
             ("delete", "customresourcedefinitions.apiextensions.k8s.io"): 1,
             ("get", "pods/log"): 1,
@@ -252,9 +252,9 @@ async def test_names_are_escaped_on_their_way(tmp_path):
         return 200, b'{"items": []}'
 
     async with api_that_answers(tmp_path, answer) as api:
-        await api.get(PODS, "../x?y", "a b")
+        await api.get(CONFIG_MAPS, "../x?y", "a b")
         await api.list(PODS, labels="app in (a,b)")
-    assert paths[0] == "/api/v1/namespaces/a%20b/pods/..%2Fx%3Fy"
+    assert paths[0] == "/api/v1/namespaces/a%20b/configmaps/..%2Fx%3Fy"
     assert paths[1] == "/api/v1/pods?labelSelector=app+in+%28a%2Cb%29"
 
 

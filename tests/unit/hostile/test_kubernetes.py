@@ -1,0 +1,238 @@
+"""Whatever an API server, or who answers in its place, says: what a check asks for, or a reason, in time and in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from fixtures import profile
+from fixtures.clusters.base import Component
+from fixtures.clusters.kind import readiness, waits
+from fixtures.clusters.kubernetes import describe, transport, workloads
+from fixtures.clusters.kubernetes.access import Access
+from fixtures.clusters.kubernetes.api import NODES, PODS, Api, connect
+from fixtures.clusters.kubernetes.cluster import KubernetesCluster
+from fixtures.clusters.kubernetes.errors import ApiProblem, Asked, refusal
+from fixtures.clusters.kubernetes.execute import exit_status
+from fixtures.clusters.kubernetes.found import Found
+from fixtures.clusters.kubernetes.transport import Transport
+from fixtures.errors import CannotTell, Nonconformant
+from fixtures.timeouts import TIMEOUTS
+from tests.unit.hostile import servers
+from tests.unit.hostile.answers import a_reason_at_most, assert_is_a_reason, bodies, wounded
+from tests.unit.kubernetes_stand_in import write_kubeconfig
+
+PROFILE = profile.load("swe-ai-fleet")
+MOMENT = "2026-01-01T00:00:00Z"
+
+
+def pod(name: str, **labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "ray",
+            "labels": {"app": "x", **labels},
+            "uid": "u",
+            "ownerReferences": [{"name": "o"}],
+        },
+        "spec": {"containers": [{"name": "main", "image": "fleet/ray:1", "env": [{"name": "A", "value": "b"}]}]},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.2",
+            "startTime": MOMENT,
+            "conditions": [{"type": "Ready", "status": "False", "reason": "x", "lastTransitionTime": MOMENT}],
+            "containerStatuses": [
+                {
+                    "name": "main",
+                    "imageID": "fleet/ray@sha256:aa",
+                    "ready": False,
+                    "restartCount": 2,
+                    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+                    "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": MOMENT}},
+                }
+            ],
+            "initContainerStatuses": None,
+        },
+    }
+
+
+TEMPLATE = {"metadata": {}, "spec": {"containers": [{"name": "main", "image": "fleet/ray:1"}], "tolerations": []}}
+HEAD = pod("head", **{"ray.io/node-type": "head"})
+WORKER = pod("worker", **{"ray.io/node-type": "worker", "ray.io/group": "gpu-workers"})
+EVENT = {
+    "involvedObject": {"kind": "Pod", "name": "worker"},
+    "reason": "BackOff",
+    "message": "…",
+    "count": 3,
+    "lastTimestamp": MOMENT,
+}
+SELECTOR = {"matchLabels": {"app": "x"}}
+#: By the end of the path; for a list the items.
+VALID: dict[str, Any] = {
+    "rayclusters/ray-gpu": {
+        "metadata": {"name": "ray-gpu", "namespace": "ray", "generation": 3},
+        "spec": {
+            "rayVersion": "2.49.2",
+            "headGroupSpec": {"template": TEMPLATE, "rayStartParams": {}},
+            "workerGroupSpecs": [{"groupName": "gpu-workers", "replicas": 2, "numOfHosts": 1, "template": TEMPLATE}],
+        },
+        "status": {
+            "state": "failed",
+            "reason": "x",
+            "conditions": [{"type": "HeadPodReady", "status": "False", "reason": "x"}],
+        },
+    },
+    "ray/pods": {"kind": "PodList", "items": [HEAD, WORKER]},
+    "swe-ai-fleet/pods": {"kind": "PodList", "items": [pod("orchestrator-1"), pod("orchestrator-2")]},
+    "deployments": {
+        "metadata": {"name": "orchestrator", "namespace": "swe-ai-fleet", "generation": 1},
+        "spec": {"replicas": 2, "selector": SELECTOR, "template": TEMPLATE},
+        "status": {"observedGeneration": 1, "readyReplicas": 2, "updatedReplicas": 2, "replicas": 2},
+    },
+    "services": {
+        "metadata": {"name": "nats", "namespace": "swe-ai-fleet"},
+        "spec": {
+            "ports": [{"port": 4222, "name": "client"}, {"port": 8000}, {"port": 50055}],
+            "selector": {"app": "x"},
+        },
+    },
+    "endpointslices": {
+        "items": [
+            {
+                "ports": [{"port": 4222, "name": "client"}, {"port": 8000, "name": None}],
+                "endpoints": [
+                    {"targetRef": {"kind": "Pod", "name": "nats-0"}, "conditions": {"ready": True}},
+                    {"targetRef": None},
+                ],
+            }
+        ]
+    },
+    "nodes": {"items": [{"metadata": {"name": "n"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}]},
+    "events": {"items": [EVENT]},
+    "version": {"gitVersion": "v1.34.1"},
+}
+
+
+class Recorded(Transport):
+    """Answers with documents by the path, one of which a test may have wounded."""
+
+    def __init__(self, documents: dict[str, bytes]) -> None:
+        self.access: Any = SimpleNamespace(context="here", inside=False, server="https://kubernetes")
+        self.documents, self.requests, self.used = documents, 0, Counter()
+
+    async def request(self, asked: Asked, _method: str, path: str, **_: Any) -> bytes:
+        if asked.resource == "pods/log":
+            return b"last words"
+        plain = path.partition("?")[0]
+        return next(body for key, body in self.documents.items() if key in plain)
+
+
+def api_with(name: str, body: bytes) -> Api:
+    documents = {key: json.dumps(value).encode() for key, value in VALID.items()}
+    return Api(Recorded({**documents, name: body}))
+
+
+async def use(api: Api) -> None:
+    """Everything that is asked of a cluster without changing it, each on its own."""
+    found, access = Found(api, PROFILE), Access(api)
+
+    async def complaint() -> Any:
+        return workloads.ray_complaint(await found.ray_cluster())
+
+    async def described(component: Component) -> Any:
+        return await describe.describe(api, await found.pods(component), "ray", [await found.owner(component)])
+
+    async def judged() -> Any:
+        pods = await found.ray_pods()
+        return [
+            (readiness.hopeless(one, 2e9), readiness.restarted(one), await waits.evidence(api, one)) for one in pods
+        ]
+
+    async def missing() -> Any:
+        cluster, deployment = await found.ray_cluster(), await found.owner(Component.ORCHESTRATOR)
+        return readiness.ray_missing(cluster), readiness.replicas_missing(deployment)
+
+    async def nodes() -> Any:
+        return [workloads.is_ready(node) and workloads.name_of(node) for node in await api.list(NODES)]
+
+    questions: list[Any] = [
+        found.ray_groups(),
+        found.worker_template(),
+        complaint(),
+        judged(),
+        missing(),
+        nodes(),
+        api.version(),
+    ]
+    questions += [found.workload(component) for component in Component]
+    questions += [described(component) for component in (Component.RAY_WORKER, Component.ORCHESTRATOR, Component.NATS)]
+    questions += [
+        access.behind("nats", "swe-ai-fleet", 4222),
+        access.behind("vllm-server-service", "swe-ai-fleet", 8000),
+    ]
+    questions.append(api.list(PODS, "ray"))
+    for question in questions:
+        with a_reason_at_most(Nonconformant, CannotTell):
+            await question
+
+
+async def test_the_valid_documents_are_read():
+    api = api_with("version", json.dumps(VALID["version"]).encode())
+    found = Found(api, PROFILE)
+    for component in Component:
+        assert (await found.workload(component)).replicas
+    assert await Access(api).behind("nats", "swe-ai-fleet", 4222) == [("nats-0", 4222)]
+    await use(api)
+
+
+@pytest.mark.parametrize("name", VALID)
+@given(data=some.data())
+async def test_any_answer(name: str, data: some.DataObject):
+    await use(api_with(name, data.draw(bodies(VALID[name]))))
+
+
+@given(wounded(HEAD), wounded(EVENT))
+def test_any_object_is_described(document: Any, event: Any):
+    for tell in (describe.describe_pod, describe.describe_workload, describe.describe_ray_cluster):
+        assert isinstance(tell(document, [event]), str)
+
+
+STATUS = {"kind": "Status", "status": "Failure", "reason": "NonZeroExitCode", "message": "…"}
+STATUS["details"] = {"causes": [{"reason": "ExitCode", "message": "3"}]}  # type: ignore[assignment]
+
+
+@given(bodies(STATUS), some.integers(100, 599))
+def test_any_refusal(body: bytes, code: int):
+    assert_is_a_reason(str(refusal(Asked("get", "pods", namespace="ray"), "here", code, body)))
+
+
+@given(bodies(STATUS))
+def test_any_end_of_a_command(body: bytes):
+    with a_reason_at_most(CannotTell):
+        assert isinstance(exit_status(body, "true in pod x"), int)
+
+
+@given(some.text(max_size=200))
+async def test_any_environment_of_a_container(text: str):
+    cluster: Any = SimpleNamespace(exec=lambda *_, **__: asyncio.sleep(0, SimpleNamespace(returncode=0, stdout=text)))
+    assert isinstance(await KubernetesCluster.environment(cluster, SimpleNamespace(name="x")), dict)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", servers.HTTP)
+async def test_any_server(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transport, "TIMEOUTS", dataclasses.replace(TIMEOUTS, request=servers.PATIENCE))
+    async with servers.serving(servers.HTTP[name]) as port:
+        api = connect(str(write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{port}")), None)
+        with servers.within_bounds(), a_reason_at_most(ApiProblem):
+            await api.list(PODS, "ray")
+            pytest.fail("such a server was understood")
+        await api.close()
