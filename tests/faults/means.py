@@ -131,7 +131,8 @@ async def restarted(
     """
     members = [lab.member(name) for name in names]
     launcher = lab.fleet.launcher
-    await launcher.end(*members)
+    at_once = not any(member.component in RAY for member in members)  # a node that is killed is listed for 5 s more
+    await launcher.end(*members, at_once=at_once)
     try:
         for member in members:
             started = member.launch()
@@ -150,6 +151,7 @@ async def restarted(
             lab.fleet.made.ray.learn_log(member)
         yield
     finally:
+        await launcher.end(*members, at_once=at_once)
         await lab.fleet.start_again(*members)
 
 
