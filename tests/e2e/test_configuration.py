@@ -40,6 +40,11 @@ def is_service_link(key: str, value: str) -> bool:
     return value.startswith(("tcp://", "udp://", "sctp://")) or "_TCP_" in key or "_UDP_" in key
 
 
+def one_line(error: str) -> str:
+    """The end of what Ray says, which tells of versions in many lines."""
+    return " ".join(error.split())[-400:]
+
+
 @check("CFG-01", MUST, "AGENT_TYPE is vllm on every replica", remedy=SET + "AGENT_TYPE=vllm", needs=REPLICAS)
 async def test_agent_type(replica_reports, profile: Profile):
     """With AGENT_TYPE=mock everything looks green and no agent ever runs."""
@@ -109,7 +114,8 @@ async def test_ray_address(replica_reports, ray: Ray):
         shaken = one.ray_client
         if not shaken["ok"]:
             wrong.append(
-                f"{one.name}: RAY_ADDRESS={one.environment.get('RAY_ADDRESS')} gives no handshake: {shaken['error'][-300:]}"
+                f"{one.name}: RAY_ADDRESS={one.environment.get('RAY_ADDRESS')} gives no handshake: "
+                f"{one_line(shaken['error'])}"
             )
         elif not set(shaken["nodes"]) <= ours:
             wrong.append(
@@ -161,7 +167,7 @@ async def test_ray_client_handshake(replica_reports, profile: Profile):
     for one in replica_reports:
         shaken = one.ray_client
         if not shaken["ok"]:
-            wrong.append(f"{one.name}: {shaken['error'][-400:]}")
+            wrong.append(f"{one.name}: {one_line(shaken['error'])}")
         elif shaken["ray"] != profile.ray.version:
             wrong.append(f"{one.name}: Ray Client is served by Ray {shaken['ray']}, not {profile.ray.version}")
         elif one.document["python"].split(".")[:2] != profile.ray.python_minor.split("."):

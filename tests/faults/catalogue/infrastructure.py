@@ -28,6 +28,7 @@ from tests.faults.jetstream import (
 from tests.faults.lab import Lab
 from tests.faults.means import Edit, changed, frozen, killed, processes_of, restarted
 from tests.faults.model import Fault, Injection
+from tests.faults.neighbours import free_port
 
 NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
 NO_NATS = ("INF-09", "INF-10", "INF-12", "NET-04", "ORC-01")
@@ -121,7 +122,7 @@ async def raylet_frozen(lab: Lab) -> AsyncIterator[None]:
 
 
 def serving_elsewhere(lab: Lab) -> AbstractAsyncContextManager[None]:
-    return restarted(lab, [lab.orchestrators[1]], environment={"GRPC_PORT": "9"}, ready=False)
+    return restarted(lab, [lab.orchestrators[1]], environment={"GRPC_PORT": str(free_port(lab))}, ready=False)
 
 
 def of_another_version(lab: Lab) -> AbstractAsyncContextManager[None]:
@@ -173,7 +174,7 @@ FAULTS = (
         inject=with_ray(freeze_gcs),
         breaks=NO_RAY,
         may_break=(*THROUGH_RAY, "ORC-01"),
-        words=("ray-head", "does not answer"),
+        words=("ray-head", "/api/jobs/", "Timeout"),
     ),
     Fault(
         name="dashboard-is-frozen",
@@ -181,7 +182,7 @@ FAULTS = (
         inject=lambda lab: frozen(lab, "ray-head", "dashboard/dashboard.py"),
         breaks=NO_RAY,
         may_break=THROUGH_RAY,
-        words=("dashboard",),
+        words=("ray-head", "/api/version", "Timeout"),
     ),
     Fault(
         name="worker-is-killed",
