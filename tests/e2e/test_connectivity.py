@@ -11,6 +11,9 @@ from fixtures.report.model import Facts, LinkFact
 from fixtures.services.vllm import parse_models
 
 REPLICAS = (Feature.REPLICAS,)
+WORKER = (
+    "$(kubectl -n {ray_namespace} get pods -l ray.io/cluster={ray_cluster},ray.io/node-type=worker -o name | head -1)"
+)
 POLICY = "Look for a NetworkPolicy or a wrong name: kubectl -n {namespace} get networkpolicy,svc,endpoints; "
 
 
@@ -61,7 +64,11 @@ async def test_orchestrator_vllm_latency(replica_reports, profile: Profile, fact
     "NET-03",
     MUST,
     "every Ray worker → vLLM",
-    remedy=POLICY + "kubectl -n {ray_namespace} get networkpolicy (the workers are in another namespace)",
+    remedy=POLICY
+    + "kubectl -n {ray_namespace} get networkpolicy; kubectl -n {ray_namespace} exec "
+    + WORKER
+    + " -- python -c "
+    "\"import urllib.request as u; print(u.urlopen('{vllm_url}/v1/models', timeout=5).read())\"",
     follows=("INF-01", "INF-02", "NET-07"),
 )
 async def test_workers_reach_vllm(census, facts: Facts):
@@ -80,7 +87,9 @@ async def test_workers_reach_vllm(census, facts: Facts):
     "NET-04",
     MUST,
     "every Ray worker → NATS: TCP, protocol, JetStream",
-    remedy=POLICY + "check user and password in nats_url if the stage is authentication",
+    remedy=POLICY + "kubectl -n {ray_namespace} exec " + WORKER + " -- python -c "
+    "\"import socket; print(socket.create_connection(('{nats_service}.{namespace}.svc.cluster.local', {nats_port}), 5).recv(200))\" "
+    "greets with INFO; if the stage is authentication, compare user and password in nats_url",
     follows=("INF-09", "INF-10", "NET-07"),
 )
 async def test_workers_reach_nats(census, facts: Facts):
@@ -101,7 +110,9 @@ async def test_workers_reach_nats(census, facts: Facts):
     "NET-05",
     MUST,
     "orchestrator → NATS, from every replica",
-    remedy=POLICY + "the orchestrator collects no result without it",
+    remedy=POLICY + "kubectl -n {namespace} exec deploy/{orchestrator_workload} -- python -c "
+    "\"import os,socket,urllib.parse as p; u=p.urlsplit(os.environ['NATS_URL']); "
+    'print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))" greets with INFO',
     needs=REPLICAS,
     follows=("INF-09", "INF-10", "NET-07"),
 )
