@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fixtures.clusters.base import Component
-from fixtures.clusters.embedded.image_table import Image, named, ray_image
+from fixtures.clusters.embedded.image_table import Image, named
 from fixtures.clusters.embedded.images import folder_of
 from fixtures.clusters.embedded.member import Launch
-from fixtures.profile import Profile
 from tests.faults.lab import Lab
 from tests.faults.means import RAY, packages_of, restarted
 from tests.faults.model import Fault, Injection
@@ -28,31 +25,33 @@ FOUNDING = (
 )
 
 
-def asking_for(image: Image, profile: Profile) -> Profile:
-    """The profile of a fleet that is meant to run this image; the stock one lacks the agents' code, too."""
-    asked = profile.replaced("ray", image=image.reference)
-    return asked.replaced("agent", delivery="job") if image.reference == STOCK.reference else asked
+async def workers_again(lab: Lab) -> None:
+    """The workers leave the cluster and start anew, from the image that is specified; the head stays."""
+    workers = lab.members(Component.RAY_WORKER)
+    await lab.fleet.launcher.end(*workers, at_once=False)
+    await lab.fleet.start_again(*workers)
 
 
 @asynccontextmanager
-async def running(lab: Lab, image: Image) -> AsyncIterator[None]:
-    """Head and workers on another image; on the custom one again in the end."""
+async def built_without(lab: Lab, pattern: str) -> AsyncIterator[None]:
+    """The custom image was built without these packages: every worker lacks them, and whatever starts from it later."""
+    store = lab.fleet.launcher.store
+    sound = store.instance
+
+    async def lacking(image: Image, name: str) -> Path:
+        folder = await sound(image, name)
+        if image.name == CUSTOM.name:
+            for found in folder.glob(f"lib/python3.*/site-packages/{pattern}"):
+                shutil.rmtree(found)
+        return folder
+
+    store.instance = lacking  # type: ignore[method-assign]
     try:
-        await lab.cluster.roll_out(image.reference)
+        await workers_again(lab)
         yield
     finally:
-        await lab.cluster.roll_out(CUSTOM.reference)
-
-
-@asynccontextmanager
-async def built_without(path: str) -> AsyncIterator[Image]:
-    """An image of its own: the custom one without one of its files."""
-    with TemporaryDirectory(prefix="fleet-image-") as folder:
-        copy = Path(folder) / CUSTOM.name
-        shutil.copytree(folder_of(CUSTOM), copy, symlinks=True, copy_function=os.link)
-        (packages,) = copy.glob("lib/python3.*/site-packages")
-        (packages / path).unlink()
-        yield ray_image(str(copy))
+        store.instance = sound  # type: ignore[method-assign]
+        await workers_again(lab)
 
 
 def install_by_hand(pattern: str, packages: Path) -> None:
@@ -71,10 +70,14 @@ def one_worker_runs(image: Image) -> Injection:
 
 @asynccontextmanager
 async def founding_failure(lab: Lab) -> AsyncIterator[None]:
-    """The whole fleet is meant to run, and runs, the stock image."""
-    async with running(lab, STOCK):
-        with lab.told(profile=asking_for(STOCK, lab.cluster.profile)):
+    """The whole fleet is meant to run, and runs, the stock image; the agents' code comes with the jobs."""
+    meant = lab.cluster.profile.replaced("ray", image=STOCK.reference).replaced("agent", delivery="job")
+    try:
+        await lab.cluster.roll_out(STOCK.reference)
+        with lab.told(profile=meant):
             yield
+    finally:
+        await lab.cluster.roll_out(CUSTOM.reference)
 
 
 @asynccontextmanager
@@ -113,21 +116,12 @@ async def floating(lab: Lab) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def built_without_a_tool(lab: Lab) -> AsyncIterator[None]:
-    """The image that is specified and runs was built without one of the tools."""
-    async with built_without("swe_ai_fleet/tools/git.py") as image, running(lab, image):
-        with lab.told(profile=asking_for(image, lab.cluster.profile)):
-            yield
-
-
-@asynccontextmanager
 async def nats_by_hand(lab: Lab) -> AsyncIterator[None]:
-    """The stock image, with nats-py installed by hand on every worker: all works, until a worker is replaced."""
-    async with running(lab, STOCK):
+    """An image without nats-py, which somebody installed on every worker: all works, until a worker is replaced."""
+    async with built_without(lab, "nats*"):
         for member in lab.members(Component.RAY_WORKER):
             install_by_hand("nats*", packages_of(member))
-        with lab.told(profile=asking_for(STOCK, lab.cluster.profile)):
-            yield
+        yield
 
 
 @asynccontextmanager
@@ -135,14 +129,12 @@ async def head_is_forgotten(lab: Lab) -> AsyncIterator[None]:
     """Rolling out restarts the workers alone."""
     cluster = lab.cluster
 
-    async def workers_alone(reference: str) -> None:
-        cluster.set_image(reference)
-        workers = lab.members(Component.RAY_WORKER)
-        await lab.fleet.launcher.end(*workers)
-        await lab.fleet.start_again(*workers)
-
     async def roll_out(reference: str) -> None:
-        await (workers_alone if reference == CUSTOM.reference else cluster.roll_out)(reference)
+        if reference == CUSTOM.reference:
+            cluster.set_image(reference)
+            await workers_again(lab)
+        else:
+            await cluster.roll_out(reference)
 
     try:
         with lab.told(roll_out=roll_out):
@@ -210,15 +202,15 @@ FAULTS = (
         words=("nats-py", "No module named 'nats'"),
     ),
     Fault(
-        name="image-was-built-without-a-tool",
-        says="the image that head and workers run lacks the git tool",
-        inject=built_without_a_tool,
+        name="image-was-built-without-the-tools",
+        says="the image that the workers run, and are replaced from, lacks the tools",
+        inject=lambda lab: built_without(lab, "swe_ai_fleet/tools"),
         breaks=("DEP-08", "IMG-04", "IMG-05"),
-        words=("swe_ai_fleet.tools.git",),
+        words=("swe_ai_fleet.tools",),
     ),
     Fault(
         name="nats-was-installed-by-hand",
-        says="stock workers into which somebody installed nats-py: it works until one is replaced",
+        says="an image without nats-py, which somebody installed on every worker: it works until one is replaced",
         inject=nats_by_hand,
         breaks=("DEP-10", "IMG-04", "IMG-05"),
         words=("nats-py", "lacks"),
