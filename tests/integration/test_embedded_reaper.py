@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.clusters.embedded.part import Part
 from fixtures.clusters.embedded.reaper import descendants, marked
-from fixtures.clusters.embedded.rundir import RunDirectory
+from fixtures.clusters.embedded.rundir import RunDirectory, supervisor
 from fixtures.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +112,18 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path, number):
         assert len(marked(folder)) >= 8
         owner.send_signal(number)
     asyncio.run(gone(folder))
+
+
+def test_an_owner_that_is_killed_before_it_has_made_a_folder(tmp_path):
+    """The janitor is there first: it removes a folder however early the run ends, and none that was never made."""
+    janitor = supervisor("janitor", "--lock", str(tmp_path / "run" / "lock"), str(tmp_path / "run"))
+    janitor.stdin.close()
+    assert janitor.wait(10) == 0
+    janitor = supervisor("janitor", "--lock", str(tmp_path / "run" / "lock"), str(tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    janitor.stdin.close()
+    assert janitor.wait(10) == 0
+    assert not (tmp_path / "run").exists()
 
 
 async def test_processes_of_a_killed_reaper_are_found_by_the_janitor(tmp_path):
