@@ -12,15 +12,23 @@ from fixtures.timeouts import TIMEOUTS
 MARK = "FLEET_RUN_ID"  # every part of an embedded run has it in its environment
 
 
-def processes(run_id: str) -> dict[int, str]:
-    """Every process that carries the run's id in its environment, with its command line. A port is held by one."""
+def processes(run_id: str, below: Path | None = None) -> dict[int, str]:
+    """Every process that carries the run's id in its environment, with its command line. A port is held by one.
+
+    With a temporary folder of the run's own, `below`, also those that name it or work in it: a process that has set
+    its title, as Ray's do, has overwritten its environment.
+    """
     found = {}
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
+        if not folder.name.isdigit() or folder.name == str(os.getpid()):
             continue
         try:
-            if f"{MARK}={run_id}".encode() in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+            environment, command = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
+            ours = run_id and f"{MARK}={run_id}".encode() in environment
+            if below and not ours:
+                ours = str(below).encode() in environment + command or below in (folder / "cwd").readlink().parents
+            if ours:
+                found[int(folder.name)] = command.replace(b"\0", b" ").decode(errors="replace")[:120]
         except OSError:  # it ended, or is somebody else's
             continue
     return found
@@ -28,6 +36,18 @@ def processes(run_id: str) -> dict[int, str]:
 
 def shared_memory() -> set[str]:
     return set(os.listdir("/dev/shm"))
+
+
+def in_use() -> set[str]:
+    """Names in /dev/shm that a living process has mapped: such a process would be told itself."""
+    found = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            text = maps.read_text()
+        except OSError:  # it ended, or is somebody else's
+            continue
+        found |= {line.partition("/dev/shm/")[2].partition(" ")[0] for line in text.splitlines() if "/dev/shm/" in line}
+    return found
 
 
 def folders(parent: Path, prefixes: tuple[str, ...] = ("fleet-", "ray")) -> set[str]:
@@ -49,8 +69,12 @@ class Before:
 
     def left(self, run_id: str) -> list[str]:
         """One line for each thing that is there now and was not."""
-        lines = [f"process {pid}: {words}" for pid, words in processes(run_id).items()] if run_id else []
-        lines += [f"shared memory /dev/shm/{name}" for name in sorted(shared_memory() - self.shared)]
+        own = self.parent if self.parent != Path("/tmp") else None
+        lines = [f"process {pid}: {words}" for pid, words in processes(run_id, own).items()]
+        segments = shared_memory() - self.shared
+        if segments:
+            segments -= in_use()
+        lines += [f"shared memory /dev/shm/{name}" for name in sorted(segments)]
         return lines + [
             f"folder {self.parent / name}" for name in sorted(folders(self.parent, self.prefixes) - self.found)
         ]

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 HOOKS = (
@@ -216,14 +217,14 @@ def ended_at(folder: Path, places: Sequence[str | int], number: signal.Signals) 
 def _ended(folder: Path, place: str | int) -> Ended:
     steps = (folder / "steps").read_text(encoding="utf-8").split("\n") if (folder / "steps").exists() else []
     report = folder / "conformance.json"
-    document = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {"aborted": "", "checks": []}
+    document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
     calls = [int(step.split()[1]) for step in steps if step.startswith("calls ")]
     return Ended(
         place=place,
         sent="sent" in steps,
         status=int((folder / "status").read_text(encoding="utf-8")),
-        aborted=document["aborted"],
-        statuses=tuple(row["status"] for row in document["checks"]),
+        aborted=document.get("aborted", ""),
+        statuses=tuple(row["status"] for row in document.get("checks", ())),
         steps=tuple(step for step in steps if step in ("started", "stopped")),
         calls=calls[0] if calls else 0,
     )
