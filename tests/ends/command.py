@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.waiting import StateNotReached
 from tests.ends import moments, stays
 from tests.ends.run import EMBEDDED, ROOT, Run
 
@@ -48,7 +49,7 @@ class Ended:
     phase: str
     after_s: float  # since the phase began
     run_id: str = ""
-    status: int = 0
+    status: int | None = None
     seconds: float = 0.0  # from the signal to the end
     over: bool = False  # it ended before the moment came
     last: str = ""  # what it said last before the signal
@@ -57,7 +58,7 @@ class Ended:
     def line(self, number: int, of: int) -> str:
         said = "; ".join(self.wrong) or ("over before" if self.over else "ok")
         where = f"{self.fleet:8} {self.signal:7} {self.phase:8} +{self.after_s:4.1f} s"
-        return f"{number:4}/{of}  {where}  status {self.status:3} after {self.seconds:4.1f} s  {said}"
+        return f"{number:4}/{of}  {where}  status {self.status!s:>4} after {self.seconds:4.1f} s  {said}"
 
 
 def moments_of(fleet: str, runs: int, drawn: random.Random) -> Iterator[Moment]:
@@ -123,19 +124,30 @@ async def end(place: Place, moment: Moment, seconds: float, folder: Path) -> End
     after = moment.share * seconds
     ended = Ended(moment.fleet, moment.number.name, moment.phase, round(after, 2))
     with place.run(folder) as run:
-        await run.says(BEGINS[moment.phase], RUN_S)
         try:
-            ended.status = await run.ended(after)
-            ended.over = True
-        except AssertionError:  # the moment has come
-            ended.last = (run.output.strip().splitlines() or [""])[-1].strip()
-            run.process.send_signal(moment.number)
-            sent = time.monotonic()
-            ended.status = await run.ended(RUN_S)
-            ended.seconds = round(time.monotonic() - sent, 1)
-        ended.run_id = run.run_id
-        ended.wrong = judged(run, ended) + [f"LEFT {line}" for line in await place.left(run)]
+            await run.says(BEGINS[moment.phase], RUN_S)
+            if not await over_within(run, after):
+                ended.last = (run.output.strip().splitlines() or [""])[-1].strip()
+                run.process.send_signal(moment.number)
+                sent = time.monotonic()
+                await run.ended(RUN_S)
+                ended.seconds = round(time.monotonic() - sent, 1)
+            else:
+                ended.over = True
+        except AssertionError as error:
+            ended.wrong.append(str(error))
+        ended.run_id, ended.status = run.run_id, run.process.returncode
+        ended.wrong += judged(run, ended) + [f"LEFT {line}" for line in await place.left(run)]
     return ended
+
+
+async def over_within(run: Run, seconds: float) -> bool:
+    """Whether it ends before `seconds` have passed."""
+    try:
+        await run.ended(seconds)
+    except StateNotReached:
+        return False
+    return True
 
 
 def judged(run: Run, ended: Ended) -> list[str]:
