@@ -21,7 +21,9 @@ RECORDS = """\
     state = replace(state, answers={**state.answers, answer.agent_id: answer}, status=IN_PROGRESS)
     if state.unanswered:
 """
-FOR_ORPHANS = "for state in self._orphans():"
+COUNTS = (
+    "        await self.deliberations.update(task_id, lambda state: deliberation.record(state, answer, now_ms()))\n"
+)
 
 
 def edit(file: str, old: str, new: str) -> Edit:
@@ -42,10 +44,10 @@ FAULTS = (
         inject=orchestrator_code(
             edit(
                 "service",
-                "        await self.deliberations.update(task_id, lambda state: deliberation.record(state, answer, now_ms()))",
+                COUNTS,
                 "        if not await self.deliberations.update(\n"
                 "            task_id, lambda state: deliberation.record(state, answer, now_ms())\n"
-                "        ):\n            raise LookupError(task_id)",
+                "        ):\n            raise LookupError(task_id)\n",
             )
         ),
         breaks=("ORC-10",),
@@ -232,13 +234,6 @@ FAULTS = (
         words=("published during the downtime were lost", "on NATS there are 3 answers"),
     ),
     Fault(
-        name="agents-end-with-their-replica",
-        says="agents are not detached: they end when the replica does that started them",
-        inject=orchestrator_image(edit("ray_thread", 'lifetime="detached", ', "")),
-        breaks=("ORC-11",),
-        words=("answers of 3 agents on NATS", "0 answers"),
-    ),
-    Fault(
         name="duplicates-count-twice",
         says="answers are counted by message, not by agent",
         inject=orchestrator_code(
@@ -270,12 +265,19 @@ FAULTS = (
     ),
     Fault(
         name="nobody-takes-over",
-        says="the agents end with their replica, and no other replica starts them again",
+        says="a replica takes answers to its own deliberations only, and nobody takes over those of a dead one",
         inject=orchestrator_image(
-            edit("ray_thread", 'lifetime="detached", ', ""), edit("peers", FOR_ORPHANS, "for state in ():")
+            edit("peers", "for state in self._orphans():", "for state in ():"),
+            edit(
+                "service",
+                COUNTS,
+                "        known = await self.deliberations.get(task_id)\n"
+                "        if known and known.owner != self.replica:\n"
+                "            raise LookupError(known.owner)\n" + COUNTS,
+            ),
         ),
         breaks=("ORC-15",),
-        words=("orchestrator-1", "does not complete what orchestrator-2 began"),
+        words=("orchestrator-1", "does not complete what orchestrator-2 began", "on NATS there are 3 answers"),
     ),
     Fault(
         name="deliberations-have-no-deadline",
