@@ -8,7 +8,7 @@ from fixtures.timeouts import shorten
 
 # A fleet on this machine answers in seconds (fixtures/timeouts.py has what was seen); a fault that makes the suite wait
 # for ever would otherwise cost minutes. Before anything is imported that takes a value as a default.
-shorten(agent=20, deliberation=40, job=60, census=60, settle=15, request=8, ray_client=30)
+shorten(agent=30, deliberation=40, job=75, census=60, settle=15, request=8, ray_client=30)
 
 from tests.faults.command import main  # noqa: E402
 
