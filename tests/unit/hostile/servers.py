@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 MOST_MEMORY = 100 << 20  # bytes that a client may take for any answer
-PATIENCE = 0.2  # seconds that the tests' clients wait for one answer
+PATIENCE = 0.1  # seconds that the tests' clients wait for one answer
 SLOWEST = 10.0  # seconds after which a client that is to wait for PATIENCE hangs, on a machine that does much else
 
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]

@@ -277,7 +277,7 @@ async def reading(deliver: Callable[[str], Iterator[bytes]], last: int) -> Async
         server.close()
 
 
-async def test_messages_are_read(impatient: None):
+async def test_messages_are_read():
     def deliver(place: str) -> Iterator[bytes]:
         yield delivery(place, 1, json.dumps(COMPLETED).encode())
         yield delivery(place, 2, b'{"deep": ' + b"[" * 10_000)
