@@ -19,6 +19,16 @@ JOB, MESSAGES, PROMPTS, PUBLISHER, CLIENT = (
 )
 IMPORT = "        from swe_ai_fleet.orchestrator.ray_jobs.publisher import Publisher"
 
+#: Ends by itself, so that healing leaves nothing: 40 s outlast what a check waits for.
+HELPER = """
+        class Helper:
+            def __init__(self):
+                import os, threading
+                threading.Timer(40, os._exit, (0,)).start()
+
+        ray.remote(num_cpus=0.25)(Helper).options(name=agent_id + "-helper", lifetime="detached").remote()
+"""
+
 FAILURES = ("JOB-08", "JOB-09", "JOB-10")
 
 
@@ -267,15 +277,9 @@ FAULTS = (
         words=("connections to NATS are still open",),
     ),
     Fault(
-        name="agent-holds-on-to-itself",
-        says="the agent keeps a handle of itself: its actor and its CPU outlast everybody who asked it for something",
-        inject=agent_code(
-            Edit(
-                JOB,
-                "        self._runs: Dict",
-                "        self._self = ray.get_runtime_context().current_actor\n        self._runs: Dict",
-            )
-        ),
+        name="agent-leaves-a-helper-behind",
+        says="the agent starts a detached actor, which keeps a share of a CPU after the agent's end",
+        inject=agent_code(Edit(JOB, "        self._runs: Dict", HELPER + "        self._runs: Dict")),
         breaks=("JOB-11",),
         words=("CPUs were free before the jobs",),
     ),
