@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fixtures.clusters.kubernetes import kubeconfig
+from fixtures.clusters.kubernetes.errors import Unauthorized
 from fixtures.errors import UsageProblem
 from tests.unit.hostile.answers import a_reason_at_most, scalars, values, wounded
 from tests.unit.kubernetes_stand_in import b64, pem
@@ -82,7 +83,7 @@ def test_the_valid_one_is_read(file: Path, context: str | None):
 )
 def test_any_document(file: Path, document: Any, context: str | None):
     file.write_text(yaml.safe_dump(document), "utf-8")
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageProblem, Unauthorized):
         use(file, context)
 
 
