@@ -155,8 +155,8 @@ FAULTS = (
         name="vllm-wants-a-key",
         says="vLLM was started with an API key that nobody was told",
         inject=server_started_with(api_key="somebody-elses"),
-        breaks=("INF-03", "NET-01", "NET-03", "JOB-04"),
-        may_break=("INF-04", "CFG-02", "CFG-03", "JOB-05", "JOB-06", "JOB-07", "JOB-09", "NET-02"),
+        breaks=("JOB-04", "JOB-05", "JOB-06", "JOB-07"),
+        may_break=("INF-03", "INF-04", "CFG-02", "CFG-03", "NET-01", "NET-02", "NET-03"),  # the suite has no key, too
         words=("401",),
     ),
     Fault(
