@@ -26,7 +26,7 @@ from tests.faults.jetstream import (
     without_stream,
 )
 from tests.faults.lab import Lab
-from tests.faults.means import Edit, changed, frozen, killed, processes_of, restarted
+from tests.faults.means import Edit, changed, frozen, killed, processes_of, restarted, tree
 from tests.faults.model import Fault, Injection
 from tests.faults.neighbours import free_port
 
@@ -82,14 +82,9 @@ async def kill_head(lab: Lab) -> None:
     await lab.fleet.launcher.end(*lab.members(Component.RAY_HEAD))
 
 
-def freeze(lab: Lab, name: str, word: str) -> None:
-    """For those that are started anew in the end."""
-    for pid in processes_of(lab.member(name), word):
-        os.kill(pid, signal.SIGSTOP)
-
-
 async def freeze_gcs(lab: Lab) -> None:
-    freeze(lab, "ray-head", "gcs/gcs_server")
+    for pid in processes_of(lab.member("ray-head"), "gcs/gcs_server"):
+        os.kill(pid, signal.SIGSTOP)
 
 
 async def given_up(lab: Lab, name: str) -> None:
@@ -110,10 +105,13 @@ async def worker_killed(lab: Lab) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def raylet_frozen(lab: Lab) -> AsyncIterator[None]:
-    """Ray gives a raylet up that does not answer, and the process stays; it ends itself when it goes on."""
+async def raylet_killed(lab: Lab) -> AsyncIterator[None]:
+    """The process that would end the replica when its raylet is gone does nothing."""
     member = lab.member(lab.workers[1])
-    freeze(lab, member.name, "raylet/raylet")
+    main, raylets = tree(member)[0], processes_of(member, "raylet/raylet")
+    os.kill(main, signal.SIGSTOP)
+    for raylet in raylets:
+        os.kill(raylet, signal.SIGKILL)
     try:
         await given_up(lab, member.name)
         yield
@@ -192,9 +190,9 @@ FAULTS = (
         words=("ray-worker-2", "1 of 2 worker", "ended"),
     ),
     Fault(
-        name="raylet-is-frozen-in-a-running-worker",
-        says="the second worker runs, and its raylet does nothing (SIGSTOP)",
-        inject=raylet_frozen,
+        name="raylet-is-dead-in-a-running-worker",
+        says="the second worker runs, and the raylet in it is gone",
+        inject=raylet_killed,
         breaks=("INF-06", "INF-07"),
         words=("ray-worker-2", "node table"),
     ),
