@@ -260,14 +260,14 @@ FAULTS = (
         says="an agent asks for more CPUs than a worker has: it is never placed",
         inject=agent_code(Edit(JOB, "num_cpus=1", "num_cpus=64")),
         breaks=("JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
-        words=("no agent actor started on ray-worker-1", "PENDING_CREATION"),
+        words=("no agent actor started on", "ray-worker-1", "ray-worker-2", "not schedulable"),
     ),
     Fault(
         name="agent-has-a-nats-url-of-its-own",
         says="the agent connects to a NATS of its own choice, where none is",
         inject=agent_code(Edit(JOB, "self.nats_url = nats_url", 'self.nats_url = "nats://127.0.0.1:9"')),
         breaks=("JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
-        words=("NATS at 127.0.0.1:9 cannot be reached",),
+        words=("NATS at nats://127.0.0.1:9 cannot be reached",),
     ),
     Fault(
         name="agent-leaves-its-connection-open",
