@@ -273,6 +273,13 @@ async def test_duplicates_strangers_and_rubbish(stack: Stack, js: JetStreamConte
     await publish(proposal={"content": "of a stranger"}, agent_id="stranger")
     await publish(proposal={"content": "of an unknown task"}, task_id="unknown")
     await publish(proposal={"content": "the first"})
+
+    async def counted() -> bool:
+        result = await stack.call(1, "GetDeliberationResult", pb.GetDeliberationResultRequest(task_id=task_id))
+        return [entry.proposal.content for entry in result.results] == ["the first"]
+
+    # Two replicas collect side by side: which of two messages at once is the first is theirs to say.
+    await wait_until(counted, "the first answer in the result", 10)
     await publish(proposal={"content": "the second"})
     await stack.asked(rule, 2)
     await stack.mend(rule)
