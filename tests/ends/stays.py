@@ -83,7 +83,9 @@ class Fleet:
             if now.get(name) != self.streams.get(name):
                 lines.append(f"stream {name}: {self.streams.get(name)} became {now.get(name)}")
         lines += [
-            f"Ray job {job.submission_id}: {job.status}" for job in await self.ray.jobs() if job.status not in ENDED
+            f"Ray job {job.submission_id}: {job.status}"
+            for job in await self.ray.jobs()
+            if job.submission_id and job.status not in ENDED  # without an id: the orchestrator's connections
         ]
         lines += [f"actor {name}" for name in sorted(await self.alive() - self.actors)]
         return lines + await self._beyond_limits()

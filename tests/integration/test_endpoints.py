@@ -6,12 +6,13 @@ import asyncio
 import base64
 import json
 import os
-import platform
 import re
+import signal
 import sys
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ import pytest
 
 from fixtures import auth, census, profile
 from fixtures.agent_runs import AgentJobs, Scenario
-from fixtures.clusters.base import Endpoints, Timeline
-from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
+from fixtures.clusters.base import Endpoints
+from fixtures.clusters.embedded import EmbeddedCluster
 from fixtures.errors import CannotTell
 from fixtures.leftovers import left_behind
 from fixtures.remote_code import Program
 from fixtures.services.nats import Nats
-from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
+from fixtures.timeouts import TIMEOUTS
+from fixtures.waiting import wait_until
+from tests.ends import stays
+from tests.ends.run import Run
 from tests.integration._secured import secured_nats
 from tests.integration.stub_process import running
 
@@ -39,28 +43,15 @@ NATS_TOKEN = '\n[nats.auth]\ntoken = { env = "FLEET_TEST_TOKEN" }\n'
 
 
 @pytest.fixture(scope="module")
-async def fleet() -> AsyncIterator[EmbeddedCluster]:
+async def staying() -> AsyncIterator[stays.Fleet]:
+    async with stays.fleet("fc-endpoints") as found:
+        yield found
+
+
+@pytest.fixture
+def fleet(staying: stays.Fleet) -> EmbeddedCluster:
     """A whole fleet that runs before the suite attaches to it, and after that."""
-    cluster = EmbeddedCluster(EmbeddedOptions(profile.load("embedded"), vllm="stub", run_id="fc-endpoints"))
-    await cluster.start(Timeline())
-    orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators)
-    for role in cluster.profile.agent.roles:  # as a fleet has them that is in use
-        await orchestrator.any.call("CreateCouncil", role=role, num_agents=cluster.profile.agent.agents)
-    await orchestrator.close()
-    yield cluster
-    await cluster.stop()
-
-
-def written(folder: Path, endpoints: Endpoints, more: str = "") -> Path:
-    """A profile with these endpoints."""
-    text = (profile.PROFILES / "embedded.toml").read_text(encoding="utf-8")
-    text = text.replace('python = "host"', f'python = "{platform.python_version()}"')
-    places = {"vllm": endpoints.vllm, "dashboard": endpoints.dashboard, "nats": endpoints.nats}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in places.items()]
-    lines.append(f"orchestrators = {json.dumps(list(endpoints.orchestrators.values()))}")
-    file = folder / "plain.toml"
-    file.write_text(text + more + "\n[endpoints]\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    return file
+    return staying.cluster
 
 
 async def attach(file: Path, reports: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
@@ -84,22 +75,14 @@ async def attach(file: Path, reports: Path, *arguments: str) -> tuple[int, str, 
     return process.returncode or 0, output, json.loads(report.read_text()) if report.exists() else {}
 
 
-async def state(nats: Nats) -> dict[str, Any]:
-    """What a run must leave as it was: streams with their settings, and consumers."""
-    context = await nats.jetstream()
-    streams = {info.config.name: info for info in await context.streams_info()}
-    return {
-        name: (info.config.as_dict(), sorted(each.name for each in await context.consumers_info(name)))
-        for name, info in streams.items()
-    }
-
-
-async def test_everything_that_needs_no_pods_runs(fleet: EmbeddedCluster, tmp_path: Path) -> None:
-    nats, ray = Nats(fleet.endpoints.nats, "test"), Ray(fleet.endpoints.dashboard)
-    before = await state(nats)
+async def test_everything_that_needs_no_pods_runs(staying: stays.Fleet, tmp_path: Path) -> None:
+    fleet, nats, ray = staying.cluster, staying.nats, staying.ray
+    await staying.note()
     await nats.publish(fleet.profile.nats.completed, {"task_id": "of-somebody-else"})
     first = await nats.last_sequence(fleet.profile.nats.stream)
-    status, output, report = await attach(written(tmp_path, fleet.endpoints, SECRETS), tmp_path / "reports")
+    status, output, report = await attach(
+        stays.attached_profile(tmp_path, fleet.endpoints, SECRETS), tmp_path / "reports"
+    )
     assert status == 0, output
     assert report["verdict"] == "conformant", "every MUST that applies to plain endpoints ran"
     assert report["cluster"]["kind"] == "attach"
@@ -123,15 +106,31 @@ async def test_everything_that_needs_no_pods_runs(fleet: EmbeddedCluster, tmp_pa
     assert all(fact.until == "7 days old" for fact in left.values())
     others = await left_behind(nats, fleet.profile, "fc-another", first)
     assert others == [], "nothing of this run is another's"
-    assert await state(nats) == before
+    assert await staying.as_before(TIMEOUTS.settle) == []
     kept = await nats.messages(fleet.profile.nats.stream, first - 1)
     assert kept[0].document == {"task_id": "of-somebody-else"}, "messages of before are still there"
     assert await ray.jobs(report["run_id"]) == []
     for file in (tmp_path / "reports").rglob("*"):
         assert file.is_dir() or API_KEY not in file.read_text(errors="replace"), file
     assert API_KEY not in output
-    await nats.close()
-    await ray.close()
+
+
+async def test_a_run_that_is_ended_or_killed_while_its_job_runs(staying: stays.Fleet, tmp_path: Path) -> None:
+    """Ended, it takes its job with it; killed, the job ends by itself. Its record: tests/unit/test_ray_jobs.py."""
+    await staying.note()
+    against = ("--cluster", "attach", "--profile", str(stays.attached_profile(tmp_path, staying.cluster.endpoints)))
+
+    async def job_of(run: Run) -> bool:
+        return bool(run.run_id and await staying.jobs_of(run.run_id))
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with Run(tmp_path / number.name, "-k", "JOB-04", against=against) as run:
+            await wait_until(partial(job_of, run), "a Ray job of the run", RUN_S)
+            run.process.send_signal(number)
+            await run.ended()
+            assert run.left() == []
+            assert bool(await staying.jobs_of(run.run_id)) is (number is signal.SIGKILL)
+    assert await staying.as_before(stays.BY_THEMSELVES) == []
 
 
 async def test_an_endpoint_that_does_not_answer_is_found_by_its_check(fleet: EmbeddedCluster, tmp_path: Path) -> None:
@@ -139,7 +138,10 @@ async def test_an_endpoint_that_does_not_answer_is_found_by_its_check(fleet: Emb
         "http://127.0.0.1:9", fleet.endpoints.dashboard, "", "nats://127.0.0.1:9", fleet.endpoints.orchestrators
     )
     status, output, report = await attach(
-        written(tmp_path, nowhere), tmp_path / "reports", "-k", "INF_03 or INF-03 or INF-05 or INF-09 or JOB-04"
+        stays.attached_profile(tmp_path, nowhere),
+        tmp_path / "reports",
+        "-k",
+        "INF_03 or INF-03 or INF-05 or INF-09 or JOB-04",
     )
     assert status == 1, output
     ended = {check["id"]: check["status"] for check in report["checks"]}
@@ -160,7 +162,7 @@ async def test_an_endpoint_that_does_not_answer_is_found_by_its_check(fleet: Emb
 )  # fmt: skip
 async def test_nothing_starts_without_the_credentials(tmp_path: Path, more: str, words: str) -> None:
     nowhere = Endpoints("http://127.0.0.1:9", "http://127.0.0.1:9", "", "nats://127.0.0.1:9", {"one": "127.0.0.1:9"})
-    status, output, report = await attach(written(tmp_path, nowhere, more), tmp_path / "reports")
+    status, output, report = await attach(stays.attached_profile(tmp_path, nowhere, more), tmp_path / "reports")
     assert (status, report) == (4, {})
     assert re.search(f"^ERROR: .*{words}", output, re.MULTILINE), output
     assert TOKEN not in output
@@ -188,7 +190,7 @@ async def test_the_workers_authenticate_and_the_dashboard_shows_no_secret(
     settings = f'authorization {{ token: "{TOKEN}" }}\n'
     with running("vllm_stub", "--api-key", API_KEY) as vllm, secured_nats(tmp_path, settings) as address:
         inside = Endpoints(vllm, fleet.endpoints.dashboard, "", f"nats://{address}")
-        file = written(
+        file = stays.attached_profile(
             tmp_path, Endpoints(vllm, inside.dashboard, "", inside.nats, {"one": "127.0.0.1:9"}), SECRETS + NATS_TOKEN
         )
         held_against = profile.load(str(file))
