@@ -29,7 +29,6 @@ FAULTS: tuple[Fault, ...] = (
 SUBSET: frozenset[str] = frozenset(
     {
         "aiohttp-is-missing-on-one-worker",
-        "agent-returns-something-else",
         "max-tokens-drifted-on-one-replica",
         "nats-port-speaks-something-else",
         "stream-is-in-memory",
