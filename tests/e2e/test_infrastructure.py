@@ -37,7 +37,8 @@ async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Fact
     With fewer, agents wait in a longer queue or find no model server at all.
     """
     workload = await cluster.workload(Component.VLLM)
-    version = await vllm.version() if workload.ready else ""
+    behind = await cluster.behind_service(Component.VLLM)
+    version = await vllm.version() if workload.ready and behind != 0 else ""
     uptime = time.time() - min((one.started for one in workload.ready), default=time.time())
     facts.components["vLLM"] = ComponentFact(
         "vLLM", version, uptime, len(workload.ready), workload.desired, cluster.vllm_kind
@@ -45,9 +46,8 @@ async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Fact
     assert len(workload.ready) == workload.desired, (
         f"{workload.name}: {len(workload.ready)} of {workload.desired} replicas are ready ({not_ready(workload)})"
     )
-    behind = await cluster.behind_service(Component.VLLM)
     assert behind is None or behind >= workload.desired, (
-        f"the service leads to {behind} of {workload.desired} ready replicas: its selector or its port does not fit"
+        f"{workload.name}: the service leads to {behind} of {workload.desired} ready replicas: its selector or its port does not fit"
     )
 
 

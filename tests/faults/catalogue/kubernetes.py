@@ -29,7 +29,7 @@ FAULTS = (
         inject=vllm_service_selects_nobody(),
         where="kubernetes",
         breaks=("INF-01", "INF-02", "INF-03", "NET-03"),
-        words=("service", "no ready address"),
+        words=("service leads to 0 of 1", "selector"),
     ),
     Fault(
         name="a-worker-group-names-another-image",
