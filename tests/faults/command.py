@@ -44,7 +44,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("-x", action="store_true", help="stop at the first fault that is not as it should be")
     parser.add_argument("--lf", action="store_true", help="those that were not as they should be the last time")
-    parser.add_argument("--subset", action="store_true", help="the few that every submission runs")
+    parser.add_argument("--subset", action="store_true", help="a few, one of each kind of injection")
     parser.add_argument(
         "--whole", action="store_true", help="all MUST checks that disturb nothing, under every fault, not every tenth"
     )

@@ -25,7 +25,7 @@ FAULTS: tuple[Fault, ...] = (
     *kubernetes.FAULTS,
 )
 
-#: The few that every submission runs, one of each kind of injection.
+#: The few of `./ci/test faults`, one of each kind of injection.
 SUBSET: frozenset[str] = frozenset(
     {
         "aiohttp-is-missing-on-one-worker",
