@@ -17,7 +17,7 @@ from fixtures.errors import CannotTell, Nonconformant
 from fixtures.profile import load
 from fixtures.report.evidence import Evidence
 from fixtures.report.redact import Redactor
-from fixtures.services.nats import Account
+from fixtures.services.jetstream import Account
 from fixtures.services.ray import Actor, Job
 from fixtures.timeouts import Timeouts
 

@@ -22,7 +22,8 @@ from fixtures.errors import CannotTell, Nonconformant
 from fixtures.round_trips import RoundTrip
 from fixtures.services import nats as service
 from fixtures.services import nats_access
-from fixtures.services.nats import Account, Consumer, Message, Nats, NotThere, Stream
+from fixtures.services.jetstream import Account, Consumer, Stream
+from fixtures.services.nats import Message, Nats, NotThere
 from fixtures.services.orchestrator import Outcome, Started
 from fixtures.timeouts import TIMEOUTS
 from tests.unit.hostile import servers
