@@ -82,7 +82,11 @@ class Removed:
         (found,) = packages.glob(self.path)
         aside = found.with_name(f".{found.name}.aside")
         found.rename(aside)
-        return lambda: put_back(aside, found)
+
+        def undo() -> None:
+            aside.rename(found)
+
+        return undo
 
 
 def put(file: Path, text: str) -> None:
@@ -92,19 +96,16 @@ def put(file: Path, text: str) -> None:
     part.replace(file)
 
 
-def put_back(aside: Path, place: Path) -> None:
-    aside.rename(place)
-
-
-def packages_of(member: Member) -> Path:
-    (found,) = member.folder.glob("lib/python3.*/site-packages")
+def packages_in(folder: Path) -> Path:
+    """site-packages of a replica's copy of its image."""
+    (found,) = folder.glob("lib/python3.*/site-packages")
     return found
 
 
 @asynccontextmanager
 async def changed(lab: Lab, names: Sequence[str], *changes: Change) -> AsyncIterator[None]:
     """Change the packages of running replicas: whoever imports them from now on gets the changed ones."""
-    undo = [change.apply(packages_of(lab.member(name))) for name in names for change in changes]
+    undo = [change.apply(packages_in(lab.member(name).folder)) for name in names for change in changes]
     try:
         yield
     finally:
@@ -144,7 +145,7 @@ async def restarted(
                 await launcher.store.remove(member.name)
                 member.folder = await launcher.store.instance(member.image, member.name)
             for change in changes:
-                change.apply(packages_of(member))  # the copy is made anew in the end
+                change.apply(packages_in(member.folder))  # the copy is made anew in the end
             launcher.begin(member, started)
         for member in members if ready else ():
             await launcher.ready(member)
@@ -164,9 +165,8 @@ async def imaged(lab: Lab, names: Sequence[str], *changes: Change) -> AsyncItera
     async def changed_instance(image: Image, name: str) -> Path:
         folder = await sound(image, name)
         if name in names:
-            (packages,) = folder.glob("lib/python3.*/site-packages")
             for change in changes:
-                change.apply(packages)
+                change.apply(packages_in(folder))
         return folder
 
     store.instance = changed_instance  # type: ignore[method-assign]
@@ -242,9 +242,14 @@ async def ruled(url: str, *rules: Mapping[str, Any]) -> AsyncIterator[None]:
 # -- as an Injection, for faults that are data -------------------------------------------------------------------
 
 
+def among(names: Sequence[str], only: int | None) -> Sequence[str]:
+    """All of them, or the one of that number, from 0."""
+    return names if only is None else [names[only]]
+
+
 def workers_have(*changes: Change, only: int | None = None) -> Injection:
     """Changed packages on every worker, or on the one of that number, from 0."""
-    return lambda lab: changed(lab, lab.workers if only is None else [lab.workers[only]], *changes)
+    return lambda lab: changed(lab, among(lab.workers, only), *changes)
 
 
 def agent_code(*changes: Change) -> Injection:
@@ -254,7 +259,7 @@ def agent_code(*changes: Change) -> Injection:
 
 def orchestrator_code(*changes: Change, only: int | None = None) -> Injection:
     """A mutant of the orchestrator: on every replica, or on the one of that number, from 0."""
-    return lambda lab: restarted(lab, lab.orchestrators if only is None else [lab.orchestrators[only]], *changes)
+    return lambda lab: restarted(lab, among(lab.orchestrators, only), *changes)
 
 
 def orchestrator_image(*changes: Change) -> Injection:
@@ -264,9 +269,7 @@ def orchestrator_image(*changes: Change) -> Injection:
 
 def orchestrator_has(only: int | None = None, **environment: str) -> Injection:
     """Another environment: of every replica, or of the one of that number, from 0."""
-    return lambda lab: restarted(
-        lab, lab.orchestrators if only is None else [lab.orchestrators[only]], environment=environment
-    )
+    return lambda lab: restarted(lab, among(lab.orchestrators, only), environment=environment)
 
 
 def stub_answers(*rules: Mapping[str, Any]) -> Injection:

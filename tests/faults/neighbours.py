@@ -15,7 +15,7 @@ from fixtures.clusters.embedded.ports import PortBlock
 from fixtures.clusters.embedded.ray_parts import RayParts, RayPorts
 from fixtures.timeouts import TIMEOUTS
 from tests.faults.lab import Lab
-from tests.faults.means import restarted
+from tests.faults.means import among, restarted
 from tests.faults.model import Injection
 
 Way = Callable[[Lab], AbstractAsyncContextManager[str]]
@@ -88,7 +88,7 @@ def orchestrator_led(variable: str, way: Way, only: int | None = None) -> Inject
 
     @asynccontextmanager
     async def injected(lab: Lab) -> AsyncIterator[None]:
-        names = lab.orchestrators if only is None else [lab.orchestrators[only]]
+        names = among(lab.orchestrators, only)
         async with way(lab) as url, restarted(lab, names, environment={variable: url}):
             yield
 

@@ -13,7 +13,7 @@ from fixtures.clusters.embedded.image_table import Image, named
 from fixtures.clusters.embedded.images import folder_of
 from fixtures.clusters.embedded.member import Launch
 from tests.faults.lab import Lab
-from tests.faults.means import RAY, packages_of, restarted
+from tests.faults.means import RAY, packages_in, restarted
 from tests.faults.model import Fault, Injection
 
 CUSTOM, STOCK = named("ray-custom"), named("ray-stock")
@@ -120,7 +120,7 @@ async def nats_by_hand(lab: Lab) -> AsyncIterator[None]:
     """An image without nats-py, which somebody installed on every worker: all works, until a worker is replaced."""
     async with built_without(lab, "nats*"):
         for member in lab.members(Component.RAY_WORKER):
-            install_by_hand("nats*", packages_of(member))
+            install_by_hand("nats*", packages_in(member.folder))
         yield
 
 
