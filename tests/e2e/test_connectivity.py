@@ -5,7 +5,8 @@ from __future__ import annotations
 from statistics import median
 
 from fixtures.checks import MUST, SHOULD, check
-from fixtures.clusters.base import Feature
+from fixtures.clusters.base import Cluster, Feature
+from fixtures.name_resolution import unresolved
 from fixtures.profile import Profile
 from fixtures.report.model import Facts, LinkFact
 from fixtures.services.vllm import parse_models
@@ -153,11 +154,7 @@ async def test_orchestrator_reaches_ray(replica_reports, facts: Facts):
     remedy="kubectl -n kube-system get pods -l k8s-app=kube-dns; kubectl -n {ray_namespace} exec POD -- getent hosts NAME",
     needs=(Feature.KUBERNETES, Feature.REPLICAS),
 )
-async def test_names_resolve(census, replica_reports):
+async def test_names_resolve(cluster: Cluster):
     """Cluster DNS answers for the services' names wherever agents and orchestrators run."""
-    places = [(node.name, node.resolve) for node in census.everyone]
-    places += [(one.name, one.document["resolve"]) for one in replica_reports]
-    wrong = [
-        f"{who}: {host}: {seen['error']}" for who, asked in places for host, seen in asked.items() if not seen["ok"]
-    ]
+    wrong = await unresolved(cluster)
     assert not wrong, f"names do not resolve: {'; '.join(wrong)}"
