@@ -8,6 +8,7 @@ from collections import Counter
 
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.errors import Nonconformant
 from fixtures.profile import Profile
 from fixtures.round_trips import Deliberations, RoundTrip
 from fixtures.services.nats import Nats
@@ -324,7 +325,13 @@ async def all_asked(deliberations: Deliberations, fault_proxy: FaultProxy, held:
     async def everyone() -> bool:
         nonlocal asked
         asked = await fault_proxy.hits(held)
-        return asked >= trip.agents
+        if asked >= trip.agents:
+            return True
+        seen = await trip.asked.result(trip.task_id)
+        if seen.ended:
+            trip.outcome = seen
+            raise Nonconformant(f"only {asked} of {trip.agents} agents asked vLLM before the end: {trip.said}")
+        return False
 
     try:
         await wait_until(everyone, f"the requests of {trip.agents} agents to vLLM", TIMEOUTS.deliberation)

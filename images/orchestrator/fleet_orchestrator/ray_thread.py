@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 NAMESPACE = "swe-ai-fleet"
 DEFAULT_CLIENT_PORT = 10001
-PING_SECONDS = 2.0
+PING_SECONDS = 10.0
+"""A Ray that is only slow is not lost: connecting anew takes it many times what an answer takes."""
 REACH_SECONDS = 2.0
 
 
