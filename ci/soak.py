@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 from tests.remains import Before  # noqa: E402
 
 BURN = "while True: pass"
+ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
@@ -100,12 +101,13 @@ def measured(number: int, parent: Path, folder: Path, options: Sequence[str]) ->
 
 
 def to_the_end(command: Sequence[str], environment: dict[str, str], log: BinaryIO) -> int:
-    """The status of a run. A Ctrl-C is passed on, and its clean-up waited for."""
+    """The status of a run. An end from outside is passed on, and its clean-up waited for."""
     child = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         return child.wait()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN)  # once is enough
         child.send_signal(signal.SIGINT)
         child.wait()
         raise
@@ -165,6 +167,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    for number in ENDS:  # also where a shell started it in the background, with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         sys.exit(main())
     except KeyboardInterrupt:
