@@ -1,4 +1,4 @@
-"""The reference stack for its own tests: environments from the locks, one NATS, one small Ray, replicas."""
+"""The reference stack for its own tests: the custom Ray image, one NATS, one small Ray, replicas."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fixtures.clusters.base import Timeline
+from fixtures.clusters.embedded.image_table import named
+from fixtures.clusters.embedded.images import ImageStore, cache_folder
+from fixtures.clusters.embedded.rundir import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
@@ -65,17 +70,14 @@ def process(command: Sequence[str], log: Path, **environment: str) -> Iterator[s
             running.wait(STOP_S)
 
 
-def environment(lock: Path, folder: Path) -> Path:
-    """A virtual environment with what the lock names and the agents' package; returns its interpreter."""
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert uv, "uv is needed to build the environments of the reference stack"
-    python = folder / "bin" / "python"
-    subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
-    install = [uv, "pip", "install", "-q", "--python", str(python), "--require-hashes", "-r", str(lock)]
-    subprocess.run(install, check=True)
-    site = next((folder / "lib").glob("python3.*")) / "site-packages"
-    (site / "swe_ai_fleet.pth").write_text(f"{IMAGES / 'ray'}\n")
-    return python
+async def ray_python() -> Path:
+    """The interpreter of the custom Ray image, built where it is not in the cache; its lock holds what the orchestrator
+    needs, too."""
+    run = RunDirectory(cache_folder())
+    try:
+        return await ImageStore(run, Timeline()).ready(named("ray-custom")) / "bin" / "python"
+    finally:
+        await run.close(STOP_S)
 
 
 @contextmanager
@@ -111,7 +113,8 @@ def ray_head(python: Path, folder: Path) -> Iterator[str]:
     # The workers are started as `python`: the environment's own must come first.
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     try:
-        with process(command, folder / "ray.log", PATH=path):
+        # A first driver would wait for a worker on each of the CPUs.
+        with process(command, folder / "ray.log", PATH=path, RAY_prestart_worker_first_driver="0"):
             wait_for(lambda: listens(client_port), "Ray Client listening")
             yield f"ray://127.0.0.1:{client_port}"
     finally:

@@ -11,7 +11,7 @@ from typing import Any
 import nats
 import pytest
 
-from tests.integration._refstack import IMAGES, MODEL, drive, environment, free_port, nats_server, ray_head
+from tests.integration._refstack import IMAGES, MODEL, drive, free_port, nats_server, ray_head, ray_python
 from tests.integration.stub_process import client, running
 
 TASK = "Write a parser"
@@ -25,7 +25,7 @@ Messages = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Environment, logs and NATS store of this module."""
+    """Logs and NATS store of this module."""
     return tmp_path_factory.mktemp("agent-job")
 
 
@@ -42,7 +42,7 @@ async def outcomes(folder: Path, nats_url: str) -> Outcomes:
     onlooker = await nats.connect(nats_url)
     await onlooker.jetstream().add_stream(name="AGENT_RESPONSES", subjects=["agent.response.>"])
     await onlooker.close()
-    python = environment(IMAGES / "ray" / "custom.lock", folder / "image")
+    python = await ray_python()
     shadow = folder / "shadow"
     shadow.mkdir()
     (shadow / "nats.py").write_text("raise ImportError('shadowed')\n")

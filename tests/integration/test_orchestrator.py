@@ -19,7 +19,7 @@ from nats.js import JetStreamContext
 
 from fixtures.services import orchestrator_pb2 as pb
 from fixtures.waiting import wait_until
-from tests.integration._refstack import IMAGES, MODEL, Replica, environment, free_port, nats_server, ray_head
+from tests.integration._refstack import IMAGES, MODEL, Replica, free_port, nats_server, ray_head, ray_python
 from tests.integration.stub_process import running
 
 RESPONSES = {
@@ -115,14 +115,14 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Environment, logs and NATS store of this module."""
+    """Logs and NATS store of this module."""
     return tmp_path_factory.mktemp("orchestrator")
 
 
 @pytest.fixture(scope="module")
-def python(folder: Path) -> Path:
-    """The interpreter of one environment for Ray and orchestrator: the custom image's lock holds what both need."""
-    return environment(IMAGES / "ray" / "custom.lock", folder / "image")
+async def python() -> Path:
+    """The interpreter of Ray and orchestrator alike."""
+    return await ray_python()
 
 
 @pytest.fixture(scope="module")
