@@ -12,6 +12,7 @@ from tests.faults.kubernetes_means import (
 from tests.faults.model import Fault
 
 NAMES = ("NET-03", "NET-04")  # workers reach services by name
+REPLICAS = ("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11")
 
 FAULTS = (
     Fault(
@@ -19,8 +20,9 @@ FAULTS = (
         says="CoreDNS is scaled to nothing",
         inject=dns_down(),
         where="kubernetes",
-        breaks=("NET-07", *NAMES),
-        may_break=("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11"),
+        breaks=("NET-07",),
+        # Without names a worker of Ray can start nothing, so that whatever the census tells cannot be told.
+        may_break=(*NAMES, *(f"DEP-{number:02}" for number in range(1, 11)), *REPLICAS, "INF-06", "INF-12"),
         words=("resolve",),
     ),
     Fault(
