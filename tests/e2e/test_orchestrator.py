@@ -136,7 +136,7 @@ async def test_results_arrive(round_trips: list[RoundTrip], evidence):
     MUST,
     "what the orchestrator reports is what was published",
     remedy="Key collected answers by task_id and agent_id, never by order of arrival; " + LOGS,
-    follows=("ORC-04",),
+    follows=("CFG-05", "ORC-04"),
 )
 async def test_reports_what_was_published(round_trips: list[RoundTrip], profile: Profile):
     """Proposal by proposal, the orchestrator's answer equals the message on NATS of the same task and agent."""
@@ -163,7 +163,7 @@ async def test_reports_what_was_published(round_trips: list[RoundTrip], profile:
     MUST,
     "the result is readable from every replica",
     remedy="Keep results where every replica reads them (a JetStream key-value bucket), not in one process's memory",
-    follows=("ORC-04",),
+    follows=("CFG-05", "ORC-04"),
 )
 async def test_readable_everywhere(round_trips: list[RoundTrip]):
     """The service balances calls over replicas: each must give the same answer, whichever collected the messages."""
