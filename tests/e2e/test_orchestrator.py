@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
@@ -13,7 +15,7 @@ from fixtures.profile import Profile
 from fixtures.round_trips import Deliberations, RoundTrip
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
-from fixtures.services.ray import Ray
+from fixtures.services.ray import ENDED, Ray
 from fixtures.services.vllm import FaultProxy
 from fixtures.timeouts import TIMEOUTS
 from fixtures.waiting import StateNotReached, wait_until
@@ -305,7 +307,8 @@ async def test_results_survive_downtime(
         await deliberations.begin(trip)
         await all_asked(deliberations, fault_proxy, held, trip)
         replicas = (await cluster.workload(Component.ORCHESTRATOR)).replicas
-        await cluster.kill(*replicas)
+        async with drivers_ended(deliberations, trip):
+            await cluster.kill(*replicas)
     try:
         await published(nats, profile, trip, before)
     finally:
@@ -341,6 +344,21 @@ async def all_asked(deliberations: Deliberations, fault_proxy: FaultProxy, held:
             f"only {asked} of {trip.agents} agents asked vLLM within {TIMEOUTS.deliberation:g} s; "
             f"Ray's actors of {trip.task_id}: {', '.join(actors) or 'none'}"
         ) from error
+
+
+@asynccontextmanager
+async def drivers_ended(deliberations: Deliberations, trip: RoundTrip) -> AsyncIterator[None]:
+    """The body kills who started the agents. After it, wait for Ray to end the drivers that own them, and with these the agents
+    that are not detached; whatever outlives a grace period lives on."""
+    ray = deliberations.ray
+    owners = {actor.job_id for actor in await ray.actors(trip.task_id)}
+    yield
+
+    async def ended() -> bool:
+        return all(job.status in ENDED for job in await ray.jobs() if job.job_id in owners)
+
+    with suppress(StateNotReached):
+        await wait_until(ended, "the end of the agents' drivers", TIMEOUTS.client_gone)
 
 
 async def published(nats: Nats, profile: Profile, trip: RoundTrip, before: int) -> None:
@@ -494,7 +512,8 @@ async def test_replica_killed(
     async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
         await deliberations.begin(trip)
         await all_asked(deliberations, fault_proxy, held, trip)
-        await cluster.kill(victim)
+        async with drivers_ended(deliberations, trip):
+            await cluster.kill(victim)
     try:
         await deliberations.finish(trip, at=others[0])
     finally:

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ray.exceptions import RaySystemError
 
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "orchestrator"), str(IMAGES / "ray")]
 
 from fleet_orchestrator import config, deliberation, responses  # noqa: E402
 from fleet_orchestrator.deliberation import Answer, Deliberation  # noqa: E402
+from fleet_orchestrator.ray_thread import AgentFailed, LinkLost, translated  # noqa: E402
 from swe_ai_fleet.agents.vllm_agent import VLLMAgent  # noqa: E402
 from swe_ai_fleet.tools.file import FileTool  # noqa: E402
 from swe_ai_fleet.tools.git import GitTool  # noqa: E402
@@ -213,3 +215,11 @@ def test_tests_are_run_and_bounded(tmp_path: Path) -> None:
     assert tool.run([sys.executable, "-c", "print('fine')"]).passed
     assert tool.run([sys.executable, "-c", "raise SystemExit(3)"]).returncode == 3
     assert tool.run([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.2).returncode is None
+
+
+def test_a_client_whose_server_is_gone_has_lost_its_link():
+    """Ray says it as a system error, not as a connection's: the agent must be started again, not given up."""
+    gone = RaySystemError("Ray has not been started yet. You can start Ray with 'ray.init()'.")
+    assert isinstance(translated(gone), LinkLost)
+    assert isinstance(translated(ConnectionError("no")), LinkLost)
+    assert isinstance(translated(RuntimeError("no")), AgentFailed)

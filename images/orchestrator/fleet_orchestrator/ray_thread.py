@@ -150,11 +150,13 @@ class RayClient:
 
 def translated(error: BaseException) -> Exception:
     """Ray's exceptions as the two that matter here: the link is lost, or the agent failed."""
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import RayError, RaySystemError, RayTaskError
 
     if isinstance(error, RayTaskError) and error.cause is not None:
         cause = error.cause
         return AgentFailed(str(cause) or type(cause).__name__, type(cause).__name__)
+    if isinstance(error, RaySystemError):  # "Ray has not been started yet", where the client's server is gone
+        return LinkLost(_last_line(error))
     if isinstance(error, RayError):
         return AgentFailed(_last_line(error), type(error).__name__)
     if isinstance(error, ConnectionError):

@@ -234,6 +234,13 @@ FAULTS = (
         words=("published during the downtime were lost", "on NATS there are 3 answers"),
     ),
     Fault(
+        name="agents-are-not-detached",
+        says="agents belong to the replica that starts them, and end with it",
+        inject=orchestrator_code(edit("ray_thread", ', lifetime="detached"', "")),
+        breaks=("ORC-11",),
+        words=("answers of 3 agents on NATS", "0 answers"),
+    ),
+    Fault(
         name="duplicates-count-twice",
         says="answers are counted by message, not by agent",
         inject=orchestrator_code(
