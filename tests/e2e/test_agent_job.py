@@ -50,7 +50,7 @@ def show(evidence, runs) -> None:
     MUST,
     "a Ray job imports nats and nats.js",
     remedy=IMAGE,
-    follows=("DEP-04", "DEP-05"),
+    follows=("INF-10", "DEP-04", "DEP-05"),
 )
 async def test_job_imports_nats(census, agent_runs: AgentRuns):
     """Inside a Ray job, in the interpreter that runs the agents, nats and nats.js import, and no agent dies on them."""
@@ -69,7 +69,7 @@ async def test_job_imports_nats(census, agent_runs: AgentRuns):
     MUST,
     "an agent actor starts on every worker",
     remedy="See why it is not placed or dies: " + LOGS,
-    follows=("INF-06", "INF-07", "DEP-07"),
+    follows=("INF-06", "INF-07", "INF-10", "DEP-07"),
 )
 async def test_actor_starts(agent_runs: AgentRuns, evidence):
     """The actor's constructor runs on every worker: a process starts there, the class is there, and a CPU is free."""
