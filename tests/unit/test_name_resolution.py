@@ -1,4 +1,4 @@
-"""Names are looked up in every pod by itself, with the probe as it really runs there."""
+"""Where names are looked up, with the probe as it really runs in pods."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from fixtures.census import Census, WorkerReport
 from fixtures.clusters.base import Completed, Component, Endpoints, Replica, Workload
 from fixtures.errors import CannotTell
 from fixtures.name_resolution import unresolved
@@ -50,24 +51,43 @@ class Pods:
         return Completed(tuple(argv), self.status or child.returncode or 0, output.decode(), "no such thing")
 
 
-async def test_every_pod_that_has_an_address_is_asked():
+def census(vllm: str = "", error: str = "") -> Census:
+    """Of one worker; `vllm` is why that name does not resolve, `error` why the worker could not be asked."""
+    seen = {"localhost": {"ok": not vllm, "error": vllm}}
+    node = WorkerReport("n1", "worker", False, "3.11", "session", {}, resolve=seen, error=error)
+    return Census((node,), {})
+
+
+async def test_with_a_census_no_pod_of_ray_is_asked():
     pods = Pods()
-    assert await unresolved(pods) == []  # type: ignore[arg-type]
+    assert await unresolved(pods, census()) == []  # type: ignore[arg-type]
+    assert pods.asked == ["orchestrator-1"]
+
+
+async def test_what_the_census_says():
+    wrong = await unresolved(Pods(), census("gaierror: no"))  # type: ignore[arg-type]
+    assert wrong == ["worker: localhost: gaierror: no"]
+
+
+@pytest.mark.parametrize(
+    "taken", [CannotTell("no job runs"), census(error="no task runs")], ids=["no census", "a hole"]
+)
+async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census | BaseException):
+    pods = Pods(vllm=f"http://{NOBODY}:8000")
+    wrong = await unresolved(pods, taken)  # type: ignore[arg-type]
+    assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"head: {NOBODY}", f"worker: {NOBODY}"]
     assert sorted(pods.asked) == ["head", "orchestrator-1", "worker"]
 
 
-async def test_what_workers_name_is_looked_up_on_rays_nodes():
-    wrong = await unresolved(Pods(vllm=f"http://{NOBODY}:8000"))  # type: ignore[arg-type]
-    assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"head: {NOBODY}", f"worker: {NOBODY}"]
-
-
-async def test_what_a_replica_is_configured_with_is_looked_up_in_it():
-    wrong = await unresolved(Pods(replicas_vllm=f"http://{NOBODY}:8000"))  # type: ignore[arg-type]
+async def test_what_a_replica_is_configured_with_is_looked_up_in_it_and_is_enough():
+    pods = Pods(replicas_vllm=f"http://{NOBODY}:8000")
+    wrong = await unresolved(pods, CannotTell("no job runs"))  # type: ignore[arg-type]
     assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"orchestrator-1: {NOBODY}"]
+    assert pods.asked == ["orchestrator-1"]
 
 
 async def test_a_pod_in_which_nothing_runs_leaves_it_open():
     pods = Pods()
     pods.status = 127
-    with pytest.raises(CannotTell, match="head: the probe ended with 127: no such thing"):
-        await unresolved(pods)  # type: ignore[arg-type]
+    with pytest.raises(CannotTell, match="orchestrator-1: the probe ended with 127: no such thing"):
+        await unresolved(pods, CannotTell("no job runs"))  # type: ignore[arg-type]
