@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from fixtures.timeouts import shorten
@@ -13,4 +14,9 @@ shorten(agent=30, deliberation=40, job=75, census=60, settle=15, request=8, ray_
 from tests.faults.command import main  # noqa: E402
 
 if __name__ == "__main__":
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # also where a shell started it in the background, with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())
