@@ -31,6 +31,5 @@ SUBSET: frozenset[str] = frozenset(
         "aiohttp-is-missing-on-one-worker",
         "max-tokens-drifted-on-one-replica",
         "nats-port-speaks-something-else",
-        "stream-is-in-memory",
     }
 )
