@@ -27,10 +27,10 @@ from typing import Any, BinaryIO
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from fixtures.interrupts import heed_signals  # noqa: E402
 from tests.remains import Before  # noqa: E402
 
 BURN = "while True: pass"
-ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
@@ -106,7 +106,7 @@ def to_the_end(command: Sequence[str], environment: dict[str, str], log: BinaryI
     try:
         return child.wait()
     except KeyboardInterrupt:
-        for number in ENDS:
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # once is enough
         child.send_signal(signal.SIGINT)
         child.wait()
@@ -167,8 +167,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    for number in ENDS:  # also where a shell started it in the background, with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    heed_signals()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

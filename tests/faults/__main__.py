@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
+from fixtures.interrupts import heed_signals
 from fixtures.timeouts import shorten
 
 # A fleet on this machine answers in seconds (fixtures/timeouts.py has what was seen); a fault that makes the suite wait
@@ -14,9 +14,5 @@ shorten(agent=30, deliberation=40, job=75, census=60, settle=15, request=8, ray_
 from tests.faults.command import main  # noqa: E402
 
 if __name__ == "__main__":
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # also where a shell started it in the background, with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    heed_signals()
     sys.exit(main())
