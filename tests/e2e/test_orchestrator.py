@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.errors import Nonconformant
+from fixtures.downtime import all_asked, killed, published
 from fixtures.profile import Profile
 from fixtures.round_trips import Deliberations, RoundTrip
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
-from fixtures.services.ray import ENDED, Ray
+from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy
 from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import StateNotReached, wait_until
+from fixtures.waiting import wait_until
 
 LOGS = "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=100"
 ANSWERS = ("JOB-03", "JOB-04", "JOB-05")
@@ -303,81 +302,18 @@ async def test_results_survive_downtime(
     """All replicas are killed while the agents wait for vLLM; the agents answer; the restarted replicas collect it."""
     trip = deliberations.new(profile.agent.roles[0])
     before = await nats.last_sequence(profile.nats.stream)
-    async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
-        await deliberations.begin(trip)
-        await all_asked(deliberations, fault_proxy, held, trip)
-        replicas = (await cluster.workload(Component.ORCHESTRATOR)).replicas
-        async with drivers_ended(deliberations, trip):
-            await cluster.kill(*replicas)
-    try:
-        await published(nats, profile, trip, before)
-    finally:
-        await cluster.revive(*replicas)
+    replicas = (await cluster.workload(Component.ORCHESTRATOR)).replicas
+    async with AsyncExitStack() as downtime:
+        async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
+            await deliberations.begin(trip)
+            await all_asked(deliberations, fault_proxy, held, trip)
+            await downtime.enter_async_context(killed(cluster, deliberations, trip, *replicas))
+        await published(deliberations, trip, before)
     await deliberations.finish(trip)
     await deliberations.look([trip], before)
     show(evidence, [trip])
     assert trip.completed, f"results published during the downtime were lost: {trip.said}"
     assert len(trip.outcome.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.said}"
-
-
-async def all_asked(deliberations: Deliberations, fault_proxy: FaultProxy, held: str, trip: RoundTrip) -> None:
-    """Wait until every agent of the deliberation waits for vLLM; where one does not, say what Ray has of it."""
-    assert trip.started, f"Deliberate was refused: {trip.said}"
-    asked = 0
-
-    async def everyone() -> bool:
-        nonlocal asked
-        asked = await fault_proxy.hits(held)
-        if asked >= trip.agents:
-            return True
-        seen = await trip.asked.result(trip.task_id)
-        if seen.ended:
-            trip.outcome = seen
-            raise Nonconformant(f"only {asked} of {trip.agents} agents asked vLLM before the end: {trip.said}")
-        return False
-
-    try:
-        await wait_until(everyone, f"the requests of {trip.agents} agents to vLLM", TIMEOUTS.deliberation)
-    except StateNotReached as error:
-        actors = [f"{one.name} {one.state}" for one in await deliberations.ray.actors(trip.task_id)]
-        raise StateNotReached(
-            f"only {asked} of {trip.agents} agents asked vLLM within {TIMEOUTS.deliberation:g} s; "
-            f"Ray's actors of {trip.task_id}: {', '.join(actors) or 'none'}"
-        ) from error
-
-
-@asynccontextmanager
-async def drivers_ended(deliberations: Deliberations, trip: RoundTrip) -> AsyncIterator[None]:
-    """The body kills who started the agents. After it, wait for Ray to end the drivers that own them, and with these the agents
-    that are not detached; whatever outlives a grace period lives on."""
-    ray = deliberations.ray
-    owners = {actor.job_id for actor in await ray.actors(trip.task_id)}
-    yield
-
-    async def ended() -> bool:
-        return all(job.status in ENDED for job in await ray.jobs() if job.job_id in owners)
-
-    with suppress(StateNotReached):
-        await wait_until(ended, "the end of the agents' drivers", TIMEOUTS.client_gone)
-
-
-async def published(nats: Nats, profile: Profile, trip: RoundTrip, before: int) -> None:
-    """Wait until every agent of the deliberation has published its answer."""
-
-    there = 0
-
-    async def everyone() -> bool:
-        nonlocal there
-        messages = await nats.messages(profile.nats.stream, before)
-        there = sum(bool(m.document) and m.document.get("task_id") == trip.task_id for m in messages)
-        return there >= trip.agents
-
-    await wait_until(
-        everyone,
-        f"the answers of {trip.agents} agents on NATS",
-        TIMEOUTS.deliberation,
-        detail=lambda: f"{there} answers",
-    )
 
 
 @check(
@@ -509,15 +445,12 @@ async def test_replica_killed(
     victim = next(replica for replica in workload.replicas if replica.name == trip.replica)
     others = [replica for replica in deliberations.orchestrator.replicas if replica is not trip.asked]
     assert others, "the orchestrator has a single replica: nobody can go on when it is killed"
-    async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
-        await deliberations.begin(trip)
-        await all_asked(deliberations, fault_proxy, held, trip)
-        async with drivers_ended(deliberations, trip):
-            await cluster.kill(victim)
-    try:
+    async with AsyncExitStack() as downtime:
+        async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
+            await deliberations.begin(trip)
+            await all_asked(deliberations, fault_proxy, held, trip)
+            await downtime.enter_async_context(killed(cluster, deliberations, trip, victim))
         await deliberations.finish(trip, at=others[0])
-    finally:
-        await cluster.revive(victim)
     await deliberations.look([trip], before)
     show(evidence, [trip])
     assert trip.completed and len(trip.outcome.proposals) == trip.agents, (
