@@ -7,6 +7,7 @@ from statistics import median
 from fixtures.census import Census
 from fixtures.checks import MUST, SHOULD, check
 from fixtures.clusters.base import Cluster, Feature
+from fixtures.errors import CannotTell
 from fixtures.name_resolution import unresolved
 from fixtures.profile import Profile
 from fixtures.report.model import Facts, LinkFact
@@ -155,7 +156,7 @@ async def test_orchestrator_reaches_ray(replica_reports, facts: Facts):
     remedy="kubectl -n kube-system get pods -l k8s-app=kube-dns; kubectl -n {ray_namespace} exec POD -- getent hosts NAME",
     needs=(Feature.KUBERNETES, Feature.REPLICAS),
 )
-async def test_names_resolve(cluster: Cluster, census_or_why_not: Census | BaseException):
+async def test_names_resolve(cluster: Cluster, census_or_why_not: Census | CannotTell):
     """Cluster DNS answers for the services' names wherever agents and orchestrators run."""
     wrong = await unresolved(cluster, census_or_why_not)
     assert not wrong, f"names do not resolve: {'; '.join(wrong)}"

@@ -72,7 +72,7 @@ async def test_what_the_census_says():
 @pytest.mark.parametrize(
     "taken", [CannotTell("no job runs"), census(error="no task runs")], ids=["no census", "a hole"]
 )
-async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census | BaseException):
+async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census | CannotTell):
     pods = Pods(vllm=f"http://{NOBODY}:8000")
     wrong = await unresolved(pods, taken)  # type: ignore[arg-type]
     assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"head: {NOBODY}", f"worker: {NOBODY}"]
