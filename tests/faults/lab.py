@@ -28,6 +28,8 @@ class Said:
         if self.booting:
             print(f"  {step:<40} {seconds:6.1f} s {note}".rstrip(), flush=True)
 
+    def say(self, text: str) -> None: ...
+
 
 class Borrowed:
     """The running fleet for one session: neither started nor ended by it, with its own run id, and seen as a fault says.
@@ -95,7 +97,7 @@ class Lab(Place):
         self.boot()
 
     def options(self) -> tuple[list[str], list[object]]:
-        return ["--vllm", "stub"], [Given(Borrowed(self.cluster, self.instead))]
+        return ["--vllm", "stub", "--load-jobs", "24"], [Given(Borrowed(self.cluster, self.instead))]
 
     # -- for faults -----------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Where faults are put in and sessions of checks are run.
 
 The fleet lives in a loop of its own in a second thread, so that a fault can go on (a link that delays, say) while pytest
-has the main thread. Each session is a whole `pytest -m e2e` in this process, against the fleet that is there.
+has the main thread. Each session is a whole `pytest` of checks in this process, against the fleet that is there.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Place:
             "short",
         ]
         arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # from the second session on all is imported
-        chosen = ["-m", "e2e", "-k", " or ".join(sorted(ids)), str(ROOT / "tests" / "e2e")]
+        chosen = ["-m", "e2e or load", "-k", " or ".join(sorted(ids)), str(ROOT / "tests" / "e2e")]
         with (folder / "output.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
             status = pytest.main([*arguments, "--report-dir", str(folder), *options, *chosen], plugins)
         if status == pytest.ExitCode.INTERRUPTED:  # pytest has caught it; it was meant for all of this

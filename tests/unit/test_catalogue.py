@@ -12,7 +12,7 @@ from fixtures.clusters.base import Feature
 from fixtures.plugin import import_checks
 from fixtures.remedies import names
 
-COUNTS = {"INF": 12, "CFG": 7, "NET": 7, "DEP": 10, "IMG": 7, "JOB": 13, "ORC": 18, "E2E": 5}
+COUNTS = {"INF": 12, "CFG": 7, "NET": 7, "DEP": 10, "IMG": 7, "JOB": 13, "ORC": 18, "E2E": 5, "LOAD": 6}
 
 
 @pytest.fixture(scope="module")

@@ -31,13 +31,13 @@ def test_the_probe_runs_on_nothing_but_an_interpreter() -> None:
     assert "has no attribute nope" in document["symbols"]["json:nope"]["error"]
 
 
-@pytest.mark.parametrize("module", ["probe", "census", "agents"])
+@pytest.mark.parametrize("module", ["probe", "census", "agents", "load"])
 def test_remote_code_is_python_3_9(module: str) -> None:
     source = (remote_code.REMOTE / f"{module}.py").read_text(encoding="utf-8")
     ast.parse(source, feature_version=(3, 9))
 
 
-@pytest.mark.parametrize(("module", "name"), [("census", "REQUEST"), ("agents", "SCENARIOS")])
+@pytest.mark.parametrize(("module", "name"), [("census", "REQUEST"), ("agents", "SCENARIOS"), ("load", "LOAD")])
 def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str, name: str) -> None:
     value = {"text": "quotes ' \" and \\ and ünïcode\n"}
     words = shlex.split(remote_code.job_entrypoint(module, **{name: value}))

@@ -9,6 +9,7 @@ from tests.faults.catalogue import (
     images,
     infrastructure,
     kubernetes,
+    load,
 )
 from tests.faults.catalogue import orchestrator as orchestrators
 from tests.faults.model import Fault
@@ -21,6 +22,7 @@ FAULTS: tuple[Fault, ...] = (
     *connectivity.FAULTS,
     *infrastructure.FAULTS,
     *orchestrators.FAULTS,
+    *load.FAULTS,
     *images.FAULTS,
     *kubernetes.FAULTS,
 )

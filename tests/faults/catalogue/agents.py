@@ -280,7 +280,7 @@ FAULTS = (
         name="agent-leaves-a-helper-behind",
         says="the agent starts a detached actor, which keeps a share of a CPU after the agent's end",
         inject=agent_code(Edit(JOB, "        self._runs: Dict", HELPER + "        self._runs: Dict")),
-        breaks=("JOB-11",),
+        breaks=("JOB-11", "LOAD-06"),
         words=("CPUs were free before the jobs",),
     ),
     # -- what it asks vLLM for --------------------------------------------------------------------------------

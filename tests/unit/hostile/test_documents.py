@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fixtures import agent_runs, census, probe_document, replica_probes
+from fixtures import load as loads
 from fixtures.clusters.base import Endpoints
 from fixtures.errors import CannotTell
 from fixtures.profile import load
@@ -61,6 +62,16 @@ RUNS = {
     ],
     "cpus_before": 4.0,
     "cpus_after": 4,
+}
+LOAD = {
+    "jobs": [
+        {"task": "fc-1-load-0001", "started": 1.0, "ended": 2.5},
+        {"task": "fc-1-load-0002", "started": 1.0, "ended": 2.0, "error": "RuntimeError: …"},
+    ],
+    "at_once": 8,
+    "seconds": 2.0,
+    "cpus_before": 8.0,
+    "cpus_after": 8,
 }
 SCENARIOS = [agent_runs.Scenario("one"), agent_runs.Scenario("two")]
 PROFILE = load("embedded")
@@ -138,6 +149,13 @@ def test_any_document_of_the_agent_jobs(document: Any):
             assert isinstance(run.said, str)
             assert isinstance(run.answer, dict)
             assert run.seconds >= 0
+
+
+@given(wounded(LOAD))
+def test_any_document_of_a_load(document: Any):
+    with a_reason_at_most(CannotTell):
+        found = loads.read(document)
+        assert all(row.ended - row.started is not None and isinstance(row.error, str) for row in found.jobs)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""LOAD: what holds for one agent job holds for hundreds (`-m load`, `--load-jobs N`)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median
+
+from fixtures.checks import MUST, SHOULD, check
+from fixtures.errors import CannotTell
+from fixtures.load import Load
+from fixtures.profile import Profile
+from fixtures.report.model import Facts
+from fixtures.round_trips import percentile
+from fixtures.services.jetstream import Consumer
+from fixtures.services.nats import Nats
+from fixtures.services.ray import Ray
+from fixtures.timeouts import TIMEOUTS
+from fixtures.waiting import wait_until
+
+SHOWN = 5  # of many that are wrong alike
+FAIR = 0.5  # of what each worker would run if all ran equally many
+
+
+def some(lines: list[str]) -> str:
+    more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return "; ".join(lines[:SHOWN]) + more
+
+
+@check(
+    "LOAD-01",
+    MUST,
+    "every agent job of a load returns its result",
+    remedy="What fails for one of many is shared: connections, rates, memory, files. Look at the workers while the load runs: "
+    "ray list actors --address {dashboard} --filter state=DEAD --detail",
+    follows=("JOB-02", "JOB-03", "JOB-04"),
+)
+async def test_every_job_returns(load: Load, facts: Facts, evidence):
+    """Hundreds of agent jobs, as many at a time as there are CPUs: each one returns, none raises, none is forgotten."""
+    rows = [
+        {"task": job.task_id, "worker": job.worker, "seconds": job.seconds, "error": job.error} for job in load.jobs
+    ]
+    evidence.attach("load.json", {"jobs": load.asked, "at once": load.at_once, "seconds": load.seconds, "each": rows})
+    facts.measurements |= {
+        "load: agent jobs": load.asked,
+        "load: at a time": load.at_once,
+        "load: agent jobs per second": round(load.per_second, 2),
+    }
+    wrong = [f"{error} (×{count})" for error, count in Counter(job.error for job in load.jobs).items() if error]
+    if len(load.jobs) < load.asked:
+        wrong.append(f"{load.asked - len(load.jobs)} were never begun within {load.seconds:.0f} s")
+    assert not wrong, f"{load.asked - len(load.good)} of {load.asked} agent jobs returned no result: {some(wrong)}"
+
+
+@check(
+    "LOAD-02",
+    MUST,
+    "under load no result is lost, doubled or another's",
+    remedy="Publish with JetStream, wait for its acknowledgement (js.publish), once for each job, under a message id of task and "
+    "agent: nats stream info {stream}",
+    follows=("JOB-05", "JOB-06", "LOAD-01"),
+)
+async def test_nothing_lost_or_doubled(load: Load):
+    """The stream holds exactly one completed message of each job that returned, and nothing that is none of theirs."""
+    lost = [f"{job.task_id} published no result" for job in load.good if not job.completed]
+    doubled = [f"{job.task_id} ×{len(job.completed)}" for job in load.jobs if len(job.completed) > 1]
+    both = [f"{job.task_id} returned, and published that it failed" for job in load.good if job.failed]
+    foreign = [f"{what} ×{count}" for what, count in load.strangers.items()]
+    assert load.good, "no agent job returned: there is no result to look for"
+    assert not lost, f"lost: {some(lost)}"
+    assert not doubled, f"published more than once: {some(doubled)}"
+    assert not (both or foreign), f"published under the name of none of the jobs: {some(both + foreign)}"
+
+
+@check(
+    "LOAD-03",
+    MUST,
+    "the orchestrator takes in every result of a load, once",
+    remedy="Acknowledge each message once it is stored, within the consumer's ack wait: "
+    "nats consumer info {stream} {completed_consumer}",
+    follows=("INF-12", "ORC-10", "LOAD-02"),
+)
+async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile):
+    """The orchestrator's consumer keeps up with a load: it has passed its last result, and had each delivered once."""
+    name, before = profile.nats.completed_consumer, load.collector.delivered
+    last = max((message.sequence for job in load.jobs for message in job.completed), default=0)
+    if not last:
+        raise CannotTell("the load published no result that the orchestrator could take in (see LOAD-02)")
+    seen: list[Consumer] = []
+
+    async def taken() -> bool:
+        seen[:] = [await nats.consumer(profile.nats.stream, name)]
+        return seen[0].ack_floor.stream_seq >= last
+
+    def so_far() -> str:
+        at = seen[0].ack_floor.stream_seq
+        return f"acknowledged up to {at}, {seen[0].num_ack_pending} unacknowledged"
+
+    await wait_until(taken, f"that {name} has acknowledged sequence {last}", TIMEOUTS.settle, detail=so_far)
+    after = seen[0].delivered
+    published = sum(
+        before.stream_seq < message.sequence <= after.stream_seq and message.subject == profile.nats.completed
+        for message in load.messages
+    )
+    deliveries = after.consumer_seq - before.consumer_seq
+    assert deliveries == published, f"{name} had {published} results to deliver, and delivered {deliveries} times"
+
+
+@check(
+    "LOAD-04",
+    SHOULD,
+    "a load is spread over all workers",
+    remedy="See what holds a worker's CPUs, or keeps its processes from starting: ray status -v --address {dashboard}",
+    follows=("INF-06", "INF-07", "LOAD-01"),
+)
+async def test_spread(load: Load):
+    """No worker stands by while others work: each runs at least half of its equal share of the load."""
+    if not load.workers:
+        raise CannotTell("no worker is alive on which an agent job could run (see INF-06)")
+    ran = Counter(job.worker for job in load.jobs)
+    share = load.asked / len(load.workers)
+    idle = [f"{worker} ran {ran[worker]}" for worker in load.workers if ran[worker] < FAIR * share]
+    assert not idle, (
+        f"of {load.asked} agent jobs on {len(load.workers)} workers {some(idle)}: an equal share is {share:g}"
+    )
+
+
+@check(
+    "LOAD-05",
+    SHOULD,
+    "under load agent jobs keep the profile's limits",
+    remedy="Fewer at a time (--load-at-once), more workers or a faster vLLM; limits.round_trip_p50_s and _p95_s are the bounds",
+    follows=("E2E-05", "LOAD-01"),
+)
+async def test_limits(load: Load, profile: Profile, facts: Facts):
+    """With as many at work as there are CPUs, a job takes no longer than a round trip may, as median and as 95th percentile."""
+    seconds = [job.seconds for job in load.good]
+    assert seconds, "no agent job returned: there is nothing to measure"
+    p50, p95, limits = median(seconds), percentile(seconds, 95), profile.limits
+    facts.measurements |= {"load: agent job p50 s": round(p50, 3), "load: agent job p95 s": round(p95, 3)}
+    assert p50 <= limits.round_trip_p50_s and p95 <= limits.round_trip_p95_s, (
+        f"under load p50 is {p50:.2f} s (limit {limits.round_trip_p50_s:g}), p95 {p95:.2f} s "
+        f"(limit {limits.round_trip_p95_s:g}), with {load.at_once} at a time"
+    )
+
+
+@check(
+    "LOAD-06",
+    MUST,
+    "after a load nothing of it is left",
+    remedy="End agents when their answer is there, and what they start with them: "
+    "ray list actors --address {dashboard} --filter state=ALIVE",
+    follows=("JOB-11",),
+)
+async def test_nothing_left(load: Load, ray: Ray, run_id: str):
+    """All CPUs are free again and no actor lives on: what one job leaves behind, hundreds have left hundreds of."""
+    assert load.cpus_after >= load.cpus_before, (
+        f"{load.cpus_before:g} CPUs were free before the load, {load.cpus_after:g} are after it"
+    )
+    alive: list[str] = []
+
+    async def all_dead() -> bool:
+        alive[:] = [actor.name for actor in await ray.actors(f"{run_id}-load") if actor.state != "DEAD"]
+        return not alive
+
+    await wait_until(
+        all_dead, "the end of all actors of the load", TIMEOUTS.settle, detail=lambda: f"alive: {some(alive)}"
+    )

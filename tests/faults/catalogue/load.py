@@ -1,0 +1,111 @@
+"""What only shows when many agents work."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fixtures.services.ray import Ray
+from fixtures.timeouts import TIMEOUTS
+from fixtures.waiting import wait_until
+from tests.faults.catalogue.agents import JOB, PUBLISHER
+from tests.faults.catalogue.answers import error
+from tests.faults.catalogue.orchestrator import edit
+from tests.faults.lab import Lab
+from tests.faults.means import Edit, agent_code, orchestrator_code, stub_answers
+from tests.faults.model import Fault, Injection
+
+PUBLISH = "                await publisher.publish(message, seconds=max(remaining, REPORT_SECONDS))\n"
+ONE_OF_MANY = '                if task_id.endswith("-load-0013"):\n    '
+
+HOLDER = "forgotten-holder"
+HOLDS = f"""
+import time
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+class Holder:
+    def held(self): pass
+
+ray.init(logging_level="ERROR")
+node = next(node for node in ray.nodes() if node["NodeName"] == "NAME")
+here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+holder = ray.remote(num_cpus=node["Resources"]["CPU"])(Holder).options(name="{HOLDER}", scheduling_strategy=here).remote()
+ray.get(holder.held.remote())
+time.sleep(3600)
+"""
+
+
+def held(worker: str) -> Injection:
+    """All CPUs of a worker, by an actor of a Ray job that waits; the job is ended in the end."""
+
+    @asynccontextmanager
+    async def holding(lab: Lab) -> AsyncIterator[None]:
+        ray = Ray(lab.cluster.endpoints.dashboard)
+
+        async def holder_is(state: str) -> bool:
+            return {actor.state for actor in await ray.actors(HOLDER)} == {state}
+
+        try:
+            await ray.submit(f"python -c {shlex.quote(HOLDS.replace('NAME', worker))}", HOLDER)
+            try:
+                await wait_until(lambda: holder_is("ALIVE"), f"that all of {worker} is held", TIMEOUTS.job)
+                yield
+            finally:
+                await ray.forget(HOLDER)
+                await wait_until(lambda: holder_is("DEAD"), f"that {worker} is free", TIMEOUTS.settle)
+        finally:
+            await ray.close()
+
+    return holding
+
+
+FAULTS = (
+    Fault(
+        name="one-of-many-requests-is-refused",
+        says="vLLM refuses one request of the load, as a gateway with a rate limit does",
+        inject=stub_answers({**error(429, "Rate limit reached", "rate_limit_error"), "contains": "-load-0013"}),
+        breaks=("LOAD-01",),
+        words=("vLLM answered 429", "1 of 24", "×1"),
+    ),
+    Fault(
+        name="one-of-many-results-is-not-published",
+        says="one agent of the load returns its result without having published it",
+        inject=agent_code(Edit(JOB, PUBLISH, ONE_OF_MANY.replace("if", "if not") + PUBLISH)),
+        breaks=("LOAD-02",),
+        words=("lost", "-load-0013 published no result"),
+    ),
+    Fault(
+        name="one-of-many-results-comes-twice",
+        says="one agent of the load publishes its result twice, and not under one message id",
+        inject=agent_code(
+            Edit(PUBLISHER, 'headers={"Nats-Msg-Id": message_id}', "headers=None"),
+            Edit(JOB, PUBLISH, ONE_OF_MANY + PUBLISH + PUBLISH),
+        ),
+        breaks=("LOAD-02",),
+        words=("more than once", "-load-0013 ×2"),
+    ),
+    Fault(
+        name="orchestrator-gives-every-message-back-once",
+        says="the collector refuses each message when it comes for the first time",
+        inject=orchestrator_code(
+            edit(
+                "collector",
+                "        await handle(message.data)\n",
+                "        if message.metadata.num_delivered == 1:\n            raise LookupError('not yet')\n"
+                "        await handle(message.data)\n",
+            )
+        ),
+        breaks=("LOAD-03",),
+        words=("results to deliver", "times"),
+    ),
+    Fault(
+        name="forgotten-job-holds-one-worker",
+        says="a job that nobody ended holds all CPUs of the second worker",
+        inject=held("ray-worker-2"),
+        breaks=("LOAD-04",),
+        may_break=("JOB-02",),
+        words=("ray-worker-2 ran 0", "an equal share is 12"),
+    ),
+)
