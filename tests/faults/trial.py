@@ -20,8 +20,9 @@ CENSUS = frozenset(
 
 
 def quiet() -> frozenset[str]:
-    """All MUST checks that disturb nothing."""
-    return frozenset(check.id for check in CATALOGUE.values() if check.level is MUST and not check.disrupts)
+    """All MUST checks that disturb nothing, and are run without being asked for."""
+    checks = CATALOGUE.values()
+    return frozenset(one.id for one in checks if one.level is MUST and not (one.disrupts or one.on_request))
 
 
 def under(fault: Fault, whole: bool) -> Collection[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fixtures.checks import MUST, SHOULD, Check, Level
+from fixtures.checks import AREAS, MUST, SHOULD, Check, Level
 from fixtures.clusters.base import Step
 from fixtures.report.diagnosis import chain, diagnose, unexplained
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
@@ -97,7 +97,7 @@ def test_every_link_and_every_area_has_words(language: str):
     for link in links:
         assert texts(f"link.{link}")
     assert {link for cut in cuts.values() for link in cut} <= set(links)
-    for area in ("INF", "CFG", "NET", "DEP", "IMG", "JOB", "ORC", "E2E"):
+    for area in AREAS:
         assert area in cuts or any(key.startswith(area) for key in cuts)
         assert texts.first("impact", area)
         assert texts.first("area", area)

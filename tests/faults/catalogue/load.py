@@ -106,6 +106,6 @@ FAULTS = (
         inject=held("ray-worker-2"),
         breaks=("LOAD-04",),
         may_break=("JOB-02",),
-        words=("ray-worker-2 ran 0", "an equal share is 12"),
+        words=("ray-worker-2 ran 0", "its share is 12"),
     ),
 )

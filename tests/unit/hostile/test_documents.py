@@ -68,10 +68,7 @@ LOAD = {
         {"task": "fc-1-load-0001", "started": 1.0, "ended": 2.5},
         {"task": "fc-1-load-0002", "started": 1.0, "ended": 2.0, "error": "RuntimeError: …"},
     ],
-    "at_once": 8,
     "seconds": 2.0,
-    "cpus_before": 8.0,
-    "cpus_after": 8,
 }
 SCENARIOS = [agent_runs.Scenario("one"), agent_runs.Scenario("two")]
 PROFILE = load("embedded")
