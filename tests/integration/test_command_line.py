@@ -55,6 +55,16 @@ def test_a_wrong_value_is_one_line(arguments: list[str], words: list[str]) -> No
     assert all(word in said for word in words), said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "load"),
+    [([], 0), (["-m", ""], 0), (["-m", "not disruptive"], 0), (["-m", "load"], 6), (["-m", "e2e or load"], 6)],
+)
+def test_what_is_run_on_request_is_run_where_it_is_asked_for(arguments: list[str], load: int) -> None:
+    ran = run("--collect-only", "-q", *arguments)
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.count("test_load.py::") == load
+
+
 def test_an_unknown_option_is_refused_by_pytest_itself() -> None:
     ran = run("--clutser", "embedded")
     assert ran.returncode == USAGE
