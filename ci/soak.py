@@ -76,7 +76,7 @@ def once(number: int, reports: Path, options: Sequence[str]) -> Soaked:
     try:
         return measured(number, parent, reports / f"run-{number:02}", options)
     finally:
-        shutil.rmtree(parent)
+        shutil.rmtree(parent, ignore_errors=True)  # whoever cleans up late may be at it; what was left is told already
 
 
 def measured(number: int, parent: Path, folder: Path, options: Sequence[str]) -> Soaked:
