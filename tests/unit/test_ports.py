@@ -73,3 +73,14 @@ def test_ray_clients_servers_have_ports_that_no_part_is_given() -> None:
     with contextlib.closing(PortBlock.claim()) as block:
         assert len(block.client_servers) == SIZE - PARTS
         assert not {block.take() for _ in range(PARTS)} & set(block.client_servers)
+
+
+def test_a_fleet_of_many_workers_has_a_larger_block(block) -> None:
+    with contextlib.closing(PortBlock.claim(parts=430)) as large:
+        assert len({large.take() for _ in range(430)}) == 430
+        assert len(large.client_servers) == SIZE - PARTS
+        held = range(large.base, large.base + large.size)
+        assert not set(large.client_servers) & {large.take() for _ in range(500)}
+        assert block.base not in held
+        with pytest.raises(UsageProblem, match="another run"):
+            PortBlock.claim(large.base + 2 * SIZE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from aiohttp import web
 
 from vllm_stub.faults import ACTIONS, CHAT_PATH, BadRule, FaultBook, parse_rule
@@ -38,9 +40,13 @@ async def intercept(request: web.Request, handler: Handler) -> web.StreamRespons
     body = await request.read()
     document = decode(body)
     rule = request.app[FAULTS].take(request.path, body, document)
+    row = None
     if request.path == CHAT_PATH and isinstance(document, dict):
-        request.app[PROMPTS].add(document, fault=rule.id if rule else None)
-    return await handler(request) if rule is None else await carry_out(rule, request, document, handler)
+        row = request.app[PROMPTS].add(document, fault=rule.id if rule else None)
+    response = await handler(request) if rule is None else await carry_out(rule, request, document, handler)
+    if row is not None:
+        row["answered"] = time.time()
+    return response
 
 
 async def list_prompts(request: web.Request) -> web.Response:

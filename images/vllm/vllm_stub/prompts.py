@@ -17,10 +17,15 @@ class PromptLog:
     def __init__(self) -> None:
         self._rows: deque[dict[str, Any]] = deque(maxlen=KEPT)
 
-    def add(self, document: dict[str, Any], fault: Optional[str]) -> None:
-        """Keep the request's FIELDS (null where absent), its time (Unix seconds) and the id of the fault it met."""
+    def add(self, document: dict[str, Any], fault: Optional[str]) -> dict[str, Any]:
+        """Keep the request's FIELDS (null where absent), its time (Unix seconds) and the id of the fault it met.
+
+        Returns the row, for what becomes of it: "answered", when its answer was ready (null until then).
+        """
         row = {name: document.get(name) for name in FIELDS}
-        self._rows.append({"time": time.time(), "fault": fault, **row})
+        row = {"time": time.time(), "answered": None, "fault": fault, **row}
+        self._rows.append(row)
+        return row
 
     def find(self, contains: str) -> list[dict[str, Any]]:
         """The requests with ``contains`` in any of their strings; all for an empty text."""
