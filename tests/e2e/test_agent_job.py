@@ -245,10 +245,11 @@ async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence):
     "vLLM hangs: the job reports it within its timeout and 5 s",
     remedy="Bound the whole of run() by the job's timeout (asyncio.wait_for), not only single reads",
     follows=FAILURES_FOLLOW,
+    late=True,
 )
-async def test_vllm_hangs(agent_runs: AgentRuns, profile: Profile, evidence):
+async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence):
     """A vLLM that accepts the request and never answers does not hold the job beyond its timeout and five seconds."""
-    run = agent_runs.runs["vllm hangs"]
+    run = hanging_runs.runs["vllm hangs"]
     show(evidence, [run])
     assert_reported(run, profile, TIMEOUTS.agent_fault + TIMEOUTS.agent_fault_grace)
 
@@ -260,13 +261,18 @@ async def test_vllm_hangs(agent_runs: AgentRuns, profile: Profile, evidence):
     remedy="Close the NATS connection in run() whatever happens, and end actors when their answer is collected: "
     "ray list actors --address {dashboard} --filter state=ALIVE",
     follows=("JOB-02",),
+    late=True,
 )
-async def test_agents_end(agent_runs: AgentRuns, ray: Ray, jobs: AgentJobs):
+async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: Ray, jobs: AgentJobs):
     """After the jobs nothing of them is left: a fleet that leaks a CPU or a connection per agent stands still one day."""
-    assert agent_runs.cpus_after >= agent_runs.cpus_before, (
-        f"{agent_runs.cpus_before:g} CPUs were free before the jobs, {agent_runs.cpus_after:g} are after them"
-    )
-    leaks = {run.name: run.open_connections for run in agent_runs.runs.values() if run.open_connections}
+    before, after = agent_runs.cpus_before, agent_runs.cpus_after
+    if before is None or after is None:
+        raise CannotTell("the free CPUs were not counted")
+    assert after >= before, f"{before:g} CPUs were free before the jobs, {after:g} are after them"
+    left = [*agent_runs.actors_left, *hanging_runs.actors_left]
+    assert not left, f"actors live on although nobody holds them: {', '.join(left)}"
+    every = [*agent_runs.runs.values(), *hanging_runs.runs.values()]
+    leaks = {run.name: run.open_connections for run in every if run.open_connections}
     assert not leaks, f"connections to NATS are still open after run(): {leaks}"
     alive: list[str] = []
 

@@ -1,0 +1,123 @@
+"""Runs of `pytest -m e2e` as a user starts them, each in a process of its own, with what it cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+LOOK_EVERY = 0.3  # seconds between two looks at the processes of a run
+
+#: What a process is, by the first of these that its command line fits.
+KINDS = {
+    "Ray worker processes (agents, tasks, drivers of jobs)": r"^ray::|default_worker\.py|setup_worker\.py|zlib\.decompress",
+    "Ray Client servers": r"util[./]client[./]server|proxier",
+    "Ray's dashboard and agents": r"dashboard/|runtime_env/agent|log_monitor|spawn_main",
+    "raylets and GCS": r"raylet/raylet|gcs_server",
+    "starting Ray's nodes": r"start_node\.py",
+    "orchestrator": r"fleet_orchestrator",
+    "the suite": r"\bpytest\b",
+    "vLLM (stub) and fault proxy": r"vllm",
+    "NATS": r"nats-server",
+}
+
+
+@dataclass
+class Checked:
+    """One run. `seconds` is its wall clock, builds taken off; `cpu` the CPU seconds by kind of process."""
+
+    seconds: float
+    document: dict[str, Any]
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def memory_mib(self) -> float:
+        return float(self.document["facts"]["measurements"]["suite peak memory MiB"])
+
+
+class Watch:
+    """Looks at the processes below one until it ends, in a thread: a process has its title only after it has begun."""
+
+    def __init__(self, root: psutil.Process) -> None:
+        self._root = root
+        self._spent: dict[tuple[int, float], tuple[str, float]] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_EVERY):
+            try:
+                below = [self._root, *self._root.children(recursive=True)]
+            except psutil.Error:
+                return
+            for process in below:
+                self._note(process)
+
+    def _note(self, process: psutil.Process) -> None:
+        try:
+            with process.oneshot():
+                times, words = process.cpu_times(), " ".join(process.cmdline())
+                identity = (process.pid, process.create_time())
+        except psutil.Error:
+            return
+        known = self._spent.get(identity, ("other", 0.0))[0]
+        kind = next((name for name, pattern in KINDS.items() if re.search(pattern, words)), known)
+        self._spent[identity] = (known if known.startswith("Ray worker") else kind, times.user + times.system)
+
+    def ended(self) -> dict[str, float]:
+        """CPU seconds by kind, the largest first."""
+        self._over.set()
+        self._thread.join()
+        total: Counter[str] = Counter()
+        for kind, seconds in self._spent.values():
+            total[kind] += seconds
+        return {kind: round(seconds, 1) for kind, seconds in total.most_common()}
+
+
+class RunFailed(Exception):
+    """A run that was to be measured was not green: its figures would mean nothing."""
+
+
+def run(name: str, *options: str, environment: Mapping[str, str] | None = None) -> Checked:
+    """Run checks and wait for the end. Raises RunFailed when they are not all green."""
+    with tempfile.TemporaryDirectory(prefix="fb", dir="/tmp") as folder:  # short: the names of Ray's sockets lie below it
+        reports, log = Path(folder, "reports"), Path(folder, "output.log")
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "tests/e2e", "--report-dir", str(reports)]
+        began = time.monotonic()
+        with log.open("wb") as out:
+            child = subprocess.Popen(
+                [*command, *options],
+                cwd=ROOT,
+                env={**os.environ, **(environment or {}), "TMPDIR": folder},
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        watch = Watch(psutil.Process(child.pid))
+        try:
+            status = child.wait()
+        except BaseException:
+            child.send_signal(2)
+            child.wait()
+            raise
+        finally:
+            cpu = watch.ended()
+        seconds = time.monotonic() - began
+        if status:
+            raise RunFailed(f"{name}: ended with {status}:\n{log.read_text(errors='replace')[-3000:]}")
+        document = json.loads((reports / "conformance.json").read_text(encoding="utf-8"))
+    return Checked(seconds - float(document["build_s"]), document, cpu)
