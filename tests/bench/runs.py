@@ -94,9 +94,21 @@ class RunFailed(Exception):
 
 def run(name: str, *options: str, environment: Mapping[str, str] | None = None) -> Checked:
     """Run checks and wait for the end. Raises RunFailed when they are not all green."""
-    with tempfile.TemporaryDirectory(prefix="fb", dir="/tmp") as folder:  # short: the names of Ray's sockets lie below it
+    with tempfile.TemporaryDirectory(
+        prefix="fb", dir="/tmp"
+    ) as folder:  # short: the names of Ray's sockets lie below it
         reports, log = Path(folder, "reports"), Path(folder, "output.log")
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "tests/e2e", "--report-dir", str(reports)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            "tests/e2e",
+            "--report-dir",
+            str(reports),
+        ]
         began = time.monotonic()
         with log.open("wb") as out:
             child = subprocess.Popen(

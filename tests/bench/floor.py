@@ -1,0 +1,74 @@
+"""What agent jobs are held against: bare actors, a bare completion and a bare acknowledgement of a publication."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from nats.js.api import StreamConfig
+
+from fixtures.agent_runs import AgentJobs, Scenario
+from fixtures.census import run_job
+from fixtures.errors import CannotTell
+from fixtures.load import read
+from fixtures.remote_code import document_in
+from fixtures.services.nats import Nats
+from fixtures.timeouts import TIMEOUTS
+from tests.bench import bare_agents
+
+IDLE, BARE = "bare_agents:Idle", "bare_agents:Bare"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Agents of one kind: seconds of each from its submission to its answer, and of all."""
+
+    each: list[float]
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        return len(self.each) / self.seconds
+
+
+async def prepare(nats: Nats) -> None:
+    """A stream for what bare agents publish, with the storage of the fleet's own."""
+    await (await nats.jetstream()).add_stream(StreamConfig(name="BENCH", subjects=[bare_agents.SUBJECT]))
+
+
+async def actors(jobs: AgentJobs, kind: str, name: str, count: int, at_once: int) -> Ran:
+    """Run bare agents exactly as the load runs agent jobs. Raises CannotTell when one of them fails."""
+    submission = f"{jobs.run_id}-{name}"
+    load: dict[str, Any] = {
+        "job": kind,
+        "task": submission,
+        "jobs": count,
+        "at_once": at_once,
+        "seconds": TIMEOUTS.job * count,
+        **jobs.keywords(submission, Scenario("load")),
+    }
+    environment = {"py_modules": [await jobs.ray.upload(Path(bare_agents.__file__).parent)]}
+    output = await run_job(jobs.ray, jobs.program("load", LOAD=load), submission, environment, TIMEOUTS.job * count)
+    found = read(document_in(output, f"the bare agents ({submission})"))
+    if failed := [row.error for row in found.jobs if row.error]:
+        raise CannotTell(f"{len(failed)} bare agents failed: {failed[0]}")
+    return Ran([row.ended - row.started for row in found.jobs], found.seconds)
+
+
+async def completion(client: httpx.AsyncClient, url: str, model: str) -> float:
+    """Seconds of one completion, over a connection that is there."""
+    asked = {"model": model, "max_tokens": 32, "messages": [{"role": "user", "content": "Say something."}]}
+    began = time.monotonic()
+    (await client.post(f"{url}/v1/chat/completions", json=asked)).raise_for_status()
+    return time.monotonic() - began
+
+
+async def acknowledgement(nats: Nats) -> float:
+    """Seconds from a publication to JetStream's acknowledgement, over a connection that is there."""
+    jetstream = await nats.jetstream()
+    began = time.monotonic()
+    await jetstream.publish(bare_agents.SUBJECT, b"x" * 500)
+    return time.monotonic() - began

@@ -1,0 +1,103 @@
+"""The census of W workers, beside the procedure that it replaces and beside tasks that ask nothing.
+
+The procedure: one `exec` for each worker and package, one probe for each worker and target, one after another, as people do by
+hand. Its price in Kubernetes is higher: each `kubectl exec` also has a client to start and an API server to pass.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from fixtures import census
+from fixtures.census import run_job
+from fixtures.clusters.base import Component
+from fixtures.clusters.embedded import EmbeddedCluster
+from fixtures.errors import CannotTell
+from fixtures.remote_code import Program
+from fixtures.services.ray import Ray
+from fixtures.timeouts import TIMEOUTS
+from tests.bench.figures import Figure, Measured, ratio
+from tests.bench.settings import Clock, Settings, fleet
+
+TITLE = "The census of many workers, beside the manual procedure"
+CONNECT = "import socket; socket.create_connection(({host!r}, {port}), 10).close()"
+GROWTH = 2.0  # the census of the largest fleet ÷ that of the smallest, at most
+FASTER = 20.0  # the manual procedure ÷ the census of the largest fleet, at least
+
+
+def questions(cluster: EmbeddedCluster) -> list[str]:
+    """What a person asks of each worker, one program each: every package, and whether vLLM and NATS can be reached."""
+    asked = census.request(cluster.profile, cluster.inside)
+    addresses = [urlsplit(url) for url in (cluster.inside.vllm, cluster.inside.nats)]
+    reach = [CONNECT.format(host=address.hostname, port=address.port) for address in addresses]
+    return [f"import {module}" for module in asked["modules"]] + reach
+
+
+async def by_hand(cluster: EmbeddedCluster) -> tuple[float, int]:
+    """Seconds of the manual procedure, and how many commands it is."""
+    clock, commands = Clock(), 0
+    with clock.sample():
+        for replica in (await cluster.workload(Component.RAY_WORKER)).replicas:
+            for program in questions(cluster):
+                ran = await cluster.exec(replica, ["python", "-c", program], timeout=TIMEOUTS.exec)
+                if ran.returncode:
+                    raise CannotTell(f"{replica.name}: {program!r} ended with {ran.returncode}: {ran.stderr[-300:]}")
+                commands += 1
+    return clock.samples[0], commands
+
+
+async def of(workers: int, settings: Settings) -> tuple[Figure, Figure, Figure, dict[str, object]]:
+    """Census, tasks that ask nothing, and the manual procedure (once: it is a sum of many) with so many workers."""
+    whole, bare = Clock(), Clock()
+    async with fleet(settings, workers) as cluster:
+        ray = Ray(cluster.endpoints.dashboard)
+        try:
+            size = 0
+            for number in range(1, settings.runs + 1):
+                with whole.sample():
+                    found = await census.take(ray, cluster.profile, cluster.inside, f"{cluster.run_id}-census-{number}")
+                if len(found.workers) != workers:
+                    raise CannotTell(f"the census has {len(found.workers)} workers, not {workers}")
+                size = len(str(found.document))
+                with bare.sample():
+                    nothing = Program("census", {"REQUEST": {}})
+                    await run_job(ray, nothing, f"{cluster.run_id}-bare-{number}", {}, TIMEOUTS.census)
+                settings.say(
+                    f"{workers} workers, {number}/{settings.runs}: census {whole.samples[-1]:.1f} s, "
+                    f"tasks that ask nothing {bare.samples[-1]:.1f} s"
+                )
+        finally:
+            await ray.close()
+        seconds, commands = await by_hand(cluster)
+        settings.say(f"{workers} workers by hand: {seconds:.1f} s, {commands} commands")
+    label = f"{workers} workers"
+    return (
+        Figure(f"census {workers}", f"census of {label}", "s", whole.samples),
+        Figure(
+            f"bare tasks {workers}", f"a Ray job with a task that asks nothing on each node, {label}", "s", bare.samples
+        ),
+        Figure(f"by hand {workers}", f"the manual procedure, {label}", "s", [seconds]),
+        {"commands": commands, "document_bytes": size},
+    )
+
+
+async def measure(settings: Settings) -> Measured:
+    found = {workers: await of(workers, settings) for workers in settings.workers}
+    least, most = min(found), max(found)
+    figures = [figure for row in found.values() for figure in row[:3]]
+    growth = f"census of {most} workers ÷ of {least}"
+    floor = f"the same of tasks that ask nothing: {most} ÷ {least} workers"
+    figures += [
+        ratio("census growth", growth, found[most][0], found[least][0], GROWTH),
+        ratio("bare tasks growth", floor, found[most][1], found[least][1]),
+        ratio(f"census {most} ÷ bare tasks", f"census ÷ tasks that ask nothing, {most} workers", *found[most][:2]),
+        ratio(
+            "by hand ÷ census",
+            f"manual procedure ÷ census, {most} workers",
+            found[most][2],
+            found[most][0],
+            FASTER,
+            "higher",
+        ),
+    ]
+    return Measured(figures, {str(workers): row[3] for workers, row in found.items()})

@@ -1,0 +1,119 @@
+"""A deliberation of one agent, alone: its legs as they can be seen from outside, beside the floor.
+
+The floor: a bare actor's start, a bare completion and a bare acknowledgement, each measured beside it.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+import httpx
+
+from fixtures.agent_runs import AgentJobs
+from fixtures.clusters.embedded import EmbeddedCluster
+from fixtures.errors import CannotTell
+from fixtures.round_trips import Deliberations, RoundTrip, percentile
+from fixtures.services.nats import Nats
+from fixtures.services.orchestrator import Orchestrator
+from fixtures.services.ray import Ray
+from fixtures.services.vllm import FaultProxy
+from tests.bench import floor
+from tests.bench.figures import Figure, Measured, ratio
+from tests.bench.settings import Settings, fleet
+
+TITLE = "A round trip, by its legs, beside a bare actor, completion and acknowledgement"
+OF_EACH = 10  # round trips, and bare ones, for each run
+LEGS = {
+    "submit": "Deliberate's answer",
+    "start": "the agent's actor starts",
+    "connect": "modules imported, NATS connected, prompt made",
+    "completion": "completion",
+    "publish": "publication stored",
+    "collect": "collected, and seen to be",
+}
+
+
+async def legs(trip: RoundTrip, proxy: FaultProxy) -> dict[str, float]:
+    """Seconds of each leg, from what the caller, the proxy before vLLM and the stream note; all clocks are one machine's.
+
+    The agent tells in its message how long it took until it had its answer: so it is known when its run began.
+    """
+    prompts = await proxy.prompts(f"Task {trip.marker}.")
+    took = [message.value(float, "duration_ms") for message in trip.messages]
+    if not (trip.completed and trip.started and len(prompts) == len(trip.messages) == 1 and took[0] is not None):
+        raise CannotTell(f"a round trip that cannot be followed: {trip.said}")
+    asked, answered = float(prompts[0]["time"]), float(prompts[0]["answered"])
+    began, stored = answered - took[0] / 1000, trip.messages[0].stored.timestamp()
+    points = [trip.started.at, trip.started.at + trip.started.seconds, began, asked, answered, stored]
+    points.append(trip.started.at + trip.seconds)
+    return {leg: max(0.0, end - start) for leg, start, end in zip(LEGS, points[:-1], points[1:], strict=True)}
+
+
+async def measure(settings: Settings) -> Measured:
+    async with fleet(settings) as cluster:
+        ray, nats = Ray(cluster.endpoints.dashboard), Nats(cluster.endpoints.nats, "bench")
+        orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators)
+        proxy, http = FaultProxy(cluster.endpoints.fault_proxy), httpx.AsyncClient(timeout=60)
+        try:
+            return await _measured(settings, cluster, ray, nats, orchestrator, proxy, http)
+        finally:
+            for client in (orchestrator, proxy, nats, ray):
+                await client.close()
+            await http.aclose()
+
+
+async def _measured(
+    settings: Settings,
+    cluster: EmbeddedCluster,
+    ray: Ray,
+    nats: Nats,
+    orchestrator: Orchestrator,
+    proxy: FaultProxy,
+    http: httpx.AsyncClient,
+) -> Measured:
+    profile = cluster.profile
+    role = profile.agent.roles[0]
+    await orchestrator.any.call("CreateCouncil", role=role, num_agents=profile.agent.agents)
+    await floor.prepare(nats)
+    deliberations = Deliberations(orchestrator, nats, ray, profile, cluster.run_id)
+    jobs = AgentJobs(ray, nats, profile, cluster.inside, cluster.run_id)
+    await deliberations.run([deliberations.new(role, agents=1)])  # each replica's first has its connection to make
+    await deliberations.run([deliberations.new(role, agents=1)])
+    trips: list[float] = []
+    parts: list[dict[str, float]] = []
+    bare: dict[str, list[float]] = {"start": [], "completion": [], "publish": []}
+    medians, floors = [], []
+    for number in range(1, settings.runs + 1):
+        done = []
+        for _ in range(OF_EACH):
+            trip = (await deliberations.run([deliberations.new(role, agents=1)]))[0]
+            parts.append(await legs(trip, proxy))
+            done.append(trip.seconds)
+        idle = (await floor.actors(jobs, floor.IDLE, f"idle-{number}", OF_EACH, 1)).each
+        asked = [await floor.completion(http, cluster.endpoints.vllm, profile.vllm.model) for _ in range(OF_EACH)]
+        acked = [await floor.acknowledgement(nats) for _ in range(OF_EACH)]
+        for name, samples in zip(bare, (idle, asked, acked), strict=True):
+            bare[name] += samples
+        trips += done
+        medians.append(median(done))
+        floors.append(median(idle) + median(asked) + median(acked))
+        settings.say(f"round trips {number}/{settings.runs}: p50 {medians[-1]:.2f} s, floor {floors[-1]:.2f} s")
+    p50 = Figure("round trip p50", "round trip, p50", "s", medians)
+    bound = Figure("floor p50", "its floor: bare actor, completion and acknowledgement, p50", "s", floors)
+    figures = [
+        p50,
+        Figure("round trip p95", "round trip, p95", "s", [percentile(trips, 95)]),
+        Figure("round trip p99", "round trip, p99", "s", [percentile(trips, 99)]),
+        bound,
+        ratio("round trip ÷ floor", "round trip ÷ floor, p50", p50, bound, 1.3),
+    ]
+    figures += [Figure(f"leg {leg}", f"leg: {title}", "s", [row[leg] for row in parts]) for leg, title in LEGS.items()]
+    titles = {"start": "bare actor, first answer", "completion": "bare completion", "publish": "bare acknowledgement"}
+    figures += [Figure(f"bare {name}", titles[name], "s", samples) for name, samples in bare.items()]
+    details: dict[str, Any] = {
+        "trips": [round(one, 4) for one in trips],
+        "legs": {leg: [round(row[leg], 4) for row in parts] for leg in LEGS},
+        "floor": {name: [round(one, 4) for one in samples] for name, samples in bare.items()},
+    }
+    return Measured(figures, details)

@@ -1,0 +1,74 @@
+"""What a run of the suite costs, beside a bare boot of the same processes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from tests.bench.figures import Figure, Measured, ratio
+from tests.bench.runs import Checked, run
+from tests.bench.settings import Clock, Settings, fleet
+from tests.ends.stays import attached_profile
+from tests.ends.stays import fleet as staying
+
+TITLE = "The suite: bare boot, quiet checks, the whole checklist, attached"
+QUIET = ("-m", "e2e and not disruptive")
+WHOLE = ("-m", "e2e")
+
+
+def typical(runs: list[Checked]) -> Checked:
+    """The run in the middle."""
+    return sorted(runs, key=lambda one: one.seconds)[len(runs) // 2]
+
+
+def shown(run: Checked) -> dict[str, object]:
+    """What the plots show of a run: its steps, and the CPU seconds of its processes."""
+    steps = [step for step in run.document["timeline"] if not step["step"].startswith("build")]
+    return {"seconds": round(run.seconds, 2), "timeline": steps, "cpu_s": run.cpu}
+
+
+async def measure(settings: Settings) -> Measured:
+    boot, quiet, whole, attached = Clock(), [], [], []
+    for number in range(1, settings.runs + 1):
+        async with fleet(settings, booted=boot):
+            pass
+        settings.say(f"bare boot {number}/{settings.runs}: {boot.samples[-1]:.1f} s")
+        quiet.append(run("quiet checks", "--vllm", settings.vllm, *QUIET))
+        settings.say(f"quiet checks {number}/{settings.runs}: {quiet[-1].seconds:.1f} s")
+        whole.append(run("the whole checklist", "--vllm", settings.vllm, *WHOLE))
+        settings.say(f"the whole checklist {number}/{settings.runs}: {whole[-1].seconds:.1f} s")
+    async with staying("bench-stays") as system:
+        with tempfile.TemporaryDirectory() as folder:
+            profile = attached_profile(Path(folder), system.cluster.endpoints)
+            for number in range(1, settings.runs + 1):
+                attached.append(run("attached", "--cluster", "attach", "--profile", str(profile), *QUIET))
+                settings.say(f"attached {number}/{settings.runs}: {attached[-1].seconds:.1f} s")
+    every = [*quiet, *whole, *attached]
+    stub = settings.vllm == "stub"
+    booted = Figure("boot", "bare boot of the fleet", "s", boot.samples)
+    checks = Figure(
+        "quiet", "checks that disturb nothing, boot included", "s", [one.seconds for one in quiet], 60 if stub else None
+    )
+    return Measured(
+        [
+            booted,
+            checks,
+            ratio("quiet ÷ boot", "the same ÷ bare boot", checks, booted, 2.5 if stub else None),
+            Figure("whole", "the whole checklist", "s", [one.seconds for one in whole], 150 if stub else None),
+            Figure(
+                "attached",
+                "attached to a fleet that runs, checks that disturb nothing",
+                "s",
+                [one.seconds for one in attached],
+            ),
+            Figure("memory", "most memory of the suite's own process", "MiB", [one.memory_mib for one in every], 300),
+            Figure(
+                "quiet cpu",
+                "CPU seconds of all processes of a quiet run",
+                "CPU s",
+                [sum(one.cpu.values()) for one in quiet],
+            ),
+        ],
+        {"quiet": shown(typical(quiet)), "whole": shown(typical(whole)), "cores": os.cpu_count()},
+    )
