@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from fixtures.services.nats import Nats
 from fixtures.timeouts import TIMEOUTS
 from tests.bench import bare_agents
 
-IDLE, BARE = "bare_agents:Idle", "bare_agents:Bare"
+IDLE, BARE = "__main__:Idle", "__main__:Bare"
+SOURCE = Path(bare_agents.__file__).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ async def actors(jobs: AgentJobs, kind: str, name: str, count: int, at_once: int
         "seconds": TIMEOUTS.job * count,
         **jobs.keywords(submission, Scenario("load")),
     }
-    environment = {"py_modules": [await jobs.ray.upload(Path(bare_agents.__file__).parent)]}
-    output = await run_job(jobs.ray, jobs.program("load", LOAD=load), submission, environment, TIMEOUTS.job * count)
+    program = replace(jobs.program("load", LOAD=load), before=SOURCE)
+    output = await run_job(jobs.ray, program, submission, {}, TIMEOUTS.job * count)
     found = read(document_in(output, f"the bare agents ({submission})"))
     if failed := [row.error for row in found.jobs if row.error]:
         raise CannotTell(f"{len(failed)} bare agents failed: {failed[0]}")

@@ -24,6 +24,7 @@ from tests.bench.settings import Settings, fleet
 
 TITLE = "A round trip, by its legs, beside a bare actor, completion and acknowledgement"
 OF_EACH = 10  # round trips, and bare ones, for each run
+LOOK_EVERY = 0.01  # seconds between two questions for the end of one
 LEGS = {
     "submit": "Deliberate's answer",
     "start": "the agent's actor starts",
@@ -76,7 +77,7 @@ async def _measured(
     role = profile.agent.roles[0]
     await orchestrator.any.call("CreateCouncil", role=role, num_agents=profile.agent.agents)
     await floor.prepare(nats)
-    deliberations = Deliberations(orchestrator, nats, ray, profile, cluster.run_id)
+    deliberations = Deliberations(orchestrator, nats, ray, profile, cluster.run_id, LOOK_EVERY)
     jobs = AgentJobs(ray, nats, profile, cluster.inside, cluster.run_id)
     await deliberations.run([deliberations.new(role, agents=1)])  # each replica's first has its connection to make
     await deliberations.run([deliberations.new(role, agents=1)])

@@ -1,4 +1,5 @@
-"""The floor for agent jobs: actors with as little as can be around what costs. They travel to the workers with the job."""
+"""The floor for agent jobs: actors with as little as can be around what costs. Run in front of the load's
+program, in its namespace, so that they need no runtime environment, as agents that are in the image need none."""
 
 from __future__ import annotations
 
