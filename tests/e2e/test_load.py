@@ -1,4 +1,4 @@
-"""LOAD: what holds for one agent job holds for hundreds (`-m load`, `--load-jobs N`)."""
+"""LOAD: what holds for one agent job holds for hundreds (`-m load`, `--load-jobs N`, `--soak-minutes M`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from statistics import median
 from fixtures.checks import MUST, SHOULD, check
 from fixtures.errors import CannotTell, Nonconformant
 from fixtures.load import Load
+from fixtures.load_over_time import over_time
+from fixtures.load_plot import drawn
 from fixtures.profile import Profile
 from fixtures.report.model import Facts
 from fixtures.round_trips import percentile
@@ -37,12 +39,19 @@ def some(lines: list[str]) -> str:
 )
 async def test_every_job_returns(load: Load, facts: Facts, evidence):
     """Hundreds of agent jobs, as many at a time as there are CPUs: each one returns, none raises, none is forgotten."""
-    rows = [{"task": job.task_id, "node": job.node, "seconds": job.seconds, "error": job.error} for job in load.jobs]
+    rows = [
+        {"task": job.task_id, "node": job.node, "seconds": round(job.seconds, 3), "error": job.error}
+        for job in load.jobs
+    ]
     evidence.attach("load.json", {"jobs": load.asked, "at once": load.at_once, "seconds": load.seconds, "each": rows})
+    course = over_time(load)
+    evidence.attach("load-over-time.json", course)
+    evidence.attach("load-over-time.png", drawn(course))
     facts.measurements |= {
         "load: agent jobs": load.asked,
         "load: at a time": load.at_once,
         "load: agent jobs per second": round(load.per_second, 2),
+        **{f"load: memory growth of {name}, MiB/min": value for name, value in course["MiB per minute"].items()},
     }
     wrong = [f"{error} (×{count})" for error, count in Counter(job.error for job in load.jobs).items() if error]
     if len(load.jobs) < load.asked:

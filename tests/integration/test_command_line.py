@@ -44,6 +44,7 @@ def complaint(ran: subprocess.CompletedProcess[str]) -> str:
         (["--cluster", "attach", "--vllm", "stub"], ["--vllm is for --cluster embedded and kind, not for attach"]),
         (["--cluster", "attach", "--kubeconfig", "no/such/file"], ["no/such/file"]),
         (["--kube-context", "prod"], ["--kube-context is for --cluster attach, not for embedded"]),
+        (["--soak-minutes", "2"], ["--soak-minutes is for the checks under load: -m load"]),
         (["--explain", "DEP-44"], ["DEP-44", "did you mean DEP-04", "--list-checks"]),
     ],
 )

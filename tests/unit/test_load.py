@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import base64
 import json
+import zlib
 from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from fixtures import load as loads
 from fixtures.agent_runs import AgentJobs
 from fixtures.clusters.base import Endpoints
+from fixtures.errors import CannotTell
 from fixtures.profile import load as profile_named
 from fixtures.remote_code import BEGIN, END
 from fixtures.services.jetstream import Consumer
@@ -76,10 +80,20 @@ def row(number: int, error: str = "") -> dict[str, Any]:
     return {"task": f"{LOAD}-{number:04}", "started": 1.0, "ended": 3.0, "error": error}
 
 
-async def put_on(nats: StandInNats, *rows: dict[str, Any], count: int = 3) -> tuple[loads.Load, StandInRay]:
-    ray = StandInRay({"jobs": list(rows), "seconds": 4.0})
+async def put_on(
+    nats: StandInNats, *rows: dict[str, Any], count: int = 3, minutes: float = 0.0, seconds: float = 4.0
+) -> tuple[loads.Load, StandInRay]:
+    ray = StandInRay({"jobs": list(rows), "seconds": seconds})
     jobs = AgentJobs(ray, nats, PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
-    return await loads.put_on(jobs, count, 0, lambda _: None), ray
+    return await loads.put_on(jobs, count, 0, lambda _: None, minutes), ray
+
+
+def given(ray: StandInRay) -> dict[str, Any]:
+    """What the Ray job was given as LOAD."""
+    packed = ray.entrypoint.split("b64decode('")[1].split("'")[0]
+    source = zlib.decompress(base64.b64decode(packed)).decode()
+    (line,) = (line for line in source.splitlines() if line.startswith("LOAD = "))
+    return dict(json.loads(ast.literal_eval(line.removeprefix("LOAD = _json.loads(").removesuffix(")"))))
 
 
 async def test_each_job_has_its_own_messages_and_place() -> None:
@@ -96,9 +110,29 @@ async def test_each_job_has_its_own_messages_and_place() -> None:
 
 
 async def test_as_many_at_once_as_the_workers_have_cpus_and_time_for_each() -> None:
-    found, _ = await put_on(StandInNats(), row(1), count=17)
+    found, ray = await put_on(StandInNats(), row(1), count=17)
     assert found.at_once == 8
     assert found.limit == 60 + 3 * PROFILE.limits.round_trip_p95_s
+    assert (given(ray)["jobs"], given(ray)["begin_for"]) == (17, found.limit)
+    assert found.asked == 17
+    assert not found.cut_short
+
+
+async def test_a_soak_begins_jobs_for_its_minutes_and_asks_for_those_that_it_began() -> None:
+    found, ray = await put_on(StandInNats(), row(1), row(2), count=5000, minutes=2, seconds=121.0)
+    assert (given(ray)["jobs"], given(ray)["begin_for"]) == (5000, 120.0)
+    assert found.limit == given(ray)["seconds"] == 60 + 120 + PROFILE.limits.round_trip_p95_s
+    assert (found.asked, found.began, found.cut_short) == (2, 1.0, "")
+
+
+async def test_a_soak_that_may_begin_no_more_says_that_it_was_cut_short() -> None:
+    found, _ = await put_on(StandInNats(), row(1), row(2), count=2, minutes=2, seconds=90.0)
+    assert found.cut_short.startswith("the soak ended after 1.5 of 2 min, with 2 agent jobs: no more were allowed")
+
+
+async def test_a_soak_that_began_nothing_tells_nothing() -> None:
+    with pytest.raises(CannotTell, match="began no agent job within 2 min"):
+        await put_on(StandInNats(), minutes=2)
 
 
 @pytest.mark.parametrize(
@@ -129,5 +163,26 @@ async def test_progress_is_told_until_the_job_ends(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(loads, "TELL_EVERY", 0.0)
     jobs = SimpleNamespace(ray=StandInRay({}))
     with pytest.raises(Enough):
-        await loads._told(jobs, LOAD, 9, tell)  # type: ignore[arg-type]
+        await loads._told(jobs, LOAD, loads.LoadProgress(9), tell)  # type: ignore[arg-type]
     assert said == ["    3 of 9 agent jobs have ended"]
+
+
+def test_a_soak_tells_its_rate_and_what_is_left_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(loads.time, "monotonic", lambda: now[0])
+    says = loads.SoakProgress(125.0)
+    lines = []
+    for passed, ended in ((5.0, 0), (5.0, 12), (122.0, 256)):
+        now[0] += passed
+        lines.append(says(ended))
+    assert lines == [
+        "0 agent jobs have ended, 0.0 per second; 2 min 05 s left",
+        "12 agent jobs have ended, 2.4 per second; 2 min 00 s left",
+        "256 agent jobs have ended, 2.0 per second; no more are begun",
+    ]
+
+
+@pytest.mark.parametrize("number", [-1.0, 1e300])
+async def test_times_that_are_none_are_damage(number: float) -> None:
+    with pytest.raises(CannotTell, match="damaged"):
+        await put_on(StandInNats(), {**row(1), "ended": number})

@@ -23,6 +23,13 @@ def test_the_suffix_follows_the_content(evidence: Evidence):
     assert evidence.paths[0] == "evidence/INF-03/answer.json"
 
 
+def test_a_picture_is_kept_as_it_is(evidence: Evidence):
+    png = b"\x89PNG\r\n\x1a\n\x00\xff\xfe\xc3(" + bytes(range(256))
+    path = evidence.attach("seen.png", png)
+    assert path.name == "seen.png"
+    assert path.read_bytes() == png
+
+
 def test_secrets_are_replaced_and_the_callers_data_is_left_alone(evidence: Evidence):
     data = {"password": "x1", "at": Path("/x"), "max_tokens": 32}
     written = json.loads(evidence.attach("request", data).read_text())
