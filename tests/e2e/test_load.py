@@ -51,7 +51,11 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence):
         "load: agent jobs": load.asked,
         "load: at a time": load.at_once,
         "load: agent jobs per second": round(load.per_second, 2),
-        **{f"load: memory growth of {name}, MiB/min": value for name, value in course["MiB per minute"].items()},
+        **{
+            f"load: memory of {name}, {what} in MiB/min": value
+            for name, found in course["MiB per minute"].items()
+            for what, value in found.items()
+        },
     }
     wrong = [f"{error} (×{count})" for error, count in Counter(job.error for job in load.jobs).items() if error]
     if len(load.jobs) < load.asked:

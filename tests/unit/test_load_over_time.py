@@ -80,16 +80,23 @@ def test_growth_is_that_of_the_second_half() -> None:
         Sample(one.at, {**one.used, "ray-head": 900 * MIB if one.at < BEGAN + 60 else 500 * MIB})
         for one in memory.samples
     ]
-    found = growth(a_load(job(1), seconds=120.0, memory=Memory(warm)))
-    assert {name: round(value, 2) for name, value in found.items()} == {
+    found = growth(a_load(job(121), seconds=130.0, memory=Memory(warm)))
+    assert {name: round(one.slope, 2) for name, one in found.items()} == {
         "nats": 1.5,
         "orchestrator": 0.0,
         "ray-head": 0.0,
     }
+    assert all(one.error < 0.01 for one in found.values())
+
+
+def test_what_goes_up_and_down_grows_give_or_take_much() -> None:
+    up_and_down = [Sample(BEGAN + 10 * number, {"ray-worker": (400 + number % 2 * 100) * MIB}) for number in range(13)]
+    found = growth(a_load(job(120), seconds=120.0, memory=Memory(up_and_down)))["ray-worker"]
+    assert abs(found.slope) < found.error
 
 
 def test_a_load_too_short_for_it_has_no_growth() -> None:
-    assert growth(a_load(job(1), seconds=40.0, memory=samples(5, nats=(12.0, 1.5)))) == {}
+    assert growth(a_load(job(40), seconds=40.0, memory=samples(5, nats=(12.0, 1.5)))) == {}
 
 
 def test_the_picture_is_a_png_of_its_size_that_no_redactor_touches() -> None:
@@ -112,7 +119,7 @@ def test_three_panels_share_their_time_and_name_their_units() -> None:
         "memory, MiB (logarithmic)",
     ]
     legend = memory.get_legend()
-    assert legend and [one.get_text() for one in legend.get_texts()] == ["vllm +0.0 MiB/min", "nats +1.5 MiB/min"]
+    assert legend and [one.get_text() for one in legend.get_texts()] == ["vllm +0.0 ± 0.0", "nats +1.5 ± 0.0"]
 
 
 def test_a_long_load_is_drawn_in_minutes() -> None:
