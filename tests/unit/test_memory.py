@@ -88,7 +88,12 @@ STAT = "anon 100\ninactive_file 4096\nactive_file 5\n"
 
 
 def test_the_working_set_leaves_out_what_the_kernel_takes_back() -> None:
-    assert working_set("nats-0", Completed((), 0, f"10000\n{STAT}", "")) == 5904
+    missing = "cat: /sys/fs/cgroup/memory/memory.stat: No such file or directory\n"
+    assert working_set("nats-0", Completed((), 1, f"10000\n{STAT}", missing)) == 5904
+
+
+def test_in_version_1_it_is_that_of_the_whole_tree() -> None:
+    assert working_set("nats-0", Completed((), 1, f"10000\n{STAT}total_inactive_file 8192\n", "")) == 1808
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,7 @@ def test_the_working_set_leaves_out_what_the_kernel_takes_back() -> None:
     ],
 )
 def test_what_is_no_cgroup_says_why(stdout: str, stderr: str, why: str) -> None:
-    with pytest.raises(CannotTell, match=f"nats-0: its memory stands in no cgroup of version 2: (?s:.)*{why}"):
+    with pytest.raises(CannotTell, match=f"nats-0: no cgroup tells its memory: (?s:.)*{why}"):
         working_set("nats-0", Completed((), 1, stdout, stderr))
 
 
