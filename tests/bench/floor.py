@@ -49,6 +49,7 @@ async def actors(jobs: AgentJobs, kind: str, name: str, count: int, at_once: int
         "jobs": count,
         "at_once": at_once,
         "seconds": TIMEOUTS.job * count,
+        "begin_for": TIMEOUTS.job * count,
         **jobs.keywords(submission, Scenario("load")),
     }
     program = replace(jobs.program("load", LOAD=load), before=SOURCE)
