@@ -1,5 +1,6 @@
 # Sourced: runs the suite into a folder that is named by the time, keeps the last ones, and points `latest` at the newest.
 #   dated_run FOLDER KEEP COMMAND…    COMMAND gets `--report-dir FOLDER/TIME`; returns its status; DATED is that folder
+# The kept runs, if there are any, are what the new one is compared with: COMMAND gets `--baseline FOLDER`, too.
 
 dated_run() {
     local folder=$1 keep=$2 child status
@@ -8,6 +9,8 @@ dated_run() {
     mkdir -p "$folder" || { printf 'cannot create the folder for reports %s\n' "$folder" >&2; return 4; }
     folder=$(cd "$folder" && pwd)
     DATED=$folder/$(date -u +%Y-%m-%dT%H-%M-%SZ)
+
+    if compgen -G "$folder/20*Z/conformance.json" >/dev/null; then set -- "$@" --baseline "$folder"; fi
 
     # In a process group of its own, so that it does not inherit the shell's ignored SIGINT; what ends this shell is handed on
     # to it, and its clean-up is waited for.

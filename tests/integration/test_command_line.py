@@ -45,6 +45,9 @@ def complaint(ran: subprocess.CompletedProcess[str]) -> str:
         (["--cluster", "attach", "--kubeconfig", "no/such/file"], ["no/such/file"]),
         (["--kube-context", "prod"], ["--kube-context is for --cluster attach, not for embedded"]),
         (["--soak-minutes", "2"], ["--soak-minutes is for the checks under load: -m load"]),
+        (["--baseline", "no/such.json"], ["--baseline no/such.json", "No such file"]),
+        (["--baseline", "pyproject.toml"], ["--baseline pyproject.toml", "is not JSON"]),
+        (["--baseline", "docs"], ["--baseline docs", "no conformance.json or bench.json"]),
         (["--explain", "DEP-44"], ["DEP-44", "did you mean DEP-04", "--list-checks"]),
     ],
 )

@@ -81,6 +81,16 @@ def test_a_run_that_did_not_start_leaves_the_latest_report_alone(nightly: list[s
     assert os.readlink(tmp_path / "reports" / "latest") == latest
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_night_is_compared_with_the_kept_ones(nightly: list[str], tmp_path: Path, kept: bool):
+    reports = tmp_path / "reports"
+    before = reports / "2026-01-01T00-00-00Z" / ("conformance.json" if kept else "did-not-get-that-far")
+    before.parent.mkdir(parents=True)
+    before.write_text("{}")
+    assert run(nightly, tmp_path).returncode == 0
+    assert (f" --baseline {reports} " in (reports / "latest" / "status.md").read_text()) is kept
+
+
 def test_old_reports_go_and_nothing_else(nightly: list[str], tmp_path: Path):
     reports = tmp_path / "reports"
     for name in ("2026-01-01T00-00-00Z", "2026-01-03T00-00-00Z", "2026-01-02T00-00-00Z", "2026-by-hand", "notes"):

@@ -1,0 +1,55 @@
+"""Whatever stands in a file that `--baseline` names: an earlier run that can be compared and shown, or one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from fixtures.clusters.base import Step
+from fixtures.errors import UsageProblem
+from fixtures.report import compared, status, trends
+from fixtures.report.baseline import document_of, judge, read
+from fixtures.report.texts import Texts
+from tests.unit.hostile.answers import a_reason_at_most, bodies, texts
+from tests.unit.test_baseline import BENCH, made
+
+VALID: dict[str, Any] = json.loads(json.dumps(made(20).to_json()))
+
+
+@pytest.mark.parametrize("valid", [VALID, BENCH], ids=["conformance", "bench"])
+def test_any_file(tmp_path_factory: pytest.TempPathFactory, valid: dict[str, Any]):
+    file = tmp_path_factory.mktemp("old") / "old.json"
+
+    @given(bodies(valid))
+    def is_read_or_refused(body: bytes) -> None:
+        file.write_bytes(body)
+        with a_reason_at_most(UsageProblem):
+            for document in read([str(file)], Path.cwd()):
+                shown(judge(document_of(VALID), [document]))
+
+    is_read_or_refused()
+
+
+def shown(found: Any) -> None:
+    run = made(20)
+    run.baseline = found
+    for language in ("en", "es"):
+        page = status.render(run, [], language)
+        page.encode("utf-8")
+        assert all(line.endswith("|") for line in page.split("\n") if line.startswith("|"))
+        assert all(line.isprintable() for line in compared.lines(found, Texts(language)))
+    json.dumps(run.to_json(), allow_nan=False)
+    trends.figures(found)
+
+
+@given(texts, texts)
+def test_any_words_of_this_run_are_its_figures(name: str, other: str):
+    """What this run measured is never refused, whatever its parts are called."""
+    run = made(20, profile=name)
+    run.facts.measurements = {name: 1.0, f"{other} s": 2.0}
+    run.timeline = [Step(name, 0.0, 1.0)]
+    shown(judge(document_of(run.to_json()), [document_of(VALID)]))
