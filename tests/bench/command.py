@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from fixtures.errors import UsageProblem
+from fixtures.report.baseline import document_of, judge, read
+from fixtures.report.compared import lines
+from fixtures.report.texts import Texts
 from tests.bench import report
 from tests.bench.figures import Document, Measured, table
 from tests.bench.measures import census, cold, round_trip, suite, throughput
@@ -40,7 +45,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
         "rests on, in fleets of its own on this machine. Groups:\n"
         + "\n".join(f"  {name:<12} {title}" for name, title in TITLES.items()),
         epilog="Writes bench.json, and into bench/ report.html, table.md and the plots as PNG. Give it a machine that does nothing else. "
-        "Exit status 0: all was measured, whether or not a bound is met.",
+        "Exit status 0: all was measured, whether or not a bound is met; 1: something is slower than in the --baseline.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="which groups (default: all)")
@@ -50,6 +55,13 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
         "--workers", type=sizes, default=(2, 8, 32), metavar="A,B,…", help="sizes for the census (default: 2,8,32)"
     )
     parser.add_argument("--add", action="store_true", help="keep what bench.json has of other groups")
+    parser.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an earlier bench.json, or a folder of them: say what is slower or faster beyond noise; may be repeated",
+    )
     parser.add_argument("--reports", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports")
     asked = parser.parse_args(words)
     if unknown := [name for name in asked.groups if name not in GROUPS]:
@@ -59,6 +71,11 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
 
 def main(words: list[str] | None = None) -> int:
     asked = parsed(words)
+    try:
+        earlier = read(asked.baseline, Path.cwd())
+    except UsageProblem as problem:
+        print(f"ci/bench: {problem}", file=sys.stderr)
+        return 4
     settings = Settings(runs=asked.runs, vllm=asked.vllm, workers=asked.workers)
     document = Document(asked.reports / "bench.json", asked.vllm, asked.runs, asked.add)
     began = time.monotonic()
@@ -69,7 +86,10 @@ def main(words: list[str] | None = None) -> int:
         document.add(name, asyncio.run(MEASURE[name](settings)))
         report.write(document, asked.reports / "bench", TITLES)
         print("\n" + "\n".join(table(row for row in document.figures if row["group"] == name)), flush=True)
-    print(
-        f"\n{(time.monotonic() - began) / 60:.0f} min; {asked.reports / 'bench.json'}, {asked.reports / 'bench' / 'report.html'}"
-    )
-    return 0
+    compared = judge(document_of(document.content, str(document.file)), earlier)
+    if earlier:
+        said = "\n".join(lines(compared, Texts("en")))
+        report.write(document, asked.reports / "bench", TITLES, said)
+        print(f"\n{said}")
+    print(f"\n{(time.monotonic() - began) / 60:.0f} min; {document.file}, {asked.reports / 'bench' / 'report.html'}")
+    return int(bool(compared.of("slower")))

@@ -48,10 +48,10 @@ async def measure(settings: Settings) -> Measured:
                         f"{bare.per_second:.2f} bare actors; {lost(load)} lost, {doubled(load)} doubled of {count}"
                     )
                 agents = Figure(
-                    f"agents {in_flight}", f"agent jobs, {in_flight} in flight", "/s", found["agents"], better="higher"
+                    f"agents {in_flight}", f"agent jobs, {in_flight} in flight", "1/s", found["agents"], better="higher"
                 )
                 actors = Figure(
-                    f"bare {in_flight}", f"bare actors, {in_flight} in flight", "/s", found["bare"], better="higher"
+                    f"bare {in_flight}", f"bare actors, {in_flight} in flight", "1/s", found["bare"], better="higher"
                 )
                 share = f"agent jobs ÷ bare actors, {in_flight} in flight"
                 figures += [agents, actors, ratio(f"agents ÷ bare {in_flight}", share, agents, actors, SHARE, "higher")]
