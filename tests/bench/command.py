@@ -9,13 +9,14 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fixtures.errors import UsageProblem
+from fixtures.errors import BootFailure, CannotTell, Nonconformant, UsageProblem
 from fixtures.report.baseline import document_of, judge, read
 from fixtures.report.compared import lines
 from fixtures.report.texts import Texts
 from tests.bench import report
 from tests.bench.figures import Document, Measured, table
 from tests.bench.measures import census, cold, round_trip, suite, throughput
+from tests.bench.runs import RunFailed
 from tests.bench.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,8 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
         "rests on, in fleets of its own on this machine. Groups:\n"
         + "\n".join(f"  {name:<12} {title}" for name, title in TITLES.items()),
         epilog="Writes bench.json, and into bench/ report.html, table.md and the plots as PNG. Give it a machine that does nothing else. "
-        "Exit status 0: all was measured, whether or not a bound is met; 1: something is slower than in the --baseline.",
+        "Exit status 0: all was measured, whether or not a bound is met; 1: something is slower than in the --baseline; 2: "
+        "something could not be measured.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="which groups (default: all)")
@@ -83,7 +85,11 @@ def main(words: list[str] | None = None) -> int:
         if asked.groups and name not in asked.groups:
             continue
         print(f"\n{TITLES[name]}", flush=True)
-        document.add(name, asyncio.run(MEASURE[name](settings)))
+        try:
+            document.add(name, asyncio.run(MEASURE[name](settings)))
+        except (BootFailure, CannotTell, Nonconformant, RunFailed) as problem:
+            print(f"ci/bench: {name}: {problem}", file=sys.stderr)
+            return 2
         report.write(document, asked.reports / "bench", TITLES)
         print("\n" + "\n".join(table(row for row in document.figures if row["group"] == name)), flush=True)
     compared = judge(document_of(document.content, str(document.file)), earlier)
