@@ -40,4 +40,4 @@ class Bare:
         message = {"task_id": task_id, "content": answer["choices"][0]["message"]["content"]}
         ack = await connection.jetstream().publish(SUBJECT, json.dumps(message).encode())
         await connection.close()
-        return ack.seq
+        return int(ack.seq)

@@ -6,8 +6,9 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from fixtures.errors import BootFailure, CannotTell, Nonconformant, UsageProblem
 from fixtures.report.baseline import document_of, judge, read
@@ -21,7 +22,9 @@ from tests.bench.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 GROUPS = {"suite": suite, "cold": cold, "census": census, "round-trip": round_trip, "throughput": throughput}
-MEASURE: dict[str, Callable[[Settings], Awaitable[Measured]]] = {name: each.measure for name, each in GROUPS.items()}
+MEASURE: dict[str, Callable[[Settings], Coroutine[Any, Any, Measured]]] = {
+    name: each.measure for name, each in GROUPS.items()
+}
 TITLES = {name: each.TITLE for name, each in GROUPS.items()}
 
 

@@ -10,8 +10,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,22 @@ import psutil
 ROOT = Path(__file__).parents[2]
 LOOK_EVERY = 0.3  # seconds between two looks at the processes of a run
 
-#: What a process is, by the first of these that its command line fits.
+#: What a process is, by the first of these that its command line fits. Those of `SHARED` do not come with each Ray node.
 KINDS = {
-    "Ray worker processes (agents, tasks, drivers of jobs)": r"^ray::|default_worker\.py|setup_worker\.py|zlib\.decompress",
+    "raylets": r"^\S*raylet/raylet ",
+    "GCS": r"^\S*gcs_server ",
+    "Ray jobs' supervisors and drivers": r"^ray::JobSupervisor|zlib\.decompress",
+    "Ray workers (agents, tasks)": r"^ray::|default_worker\.py|setup_worker\.py",
     "Ray Client servers": r"util[./]client[./]server|proxier",
-    "Ray's dashboard and agents": r"dashboard/|runtime_env/agent|log_monitor|spawn_main",
-    "raylets and GCS": r"raylet/raylet|gcs_server",
+    "agents of Ray's nodes": r"dashboard/agent\.py|runtime_env/agent",
+    "Ray's dashboard": r"dashboard/dashboard\.py|spawn_main",
     "starting Ray's nodes": r"start_node\.py",
     "orchestrator": r"fleet_orchestrator",
-    "the suite": r"\bpytest\b",
+    "the suite": r"\bpytest\b|tests\.bench",
     "vLLM (stub) and fault proxy": r"vllm",
     "NATS": r"nats-server",
 }
+SHARED = ("GCS", "Ray jobs' supervisors and drivers", "Ray's dashboard", "the suite")
 
 
 @dataclass
@@ -49,22 +54,24 @@ class Checked:
 
 
 class Watch:
-    """Looks at the processes below one until it ends, in a thread: a process has its title only after it has begun."""
+    """Looks at the processes below one, itself included, until `ended`, in a thread: one has its title only after it has begun."""
 
     def __init__(self, root: psutil.Process) -> None:
         self._root = root
         self._spent: dict[tuple[int, float], tuple[str, float]] = {}
+        self._look()
+        self._before = {identity: seconds for identity, (_, seconds) in self._spent.items()}
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._until_over, daemon=True)
         self._thread.start()
 
-    def _look(self) -> None:
+    def _until_over(self) -> None:
         while not self._over.wait(LOOK_EVERY):
-            try:
-                below = [self._root, *self._root.children(recursive=True)]
-            except psutil.Error:
-                return
-            for process in below:
+            self._look()
+
+    def _look(self) -> None:
+        with suppress(psutil.Error):  # the root has ended
+            for process in [self._root, *self._root.children(recursive=True)]:
                 self._note(process)
 
     def _note(self, process: psutil.Process) -> None:
@@ -76,16 +83,17 @@ class Watch:
             return
         known = self._spent.get(identity, ("other", 0.0))[0]
         kind = next((name for name, pattern in KINDS.items() if re.search(pattern, words)), known)
-        self._spent[identity] = (known if known.startswith("Ray worker") else kind, times.user + times.system)
+        self._spent[identity] = (kind, times.user + times.system)
 
     def ended(self) -> dict[str, float]:
-        """CPU seconds by kind, the largest first."""
+        """CPU seconds since it began, by kind, the largest first."""
         self._over.set()
         self._thread.join()
-        total: Counter[str] = Counter()
-        for kind, seconds in self._spent.values():
-            total[kind] += seconds
-        return {kind: round(seconds, 1) for kind, seconds in total.most_common()}
+        self._look()
+        total: dict[str, float] = defaultdict(float)
+        for identity, (kind, seconds) in self._spent.items():
+            total[kind] += seconds - self._before.get(identity, 0.0)
+        return {kind: round(seconds, 2) for kind, seconds in sorted(total.items(), key=lambda row: -row[1])}
 
 
 class RunFailed(Exception):

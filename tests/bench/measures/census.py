@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import psutil
+
 from fixtures import census
 from fixtures.census import run_job
 from fixtures.clusters.base import Component
@@ -17,6 +19,7 @@ from fixtures.remote_code import Program
 from fixtures.services.ray import Ray
 from fixtures.timeouts import TIMEOUTS
 from tests.bench.figures import Figure, Measured, ratio
+from tests.bench.runs import SHARED, Watch
 from tests.bench.settings import Clock, Settings, fleet
 
 TITLE = "The census of many workers, beside the manual procedure"
@@ -46,16 +49,20 @@ async def by_hand(cluster: EmbeddedCluster) -> tuple[float, int]:
     return clock.samples[0], commands
 
 
-async def of(workers: int, settings: Settings) -> tuple[Figure, Figure, Figure, dict[str, object]]:
-    """Census, tasks that ask nothing, and the manual procedure (once: it is a sum of many) with so many workers."""
-    whole, bare = Clock(), Clock()
+async def of(workers: int, settings: Settings) -> tuple[list[Figure], dict[str, object]]:
+    """Census, tasks that ask nothing, the manual procedure (once: it is a sum of many) and the census's CPU seconds outside of
+    the nodes, with so many workers."""
+    whole, bare, shared = Clock(), Clock(), []
     async with fleet(settings, workers) as cluster:
         ray = Ray(cluster.endpoints.dashboard)
         try:
             size = 0
             for number in range(1, settings.runs + 1):
+                watch = Watch(psutil.Process())
                 with whole.sample():
                     found = await census.take(ray, cluster.profile, cluster.inside, f"{cluster.run_id}-census-{number}")
+                spent = watch.ended()
+                shared.append(sum(spent.get(kind, 0.0) for kind in SHARED))
                 if len(found.workers) != workers:
                     raise CannotTell(f"the census has {len(found.workers)} workers, not {workers}")
                 size = len(str(found.document))
@@ -71,33 +78,30 @@ async def of(workers: int, settings: Settings) -> tuple[Figure, Figure, Figure, 
         seconds, commands = await by_hand(cluster)
         settings.say(f"{workers} workers by hand: {seconds:.1f} s, {commands} commands")
     label = f"{workers} workers"
-    return (
+    bare_title = f"a Ray job with a task that asks nothing on each node, {label}"
+    shared_title = f"census of {label}: CPU seconds of what is there once (driver, GCS, dashboard, suite)"
+    figures = [
         Figure(f"census {workers}", f"census of {label}", "s", whole.samples),
-        Figure(
-            f"bare tasks {workers}", f"a Ray job with a task that asks nothing on each node, {label}", "s", bare.samples
-        ),
+        Figure(f"bare tasks {workers}", bare_title, "s", bare.samples),
         Figure(f"by hand {workers}", f"the manual procedure, {label}", "s", [seconds]),
-        {"commands": commands, "document_bytes": size},
-    )
+        Figure(f"census {workers} shared", shared_title, "CPU s", shared),
+    ]
+    return figures, {"commands": commands, "document_bytes": size}
 
 
 async def measure(settings: Settings) -> Measured:
     found = {workers: await of(workers, settings) for workers in settings.workers}
     least, most = min(found), max(found)
-    figures = [figure for row in found.values() for figure in row[:3]]
-    growth = f"census of {most} workers ÷ of {least}"
-    floor = f"the same of tasks that ask nothing: {most} ÷ {least} workers"
+    small, large = found[least][0], found[most][0]
+    between = f"{most} workers ÷ {least}"
+    figures = [figure for row, _ in found.values() for figure in row]
     figures += [
-        ratio("census growth", growth, found[most][0], found[least][0], GROWTH),
-        ratio("bare tasks growth", floor, found[most][1], found[least][1]),
-        ratio(f"census {most} ÷ bare tasks", f"census ÷ tasks that ask nothing, {most} workers", *found[most][:2]),
-        ratio(
-            "by hand ÷ census",
-            f"manual procedure ÷ census, {most} workers",
-            found[most][2],
-            found[most][0],
-            FASTER,
-            "higher",
-        ),
+        ratio("census growth", f"census, {between}", large[0], small[0], GROWTH),
+        ratio("bare tasks growth", f"tasks that ask nothing, {between}", large[1], small[1]),
+        ratio("shared growth", f"CPU seconds of what is there once, {between}", large[3], small[3]),
+        ratio(f"census {most} ÷ bare tasks", f"census ÷ tasks that ask nothing, {most} workers", large[0], large[1]),
+        ratio("by hand ÷ census", f"manual procedure ÷ census, {most} workers", large[2], large[0], FASTER, "higher"),
     ]
-    return Measured(figures, {str(workers): row[3] for workers, row in found.items()})
+    further = (large[3].median - small[3].median) / (most - least)
+    figures.append(Figure("shared per worker", "the same, for each further worker", "CPU s", [further]))
+    return Measured(figures, {str(workers): row[1] for workers, row in found.items()})

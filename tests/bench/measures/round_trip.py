@@ -84,13 +84,14 @@ async def _measured(
     trips: list[float] = []
     parts: list[dict[str, float]] = []
     bare: dict[str, list[float]] = {"start": [], "completion": [], "publish": []}
-    medians, floors = [], []
+    medians, floors, same = [], [], []
     for number in range(1, settings.runs + 1):
         done = []
         for _ in range(OF_EACH):
             trip = (await deliberations.run([deliberations.new(role, agents=1)]))[0]
             parts.append(await legs(trip, proxy))
             done.append(trip.seconds)
+        same += (await floor.actors(jobs, floor.BARE, f"bare-{number}", OF_EACH, 1)).each
         idle = (await floor.actors(jobs, floor.IDLE, f"idle-{number}", OF_EACH, 1)).each
         asked = [await floor.completion(http, cluster.endpoints.vllm, profile.vllm.model) for _ in range(OF_EACH)]
         acked = [await floor.acknowledgement(nats) for _ in range(OF_EACH)]
@@ -109,8 +110,16 @@ async def _measured(
         bound,
         ratio("round trip ÷ floor", "round trip ÷ floor, p50", p50, bound, 1.3),
     ]
+    alike = Figure(
+        "bare actor", "one bare actor that does the same completion and publication, p50", "s", [median(same)]
+    )
+    figures += [alike, ratio("round trip ÷ bare actor", "round trip ÷ that, p50", p50, alike)]
     figures += [Figure(f"leg {leg}", f"leg: {title}", "s", [row[leg] for row in parts]) for leg, title in LEGS.items()]
-    titles = {"start": "bare actor, first answer", "completion": "bare completion", "publish": "bare acknowledgement"}
+    titles = {
+        "start": "bare actor that does nothing, its first answer",
+        "completion": "bare completion",
+        "publish": "bare acknowledgement",
+    }
     figures += [Figure(f"bare {name}", titles[name], "s", samples) for name, samples in bare.items()]
     details: dict[str, Any] = {
         "trips": [round(one, 4) for one in trips],
