@@ -16,12 +16,19 @@ from fixtures.report.compared import lines
 from fixtures.report.texts import Texts
 from tests.bench import report
 from tests.bench.figures import Document, Measured, table
-from tests.bench.measures import census, cold, round_trip, suite, throughput
+from tests.bench.measures import attached, census, cold, round_trip, suite, throughput
 from tests.bench.runs import RunFailed
 from tests.bench.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-GROUPS = {"suite": suite, "cold": cold, "census": census, "round-trip": round_trip, "throughput": throughput}
+GROUPS = {
+    "suite": suite,
+    "attached": attached,
+    "cold": cold,
+    "census": census,
+    "round-trip": round_trip,
+    "throughput": throughput,
+}
 MEASURE: dict[str, Callable[[Settings], Coroutine[Any, Any, Measured]]] = {
     name: each.measure for name, each in GROUPS.items()
 }

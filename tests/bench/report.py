@@ -15,6 +15,7 @@ from tests.bench.measures.round_trip import LEGS
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 PLOTS_OF = {
     "suite": ("timeline-quiet.png", "cpu-quiet.png", "timeline-whole.png"),
+    "attached": (),
     "cold": (),
     "census": ("census.png",),
     "round-trip": ("round-trip.png",),

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 
 from tests.bench.figures import Figure, Measured, ratio
 from tests.bench.runs import Checked, run
 from tests.bench.settings import Clock, Settings, fleet
-from tests.ends.stays import attached_profile
-from tests.ends.stays import fleet as staying
 
-TITLE = "The suite: bare boot, quiet checks, the whole checklist, attached"
+TITLE = "The suite: a bare boot, the quiet checks, the whole checklist"
 QUIET = ("-m", "e2e and not disruptive")
 WHOLE = ("-m", "e2e")
 
@@ -29,7 +25,7 @@ def shown(run: Checked) -> dict[str, object]:
 
 
 async def measure(settings: Settings) -> Measured:
-    boot, quiet, whole, attached = Clock(), [], [], []
+    boot, quiet, whole = Clock(), [], []
     for number in range(1, settings.runs + 1):
         async with fleet(settings, booted=boot):
             pass
@@ -38,13 +34,7 @@ async def measure(settings: Settings) -> Measured:
         settings.say(f"quiet checks {number}/{settings.runs}: {quiet[-1].seconds:.1f} s")
         whole.append(run("the whole checklist", "--vllm", settings.vllm, *WHOLE))
         settings.say(f"the whole checklist {number}/{settings.runs}: {whole[-1].seconds:.1f} s")
-    async with staying("bench-stays") as system:
-        with tempfile.TemporaryDirectory() as folder:
-            profile = attached_profile(Path(folder), system.cluster.endpoints)
-            for number in range(1, settings.runs + 1):
-                attached.append(run("attached", "--cluster", "attach", "--profile", str(profile), *QUIET))
-                settings.say(f"attached {number}/{settings.runs}: {attached[-1].seconds:.1f} s")
-    every = [*quiet, *whole, *attached]
+    every = [*quiet, *whole]
     stub = settings.vllm == "stub"
     booted = Figure("boot", "bare boot of the fleet", "s", boot.samples)
     checks = Figure(
@@ -56,12 +46,6 @@ async def measure(settings: Settings) -> Measured:
             checks,
             ratio("quiet ÷ boot", "the same ÷ bare boot", checks, booted, 2.5 if stub else None),
             Figure("whole", "the whole checklist", "s", [one.seconds for one in whole], 150 if stub else None),
-            Figure(
-                "attached",
-                "attached to a fleet that runs, checks that disturb nothing",
-                "s",
-                [one.seconds for one in attached],
-            ),
             Figure("memory", "most memory of the suite's own process", "MiB", [one.memory_mib for one in every], 300),
             Figure(
                 "quiet cpu",
