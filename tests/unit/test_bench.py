@@ -20,10 +20,10 @@ RUN = {
         {"step": "boot: ray-head", "start_s": 0.3, "duration_s": 10.4},
         {"step": "census of the workers", "start_s": 11.0, "duration_s": 5.0},
     ],
-    "cpu_s": {"raylets": 2.0, "Ray workers (agents, tasks)": 30.5, "NATS": 0.1},
 }
+CPU = {"raylets": 2.0, "Ray workers (agents, tasks)": 30.5, "NATS": 0.1}
 DETAILS = {
-    "suite": {"quiet": RUN, "whole": RUN, "cores": 2},
+    "suite": {"quiet": RUN, "whole": RUN, "cpu_s": CPU, "cores": 2},
     "round-trip": {
         "legs": {leg: [0.1, 0.2] for leg in LEGS},
         "floor": {"start": [0.4], "completion": [0.1], "publish": [0.01]},

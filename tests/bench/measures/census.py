@@ -52,17 +52,14 @@ async def by_hand(cluster: EmbeddedCluster) -> tuple[float, int]:
 async def of(workers: int, settings: Settings) -> tuple[list[Figure], dict[str, object]]:
     """Census, tasks that ask nothing, the manual procedure (once: it is a sum of many) and the census's CPU seconds outside of
     the nodes, with so many workers."""
-    whole, bare, shared = Clock(), Clock(), []
+    whole, bare = Clock(), Clock()
     async with fleet(settings, workers) as cluster:
         ray = Ray(cluster.endpoints.dashboard)
         try:
             size = 0
             for number in range(1, settings.runs + 1):
-                watch = Watch(psutil.Process())
                 with whole.sample():
                     found = await census.take(ray, cluster.profile, cluster.inside, f"{cluster.run_id}-census-{number}")
-                spent = watch.ended()
-                shared.append(sum(spent.get(kind, 0.0) for kind in SHARED))
                 if len(found.workers) != workers:
                     raise CannotTell(f"the census has {len(found.workers)} workers, not {workers}")
                 size = len(str(found.document))
@@ -73,8 +70,12 @@ async def of(workers: int, settings: Settings) -> tuple[list[Figure], dict[str, 
                     f"{workers} workers, {number}/{settings.runs}: census {whole.samples[-1]:.1f} s, "
                     f"tasks that ask nothing {bare.samples[-1]:.1f} s"
                 )
+            watch = Watch(psutil.Process())
+            await census.take(ray, cluster.profile, cluster.inside, f"{cluster.run_id}-watched")
+            spent = watch.ended()
         finally:
             await ray.close()
+        shared = sum(spent.get(kind, 0.0) for kind in SHARED)
         seconds, commands = await by_hand(cluster)
         settings.say(f"{workers} workers by hand: {seconds:.1f} s, {commands} commands")
     label = f"{workers} workers"
@@ -84,7 +85,7 @@ async def of(workers: int, settings: Settings) -> tuple[list[Figure], dict[str, 
         Figure(f"census {workers}", f"census of {label}", "s", whole.samples),
         Figure(f"bare tasks {workers}", bare_title, "s", bare.samples),
         Figure(f"by hand {workers}", f"the manual procedure, {label}", "s", [seconds]),
-        Figure(f"census {workers} shared", shared_title, "CPU s", shared),
+        Figure(f"census {workers} shared", shared_title, "CPU s", [shared]),
     ]
     return figures, {"commands": commands, "document_bytes": size}
 
