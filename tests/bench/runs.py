@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
-import subprocess
+import signal
 import sys
 import tempfile
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parents[2]
+PLUGINS_OFF = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # as in ci/e2e; and no trace in the checkout
 LOOK_EVERY = 0.5  # seconds between two looks at the processes of a run, which take a tenth of a core
 
 #: What a process is, by the first of these that its command line fits. Those of `SHARED` do not come with each Ray node.
@@ -99,7 +101,7 @@ class RunFailed(Exception):
     """A run that was to be measured was not green: its figures would mean nothing."""
 
 
-def run(name: str, *options: str, watched: bool = False) -> Checked:
+async def run(name: str, *options: str, watched: bool = False) -> Checked:
     """Run checks and wait for the end; one that is `watched` is slower. Raises RunFailed when they are not all green."""
     with tempfile.TemporaryDirectory(
         prefix="fb", dir="/tmp"
@@ -109,17 +111,17 @@ def run(name: str, *options: str, watched: bool = False) -> Checked:
             sys.executable,
             "-m",
             "pytest",
-            "-p",
-            "no:cacheprovider",
+            *PLUGINS_OFF,
             "-q",
             "tests/e2e",
             "--report-dir",
             str(reports),
+            *options,
         ]
         began = time.monotonic()
-        with log.open("wb") as out:
-            child = subprocess.Popen(
-                [*command, *options],
+        with log.open("wb") as out:  # noqa: ASYNC230  nothing else waits for this loop
+            child = await asyncio.create_subprocess_exec(
+                *command,
                 cwd=ROOT,
                 env={**os.environ, "TMPDIR": folder},
                 stdout=out,
@@ -128,10 +130,10 @@ def run(name: str, *options: str, watched: bool = False) -> Checked:
             )
         watch = Watch(psutil.Process(child.pid)) if watched else None
         try:
-            status = child.wait()
+            status = await child.wait()
         except BaseException:
-            child.send_signal(2)
-            child.wait()
+            child.send_signal(signal.SIGINT)
+            await child.wait()
             raise
         finally:
             cpu = watch.ended() if watch else {}

@@ -20,7 +20,7 @@ async def measure(settings: Settings) -> Measured:
         with tempfile.TemporaryDirectory() as folder:
             profile = attached_profile(Path(folder), system.cluster.endpoints)
             for number in range(1, settings.runs + 1):
-                runs.append(run("attached", "--cluster", "attach", "--profile", str(profile), *QUIET))
+                runs.append(await run("attached", "--cluster", "attach", "--profile", str(profile), *QUIET))
                 settings.say(f"attached {number}/{settings.runs}: {runs[-1].seconds:.1f} s")
     return Measured(
         [

@@ -30,11 +30,11 @@ async def measure(settings: Settings) -> Measured:
         async with fleet(settings, booted=boot):
             pass
         settings.say(f"bare boot {number}/{settings.runs}: {boot.samples[-1]:.1f} s")
-        quiet.append(run("quiet checks", "--vllm", settings.vllm, *QUIET))
+        quiet.append(await run("quiet checks", "--vllm", settings.vllm, *QUIET))
         settings.say(f"quiet checks {number}/{settings.runs}: {quiet[-1].seconds:.1f} s")
-        whole.append(run("the whole checklist", "--vllm", settings.vllm, *WHOLE))
+        whole.append(await run("the whole checklist", "--vllm", settings.vllm, *WHOLE))
         settings.say(f"the whole checklist {number}/{settings.runs}: {whole[-1].seconds:.1f} s")
-    profile = run("quiet checks, watched", "--vllm", settings.vllm, *QUIET, watched=True).cpu
+    profile = (await run("quiet checks, watched", "--vllm", settings.vllm, *QUIET, watched=True)).cpu
     every = [*quiet, *whole]
     stub = settings.vllm == "stub"
     booted = Figure("boot", "bare boot of the fleet", "s", boot.samples)
