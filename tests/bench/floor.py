@@ -13,7 +13,7 @@ from nats.js.api import StreamConfig
 from fixtures.agent_runs import AgentJobs, Scenario
 from fixtures.census import run_job
 from fixtures.errors import CannotTell
-from fixtures.load import read
+from fixtures.load.jobs import read
 from fixtures.remote_code import document_in
 from fixtures.services.nats import Nats
 from fixtures.timeouts import TIMEOUTS

@@ -72,6 +72,7 @@ def growth(figures: Mapping[str, Details]) -> bytes:
             axes.annotate(
                 f"{found[size]:.1f} s", (size, found[size]), textcoords="offset points", xytext=(4, 5), fontsize=8
             )
+    axes.margins(x=0.12)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])

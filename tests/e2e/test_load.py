@@ -7,9 +7,9 @@ from statistics import median
 
 from fixtures.checks import MUST, SHOULD, check
 from fixtures.errors import CannotTell, Nonconformant
-from fixtures.load import Load
-from fixtures.load_over_time import over_time
-from fixtures.load_plot import drawn
+from fixtures.load.jobs import Load
+from fixtures.load.over_time import over_time
+from fixtures.load.plot import drawn
 from fixtures.profile import Profile
 from fixtures.report.model import Facts
 from fixtures.round_trips import percentile

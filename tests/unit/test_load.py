@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from fixtures import load as loads
 from fixtures.agent_runs import AgentJobs
 from fixtures.clusters.base import Endpoints
 from fixtures.errors import CannotTell
+from fixtures.load import jobs as loads
 from fixtures.profile import load as profile_named
 from fixtures.remote_code import BEGIN, END
 from fixtures.services.jetstream import Consumer

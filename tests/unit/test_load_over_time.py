@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import pytest
 
 from fixtures.errors import Nonconformant
-from fixtures.load import Load, LoadedJob
-from fixtures.load_over_time import MIB, growth, over_time
-from fixtures.load_plot import drawn, figure
-from fixtures.memory import Memory, Sample
+from fixtures.load.jobs import Load, LoadedJob
+from fixtures.load.memory import Memory, Sample
+from fixtures.load.over_time import MIB, growth, over_time
+from fixtures.load.plot import drawn, figure
 from fixtures.report.redact import Redactor
 
 BEGAN = 1000.0

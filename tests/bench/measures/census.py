@@ -104,5 +104,7 @@ async def measure(settings: Settings) -> Measured:
         ratio("by hand ÷ census", f"manual procedure ÷ census, {most} workers", large[2], large[0], FASTER, "higher"),
     ]
     further = (large[3].median - small[3].median) / (most - least)
-    figures.append(Figure("shared per worker", "the same, for each further worker", "CPU s", [further]))
+    figures.append(
+        Figure("shared per worker", "CPU seconds of what is there once, for each further worker", "CPU s", [further])
+    )
     return Measured(figures, {str(workers): row[1] for workers, row in found.items()})

@@ -27,8 +27,8 @@ OF_EACH = 10  # round trips, and bare ones, for each run
 LOOK_EVERY = 0.01  # seconds between two questions for the end of one
 LEGS = {
     "submit": "Deliberate's answer",
-    "start": "the agent's actor starts",
-    "connect": "modules imported, NATS connected, prompt made",
+    "start": "the agent's actor starts, its modules imported",
+    "connect": "NATS connected, prompt made",
     "completion": "completion",
     "publish": "publication stored",
     "collect": "collected, and seen to be",

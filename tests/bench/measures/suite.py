@@ -52,7 +52,7 @@ async def measure(settings: Settings) -> Measured:
                 "quiet cpu",
                 "CPU seconds of all processes of a quiet run",
                 "CPU s",
-                [sum(one.cpu.values()) for one in quiet],
+                [sum(profile.values())],
             ),
         ],
         {"quiet": shown(typical(quiet)), "whole": shown(typical(whole)), "cpu_s": profile, "cores": os.cpu_count()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fixtures.agent_runs import AgentJobs
-from fixtures.load import Load, put_on
+from fixtures.load.jobs import Load, put_on
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from tests.bench import floor

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fixtures import agent_runs, census, probe_document, replica_probes
-from fixtures import load as loads
 from fixtures.clusters.base import Endpoints
 from fixtures.errors import CannotTell
+from fixtures.load import jobs as loads
 from fixtures.profile import load
 from fixtures.remote import probe
 from fixtures.remote_code import BEGIN, END, document_in, hosts

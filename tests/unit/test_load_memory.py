@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from fixtures import memory as memories
 from fixtures.clusters.base import Completed, Component
 from fixtures.clusters.embedded.memory import memory_of
 from fixtures.clusters.kubernetes.memory import working_set
 from fixtures.errors import CannotTell, Nonconformant
-from fixtures.memory import SUITE, watched
+from fixtures.load import memory as memories
+from fixtures.load.memory import SUITE, watched
 from fixtures.waiting import wait_until
 
 
