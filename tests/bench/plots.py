@@ -104,7 +104,7 @@ def legs(found: Details, titles: Mapping[str, str]) -> bytes:
     axes.margins(x=0.08)
     axes.set_xlabel("seconds (medians)")
     axes.set_title("A deliberation of one agent, alone")
-    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3)
+    canvas.legend(fontsize=8, loc="outside lower center", ncols=3)
     return png(canvas)
 
 
