@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.errors import BootFailure, CannotTell, Nonconformant, UsageProblem
-from fixtures.report.baseline import document_of, judge, read
-from fixtures.report.compared import lines
+from fixtures.report.earlier.baseline import document_of, judge, read
+from fixtures.report.earlier.compared import lines
 from fixtures.report.texts import Texts
 from tests.bench import report
 from tests.bench.figures import Document, Measured, table

@@ -12,11 +12,13 @@ import pytest
 from fixtures.checks import MUST, Check
 from fixtures.clusters.base import Step
 from fixtures.errors import UsageProblem
-from fixtures.report import baseline, compared, conformance, status, terminal, trends
-from fixtures.report.baseline import Document, document_of, judge, read
-from fixtures.report.html_report import HtmlReport
+from fixtures.report.earlier import baseline, compared, trends
+from fixtures.report.earlier.baseline import Document, document_of, judge, read
 from fixtures.report.model import ClusterInfo, Result, Run, Status
-from fixtures.report.redact import Redactor
+from fixtures.report.pages import status, terminal
+from fixtures.report.pages.html_report import HtmlReport
+from fixtures.report.redaction.redact import Redactor
+from fixtures.report.results import conformance
 from fixtures.report.texts import Texts
 
 BENCH = {

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from fixtures.report.comparing import Row, Series, compare
+from fixtures.report.earlier.comparing import Row, Series, compare
 
 STEADY = (10.0, 10.1, 9.9, 10.0, 10.2, 9.8, 10.1)
 WILD = (10.0, 14.0, 7.0, 11.0, 8.0, 13.0, 9.0)

@@ -16,7 +16,7 @@ from fixtures.diagnostics import Diagnostics
 from fixtures.errors import CannotTell, Nonconformant
 from fixtures.profile import load
 from fixtures.report.evidence import Evidence
-from fixtures.report.redact import Redactor
+from fixtures.report.redaction.redact import Redactor
 from fixtures.services.jetstream import Account
 from fixtures.services.ray import Actor, Job
 from fixtures.timeouts import Timeouts

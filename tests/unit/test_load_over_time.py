@@ -12,7 +12,7 @@ from fixtures.load.jobs import Load, LoadedJob
 from fixtures.load.memory import Memory, Sample
 from fixtures.load.over_time import MIB, growth, over_time
 from fixtures.load.plot import drawn, figure
-from fixtures.report.redact import Redactor
+from fixtures.report.redaction.redact import Redactor
 
 BEGAN = 1000.0
 

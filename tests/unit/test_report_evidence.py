@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.report.evidence import LIMIT, Evidence
-from fixtures.report.redact import Redactor
+from fixtures.report.redaction.redact import Redactor
 
 
 @pytest.fixture

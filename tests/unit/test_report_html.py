@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.report.html_report import HtmlReport
 from fixtures.report.model import ClusterInfo, Run
-from fixtures.report.redact import Redactor
+from fixtures.report.pages.html_report import HtmlReport
+from fixtures.report.redaction.redact import Redactor
 
 
 @pytest.fixture

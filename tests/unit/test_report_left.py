@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from fixtures.report import status
-from fixtures.report.html_report import HtmlReport
 from fixtures.report.model import ClusterInfo, LeftFact, Run
-from fixtures.report.redact import Redactor
+from fixtures.report.pages import status
+from fixtures.report.pages.html_report import HtmlReport
+from fixtures.report.redaction.redact import Redactor
 
 LEFT = [
     LeftFact("messages agent.response.completed", "stream AGENT_RESPONSES, sequences 12 to 57", 46, "7 days old"),

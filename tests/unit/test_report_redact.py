@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fixtures.report.redact import MASK, Redactor
+from fixtures.report.redaction.redact import MASK, Redactor
 
 SECRET = "hunter2secret"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.c2lnbmF0dXJl"

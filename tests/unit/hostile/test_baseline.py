@@ -11,8 +11,9 @@ from hypothesis import given
 
 from fixtures.clusters.base import Step
 from fixtures.errors import UsageProblem
-from fixtures.report import compared, status, trends
-from fixtures.report.baseline import document_of, judge, read
+from fixtures.report.earlier import compared, trends
+from fixtures.report.earlier.baseline import document_of, judge, read
+from fixtures.report.pages import status
 from fixtures.report.texts import Texts
 from tests.unit.hostile.answers import a_reason_at_most, bodies, texts
 from tests.unit.test_baseline import BENCH, made

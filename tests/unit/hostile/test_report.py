@@ -12,12 +12,13 @@ from hypothesis import strategies as some
 
 from fixtures.checks import MUST, Check
 from fixtures.clusters.base import Step
-from fixtures.report import conformance, status
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.evidence import Evidence
 from fixtures.report.model import ClusterInfo, ComponentFact, DependencyFact, LeftFact, LinkFact, Result, Run, Status
 from fixtures.report.outcome import judge, message_of
-from fixtures.report.redact import MASK, Redactor
+from fixtures.report.pages import status
+from fixtures.report.redaction.redact import MASK, Redactor
+from fixtures.report.results import conformance
 from tests.unit.hostile.answers import ODD_TEXTS, values
 
 #: Half characters among them, which `some.text()` leaves out.
