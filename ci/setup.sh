@@ -22,7 +22,7 @@ fleet_environment() {
     local python lock key env log
     python=$(fleet_python) || fleet_die "needs Python 3.10 to 3.13 with venv (on Debian and Ubuntu: apt-get install python3-venv); found: $(python3 --version 2>&1 || true). FLEET_PYTHON=/path/to/python names another." 4
     lock=$ROOT/ci/locks/suite.lock
-    key=$( { "$python" -c 'import sys; print(sys.version, sys.executable)'; cat "$lock"; } | sha256sum | cut -c1-16)
+    key=$( { "$python" -c 'import os, sys; print(sys.version, os.path.realpath(sys.executable))'; cat "$lock"; } | sha256sum | cut -c1-16)
     env=$FLEET_CACHE/suite-$key
     if [ ! -e "$env/complete" ]; then
         mkdir -p "$FLEET_CACHE" 2>/dev/null || fleet_die "cannot create the cache folder $FLEET_CACHE; FLEET_CACHE=/path names another" 4

@@ -206,11 +206,11 @@ def nights(count: int) -> list[Run]:
 )
 def test_on_the_status_page(language: str, title: str, row: str):
     run = beside(made(20, 9.0), *nights(6), made(7, kind="attach"))
-    page = status.render(run, [], language, "trends.png")
+    page = status.markdown_page(run, [], language, "trends.png")
     assert title in page and row in page and "](trends.png)" in page
     assert "attach" in page and "6.json" in page, "what was not compared"
-    assert "trends.png" not in status.render(run, [], language)
-    assert title not in status.render(made(), [], language)
+    assert "trends.png" not in status.markdown_page(run, [], language)
+    assert title not in status.markdown_page(made(), [], language)
 
 
 def test_in_the_other_reports(tmp_path: Path):
@@ -229,7 +229,7 @@ def test_a_line_where_nothing_changed(language: str, nothing: str):
     run = beside(made(20), made(1))
     found, texts = run.baseline, Texts(language)
     assert found is not None
-    assert nothing in compared.page(found, texts) and nothing in compared.lines(found, texts)[1]
+    assert nothing in compared.told(found, texts).nothing and nothing in compared.lines(found, texts)[1]
     assert nothing not in "".join(compared.lines(judge(document(run), [document_of(BENCH)]), texts)), (
         "nothing was compared"
     )

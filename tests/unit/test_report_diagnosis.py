@@ -6,7 +6,7 @@ from fixtures.checks import AREAS, MUST, SHOULD, Check, Level
 from fixtures.clusters.base import Step
 from fixtures.report.diagnosis import chain, diagnose, unexplained
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
-from fixtures.report.pages.status import render
+from fixtures.report.pages.status import markdown_page as render
 from fixtures.report.texts import LANGUAGES, Texts, table
 
 F, P, B, D = Status.FAILED, Status.PASSED, Status.BROKEN, Status.DISABLED

@@ -28,13 +28,13 @@ def run() -> Run:
     ("language", "title"), [("en", "## What this run left behind"), ("es", "## Lo que deja esta ejecución")]
 )
 def test_on_the_status_page(run: Run, language: str, title: str) -> None:
-    page = status.render(run, [], language)
+    page = status.markdown_page(run, [], language)
     assert title in page
     assert "fc-0a1b2c" in page
     row = "| messages agent.response.completed | stream AGENT_RESPONSES, sequences 12 to 57 | 46 | 7 days old |"
     assert row.replace("_", r"\_") in page or row in page
     run.facts.left = []
-    assert title not in status.render(run, [], language)
+    assert title not in status.markdown_page(run, [], language)
 
 
 def test_in_the_other_reports(run: Run, tmp_path) -> None:

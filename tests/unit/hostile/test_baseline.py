@@ -39,8 +39,9 @@ def shown(found: Any) -> None:
     run = made(20)
     run.baseline = found
     for language in ("en", "es"):
-        page = status.render(run, [], language)
+        page = status.markdown_page(run, [], language)
         page.encode("utf-8")
+        status.html_page(run, [], language).encode("utf-8")
         assert all(line.endswith("|") for line in page.split("\n") if line.startswith("|"))
         assert all(line.isprintable() for line in compared.lines(found, Texts(language)))
     json.dumps(run.to_json(), allow_nan=False)

@@ -55,7 +55,7 @@ def test_any_words_in_every_report(tmp_path_factory: pytest.TempPathFactory, tex
     run.aborted = redactor.scrub(run.aborted)
     causes = diagnose(run)
     for language in ("en", "es"):
-        page = status.render(run, causes, language)
+        page = status.markdown_page(run, causes, language)
         page.encode("utf-8")
         tables = [line for line in page.split("\n") if line.startswith("|")]
         assert all(line.endswith("|") for line in tables), tables

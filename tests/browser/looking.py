@@ -1,0 +1,103 @@
+"""A page as a reader has it before them, and what it complains of meanwhile."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
+
+
+@dataclass
+class Look:
+    """An opened page. `complaints` gathers errors of its scripts and console, and requests to anywhere but its own folder."""
+
+    path: Path
+    page: Page
+    context: BrowserContext
+    complaints: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, browser: Browser, path: Path, width: int, height: int, scheme: str) -> Look:
+        """`scheme` is "light" or "dark"; `width` and `height` are the viewport's, in CSS pixels."""
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page = context.new_page()
+        look = cls(path, page, context)
+        page.on("pageerror", lambda error: look.complaints.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda said: said.type in ("error", "warning") and look.complaints.append(f"console: {said.text}"),
+        )
+        page.on("request", lambda request: look._requested(request.url))
+        page.goto(path.resolve().as_uri(), wait_until="load")
+        return look
+
+    def _requested(self, url: str) -> None:
+        if not url.startswith((self.path.resolve().parent.as_uri(), "data:", "blob:")):
+            self.complaints.append(f"request to {url}")
+
+    def close(self) -> None:
+        self.context.close()
+
+    def first_view(self) -> str:
+        """The text that can be read without scrolling or clicking: of every line that lies wholly in the viewport."""
+        text = self.page.evaluate(_IN_VIEW)
+        return re.sub(r"\s+", " ", text)
+
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", self.page.inner_text("body"))
+
+    def wider_than_the_window(self) -> int:
+        """CSS pixels by which the page would have to be scrolled sideways."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def violations(self, *without: str) -> list[str]:
+        """What axe finds against WCAG 2.1 A and AA, contrast included; `without` names rules that are left out."""
+        found = Axe().run(
+            self.page,
+            options={
+                "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+                "rules": {name: {"enabled": False} for name in without},
+            },
+        )
+        return [
+            f"{each['id']}: {each['help']} ({len(each['nodes'])}×, e.g. {each['nodes'][0]['html'][:160]})"
+            for each in found.response["violations"]
+        ]
+
+    def focused(self) -> Locator:
+        return self.page.locator(":focus")
+
+
+#: Text nodes whose whole box is visible: in the viewport, not cut off by a scrolling ancestor, neither hidden nor covered.
+_IN_VIEW = """() => {
+  const seen = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const clips = element => {
+    let box = {left: 0, top: 0, right: innerWidth, bottom: innerHeight};
+    for (let each = element; each && each !== document.documentElement; each = each.parentElement) {
+      const style = getComputedStyle(each);
+      if (/(hidden|auto|scroll|clip)/.test(style.overflowX + style.overflowY) && each !== document.body) {
+        const own = each.getBoundingClientRect();
+        box = {left: Math.max(box.left, own.left), top: Math.max(box.top, own.top),
+               right: Math.min(box.right, own.right), bottom: Math.min(box.bottom, own.bottom)};
+      }
+    }
+    return box;
+  };
+  while (walker.nextNode()) {
+    const node = walker.currentNode, parent = node.parentElement;
+    if (!node.data.trim() || !parent.checkVisibility({checkOpacity: true, checkVisibilityCSS: true})) continue;
+    const range = document.createRange(), box = clips(parent), words = [];
+    for (const found of node.data.matchAll(/\\S+/g)) {
+      range.setStart(node, found.index);
+      range.setEnd(node, found.index + found[0].length);
+      const all = [...range.getClientRects()];
+      if (all.length && all.every(rect => rect.top >= box.top && rect.bottom <= box.bottom + 1 &&
+          rect.left >= box.left - 1 && rect.right <= box.right + 1)) words.push(found[0]);
+    }
+    if (words.length) seen.push(words.join(' '));
+  }
+  return seen.join('\\n');
+}"""

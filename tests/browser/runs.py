@@ -1,0 +1,65 @@
+"""The runs whose reports are looked at: each a real one, against real parts."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+QUIET = ("-m", "e2e and not disruptive")
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: away, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: nobody, user: {token: none}}]
+contexts: [{name: away, context: {cluster: away, user: nobody, namespace: swe-ai-fleet}}]
+current-context: away
+"""
+
+
+def _other_expectations(folder: Path) -> list[str]:
+    """A profile that the embedded fleet does not meet, in three places that have nothing to do with each other."""
+    profile = (ROOT / "fixtures/profiles/embedded.toml").read_text(encoding="utf-8")
+    for expected, instead in (
+        ("max_model_len = 40960", "max_model_len = 81920"),
+        ('distribution = "nats-py", version = "2.10.0"', 'distribution = "nats-py", version = "2.11.0"'),
+        ('version = "0.8.1"', 'version = "0.9.0"'),
+    ):
+        assert profile.count(expected) == 1, expected
+        profile = profile.replace(expected, instead)
+    path = folder / "expects-more.toml"
+    path.write_text(profile, encoding="utf-8")
+    return ["--vllm", "stub", "--profile", str(path), "-k", "INF or CFG or NET or DEP"]
+
+
+def _unreachable(folder: Path) -> list[str]:
+    """A cluster whose API server does not answer."""
+    path = folder / "kubeconfig"
+    path.write_text(KUBECONFIG, encoding="utf-8")
+    return ["--cluster", "attach", "--kubeconfig", str(path)]
+
+
+#: name → options of the run, which may lie files beside its reports
+RUNS: dict[str, Callable[[Path], list[str]]] = {
+    "green": lambda _: ["--vllm", "stub"],
+    "founding": lambda _: ["--vllm", "stub", "--ray-image", "stock", *QUIET],
+    "several": _other_expectations,
+    "broken": _unreachable,
+}
+
+
+def make(name: str, folder: Path) -> None:
+    """Run the suite so that its reports are in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ran = subprocess.run(
+        [str(ROOT / "ci" / "e2e"), "-q", "--tb=no", "--report-dir", str(folder), *RUNS[name](folder)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (folder / "conformance.json").is_file(), (
+        f"the run {name} left no report: {ran.stdout[-2000:]}{ran.stderr[-2000:]}"
+    )
