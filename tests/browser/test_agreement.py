@@ -1,0 +1,74 @@
+"""The reports of one run agree in every number."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from tests.browser.looking import Look
+
+Looking = Callable[..., Look]
+STATUSES = ("passed", "failed", "broken", "unsupported", "disabled")
+
+
+def document(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "conformance.json").read_text(encoding="utf-8"))
+
+
+def test_the_status_page_agrees(run: Path, look: Looking):
+    found, page = document(run), look(run / "status.html").page
+    assert {each: int(page.locator(f"[data-count={each}]").inner_text()) for each in STATUSES} == found["summary"]
+    rows = page.locator("table.checklist tbody tr").evaluate_all("rows => rows.map(row => row.dataset.status)")
+    assert Counter(rows) == Counter(row["status"] for row in found["checks"])
+
+
+def test_the_status_page_in_markdown_agrees(run: Path):
+    found, text = document(run), (run / "status.md").read_text(encoding="utf-8")
+    assert ", ".join(f"{found['summary'][each]} {each}" for each in STATUSES) in text
+    ids = re.findall(r"^\| \S+ \| ([A-Z0-9]+-\d\d) \|", text, flags=re.M)
+    assert ids == [row["id"] for row in found["checks"]]
+
+
+def test_the_html_report_agrees(run: Path, look: Looking):
+    found, page = document(run), look(run / "report.html").page
+    assert {each: int(page.locator(f"[data-count={each}]").inner_text()) for each in STATUSES} == found["summary"]
+    shown = page.locator(".filters").inner_text()
+    for each in STATUSES:
+        assert f"{found['summary'][each]} {each}" in shown
+    rows = page.locator("#results-table tbody .collapsible").evaluate_all(
+        "rows => rows.map(row => [row.querySelector('.col-check').innerText, row.querySelector('.col-result').innerText.trim()])"
+    )
+    assert dict(rows) == {row["id"]: row["status"] for row in found["checks"]}
+
+
+def test_junit_agrees(run: Path):
+    summary, root = document(run)["summary"], ET.parse(run / "junit.xml").getroot()
+    cases = root.findall(".//testcase")
+    assert len(cases) == sum(summary.values())
+    told = {tag: sum(case.find(tag) is not None for case in cases) for tag in ("failure", "error", "skipped")}
+    assert told == {
+        "failure": summary["failed"],
+        "error": summary["broken"],
+        "skipped": summary["unsupported"] + summary["disabled"],
+    }
+
+
+def test_allure_results_agree(run: Path):
+    summary = document(run)["summary"]
+    statuses = Counter(
+        json.loads(path.read_text(encoding="utf-8"))["status"]
+        for path in (run / "allure-results").glob("*-result.json")
+    )
+    assert statuses == Counter(
+        {
+            "passed": summary["passed"],
+            "failed": summary["failed"],
+            "broken": summary["broken"],
+            "skipped": summary["unsupported"] + summary["disabled"],
+        }
+    )
