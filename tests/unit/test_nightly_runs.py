@@ -1,4 +1,4 @@
-"""Dated runs, as ci/nightly and the runner image make them: exit status, link, clean-up, signals, upload."""
+"""Dated runs, as ci/nightly and the runner image make them: exit status, link, clean-up, signals, upload, alerts, webhook."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ folder = sys.argv[sys.argv.index("--report-dir") + 1]
 if os.environ.get("STATUS") != "4":
     os.makedirs(folder)
     open(folder + "/status.md", "w").write(" ".join(sys.argv[1:]))
+    if os.environ.get("DOCUMENT"): open(folder + "/conformance.json", "w").write("{}")
+assert "FLEET_WEBHOOK" not in os.environ, "the suite could tell it"
 def end(number, frame):
     open(folder + "/ended", "w").write("cleaned up")
     sys.exit(2)
@@ -27,6 +29,12 @@ signal.signal(signal.SIGTERM, end)
 open(os.path.dirname(folder) + "/sigint", "w").write(str(signal.getsignal(signal.SIGINT) is signal.default_int_handler))
 time.sleep(float(os.environ.get("WAIT", "0")))
 sys.exit(int(os.environ.get("STATUS", "0")))
+"""
+#: Stands for ./ci/report: notes how it is called, and ends with the status in $RED, $NEW or $HOOK.
+REPORT = """#!/bin/bash
+printf '%s; %s %s\\n' "$*" "$FLEET_WEBHOOK" "$FLEET_LINK" >>"$HOME/told"
+case $* in *" --alert always") exit ${RED:-1} ;; *" --alert new") exit ${NEW:-1} ;; *" --webhook") exit ${HOOK:-0} ;; esac
+exit 9
 """
 DATED = re.compile(r"^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$")
 
@@ -38,7 +46,11 @@ def nightly(tmp_path: Path) -> list[str]:
     ci.mkdir(parents=True)
     for name in ("nightly", "dated.sh"):
         (ci / name).write_bytes((ROOT / "ci" / name).read_bytes())
-    for path, text in ((ci / "e2e", SUITE), (tmp_path / "bin" / "docker", "#!/bin/sh\nexit ${NO_ENGINE:-0}\n")):
+    for path, text in (
+        (ci / "e2e", SUITE),
+        (ci / "report", REPORT),
+        (tmp_path / "bin" / "docker", "#!/bin/sh\nexit ${NO_ENGINE:-0}\n"),
+    ):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         path.chmod(0o755)
@@ -101,6 +113,51 @@ def test_old_reports_go_and_nothing_else(nightly: list[str], tmp_path: Path):
     assert (reports / "2026-by-hand").is_dir() and (reports / "notes").is_dir()
 
 
+@pytest.mark.parametrize(
+    ("options", "suite", "red", "new", "status"),
+    [
+        (["--alert", "new"], "1", "1", "0", 0),  # red, and known to be
+        (["--alert", "new"], "1", "1", "1", 1),  # red, and something is new
+        (["--alert", "new"], "1", "1", "4", 1),  # it cannot be told
+        (["--alert", "new"], "1", "0", "0", 1),  # not the verdict: a report could not be written
+        (["--alert", "new"], "2", "1", "0", 2),  # interrupted
+        (["--alert", "new"], "0", "0", "0", 0),
+        (["--alert", "always"], "1", "1", "0", 1),
+        ([], "1", "1", "0", 1),
+    ],
+)
+def test_the_status_for_alerts(
+    nightly: list[str], tmp_path: Path, options: list[str], suite: str, red: str, new: str, status: int
+):
+    ran = run([*nightly, *options], tmp_path, STATUS=suite, DOCUMENT="1", RED=red, NEW=new)
+    assert ran.returncode == status, ran.stderr
+    assert ("nothing is new" in ran.stderr) is (suite == "1" and status == 0)
+
+
+def test_when_to_alert_by_the_environment(nightly: list[str], tmp_path: Path):
+    assert run(nightly, tmp_path, STATUS="1", DOCUMENT="1", NEW="0", FLEET_ALERT="new").returncode == 0
+
+
+@pytest.mark.parametrize("hook", ["0", "1", "4"])
+def test_the_webhook_is_told_and_changes_no_status(nightly: list[str], tmp_path: Path, hook: str):
+    options = ["--webhook", "https://hooks.example/s3cr3t", "--link", "https://reports.example/{}/report.html"]
+    ran = run([*nightly, *options, "--", "--lang", "es"], tmp_path, STATUS="1", DOCUMENT="1", HOOK=hook)
+    assert ran.returncode == 1
+    (night,) = dated(tmp_path / "reports")
+    assert (tmp_path / "told").read_text().splitlines() == [
+        f"--reports {tmp_path / 'reports' / night} --lang es --webhook; "
+        f"https://hooks.example/s3cr3t https://reports.example/{night}/report.html"
+    ]
+    assert "s3cr3t" not in ran.stderr + ran.stdout
+
+
+def test_a_run_without_a_document_tells_no_webhook(nightly: list[str], tmp_path: Path):
+    assert (
+        run([*nightly, "--webhook", "https://hooks.example/x", "--alert", "new"], tmp_path, STATUS="1").returncode == 1
+    )
+    assert not (tmp_path / "told").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_the_suite_is_told_to_end_and_waited_for(nightly: list[str], tmp_path: Path, number: signal.Signals):
     with started(nightly, tmp_path) as process:
@@ -114,7 +171,19 @@ async def test_the_suite_is_told_to_end_and_waited_for(nightly: list[str], tmp_p
     assert (tmp_path / "reports" / "latest" / "ended").read_text() == "cleaned up"
 
 
-@pytest.mark.parametrize("bad", [["--keep", "0"], ["--keep", "many"], ["--frobnicate"], ["-k", "INF"]])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ["--keep", "0"],
+        ["--keep", "many"],
+        ["--frobnicate"],
+        ["-k", "INF"],
+        ["--alert", "never"],
+        ["--webhook", "hooks.example/x"],
+        ["--webhook-format", "irc"],
+        ["--link"],
+    ],
+)
 def test_bad_options_are_one_line(nightly: list[str], tmp_path: Path, bad: list[str]):
     ran = run([*nightly, *bad], tmp_path)
     assert ran.returncode == 4
@@ -145,7 +214,12 @@ def runner(tmp_path: Path) -> list[str]:
     (home / "ci" / "dated.sh").write_bytes((ROOT / "ci" / "dated.sh").read_bytes())
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
-    python.write_text(SUITE)
+    python.write_text(
+        f'#!/bin/bash\ncase "$2" in fixtures.report.publish) exec {home}/report "$@" ;; *) exec {home}/suite "$@" ;; esac\n'
+    )
+    for name, text in (("report", REPORT), ("suite", SUITE)):
+        (home / name).write_text(text)
+        (home / name).chmod(0o755)
     python.chmod(0o755)
     return ["bash", str(home / "run"), "--profile", "/profile/profile.toml"]
 
@@ -158,6 +232,15 @@ def test_what_is_uploaded_changes_no_status(runner: list[str], tmp_path: Path, s
     assert ran.returncode == int(status), ran.stderr
     assert "--cluster attach" in (copy / "status.md").read_text()
     assert ("the upload ended with status" in ran.stderr) is (upload != "true")
+
+
+def test_the_runner_tells_the_webhook_and_alerts(runner: list[str], tmp_path: Path):
+    more = {"FLEET_REPORTS": str(tmp_path / "reports"), "FLEET_WEBHOOK": "https://hooks.example/x", "DOCUMENT": "1"}
+    ran = run(runner, tmp_path, STATUS="1", NEW="0", FLEET_ALERT="new", FLEET_UPLOAD="touch {}/sent", **more)
+    assert ran.returncode == 0, ran.stderr
+    assert "--webhook; https://hooks.example/x" in (tmp_path / "told").read_text().splitlines()[0]
+    assert (tmp_path / "reports" / "latest" / "sent").exists()
+    assert run(runner, tmp_path, STATUS="1", FLEET_ALERT="often", **more).returncode == 4
 
 
 def test_the_runners_lock_is_a_part_of_the_suites():

@@ -11,39 +11,45 @@ from hypothesis import given
 
 from fixtures.clusters.base import Step
 from fixtures.errors import UsageProblem
-from fixtures.report.earlier import compared, trends
+from fixtures.report.earlier import changed, compared, trends
+from fixtures.report.earlier.baseline import changed as changed_since
 from fixtures.report.earlier.baseline import document_of, judge, read
 from fixtures.report.pages import status
 from fixtures.report.texts import Texts
 from tests.unit.hostile.answers import a_reason_at_most, bodies, texts
 from tests.unit.test_baseline import BENCH, made
+from tests.unit.test_changes import night, nights
 
 VALID: dict[str, Any] = json.loads(json.dumps(made(20).to_json()))
+RED: dict[str, Any] = json.loads(json.dumps(nights(night(1, "ppppp"), night(2, "fbfff")).to_json()))
 
 
-@pytest.mark.parametrize("valid", [VALID, BENCH], ids=["conformance", "bench"])
+@pytest.mark.parametrize("valid", [VALID, RED, BENCH], ids=["conformance", "red", "bench"])
 def test_any_file(tmp_path_factory: pytest.TempPathFactory, valid: dict[str, Any]):
     file = tmp_path_factory.mktemp("old") / "old.json"
+
+    tonight = document_of({**valid, "run_id": "fc-now", "started": "2027-01-01T00:00:00Z"})
 
     @given(bodies(valid))
     def is_read_or_refused(body: bytes) -> None:
         file.write_bytes(body)
         with a_reason_at_most(UsageProblem):
             for document in read([str(file)], Path.cwd()):
-                shown(judge(document_of(VALID), [document]))
+                shown(judge(document_of(VALID), [document]), changed_since(tonight, [document]))
 
     is_read_or_refused()
 
 
-def shown(found: Any) -> None:
+def shown(found: Any, changes: Any = None) -> None:
     run = made(20)
-    run.baseline = found
+    run.baseline, run.changes = found, changes
     for language in ("en", "es"):
         page = status.markdown_page(run, [], language)
         page.encode("utf-8")
         status.html_page(run, [], language).encode("utf-8")
         assert all(line.endswith("|") for line in page.split("\n") if line.startswith("|"))
         assert all(line.isprintable() for line in compared.lines(found, Texts(language)))
+        assert changes is None or all(line.isprintable() for line in changed.lines(changes, Texts(language)))
     json.dumps(run.to_json(), allow_nan=False)
     trends.figures(found)
 
