@@ -198,6 +198,4 @@ class Project:
 
     @property
     def junit(self) -> ET.Element:
-        suite = ET.parse(self.reports / "junit.xml").getroot().find("testsuite")
-        assert suite is not None
-        return suite
+        return ET.parse(self.reports / "junit.xml").getroot()

@@ -70,7 +70,7 @@ def test_all_reports_agree_in_every_number(everything):
         "errors": summary["broken"],
         "skipped": skipped,
     }
-    assert len(junit.findall("testcase/properties/property[@name='id']")) == 14
+    assert len(junit.findall("testsuite/testcase/properties/property[@name='id']")) == 14
 
     allure = Counter(document["status"] for document in project.allure.values())
     assert allure == {"passed": 1, "failed": summary["failed"], "broken": summary["broken"], "skipped": skipped}
