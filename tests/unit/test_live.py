@@ -93,7 +93,10 @@ def test_how_it_is_shown(
 ) -> None:
     monkeypatch.setenv("TERM", term)
     config: Any = SimpleNamespace(
-        get_verbosity=lambda _kind: options.get("verbose", 0), getoption=options.get, getini=lambda _name: False
+        get_verbosity=lambda _kind: options.get("verbose", 0),
+        getoption={"capture": "fd", **options}.get,
+        getini=lambda _name: False,
+        pluginmanager=SimpleNamespace(has_plugin=lambda _name: True),
     )
     assert mode_of(config, SimpleNamespace(isatty=lambda: tty)) is mode
 
