@@ -7,30 +7,20 @@ $FLEET_BROWSER_RUNS; one that is not there is made, which takes a fleet.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.looking import Look
+from tests.browser.looking import Look, launch
 from tests.browser.runs import RUNS, make
-
-ON_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    found = os.environ.get("FLEET_CHROMIUM") or next(filter(None, map(shutil.which, ON_PATH)), None)
-    with sync_playwright() as playwright:
-        # root has no sandbox; the pages are the suite's own
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        launched = playwright.chromium.launch(executable_path=found, args=arguments)
-        try:
-            yield launched
-        finally:
-            launched.close()
+    with sync_playwright() as playwright, launch(playwright) as launched:
+        yield launched
 
 
 @pytest.fixture

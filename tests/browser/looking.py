@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright
+
+ON_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def launch(playwright: Playwright) -> Browser:
+    """$FLEET_CHROMIUM, a Chromium or Chrome on PATH, or Playwright's own; to be used as a context manager."""
+    found = os.environ.get("FLEET_CHROMIUM") or next(filter(None, map(shutil.which, ON_PATH)), None)
+    # root has no sandbox; the pages are the suite's own
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return playwright.chromium.launch(executable_path=found, args=arguments)
 
 
 @dataclass

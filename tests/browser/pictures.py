@@ -1,0 +1,44 @@
+"""The pictures in docs/pictures, taken of the pages as they are now.
+
+usage: python -m tests.browser.pictures RUNS     RUNS: a folder with the report folders `green` and `founding`, as tests/browser has them
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from tests.browser.looking import Look, launch
+from tests.browser.runs import ROOT
+
+FOLDER = ROOT / "docs" / "pictures"
+COLOURS = 64  # flat pages need no more, and a picture stays below 50 kB
+
+#: picture → run, page, width and height of the window in CSS pixels, scheme
+PICTURES = {
+    "green": ("green", "status.html", 1280, 720, "light"),
+    "founding": ("founding", "status.html", 1280, 720, "light"),
+    "founding-dark": ("founding", "status.html", 1280, 720, "dark"),
+    "founding-report": ("founding", "report.html", 1280, 960, "light"),
+    "founding-allure": ("founding", "allure/index.html", 1280, 800, "light"),
+}
+
+
+def main(runs: Path) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        for name, (run, page, width, height, scheme) in PICTURES.items():
+            look = Look.open(browser, runs / run / page, width, height, scheme)
+            taken = Image.open(io.BytesIO(look.page.screenshot()))
+            taken.convert("RGB").quantize(COLOURS).save(FOLDER / f"{name}.png", optimize=True)
+            look.close()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
