@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures import probe_document
+from fixtures import operator_evidence, probe_document
 from fixtures.agent_runs import AgentJobs, standard_scenarios
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
@@ -126,7 +126,9 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence):
 async def test_replaced_worker(cluster: Cluster, profile: Profile, take_census, evidence):
     """A worker is removed and a new one takes its place: it imports all that agents need, and nothing was by hand."""
     old = (await cluster.workload(Component.RAY_WORKER)).ready[-1]
+    await operator_evidence.leave(evidence, operator_evidence.BEFORE, cluster.ray_objects())
     new = await cluster.replace(old)
+    await operator_evidence.leave(evidence, operator_evidence.AFTER, cluster.ray_objects())
     found = await take_census("census-replaced")
     worker = next((node for node in found.workers if node.name == new.name), None)
     assert worker is not None, f"Ray does not list the new worker {new.name}"

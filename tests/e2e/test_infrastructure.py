@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+from fixtures import operator_evidence
 from fixtures.checks import MUST, check
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.errors import Nonconformant
 from fixtures.profile import Profile, bytes_of
+from fixtures.report.evidence import Evidence
 from fixtures.report.model import ComponentFact, Facts
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
@@ -106,11 +108,14 @@ async def test_model_context(vllm: Vllm, profile: Profile):
     remedy="kubectl -n {ray_namespace} get raycluster {ray_cluster}; "
     "kubectl -n {ray_namespace} logs -l ray.io/cluster={ray_cluster},ray.io/node-type=head --tail=50",
 )
-async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts):
+async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: Evidence):
     """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows.
 
-    Without it no job can be submitted and running ones cannot be followed.
+    Without it no job can be submitted and running ones cannot be followed. In Kubernetes it leaves as evidence what the
+    API server tells of KubeRay and of its RayCluster; `ci/report --cncf` reads it.
     """
+    await operator_evidence.leave(evidence, operator_evidence.OPERATOR, cluster.operator())
+    await operator_evidence.leave(evidence, operator_evidence.RAY, cluster.ray_objects())
     workload = await cluster.workload(Component.RAY_HEAD) if Feature.REPLICAS not in cluster.unsupported else None
     assert workload is None or workload.ready, f"the head's replica is not ready: {not_ready(workload)}"
     version = await ray.version()

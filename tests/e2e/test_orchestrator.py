@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from contextlib import AsyncExitStack
 
+from fixtures import operator_evidence
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.downtime import all_asked, killed, published
@@ -526,7 +527,9 @@ async def test_ray_restart(
 ):
     """The head comes back as a new cluster: every replica notices, connects again and runs its agents there."""
     old = {node.id for node in await ray.nodes()}
+    await operator_evidence.leave(evidence, operator_evidence.BEFORE, cluster.ray_objects())
     await cluster.restart_ray()
+    await operator_evidence.leave(evidence, operator_evidence.AFTER, cluster.ray_objects())
     trips = [deliberations.new(profile.agent.roles[0], agents=1, replica=replica) for replica in orchestrator.replicas]
     await deliberations.run(trips)
     show(evidence, trips)

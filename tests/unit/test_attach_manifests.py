@@ -54,6 +54,23 @@ def test_disruptive_rights_repeat_none():
     assert not set(rules("role.yaml")) & set(rules("role-disruptive.yaml"))
 
 
+def test_certification_only_reads_and_binds_the_account():
+    parts = documents("role-certification.yaml")
+    granted = [rule for part in parts for rule in part.get("rules") or ()]
+    assert granted
+    assert {verb for rule in granted for verb in rule["verbs"]} <= READING
+    assert "*" not in str(granted)
+    assert "secrets" not in str(granted)
+    names = load("swe-ai-fleet").kubernetes
+    assert {part["metadata"]["namespace"] for part in parts if "namespace" in part["metadata"]} == {
+        names.operator_namespace
+    }
+    bindings = [part for part in parts if part["kind"].endswith("Binding")]
+    account = {"kind": "ServiceAccount", "name": "fleet-conformance", "namespace": "swe-ai-fleet"}
+    assert len(bindings) == 2
+    assert all(part["subjects"] == [account] for part in bindings)
+
+
 @pytest.mark.parametrize("name", ["role.yaml", "role-disruptive.yaml"])
 def test_every_role_is_bound_to_the_account(name: str):
     roles = {
