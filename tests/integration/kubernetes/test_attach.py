@@ -114,6 +114,12 @@ def granted() -> set[str]:
     return found
 
 
+def operator_told(ran: Seen) -> dict[str, Any]:
+    """What INF-05 left of the operator; it passes with any rights."""
+    assert ran.returncode == 0, ran.output[-3000:]
+    return dict(json.loads((ran.reports / "evidence" / "INF-05" / "operator.json").read_text(encoding="utf-8")))
+
+
 class TestReadOnly:
     """One whole read-only run under the least rights, looked at from several sides."""
 
@@ -186,6 +192,24 @@ class TestRights:
         assert set(broken) == {"CFG-01"}, ran.output[-3000:]
         assert re.search(r"may not (get|create) pods/exec in namespace swe-ai-fleet", broken["CFG-01"])
         assert set(ran.with_status("passed")) == {"INF-02"}
+
+    def test_certification_needs_no_more_than_its_own_file(self, fleet: Fleet, restricted: Path, tmp_path):
+        """A run with both roles reads what `ci/report --cncf` wants of the operator; without, the missing right is named."""
+        arguments = ("--kubeconfig", str(restricted), "--profile", str(fleet.profile_file), "-k", "INF-05")
+        told = [operator_told(suite_run.run(tmp_path / "without", *arguments))]
+        role = ROOT / "ci" / "attach" / "role-certification.yaml"
+        apply(fleet.kubeconfig, role)
+        try:
+            told.append(operator_told(suite_run.run(tmp_path / "with", *arguments)))
+        finally:
+            subprocess.run(
+                ["kubectl", "--kubeconfig", str(fleet.kubeconfig), "delete", "-f", str(role)],
+                check=True,
+                capture_output=True,
+            )
+        for question in ("definition", "deployment", "webhooks"):
+            assert "may not" in told[0][question]["unknown"]
+        assert all("answer" in told[1][question] for question in ("definition", "deployment", "pods", "webhooks"))
 
 
 class TestFaults:
