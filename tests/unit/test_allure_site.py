@@ -45,7 +45,7 @@ def run_of(*statuses: Status, words: str = "words", run_id: str = "fc-1", day: i
 
 
 def banner(run: Run, language: str = "en", page: str = "") -> str:
-    return allure_banner.render(run, diagnose(run), Texts(language), page)
+    return allure_banner.render(run, diagnose(run), language, page)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_banner_says_verdict_cause_and_remedy():
     run = run_of(Status.FAILED, Status.PASSED)
     run.facts.dependencies = [DependencyFact("worker-1", "words", "1.0", "", False)]
     shown = banner(run, page="../status.md")
-    for part in ("not conformant", "1 passed, 1 failed", "DEP-01 (MUST): title words", "words on worker-1"):
+    for part in ("not conformant", "1 passed, 1 failed", "DEP-01 (MUST) title words", "words on worker-1"):
         assert part in shown
     assert "kubectl get words</pre>" in shown
     assert '<a href="../status.md">' in shown
@@ -84,7 +84,7 @@ def test_a_green_run_is_one_line():
 
 
 def test_further_causes_are_named():
-    assert "Mend these, too: DEP-02, DEP-03" in banner(run_of(Status.FAILED, Status.FAILED, Status.BROKEN))
+    assert "Mend these, too: DEP-02–03" in banner(run_of(Status.FAILED, Status.FAILED, Status.BROKEN))
 
 
 def test_a_run_that_ended_early_says_why():

@@ -1,0 +1,180 @@
+"""The Allure site of every run, as ./ci/report renders it with the real Allure command line, which takes Node.js and npm."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from fixtures.report.texts import Texts
+from tests.browser.looking import Look
+from tests.browser.runs import ROOT, RUNS
+
+Looking = Callable[..., Look]
+Sites = Callable[..., Path]
+
+
+def render(folder: Path, site: Path, *options: str) -> None:
+    done = subprocess.run(
+        [ROOT / "ci" / "report", "--reports", folder, "--site", site, *options],
+        capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def sites(reports: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Sites:
+    """The page of a run in a language: `sites("founding", "es")`."""
+    rendered: dict[tuple[str, str], Path] = {}
+
+    def page(name: str, language: str = "en") -> Path:
+        if (name, language) not in rendered:
+            folder = tmp_path_factory.mktemp(f"{name}-{language}") / "reports"
+            shutil.copytree(reports(name), folder)
+            render(folder, folder / "site", "--lang", language)
+            rendered[name, language] = folder / "site" / "index.html"
+        return rendered[name, language]
+
+    return page
+
+
+@pytest.fixture(params=sorted(RUNS))
+def page(request: pytest.FixtureRequest, sites: Sites) -> Path:
+    """The page of each of the runs, one after the other."""
+    return sites(request.param)
+
+
+def opened(look: Looking, path: Path, **window: Any) -> Look:
+    """With Allure's app begun."""
+    view = look(path, **window)
+    view.page.get_by_test_id("tab-total").wait_for()
+    return view
+
+
+def document(page: Path) -> dict[str, Any]:
+    return json.loads((page.parents[1] / "conformance.json").read_text(encoding="utf-8"))
+
+
+def tab(page: Page, name: str) -> str:
+    return re.sub(r"\s+", " ", page.get_by_test_id(f"tab-{name}").inner_text())
+
+
+def test_the_verdict_is_seen_at_once(page: Path, look: Looking):
+    found, seen = document(page), opened(look, page).first_view()
+    assert f"Fleet conformance: {Texts('en')('verdict.' + found['verdict'])}" in seen
+    assert Texts("en")("head.counts", **found["summary"]) in seen
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(sites: Sites, look: Looking, scheme: str):
+    seen = opened(look, sites("founding"), scheme=scheme).first_view()
+    for words in (
+        "not conformant",
+        "DEP-04 (MUST) nats imports on every worker",
+        "nats-py on ray-worker-1, ray-worker-2",  # what is missing, and where
+        "No result ever reaches the orchestrator",  # the impact
+        "docker build -f images/ray/Dockerfile",  # the remedy: image, patch, restart
+        "kubectl -n ray patch raycluster ray-gpu",
+        "kubectl -n ray delete pod -l ray.io/cluster=ray-gpu",
+    ):
+        assert words in seen, f"{words!r} is not in view: {seen}"
+
+
+def test_on_a_telephone_too(sites: Sites, look: Looking):
+    view = opened(look, sites("founding"), width=390, height=844)
+    seen = view.first_view()
+    for words in ("not conformant", "DEP-04 (MUST)", "nats-py on", "Remedy", "docker build -f", "Search tests"):
+        assert words in seen, f"{words!r} is not in view: {seen}"
+    assert view.wider_than_the_window() == 0
+
+
+def test_in_spanish(sites: Sites, look: Looking):
+    seen = opened(look, sites("founding", "es")).first_view()
+    for words in ("no conforme", "47 superadas, 30 fallidas", "Remedio", "Fallido"):
+        assert words in seen, f"{words!r} is not in view: {seen}"
+
+
+def test_of_a_broken_environment_the_reason_is_seen(sites: Sites, look: Looking):
+    seen = opened(look, sites("broken")).first_view()
+    assert "inconclusive" in seen and "connection refused" in seen
+    assert "nothing can be said about the fleet" in seen
+
+
+def test_allures_numbers_are_those_of_the_run(page: Path, look: Looking):
+    summary, app = document(page)["summary"], opened(look, page).page
+    total = sum(summary.values())
+    skipped = summary["unsupported"] + summary["disabled"]
+    shown = {"passed": summary["passed"], "failed": summary["failed"], "broken": summary["broken"], "skipped": skipped}
+    assert tab(app, "total") == f"Total {total}"
+    for status, count in shown.items():
+        if count:
+            assert tab(app, status) == f"{status.capitalize()} {count}"
+        else:
+            assert app.get_by_test_id(f"tab-{status}").count() == 0
+
+
+def test_each_outcome_has_its_category(page: Path, look: Looking):
+    summary, app, texts = document(page)["summary"], opened(look, page).page, Texts("en")
+    app.get_by_text("Categories", exact=True).first.click()
+    app.get_by_text("(s)", exact=False).first.wait_for(state="detached")
+    shown = re.sub(r"\s+", " ", app.locator("#app").inner_text())
+    for status in ("failed", "broken", "unsupported", "disabled"):
+        assert (f"{texts('allure.' + status)} {summary[status]}" in shown) is bool(summary[status]), shown
+
+
+def test_the_app_has_the_rest_of_the_window(sites: Sites, look: Looking):
+    page = opened(look, sites("founding")).page
+    heights = "() => ['fleet', 'app'].map(id => document.getElementById(id).getBoundingClientRect().height)"
+    strip, app = page.evaluate(heights)
+    assert strip + app == 800
+    assert page.evaluate("document.documentElement.scrollHeight") == 800
+    page.locator("#fleet summary").press("Enter")
+    folded, rest = page.evaluate(heights)
+    assert folded < 50
+    assert folded + rest == 800
+
+
+def test_the_strip_can_be_read_by_all(page: Path, look: Looking):
+    for scheme in ("light", "dark"):
+        view = opened(look, page, scheme=scheme)
+        assert [each for each in view.violations() if 'id="fleet"' in each or "#fleet" in each] == []
+
+
+def test_the_link_leads_to_the_status_page(sites: Sites, look: Looking):
+    page = sites("founding")
+    target = opened(look, page).page.locator("#fleet a").get_attribute("href")
+    assert target is not None
+    assert (page.parent / target).resolve() in [page.parents[1] / name for name in ("status.html", "status.md")]
+
+
+def test_a_check_shows_its_explanation_evidence_and_history(
+    reports: Callable[[str], Path], tmp_path: Path, look: Looking
+):
+    """Two nights, the second rendered twice: the history knows the first, and each of them once."""
+    nights = []
+    for name, night in (("green", "2026-01-01T03-15-00Z"), ("founding", "2026-01-02T03-15-00Z")):
+        shutil.copytree(reports(name), tmp_path / night)
+        nights.append((document(tmp_path / night / "site" / "index.html")["started"], tmp_path / night))
+    nights.sort()
+    for _, folder in [*nights, nights[-1]]:
+        render(folder, folder / "site")
+    assert len((tmp_path / "allure-history.jsonl").read_text().splitlines()) == 2
+    app = opened(look, nights[-1][1] / "site" / "index.html").page
+    app.get_by_text("DEP-04 nats imports").first.click()
+    app.get_by_test_id("test-result-tab-history").click()
+    assert app.get_by_test_id("test-result-history-item").count() == 1
+
+
+def test_nothing_is_asked_of_any_other_host(sites: Sites):
+    text = sites("founding").read_text(encoding="utf-8")
+    assert "googletagmanager" not in text
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"']https?:", text)
+    assert os.listdir(sites("founding").parent)
