@@ -102,10 +102,13 @@ def test_allure_knows_area_severity_and_category(everything):
     assert project.allure["INF-09"]["statusDetails"]["message"] == "unsupported: no Kubernetes here"
     assert "All is well." in project.allure["INF-01"]["description"]
     assert project.allure["INF-01"]["attachments"][0]["name"] == "seen.json"
+    assert [step["name"] for step in project.allure["INF-01"]["steps"]] == ["setup", "call", "teardown"]
     results = project.reports / "allure-results"
     assert [category["name"] for category in json.loads((results / "categories.json").read_text())]
     assert "vLLM=stub" in (results / "environment.properties").read_text()
     assert not (results / "executor.json").exists()
+    assert not list(results.glob("*-container.json"))
+    assert "INF-02" in json.loads((results / "fleet-globals.json").read_text())["errors"][0]["message"]
 
 
 def test_the_html_page_says_verdict_cause_and_cluster(everything):

@@ -169,6 +169,11 @@ def test_the_page_speaks_spanish(project: Project):
     assert "13 de 14 comprobaciones se aplican a embedded" in page
 
 
+def test_allure_links_by_the_patterns_of_allure_pytest(project: Project):
+    project.write(green=GREEN).run("--allure-link-pattern=tms:https://tests.example/{}")
+    assert project.allure["INF-01"]["links"][0]["url"] == "https://tests.example/INF-01"
+
+
 def test_a_ci_job_is_named_in_allure(project: Project):
     jenkins = {"JENKINS_URL": "x", "JOB_NAME": "nightly", "BUILD_NUMBER": "7", "BUILD_URL": "https://u:pw1234@ci/7"}
     project.write(green=GREEN).run(**jenkins)
