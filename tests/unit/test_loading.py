@@ -67,6 +67,21 @@ def test_another_document_is_refused_in_one_line(tmp_path: Path, change: dict[st
 
 
 def test_a_folder_without_a_run_ends_the_command_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert command.main(["--reports", str(tmp_path)]) == 4
+    assert command.main(["--reports", str(tmp_path), "--status", str(tmp_path)]) == 4
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "is not there" in said and "--reports" in said
+
+
+def test_nothing_asked_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert command.main(["--reports", str(tmp_path)]) == 4
+    assert "--help" in capsys.readouterr().err
+
+
+def test_the_status_pages_in_another_language(tmp_path: Path):
+    conformance.write(made(), tmp_path / "conformance.json", Redactor())
+    target = tmp_path / "other" / "place"
+    assert command.main(["--reports", str(tmp_path), "--lang", "es", "--status", str(target)]) == 0
+    assert "no conforme" in (target / "status.md").read_text(encoding="utf-8")
+    assert '<html lang="es">' in (target / "status.html").read_text(encoding="utf-8")
+    (tmp_path / "file").write_text("")
+    assert command.main(["--reports", str(tmp_path), "--status", str(tmp_path / "file")]) == 4
