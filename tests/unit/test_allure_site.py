@@ -13,7 +13,11 @@ from fixtures.checks import MUST, Check
 from fixtures.errors import UsageProblem
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
-from fixtures.report.publish import allure_banner, allure_command, allure_history, allure_site, command
+from fixtures.report.publish import command
+from fixtures.report.publish.allure import banner as allure_banner
+from fixtures.report.publish.allure import command_line as allure_command
+from fixtures.report.publish.allure import history as allure_history
+from fixtures.report.publish.allure import site as allure_site
 from fixtures.report.publish.finished import Finished
 from fixtures.report.publish.progress import Progress
 from fixtures.report.redaction.redact import Redactor

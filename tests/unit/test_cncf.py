@@ -14,9 +14,9 @@ from fixtures.checks import MUST, Check
 from fixtures.clusters.base import Step
 from fixtures.report.model import ClusterInfo, ComponentFact, Result, Run, Status
 from fixtures.report.publish import command
-from fixtures.report.publish.cncf import assessed, to_json
-from fixtures.report.publish.cncf_claims import CLAIMS
-from fixtures.report.publish.cncf_transcript import OPERATOR_PODS, table
+from fixtures.report.publish.cncf.claims import CLAIMS
+from fixtures.report.publish.cncf.evidence import assessed, to_json
+from fixtures.report.publish.cncf.transcript import OPERATOR_PODS, table
 
 RECORDED = Path(__file__).parent / "cncf_data" / "evidence.json"  # by its path, of a run on kind; made smaller
 ASKED = sorted({check for claim in CLAIMS for check in claim.checks})
