@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from fixtures.report.texts import Texts
 from tests.browser.looking import Look
@@ -177,3 +179,33 @@ def test_a_check_shows_its_explanation_evidence_and_history(
     app.frame_locator("[data-testid=test-result-description-frame]").get_by_text("When it fails:").wait_for()
     app.get_by_test_id("test-result-tab-history").click()
     assert app.get_by_test_id("test-result-history-item").count() == 1
+
+
+def test_the_app_may_start_before_the_browser_has_read_the_data(sites: Sites, browser: Browser):
+    whole = sites("founding").read_bytes()
+    data, go_on = whole.rindex(b"<script async>"), threading.Event()
+
+    class InTwoParts(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(whole[:data])
+            go_on.wait(60)
+            self.wfile.write(whole[data:])
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), InTwoParts)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = browser.new_page()
+    try:
+        page.goto(f"http://127.0.0.1:{server.server_port}/", wait_until="commit")
+        page.locator("#app > *").first.wait_for(state="attached")
+        go_on.set()
+        page.get_by_test_id("tab-all").wait_for()
+    finally:
+        go_on.set()
+        page.close()
+        server.shutdown()
+        server.server_close()

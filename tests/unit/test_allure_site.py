@@ -123,6 +123,11 @@ def test_the_page_asks_nobody_and_begins_with_the_banner():
     assert "http" not in policy[1]
 
 
+def test_the_app_waits_for_data_that_the_browser_has_not_read_yet():
+    page = allure_site.dressed(PAGE, "")
+    assert page.index("window.allureReportDataReady = false") < page.index("<body>")
+
+
 @pytest.mark.parametrize("without", ["<head>", "<body>", "googletagmanager"])
 def test_a_page_of_another_version_is_refused(without: str):
     with pytest.raises(UsageProblem, match="not as that of the pinned version"):
