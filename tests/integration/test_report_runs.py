@@ -148,7 +148,11 @@ def test_paths_of_the_user_stay(project: Project):
     assert (project.path / "mine.xml").is_file()
     assert (project.path / "mine.html").is_file()
     assert list((project.path / "mine").glob("*-result.json"))
-    assert sorted(path.name for path in (project.path / "out").iterdir()) == ["conformance.json", "status.md"]
+    assert sorted(path.name for path in (project.path / "out").iterdir()) == [
+        "conformance.json",
+        "status.html",
+        "status.md",
+    ]
 
 
 def test_a_second_run_does_not_mix_with_the_first(project: Project):
