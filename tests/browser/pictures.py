@@ -1,6 +1,8 @@
 """The pictures in docs/pictures, taken of the pages as they are now.
 
-usage: python -m tests.browser.pictures RUNS     RUNS: a folder with the report folders `green` and `founding`, as tests/browser has them
+usage: python -m tests.browser.pictures RUNS
+
+RUNS is a folder with the report folders `green` and `founding`, the latter with its Allure site in `founding/allure`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from tests.browser.looking import Look, launch
 from tests.browser.runs import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
-COLOURS = 64  # flat pages need no more, and a picture stays below 50 kB
+COLOURS = 128  # flat pages need no more, and a picture stays below 100 kB
 
 #: picture → run, page, width and height of the window in CSS pixels, scheme
 PICTURES = {
@@ -33,6 +35,8 @@ def main(runs: Path) -> None:
     with sync_playwright() as playwright, launch(playwright) as browser:
         for name, (run, page, width, height, scheme) in PICTURES.items():
             look = Look.open(browser, runs / run / page, width, height, scheme)
+            if page.startswith("allure"):
+                look.page.get_by_test_id("tab-all").wait_for()  # its app has begun
             taken = Image.open(io.BytesIO(look.page.screenshot()))
             taken.convert("RGB").quantize(COLOURS).save(FOLDER / f"{name}.png", optimize=True)
             look.close()

@@ -33,16 +33,16 @@ def render(folder: Path, site: Path, *options: str) -> None:
 
 @pytest.fixture(scope="session")
 def sites(reports: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Sites:
-    """The page of a run in a language: `sites("founding", "es")`."""
-    rendered: dict[tuple[str, str], Path] = {}
+    """The page of a run: `sites("founding")`."""
+    rendered: dict[str, Path] = {}
 
-    def page(name: str, language: str = "en") -> Path:
-        if (name, language) not in rendered:
-            folder = tmp_path_factory.mktemp(f"{name}-{language}") / "reports"
+    def page(name: str) -> Path:
+        if name not in rendered:
+            folder = tmp_path_factory.mktemp(name) / "reports"
             shutil.copytree(reports(name), folder)
-            render(folder, folder / "site", "--lang", language)
-            rendered[name, language] = folder / "site" / "index.html"
-        return rendered[name, language]
+            render(folder, folder / "site")
+            rendered[name] = folder / "site" / "index.html"
+        return rendered[name]
 
     return page
 
@@ -121,13 +121,6 @@ def test_on_a_telephone_too(sites: Sites, look: Looking):
     assert view.page.evaluate("document.getElementById('app').getBoundingClientRect().height") > 300
 
 
-def test_in_spanish(sites: Sites, look: Looking):
-    page = sites("founding", "es")
-    seen, counts = opened(look, page).first_view(), Texts("es")("head.counts", **document(page)["summary"])
-    for words in ("no conforme", counts, "Remedio", "Fallido"):
-        assert words in seen, f"{words!r} is not in view: {seen}"
-
-
 def test_of_a_broken_environment_the_reason_is_seen(sites: Sites, look: Looking):
     seen = opened(look, sites("broken")).first_view()
     assert "inconclusive" in seen and "connection refused" in seen
@@ -156,20 +149,24 @@ def test_the_link_leads_to_the_status_page(sites: Sites, look: Looking):
 def test_a_check_shows_its_explanation_evidence_and_history(
     reports: Callable[[str], Path], tmp_path: Path, look: Looking
 ):
-    """Two nights: the history has both, and the check knows the night before."""
+    """Two nights, the second in Spanish: the history has both, and the check knows the night before."""
     before, night = tmp_path / "2026-01-01T03-15-00Z", tmp_path / "2026-01-02T03-15-00Z"
     shutil.copytree(reports("green"), before)
     shutil.copytree(reports("founding"), night)
     path = before / "conformance.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"started": "2026-01-01T03:15:00+00:00"}), "utf-8")
-    for folder in (before, night):
-        render(folder, folder / "site")
+    render(before, before / "site")
+    render(night, night / "site", "--lang", "es")
     assert len((tmp_path / "allure-history.jsonl").read_text("utf-8").splitlines()) == 2
-    app = opened(look, night / "site" / "index.html").page
+    page, texts = night / "site" / "index.html", Texts("es")
+    view = opened(look, page)
+    app, seen = view.page, view.first_view()
+    for words in ("no conforme", texts("head.counts", **document(page)["summary"]), "Remedio", "Fallido"):
+        assert words in seen, f"{words!r} is not in view: {seen}"
     app.get_by_test_id("tree-leaf-title").get_by_text("DEP-04 nats imports").click()
     shown = app.locator("#app").inner_text()
-    for words in ("ray-worker-1.txt", "Category: Failed"):
-        assert words in shown
+    for words in ("ray-worker-1.txt", texts("allure.failed")):
+        assert words in shown, shown
     app.frame_locator("[data-testid=test-result-description-frame]").get_by_text("When it fails:").wait_for()
     app.get_by_test_id("test-result-tab-history").click()
     assert app.get_by_test_id("test-result-history-item").count() == 1

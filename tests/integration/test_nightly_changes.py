@@ -148,7 +148,3 @@ def test_the_second_night_names_the_one_new_fault(nights: Nights):
     assert fourth.returncode == 1
     assert [each["id"] for each in nights.changes["new"]] == ["NET-04"]
     assert "NEW: NET-04" in fourth.stderr and "NEW: DEP-04" not in fourth.stderr
-
-    fifth = nights.night("", "--alert", "new")
-    assert fifth.returncode == 0
-    assert "mended: NET-04" in fifth.stdout and "mended: DEP-04" in fifth.stdout
