@@ -50,14 +50,16 @@ def test_what_could_not_be_told_is_grouped_by_its_reason():
 def test_why_a_run_ended_early_is_said_once():
     reason = "the cluster did not come up: no route"
     run = run_of(
-        result("INF-01", Status.BROKEN, "no route"),
+        result("INF-01", Status.BROKEN, "no route\nand what the machine printed"),
         result("INF-02", Status.BROKEN, reason),
         result("INF-03", Status.BROKEN, "its teardown failed"),
-        aborted=reason,
+        result("INF-04", Status.DISABLED, "not selected"),
+        aborted=f"{reason}\nand what else was printed",
     )
     assert [why for why, _ in untold(run)] == ["its teardown failed"]
     steps = next_steps(run, [], Texts("en"))
-    assert steps[0].startswith("Mend what ended the run") and not any("--lf" in step for step in steps)
+    assert steps[0].startswith("Mend what ended the run") and len(steps) == 2
+    assert "--explain" in steps[1]
 
 
 def test_legs_are_in_the_order_in_which_they_happen():
