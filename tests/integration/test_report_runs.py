@@ -97,8 +97,8 @@ def test_boot(recorder, request):
 
 
 def test_ctrl_c_still_writes_every_report(project: Project):
-    bodies = "\n@check('CFG-01', MUST, 'hangs', remedy='x')\ndef test_hang():\n    import time; time.sleep(50)\n"
-    order = "\n@check('INF-03', MUST, 'first', remedy='x')\ndef test_first(): open('begun', 'w').close()\n"
+    bodies = "\n@check('CFG-01', MUST, 'hangs', remedy='x')\ndef test_hang():\n    open('begun', 'w').close()\n    import time; time.sleep(50)\n"
+    order = "\n@check('INF-03', MUST, 'first', remedy='x')\ndef test_first(): pass\n"
     project.write(green=order + bodies + GREEN)
     running = subprocess.Popen(
         project.command("-m", "e2e"), cwd=project.path, env=project.environment, stdout=subprocess.PIPE, text=True
@@ -107,7 +107,6 @@ def test_ctrl_c_still_writes_every_report(project: Project):
     while not (project.path / "begun").exists():
         assert time.monotonic() < deadline, "the inner pytest did not begin"
         time.sleep(0.05)
-    time.sleep(0.3)  # into the sleep of the check that hangs
     running.send_signal(signal.SIGINT)
     stdout, _ = running.communicate(timeout=30)
     assert running.returncode == 2
