@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fixtures.report.redaction.redact import MASK, Redactor
 
@@ -45,6 +47,27 @@ LEAKS = [
     f"E   -----BEGIN PRIVATE KEY-----\nE   {SECRET}\nE   -----END PRIVATE KEY-----",
     f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n",
     f"-----BEGIN NATS USER JWT-----\n{SECRET}\n------END NATS USER JWT------",
+    f"replicas differ in DB_PASSWORD: {{'DB_PASSWORD': {{'orch-1': '{SECRET}', 'orch-2': '{SECRET}2'}}}}",
+    f"name=DB_PASSWORD: {{'orch-1': None, 'orch-2': '{SECRET}'}} and more",
+    f'password: ["a", "{SECRET}"]',
+    f'password=("a", "{SECRET}")',
+    f"password=(a, {SECRET})",
+    f'password={{"v": [1, {{"w": ("x", "{SECRET}")}}]}}',
+    f"password={{'a': 'not the end }}', 'b': '{SECRET}'}}",
+    f'{{"password": {{"old": "x\\"}}", "new": "{SECRET}"}}}}',
+    f'{{\\"password\\": {{\\"old\\": \\"x}}\\", \\"new\\": \\"{SECRET}\\"}}}}',
+    f'{{\\"password\\": \\"quote\\\\\\"{SECRET}\\"}}',
+    f"E     password={{\nE       'old': 'x',\nE       'new': '{SECRET}',\nE     }}",
+    f"password={{'old': 'x', 'new': '{SECRET}",
+    f"password=[(it's {SECRET}]",
+    f"password=SecretStr('{SECRET}')",
+    f"password=Secret(value=('x', '{SECRET}'))",
+    f"password=a(b{SECRET}",
+    f'("password", {{"v": "{SECRET}"}})',
+    f'("password", ["{SECRET}"])',
+    f'{{"name": "DB_PASSWORD", "value": ["{SECRET}"]}}',
+    f"password:\n  old: x\n  new: {SECRET}\nnext: 1",
+    f"password:\n- x\n- {SECRET}\nnext: 1",
     f"-----BEGIN USER NKEY SEED-----\n{SECRET}\n------END USER NKEY SEED------",
 ]
 
@@ -59,6 +82,9 @@ HARMLESS = [
     "password=$NATS_PASSWORD TOKEN=${TOKEN} secret: null token=None password=",
     "http://host:8000/v1/models?mail=a@b.c and http://127.0.0.1:4222/path@x",
     'required fields: ["token", "status"]',
+    "password={} token: [] secret=() NATS_TOKEN: (not set), api_key=[ ]",
+    "password=$(cat /run/secret) token: ${TOKEN} secret={secret}",
+    "tls:\n  enabled: true\nservers:\n- a\n- b\n",
     "task-abcdef-ghijklmnopqrstuvwxyz, deliberation-collector-completed",
     "kubectl -n ray patch raycluster ray-gpu -p '{\"spec\": {}}'",
     "tokenizer: Qwen2, author_id: agent-1, authority: none",
@@ -111,6 +137,8 @@ def test_data_is_judged_by_its_keys():
         "secret": {"name": "nats-credentials"},
         "api_key": ["one", "two"],
         "pin_password": 123456,
+        "DB_PASSWORD": {"orch-1": "x", "orch-2": {"old": ["y", ("z", 5)], "new": None}},
+        "pair": ("password", {"v": "x"}),
         "tokens": 5,
         "max_tokens": 32,
         "token": 3,
@@ -118,9 +146,11 @@ def test_data_is_judged_by_its_keys():
     assert Redactor().scrub(data) == {
         "password": MASK,
         "nested": [{"name": "NATS_TOKEN", "value": MASK}],
-        "secret": {"name": "nats-credentials"},
+        "secret": {"name": MASK},
         "api_key": [MASK, MASK],
         "pin_password": MASK,
+        "DB_PASSWORD": {"orch-1": MASK, "orch-2": {"old": [MASK, (MASK, MASK)], "new": None}},
+        "pair": ("password", {"v": MASK}),
         "tokens": 5,
         "max_tokens": 32,
         "token": 3,
@@ -130,6 +160,37 @@ def test_data_is_judged_by_its_keys():
 def test_a_key_that_spans_lines_of_a_list_is_found():
     lines = ["E   -----BEGIN PRIVATE KEY-----", f"E   {SECRET}", "E   -----END PRIVATE KEY-----"]
     assert SECRET not in "".join(Redactor().scrub(lines))
+
+
+_LETTERS = st.text("abcxyz \\\"'(){}[],:=\n", max_size=8)
+_NESTED = st.recursive(
+    st.just(SECRET) | st.none() | st.integers() | _LETTERS,
+    lambda below: (
+        st.lists(below, max_size=3) | st.tuples(below, below) | st.dictionaries(_LETTERS, below, min_size=1, max_size=3)
+    ),
+    max_leaves=8,
+)
+_WRITTEN = st.sampled_from(
+    [repr, lambda value: json.dumps(value, indent=1), lambda value: json.dumps(json.dumps(value))]
+)
+
+
+@settings(deadline=None)
+@given(value=_NESTED, written=_WRITTEN, name=st.sampled_from(["password", "DB_PASSWORD", "apiKey"]))
+def test_nothing_below_a_secret_name_passes_however_it_is_nested(value, written, name):
+    seen = Redactor().text(f"before {written({name: [value, SECRET]})} after")
+    assert SECRET not in seen
+    assert seen.startswith("before ")
+    assert seen.endswith(" after"), "only the value is masked"
+    assert SECRET not in repr(Redactor().scrub({name: value, "x": (name, value)}))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "piece", ["password=(", "password={'", "password=[(']\\", "password=($(", "password=a(", "password={} "]
+)
+def test_a_megabyte_of_open_brackets_takes_seconds_at_most(piece: str):
+    Redactor().text(piece * (1_000_000 // len(piece)))
 
 
 @pytest.mark.timeout(30)
