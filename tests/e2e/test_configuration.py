@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fixtures.checks import MUST, check
 from fixtures.clusters.base import Feature
+from fixtures.environments import difference
 from fixtures.errors import CannotTell
 from fixtures.profile import Profile
 from fixtures.services.nats import Nats
@@ -49,7 +50,7 @@ def one_line(error: str) -> str:
 async def test_agent_type(replica_reports, profile: Profile):
     """With AGENT_TYPE=mock everything looks green and no agent ever runs."""
     wanted = profile.orchestrator.environment.get("AGENT_TYPE", "vllm")
-    other = {one.name: one.environment.get("AGENT_TYPE", "(not set)") for one in replica_reports}
+    other = {one.name: one.shown("AGENT_TYPE") for one in replica_reports}
     other = {name: value for name, value in other.items() if value != wanted}
     assert not other, f"AGENT_TYPE must be {wanted}; it is {other}"
 
@@ -69,7 +70,7 @@ async def test_vllm_url(replica_reports, vllm: Vllm):
         raise CannotTell(f"{vllm.url}/metrics does not say when its process started: servers cannot be told apart")
     wrong = []
     for one in replica_reports:
-        url, listed, metrics = one.environment.get("VLLM_URL", "(not set)"), one.http("models"), one.http("metrics")
+        url, listed, metrics = one.shown("VLLM_URL"), one.http("models"), one.http("metrics")
         if not listed["ok"]:
             wrong.append(f"{one.name}: VLLM_URL={url} does not answer: {listed.get('error', listed.get('status'))}")
         elif set(parse_models(listed["body"], url)) != models:
@@ -92,7 +93,7 @@ async def test_vllm_model(replica_reports, profile: Profile):
     wrong = []
     for one in replica_reports:
         model, listed = one.environment.get("VLLM_MODEL", ""), one.http("models")
-        served = parse_models(listed["body"], one.environment.get("VLLM_URL", "")) if listed["ok"] else {}
+        served = parse_models(listed["body"], one.shown("VLLM_URL")) if listed["ok"] else {}
         if model not in served:
             wrong.append(f"{one.name}: VLLM_MODEL={model or '(not set)'}, served: {', '.join(served) or 'nothing'}")
     assert not wrong, f"{'; '.join(wrong)} (profile: {profile.vllm.model})"
@@ -114,13 +115,10 @@ async def test_ray_address(replica_reports, ray: Ray):
         shaken = one.ray_client
         if not shaken["ok"]:
             wrong.append(
-                f"{one.name}: RAY_ADDRESS={one.environment.get('RAY_ADDRESS')} gives no handshake: "
-                f"{one_line(shaken['error'])}"
+                f"{one.name}: RAY_ADDRESS={one.shown('RAY_ADDRESS')} gives no handshake: {one_line(shaken['error'])}"
             )
         elif not set(shaken["nodes"]) <= ours:
-            wrong.append(
-                f"{one.name}: RAY_ADDRESS={one.environment.get('RAY_ADDRESS')} is another Ray cluster than {ray.url}"
-            )
+            wrong.append(f"{one.name}: RAY_ADDRESS={one.shown('RAY_ADDRESS')} is another Ray cluster than {ray.url}")
     assert not wrong, "; ".join(wrong)
 
 
@@ -139,11 +137,9 @@ async def test_nats_url(replica_reports, nats: Nats, profile: Profile):
     for one in replica_reports:
         seen = one.nats
         if not seen["ok"]:
-            wrong.append(f"{one.name}: NATS_URL={one.environment.get('NATS_URL')}: {seen['stage']}: {seen['error']}")
+            wrong.append(f"{one.name}: NATS_URL={one.shown('NATS_URL')}: {seen['stage']}: {seen['error']}")
         elif seen["server_id"] != info.server_id and not _same_cluster(seen, info, stream.created):
-            wrong.append(
-                f"{one.name}: NATS_URL={one.environment.get('NATS_URL')} is another NATS (server {seen['server_id']})"
-            )
+            wrong.append(f"{one.name}: NATS_URL={one.shown('NATS_URL')} is another NATS (server {seen['server_id']})")
     assert not wrong, "; ".join(wrong)
 
 
@@ -185,15 +181,15 @@ async def test_ray_client_handshake(replica_reports, profile: Profile):
 )
 async def test_same_configuration(replica_reports):
     """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked."""
-    relevant = [
-        {
+    relevant = {
+        one.name: {
             key: value.replace(one.name, "REPLICA")
             for key, value in one.environment.items()
             if not (key.startswith(OWN) or is_service_link(key, value))
         }
         for one in replica_reports
-    ]
-    keys = sorted({key for environment in relevant for key in environment})
-    drifted = [key for key in keys if len({environment.get(key) for environment in relevant}) > 1]
-    seen = {key: {one.name: one.environment.get(key, "(not set)") for one in replica_reports} for key in drifted}
-    assert not drifted, f"replicas differ in {', '.join(drifted)}: {seen}"
+    }
+    keys = sorted({key for environment in relevant.values() for key in environment})
+    values = {key: {replica: environment.get(key) for replica, environment in relevant.items()} for key in keys}
+    drifted = [difference(key, values[key]) for key in keys if len(set(values[key].values())) > 1]
+    assert not drifted, f"replicas differ: {'. '.join(drifted)}"

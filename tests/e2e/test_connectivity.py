@@ -33,7 +33,7 @@ async def test_orchestrator_reaches_vllm(replica_reports, profile: Profile, fact
     """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
     wrong = []
     for one in replica_reports:
-        url, listed = one.environment.get("VLLM_URL", "(not set)"), one.http("models")
+        url, listed = one.shown("VLLM_URL"), one.http("models")
         speed = median(listed["ms"]) if listed["ms"] else None
         facts.links.append(LinkFact(one.name, "vLLM", listed["ok"], speed, listed.get("error", "")))
         if not listed["ok"]:
@@ -145,7 +145,7 @@ async def test_orchestrator_reaches_ray(replica_reports, facts: Facts):
         port = one.ray_port
         facts.links.append(LinkFact(one.name, "Ray Client", port["ok"], port.get("ms"), port.get("error", "")))
         if not port["ok"]:
-            wrong.append(f"{one.name}: RAY_ADDRESS={one.environment.get('RAY_ADDRESS')}: {port['error']}")
+            wrong.append(f"{one.name}: RAY_ADDRESS={one.shown('RAY_ADDRESS')}: {port['error']}")
     assert not wrong, f"Ray's client port is not reached: {'; '.join(wrong)}"
 
 
