@@ -57,13 +57,16 @@ def idle_cpus():
     return ray.available_resources()["CPU"]
 
 
+_STRAIGHT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the stub is on loopback
+
+
 def hits(url):
-    with urllib.request.urlopen(f"{url}/debug/faults") as answer:
+    with _STRAIGHT.open(f"{url}/debug/faults") as answer:
         return sum(rule["hits"] for rule in json.load(answer)["faults"] if rule["id"] == "crash")
 
 
 def delete_faults(url):
-    urllib.request.urlopen(urllib.request.Request(f"{url}/debug/faults/crash", method="DELETE")).close()
+    _STRAIGHT.open(urllib.request.Request(f"{url}/debug/faults/crash", method="DELETE")).close()
 
 
 def wait(holds):

@@ -17,6 +17,7 @@ import nats
 import pytest
 from nats.js import JetStreamContext
 
+from fixtures.services import grpc_access
 from fixtures.services import orchestrator_pb2 as pb
 from fixtures.waiting import wait_until
 from tests.integration._refstack import IMAGES, MODEL, Replica, free_port, nats_server, ray_head, ray_python
@@ -49,7 +50,7 @@ class Stack:
 
     async def call(self, replica: int, method: str, request: Any = None) -> Any:
         """One call; raises grpc.aio.AioRpcError."""
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.replicas[replica].port}") as channel:
+        async with grpc_access.channel(f"127.0.0.1:{self.replicas[replica].port}") as channel:
             unary = channel.unary_unary(
                 f"/orchestrator.v1.OrchestratorService/{method}",
                 request_serializer=lambda message: message.SerializeToString(),

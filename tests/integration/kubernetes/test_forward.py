@@ -6,13 +6,12 @@ import hashlib
 import os
 import time
 
-import grpc
-import grpc.aio
 import httpx
 import pytest
 
 from fixtures.clusters.kubernetes.errors import Absent
 from fixtures.errors import CannotTell
+from fixtures.services import grpc_access
 from fixtures.timeouts import TIMEOUTS
 from fixtures.waiting import wait_until
 from tests.integration.kubernetes import pods
@@ -84,7 +83,7 @@ async def test_http_with_keep_alive_and_large_bodies_both_ways(api, to_port):
 
 
 async def test_grpc_calls_and_a_long_stream(to_port):
-    async with to_port(GRPC) as forward, grpc.aio.insecure_channel(forward.address) as channel:
+    async with to_port(GRPC) as forward, grpc_access.channel(forward.address) as channel:
         echo = channel.unary_unary("/test/Echo")
         assert await echo(b"x" * 3_000_000, timeout=20) == b"x" * 3_000_000
         answers = await asyncio.gather(*(echo(str(number).encode(), timeout=20) for number in range(100)))
