@@ -51,6 +51,7 @@ def show(evidence, runs) -> None:
     "a Ray job imports nats and nats.js",
     remedy=IMAGE,
     follows=("INF-10", "DEP-04", "DEP-05"),
+    package="nats",
 )
 async def test_job_imports_nats(census, agent_runs: AgentRuns):
     """Inside a Ray job, in the interpreter that runs the agents, nats and nats.js import, and no agent dies on them."""

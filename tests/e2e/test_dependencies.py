@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from fixtures.checks import MUST, SHOULD, case, check
-from fixtures.errors import CannotTell
 from fixtures.profile import Profile
 from fixtures.report.model import DependencyFact, Facts
 
@@ -32,15 +31,15 @@ WHY = {
             meaning=f"`import {module}` succeeds in every worker's interpreter, in the profile's version. {why}",
             remedy=MENDS,
             follows=IMAGE_RUNS,
+            package=module,
         )
         for number, (module, why) in enumerate(WHY.items(), start=1)
     ],
 )
 async def test_package(module: str, census, profile: Profile, facts: Facts, evidence):
     """A package that the agents need imports on every worker, in the profile's version."""
-    wanted = next((one for one in profile.agent.dependencies if one.module == module), None)
-    if wanted is None:
-        raise CannotTell(f"the profile names no version of {module} (agent.dependencies)")
+    wanted = profile.dependency(module)
+    assert wanted is not None, f"the profile names no {module}: this check does not apply"
     wrong = []
     for worker in census.workers:
         seen = worker.modules[module]
@@ -62,6 +61,7 @@ async def test_package(module: str, census, profile: Profile, facts: Facts, evid
     "nats.js imports and has JetStreamContext",
     remedy="`nats` is half installed or shadowed by another module (see the file that is named). " + MENDS,
     follows=("DEP-04",),
+    package="nats",
 )
 async def test_jetstream_client(census):
     """A stray `nats.py` on the path, or a broken installation, lets `import nats` pass and the publication fail."""

@@ -26,7 +26,7 @@ IMAGE = "{build_image}\n{roll_out}"
 def required(profile: Profile) -> list[str]:
     """Every module that agents of this profile import."""
     tools = profile.agent.tool_modules if profile.agent.tools and profile.agent.delivery == "image" else ()
-    return [dependency.module for dependency in profile.agent.dependencies] + ["nats.js", *tools]
+    return [*profile.agent.imports, *tools]
 
 
 def missing_in(document: Mapping[str, Any], profile: Profile) -> list[str]:
@@ -146,6 +146,7 @@ async def test_replaced_worker(cluster: Cluster, profile: Profile, take_census, 
     needs=(Feature.REPLICAS, Feature.ROLL_OUT),
     disrupts=Disrupts.IMAGE,
     follows=("IMG-04", "DEP-04", "ORC-18"),
+    package="nats",
 )
 @pytest.mark.usefixtures("starts_elsewhere")
 async def test_roll_out(
@@ -200,6 +201,7 @@ async def test_roll_out(
     needs=(Feature.REPLICAS, Feature.ROLL_OUT),
     disrupts=Disrupts.IMAGE,
     follows=("NET-04",),
+    package="nats",
 )
 @pytest.mark.usefixtures("somewhere_to_roll_out_from")
 async def test_stop_gap(on_stock_image, facts: Facts, profile: Profile, evidence):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -13,13 +14,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 USAGE = 4
+HANGS = 180  # seconds: it has hung; a run that writes reports took 37 s with five processes for each CPU
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`pytest -m e2e` with these arguments, as a process of its own in the checkout."""
     command = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider", "tests/e2e", *arguments]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+        command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS, check=False, env={**os.environ, **environment}
     )
 
 
@@ -83,6 +85,54 @@ def test_a_mistake_in_a_profile_names_file_key_and_what_is_allowed(tmp_path: Pat
     said = complaint(ran)
     assert ran.returncode == USAGE
     assert all(word in said for word in (str(file), "ray.w", "mine.toml"))
+
+
+@pytest.fixture
+def aiohttp_alone(tmp_path: Path) -> Path:
+    """The embedded profile, but for its packages: it names aiohttp and no other."""
+    file = tmp_path / "aiohttp-alone.toml"
+    lines = (ROOT / "fixtures/profiles/embedded.toml").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if "{ module =" not in line or '"aiohttp"' in line]
+    file.write_text("".join(kept), encoding="utf-8")
+    return file
+
+
+def test_a_check_about_a_package_that_the_profile_does_not_name_is_unsupported(
+    aiohttp_alone: Path, tmp_path: Path
+) -> None:
+    """Such a check ends before anything is started for it, and says why it does not apply."""
+    asked = {
+        "DEP-01": "ray",
+        "DEP-02": "requests",
+        "DEP-04": "nats",
+        "DEP-05": "nats",
+        "IMG-06": "nats",
+        "IMG-07": "nats",
+        "JOB-01": "nats",
+    }
+    reports = tmp_path / "reports"
+    words = ("-k", " or ".join(asked), "--profile", str(aiohttp_alone), "--vllm", "stub", "--report-dir", str(reports))
+    ran = run(*words)
+    assert ran.returncode == 1, "a run in which no check could be made is inconclusive"
+    assert "boot:" not in ran.stdout
+    rows = {row["id"]: row for row in json.loads((reports / "conformance.json").read_text(encoding="utf-8"))["checks"]}
+    for id, module in asked.items():
+        row = rows[id]
+        assert (row["status"], row["detail"]) == (
+            "unsupported",
+            f"does not apply: the profile names no {module} (agent.dependencies)",
+        )
+    assert rows["DEP-03"]["status"] == "disabled", "the profile names aiohttp: its check is only not selected"
+
+
+@pytest.mark.parametrize("arguments", [("--explain", "DEP-02"), ("--explain", "IMG-06"), ("--list-checks",)])
+def test_the_catalogue_is_shown_with_a_profile_that_names_few_packages(
+    aiohttp_alone: Path, arguments: tuple[str, ...]
+) -> None:
+    ran = run(*arguments, "--profile", str(aiohttp_alone))
+    assert ran.returncode == 0, ran.stderr
+    if arguments[0] == "--explain":
+        assert "among the profile's agent.dependencies" in ran.stdout
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import profile
+from fixtures import census, profile
+from fixtures.clusters.base import Endpoints
 from fixtures.errors import UsageProblem
+from tests.e2e.test_image import required
 
 REFERENCE = (profile.PROFILES / "swe-ai-fleet.toml").read_text(encoding="utf-8")
 
@@ -75,3 +77,17 @@ def test_tools_need_modules(tmp_path: Path) -> None:
     file.write_text(text[:start] + text[end:], encoding="utf-8")
     with pytest.raises(UsageProblem, match="tool_modules"):
         profile.load(str(file))
+
+
+def test_packages_that_a_profile_does_not_name_are_asked_for_nowhere() -> None:
+    """The census and the checks of the image ask for what the profile names, and for nats.js only with nats."""
+    reference = profile.load("swe-ai-fleet")
+    assert reference.agent.imports == ("ray", "requests", "aiohttp", "nats", "nats.js")
+    alone = [one for one in reference.agent.dependencies if one.module == "aiohttp"]
+    few = reference.replaced("agent", dependencies=tuple(alone), tools=False)
+    assert few.dependency("nats") is None
+    assert few.dependency("aiohttp") == alone[0]
+    asked = census.request(few, Endpoints("nats://n:1", "ray://r:1", "http://r:2", "http://v:1"))
+    assert asked["modules"] == ["aiohttp"]
+    assert asked["symbols"] == [few.agent.job]
+    assert required(few) == ["aiohttp"]
