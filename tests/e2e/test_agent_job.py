@@ -10,6 +10,7 @@ from fixtures.census import delivered, run_job
 from fixtures.checks import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.errors import CannotTell
+from fixtures.leftovers import actors_that_stay
 from fixtures.profile import Profile
 from fixtures.remote_code import document_in
 from fixtures.services.nats import Nats
@@ -269,19 +270,17 @@ async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: R
     before, after = agent_runs.cpus_before, agent_runs.cpus_after
     if before is None or after is None:
         raise CannotTell("the free CPUs were not counted")
-    assert after >= before, f"{before:g} CPUs were free before the jobs, {after:g} are after them"
-    left = [*agent_runs.actors_left, *hanging_runs.actors_left]
-    assert not left, f"actors live on although nobody holds them: {', '.join(left)}"
     every = [*agent_runs.runs.values(), *hanging_runs.runs.values()]
-    leaks = {run.name: run.open_connections for run in every if run.open_connections}
-    assert not leaks, f"connections to NATS are still open after run(): {leaks}"
-    alive: list[str] = []
-
-    async def all_dead() -> bool:
-        alive[:] = [actor.name for actor in await ray.actors(jobs.run_id) if actor.state != "DEAD"]
-        return not alive
-
-    await wait_until(all_dead, "the end of all agent actors", TIMEOUTS.settle, detail=lambda: f"alive: {alive}")
+    wrong = []
+    if stay := await actors_that_stay(ray, jobs.run_id, f"{jobs.run_id}-jobs", f"{jobs.run_id}-hanging"):
+        wrong.append(f"actors live on after the agents' end ({len(stay)}): {'; '.join(stay)}")
+    if late := [*agent_runs.actors_left, *hanging_runs.actors_left]:
+        wrong.append(f"agents lived on although nobody held them: {', '.join(late)}")
+    if leaks := {run.name: run.open_connections for run in every if run.open_connections}:
+        wrong.append(f"connections to NATS are still open after run(): {leaks}")
+    if after < before:
+        wrong.append(f"{before:g} CPUs were free before the jobs, {after:g} are after them")
+    assert not wrong, "\n".join(wrong)
 
 
 async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:

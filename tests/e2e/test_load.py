@@ -7,6 +7,7 @@ from statistics import median
 
 from fixtures.checks import MUST, SHOULD, check
 from fixtures.errors import CannotTell, Nonconformant
+from fixtures.leftovers import actors_that_stay
 from fixtures.load.jobs import Load
 from fixtures.load.over_time import over_time
 from fixtures.load.plot import drawn
@@ -176,14 +177,5 @@ async def test_limits(load: Load, profile: Profile, facts: Facts):
 async def test_nothing_left(load: Load, ray: Ray, run_id: str):
     """No actor that the load started lives on, its agents' own included: what one leaves, hundreds leave hundreds of."""
     del load
-    alive: list[str] = []
-
-    async def all_dead() -> bool:
-        actors = await ray.actors()
-        drivers = {actor.job_id for actor in actors if f"{run_id}-load" in actor.name}
-        alive[:] = [one.name or one.id for one in actors if one.job_id in drivers and one.state != "DEAD"]
-        return not alive
-
-    await wait_until(
-        all_dead, "the end of all actors of the load", TIMEOUTS.settle, detail=lambda: f"alive: {some(alive)}"
-    )
+    stay = await actors_that_stay(ray, f"{run_id}-load", f"{run_id}-load")
+    assert not stay, f"actors live on after the load ({len(stay)}): {some(stay)}"

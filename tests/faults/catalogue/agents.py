@@ -281,7 +281,13 @@ FAULTS = (
         says="the agent starts a detached actor, which keeps a share of a CPU after the agent's end",
         inject=agent_code(Edit(JOB, "        self._runs: Dict", HELPER + "        self._runs: Dict")),
         breaks=("JOB-11", "LOAD-06"),
-        words=("CPUs were free before the jobs",),
+        words=(
+            "-agent-helper",
+            "VLLMAgentJob.__init__.<locals>.Helper",
+            "on ray-worker-",
+            "detached",
+            "holds 0.25 CPU",
+        ),
     ),
     # -- what it asks vLLM for --------------------------------------------------------------------------------
     Fault(
