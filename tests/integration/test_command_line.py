@@ -135,6 +135,37 @@ def test_the_catalogue_is_shown_with_a_profile_that_names_few_packages(
         assert "among the profile's agent.dependencies" in ran.stdout
 
 
+def test_a_part_that_dies_while_booting_says_why_in_every_report(tmp_path: Path) -> None:
+    """The interpreter of this Ray image dies as a real one does: with a traceback, of which the end says why."""
+    image, reports = tmp_path / "image", tmp_path / "reports"
+    (image / "bin").mkdir(parents=True)
+    (image / "lib" / "python3.11" / "site-packages" / "ray-2.49.2.dist-info").mkdir(parents=True)
+    interpreter = image / "bin" / "python"
+    interpreter.write_text(
+        f"#!{sys.executable}\nprint('noise\\n' * 300)\npassword = 'password=hunter2-hunter2'\n"
+        "raise RuntimeError('\\x1b[31mthis Ray is not 2.49\\x1b[0m, ' + password)\n"
+    )
+    interpreter.chmod(0o755)
+    words = ("-k", "INF-02", "--ray-image", str(image), "--vllm", "stub", "--report-dir", str(reports))
+    ran = run(*words)
+    assert ran.returncode == 1, ran.stdout
+    why = "ray-head: has ended with status 1; its log ends with: RuntimeError: this Ray is not 2.49, password="
+    aborted = json.loads((reports / "conformance.json").read_text(encoding="utf-8"))["aborted"].splitlines()
+    assert aborted[0].startswith(f"the cluster did not come up: {why}")
+    assert aborted[1] == "--- last lines of its log ---"
+    assert "Traceback (most recent call last):" in aborted
+    assert aborted[-1] == "Its end is kept as evidence of the check that needed it; --keep-run-dir keeps the whole log"
+    assert len(aborted) <= 15
+    written = {name: (reports / name).read_text(encoding="utf-8") for name in ("status.md", "status.html", "junit.xml")}
+    written["evidence"] = (reports / "evidence" / "INF-02" / "ray-head.log").read_text(encoding="utf-8")
+    written["screen"] = " ".join(ran.stdout.split())
+    for name, text in written.items():
+        assert "this Ray is not 2.49" in text, name
+        assert "hunter2" not in text, name
+    assert "\x1b" not in written["status.md"] + written["screen"]
+    assert "Traceback" in written["status.md"]
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -179,6 +179,7 @@ async def test_a_part_that_dies_while_booting_ends_the_boot_with_its_last_log_li
     assert failure.value.part == "ray-head"
     assert "status 9" in failure.value.reason
     assert "this image is broken" in failure.value.log
+    assert "ray-head: has ended with status 9; its log ends with: this image is broken" in str(failure.value)
     assert cluster.run_directory is None
 
 

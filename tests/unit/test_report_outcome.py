@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from fixtures.errors import BootFailure, CannotTell, Nonconformant
+from fixtures.log_lines import LONGEST, last_lines
 from fixtures.report.model import Status
 from fixtures.report.outcome import judge, message_of, skip_disabled, skip_unsupported
 from fixtures.waiting import StateNotReached
@@ -52,9 +53,36 @@ def test_an_assertion_without_message_shows_its_introspection():
 def test_a_boot_failure_keeps_the_last_log_lines_within_bounds():
     error = BootFailure("nats", "did not come up", "\n".join(f"line {number}" for number in range(100)))
     detail = judge(error)[1]
-    assert detail.startswith("nats: did not come up\n--- last lines of its log ---\nline 0")
-    assert detail.endswith("…")
-    assert len(detail.splitlines()) < 20
+    assert detail.startswith("nats: did not come up; its log ends with: line 99\n--- last lines of its log ---\n")
+    assert detail.endswith("line 98\nline 99"), "the end of a log says why, not its beginning"
+    assert len(detail.splitlines()) == 12
+
+
+def test_a_boot_failure_takes_the_parts_own_log_before_those_of_its_neighbours():
+    neighbours = "Traceback\nValueError: why\n--- raylet.out ---\nstarted"
+    error = BootFailure("ray-head", "has ended", neighbours, own="Traceback\nValueError: why\n", kept="The log: /x")
+    assert str(error).splitlines() == [
+        "ray-head: has ended; its log ends with: ValueError: why",
+        "--- last lines of its log ---",
+        "Traceback",
+        "ValueError: why",
+        "The log: /x",
+    ]
+    assert error.log == neighbours
+    assert (
+        str(BootFailure("image x", "could not be built: no room", "no room\n"))
+        == "image x: could not be built: no room"
+    )
+    assert "started" in str(BootFailure("ray-head", "has ended", neighbours)), "where it has no log of its own"
+
+
+def test_the_lines_of_a_log_are_bounded_and_move_no_cursor():
+    log = "first\n\x1b[31merror\x1b[0m:\twhy\x07\u202e\n^^^^\n\n  again\n  again\n" + "x" * 5000 + "\n-----\n"
+    lines = last_lines(log, 3)
+    assert lines[:2] == ["error:  why", "  again"]
+    assert lines[2] == "x" * (LONGEST - 1) + "…"
+    assert last_lines("\n \n", 3) == []
+    assert "\x1b" not in str(BootFailure("nats", "has ended", "\x1b]0;title\x07 gone\n\x1b[2J"))
 
 
 def test_a_group_fails_only_if_all_of_it_are_assertions():
