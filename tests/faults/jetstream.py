@@ -15,6 +15,8 @@ from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import probes
 from fixtures.clusters.embedded.member import Launch
 from fixtures.profile import Nats as NatsProfile
+from fixtures.timeouts import TIMEOUTS
+from fixtures.waiting import wait_until
 from tests.faults.lab import Lab
 from tests.faults.means import restarted
 from tests.faults.model import Injection
@@ -29,6 +31,34 @@ async def seen_anew(lab: Lab) -> AsyncIterator[None]:
         yield
     finally:
         await lab.fleet.start_again(*lab.members(Component.ORCHESTRATOR))
+
+
+def settled(inject: Injection) -> Injection:
+    """In the end, wait until the consumers have nothing unacknowledged.
+
+    Replicas are killed to be healed. What one of them had in hand at that moment stays unacknowledged for the consumer's
+    ack_wait, whatever the sound ones do: longer than a check waits here.
+    """
+
+    @asynccontextmanager
+    async def injected(lab: Lab) -> AsyncIterator[None]:
+        async with inject(lab):
+            yield
+        names = lab.cluster.profile.nats
+        async with await nats.connect(lab.cluster.endpoints.nats) as client:
+            for durable in (names.completed_consumer, names.failed_consumer):
+                await _nothing_in_hand(client.jetstream(), names.stream, durable)
+
+    return injected
+
+
+async def _nothing_in_hand(js: JetStreamContext, stream: str, durable: str) -> None:
+    ack_wait = (await js.consumer_info(stream, durable)).config.ack_wait or 0.0
+
+    async def settled() -> bool:
+        return (await js.consumer_info(stream, durable)).num_ack_pending == 0
+
+    await wait_until(settled, f"the end of what {durable} has unacknowledged", ack_wait + TIMEOUTS.settle)
 
 
 def spoiled(spoil: Spoiling) -> Injection:

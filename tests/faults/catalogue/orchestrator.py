@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.faults.jetstream import settled
 from tests.faults.means import Edit, orchestrator_code, orchestrator_image
 from tests.faults.model import Fault
 
@@ -34,7 +35,7 @@ FAULTS = (
     Fault(
         name="orchestrator-never-acknowledges",
         says="the collector handles messages and does not acknowledge them",
-        inject=orchestrator_code(edit("collector", "await message.ack_sync()", "pass")),
+        inject=settled(orchestrator_code(edit("collector", "await message.ack_sync()", "pass"))),
         breaks=("ORC-10",),
         words=("unacknowledged",),
     ),
@@ -259,7 +260,9 @@ FAULTS = (
     Fault(
         name="poison-comes-again-and-again",
         says="a message that cannot be parsed is given back, and so delivered for ever",
-        inject=orchestrator_code(edit("collector", "await message.term()", "await message.nak(delay=RETRY_SECONDS)")),
+        inject=settled(
+            orchestrator_code(edit("collector", "await message.term()", "await message.nak(delay=RETRY_SECONDS)"))
+        ),
         breaks=("ORC-13",),
         words=("malformed", "unacknowledged"),
     ),
