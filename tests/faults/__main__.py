@@ -6,10 +6,11 @@ import sys
 
 from fixtures.interrupts import heed_signals
 from fixtures.timeouts import shorten
+from tests.faults.short import SHORT
 
 # A fleet on this machine answers in seconds (fixtures/timeouts.py has what was seen); a fault that makes the suite wait
 # for ever would otherwise cost minutes. Before anything is imported that takes a value as a default.
-shorten(agent=30, deliberation=40, job=75, census=60, settle=15, request=8, ray_client=30)
+shorten(**SHORT)
 
 from tests.faults.command import main  # noqa: E402
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import fixtures
 from fixtures.checks import CATALOGUE
 from fixtures.plugin import import_checks
+from fixtures.timeouts import TIMEOUTS
 from tests.faults import matrix
 from tests.faults.model import Fault, Outcome, Session
 from tests.faults.place import read
+from tests.faults.short import SHORT
 
 FAULT = Fault(
     name="a-fault",
@@ -105,3 +111,19 @@ def test_the_page_shows_each_cell_and_escapes() -> None:
     assert "0 of 1" in text
     assert "something is &lt;broken&gt;" in text
     assert all(check in text for check in CATALOGUE)
+
+
+@pytest.mark.parametrize("shortened", [{}, SHORT], ids=["a run", "under faults"])
+def test_a_ray_job_of_agents_outlasts_the_waits_that_it_is_made_of(shortened: dict[str, float]) -> None:
+    """An agent that starts nowhere is waited for, asked for its connections, and its CPUs are waited for: with less time
+    for the whole job, nothing can be told of agents that failed. Half a minute is left for the start of its driver."""
+    seconds = replace(TIMEOUTS, **shortened)
+    waits = seconds.agent + seconds.agent_fault_grace + of_agents("COUNTED") + of_agents("SETTLE")
+    assert seconds.job >= waits + 30
+
+
+def of_agents(name: str) -> int:
+    """A constant of the module that runs in Ray, which cannot be imported here."""
+    source = (Path(fixtures.__file__).parent / "remote" / "agents.py").read_text(encoding="utf-8")
+    (value,) = re.findall(rf"^{name} = (\d+)", source, re.MULTILINE)
+    return int(value)
