@@ -2,7 +2,7 @@
 
 import sys
 
-from fixtures.interrupts import heed_signals
+from fixtures.harness.interrupts import heed_signals
 from tests.bench.command import main
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from fixtures.errors import BootFailure, CannotTell, Nonconformant, UsageProblem
-from fixtures.report.earlier.baseline import document_of, judge, read
-from fixtures.report.earlier.compared import lines
+from fixtures.core.errors import BootFailure, CannotTell, Nonconformant, UsageProblem
+from fixtures.core.paths import ROOT
+from fixtures.report.history.baseline import document_of, judge, read
+from fixtures.report.history.metric_text import lines
 from fixtures.report.texts import Texts
 from tests.bench import report
 from tests.bench.figures import Document, Measured, table
@@ -20,7 +21,6 @@ from tests.bench.measures import attached, census, cold, round_trip, suite, thro
 from tests.bench.runs import RunFailed
 from tests.bench.settings import Settings
 
-ROOT = Path(__file__).parents[2]
 GROUPS = {
     "suite": suite,
     "attached": attached,

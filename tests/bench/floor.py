@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 from nats.js.api import StreamConfig
 
-from fixtures.agent_runs import AgentJobs, Scenario
-from fixtures.census import run_job
-from fixtures.errors import CannotTell
-from fixtures.load.jobs import read
-from fixtures.remote_code import document_in
+from fixtures.core.errors import CannotTell
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.exercises.agent_jobs import AgentJobs, Scenario
+from fixtures.exercises.load.jobs import read
+from fixtures.probes.census import run_job
+from fixtures.probes.packaging import document_in
 from fixtures.services.nats import Nats
-from fixtures.timeouts import TIMEOUTS
 from tests.bench import bare_agents
 
 IDLE, BARE = "__main__:Idle", "__main__:Bare"

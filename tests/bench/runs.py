@@ -19,7 +19,8 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+from fixtures.core.paths import ROOT
+
 PLUGINS_OFF = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # as in ci/e2e; and no trace in the checkout
 LOOK_EVERY = 0.5  # seconds between two looks at the processes of a run, which take a tenth of a core
 

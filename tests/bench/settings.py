@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from fixtures import profile as profiles
 from fixtures.clusters.base import Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
+from fixtures.profile import model as profiles
 
 
 @dataclass(frozen=True)

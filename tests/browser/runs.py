@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from fixtures.core.paths import ROOT
+
 QUIET = ("-m", "e2e and not disruptive")
 
 KUBECONFIG = """\
@@ -21,7 +22,7 @@ current-context: away
 
 def _other_expectations(folder: Path) -> list[str]:
     """A profile that the embedded fleet does not meet, in three places that have nothing to do with each other."""
-    profile = (ROOT / "fixtures/profiles/embedded.toml").read_text(encoding="utf-8")
+    profile = (ROOT / "fixtures/profile/shipped/embedded.toml").read_text(encoding="utf-8")
     for expected, instead in (
         ('distribution = "aiohttp", version = "3.11.16"', 'distribution = "aiohttp", version = "3.12.0"'),
         ('distribution = "nats-py", version = "2.10.0"', 'distribution = "nats-py", version = "2.11.0"'),

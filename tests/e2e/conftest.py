@@ -8,8 +8,8 @@ import pytest
 
 from fixtures import plugin
 from fixtures.clusters.base import Cluster
-from fixtures.diagnostics import Diagnostics
-from fixtures.report.evidence import Evidence
+from fixtures.diagnostics.collector import Diagnostics
+from fixtures.diagnostics.evidence import Evidence
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
-from fixtures import contract
-from fixtures.agent_runs import AgentJobs, AgentRun, AgentRuns, Scenario
-from fixtures.census import delivered, run_job
-from fixtures.checks import MUST, SHOULD, Disrupts, check
+from fixtures.checks import contract
+from fixtures.checks.declaration import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.errors import CannotTell
-from fixtures.leftovers import actors_that_stay
-from fixtures.profile import Profile
-from fixtures.remote_code import document_in
+from fixtures.core.errors import CannotTell
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, Scenario
+from fixtures.exercises.residue import actors_that_stay
+from fixtures.probes.census import delivered, run_job
+from fixtures.probes.packaging import document_in
+from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Actor, Ray
 from fixtures.services.vllm import FaultProxy
-from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import wait_until
 
 IMAGE = "Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
 LOGS = "ray job list --address {dashboard}; ray logs actor --id ID --address {dashboard}"
@@ -149,7 +149,7 @@ async def test_one_message(agent_runs: AgentRuns, profile: Profile):
     "JOB-06",
     MUST,
     "the completed message fulfils the contract",
-    remedy="Compare with fixtures/contract.py: every field, its type, and the ids that the job was given",
+    remedy="Compare with fixtures/checks/contract.py: every field, its type, and the ids that the job was given",
     follows=("JOB-04", "JOB-05"),
 )
 async def test_message_contract(agent_runs: AgentRuns, profile: Profile):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fixtures.checks import MUST, check
+from fixtures.checks.declaration import MUST, check
 from fixtures.clusters.base import Feature
-from fixtures.environments import difference
-from fixtures.errors import CannotTell
-from fixtures.profile import Profile
+from fixtures.core.errors import CannotTell
+from fixtures.profile.model import Profile
+from fixtures.redaction.environments import difference
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import Vllm, parse_identity, parse_models

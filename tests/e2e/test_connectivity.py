@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from statistics import median
 
-from fixtures.census import Census
-from fixtures.checks import MUST, SHOULD, check
+from fixtures.checks.declaration import MUST, SHOULD, check
 from fixtures.clusters.base import Cluster, Feature
-from fixtures.errors import CannotTell
-from fixtures.name_resolution import unresolved
-from fixtures.profile import Profile
+from fixtures.core.errors import CannotTell
+from fixtures.probes.census import Census
+from fixtures.probes.name_resolution import unresolved
+from fixtures.profile.model import Profile
 from fixtures.report.model import Facts, LinkFact
 from fixtures.services.vllm import parse_models
 

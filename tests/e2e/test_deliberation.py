@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from fixtures.checks import MUST, SHOULD, check
+from fixtures.checks.declaration import MUST, SHOULD, check
 from fixtures.clusters.base import Feature
-from fixtures.profile import Profile
+from fixtures.exercises.deliberations import Deliberations, RoundTrip, percentile
+from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
-from fixtures.round_trips import Deliberations, RoundTrip, percentile
 from fixtures.services.vllm import FaultProxy
 
 CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")

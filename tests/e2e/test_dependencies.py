@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.checks import MUST, SHOULD, case, check
-from fixtures.profile import Profile
+from fixtures.checks.declaration import MUST, SHOULD, case, check
+from fixtures.profile.model import Profile
 from fixtures.report.model import DependencyFact, Facts
 
 MENDS = "The image lacks it. Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from fixtures import operator_evidence, probe_document
-from fixtures.agent_runs import AgentJobs, standard_scenarios
-from fixtures.checks import MUST, SHOULD, Disrupts, check
+from fixtures.checks.declaration import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.profile import Profile
-from fixtures.remote_code import document_in, probe_source
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.diagnostics import operator_evidence
+from fixtures.exercises.agent_jobs import AgentJobs, standard_scenarios
+from fixtures.exercises.deliberations import Deliberations
+from fixtures.probes import schema
+from fixtures.probes.packaging import document_in, probe_source
+from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
-from fixtures.round_trips import Deliberations
 from fixtures.services.ray import Ray
-from fixtures.timeouts import TIMEOUTS
 
 REPLICAS = (Feature.REPLICAS,)
 IMAGE = "{build_image}\n{roll_out}"
@@ -108,7 +109,7 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence):
     request = json.dumps({"modules": required(profile), "distributions": True})
     ran = await cluster.run_image(image, ["python", "-c", probe_source()], stdin=request, timeout=TIMEOUTS.exec)
     what = f"a fresh instance of {image}"
-    document = probe_document.read(document_in(ran.stdout, what), what)
+    document = schema.read(document_in(ran.stdout, what), what)
     evidence.attach("instance.json", document)
     missing = missing_in(document, profile)
     assert not missing, f"{image} lacks: {'; '.join(missing)}"

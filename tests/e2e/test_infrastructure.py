@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from fixtures import operator_evidence
-from fixtures.checks import MUST, check
+from fixtures.checks.declaration import MUST, check
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.errors import Nonconformant
-from fixtures.profile import Profile, bytes_of
-from fixtures.report.evidence import Evidence
+from fixtures.core.errors import Nonconformant
+from fixtures.diagnostics import operator_evidence
+from fixtures.diagnostics.evidence import Evidence
+from fixtures.profile.model import Profile, bytes_of
 from fixtures.report.model import ComponentFact, Facts
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from fixtures.checks import MUST, SHOULD, check
-from fixtures.errors import CannotTell, Nonconformant
-from fixtures.leftovers import actors_that_stay
-from fixtures.load.jobs import Load
-from fixtures.load.over_time import over_time
-from fixtures.load.plot import drawn
-from fixtures.profile import Profile
+from fixtures.checks.declaration import MUST, SHOULD, check
+from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.exercises.deliberations import percentile
+from fixtures.exercises.load.jobs import Load
+from fixtures.exercises.load.over_time import over_time
+from fixtures.exercises.load.plot import drawn
+from fixtures.exercises.residue import actors_that_stay
+from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
-from fixtures.round_trips import percentile
 from fixtures.services.jetstream import Consumer
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
-from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import wait_until
 
 SHOWN = 5  # of many that are wrong alike
 FAIR = 0.5  # of a worker's share

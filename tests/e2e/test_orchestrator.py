@@ -7,18 +7,18 @@ import re
 from collections import Counter
 from contextlib import AsyncExitStack
 
-from fixtures import operator_evidence
-from fixtures.checks import MUST, SHOULD, Disrupts, check
+from fixtures.checks.declaration import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.downtime import all_asked, killed, published
-from fixtures.profile import Profile
-from fixtures.round_trips import Deliberations, RoundTrip
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.diagnostics import operator_evidence
+from fixtures.exercises.deliberations import Deliberations, RoundTrip
+from fixtures.exercises.outages import all_asked, killed, published
+from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy
-from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import wait_until
 
 LOGS = "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=100"
 ANSWERS = ("JOB-03", "JOB-04", "JOB-05")

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fixtures.checks import CATALOGUE
+from fixtures.checks.declaration import CATALOGUE
 from fixtures.plugin import import_checks
 from tests.faults import matrix
 from tests.faults.catalogue import FAULTS, SUBSET
-from tests.faults.kubernetes_lab import KubernetesLab, there
-from tests.faults.lab import Lab
+from tests.faults.embedded_target import Lab
+from tests.faults.experiment import tried
+from tests.faults.kubernetes_target import KubernetesLab, there
 from tests.faults.model import Fault, Outcome
-from tests.faults.place import ROOT
-from tests.faults.trial import tried
+from tests.faults.target import ROOT
 
 WHOLE_EVERY = 10  # under each tenth fault all checks that disturb nothing are run
 PLACES = {"embedded": Lab, "kubernetes": KubernetesLab}

@@ -13,12 +13,12 @@ from nats.js.errors import NotFoundError
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import probes
-from fixtures.clusters.embedded.member import Launch
-from fixtures.profile import Nats as NatsProfile
-from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import wait_until
-from tests.faults.lab import Lab
-from tests.faults.means import restarted
+from fixtures.clusters.embedded.replica import Launch
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.profile.model import Nats as NatsProfile
+from tests.faults.embedded_target import Lab
+from tests.faults.injectors import restarted
 from tests.faults.model import Injection
 
 Spoiling = Callable[[JetStreamContext, NatsProfile], Awaitable[None]]

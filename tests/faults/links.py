@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
-from tests.faults.means import Added, Change
+from tests.faults.injectors import Added, Change
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Treatment = Callable[[Streams, tuple[str, int]], Awaitable[None]]

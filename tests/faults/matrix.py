@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fixtures.checks import AREAS, Check
+from fixtures.checks.declaration import AREAS, Check
 
 #: What a cell says, by (must fail, may fail, seen): its sign, its class, and its words.
 SIGNS = {

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-#: What is done to a place (tests/faults/place.py) when it is entered, and healed when it is left.
+#: What is done to a place (tests/faults/target.py) when it is entered, and healed when it is left.
 Injection = Callable[[Any], AbstractAsyncContextManager[None]]
 
 

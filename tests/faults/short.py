@@ -1,4 +1,4 @@
-"""How long the suite waits while faults are in the fleet, in seconds, where that is less than fixtures/timeouts.py says."""
+"""How long the suite waits while faults are in the fleet, in seconds, where that is less than fixtures/core/timeouts.py says."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from tests.bench.figures import Figure, Measured
 from tests.bench.measures.suite import QUIET
 from tests.bench.runs import run
 from tests.bench.settings import Settings
-from tests.ends.stays import attached_profile, fleet
+from tests.interruption.persistent_fleet import attached_profile, fleet
 
 TITLE = "Attached to a fleet that runs: the quiet checks that need no pods"
 

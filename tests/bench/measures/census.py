@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from fixtures import census
-from fixtures.census import run_job
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import EmbeddedCluster
-from fixtures.errors import CannotTell
-from fixtures.remote_code import Program
+from fixtures.core.errors import CannotTell
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.probes import census
+from fixtures.probes.census import run_job
+from fixtures.probes.packaging import Program
 from fixtures.services.ray import Ray
-from fixtures.timeouts import TIMEOUTS
 from tests.bench.figures import Figure, Measured, ratio
 from tests.bench.runs import SHARED, Watch
 from tests.bench.settings import Clock, Settings, fleet

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from fixtures.agent_runs import AgentJobs
 from fixtures.clusters.embedded import EmbeddedCluster
-from fixtures.errors import CannotTell
-from fixtures.round_trips import Deliberations, RoundTrip, percentile
+from fixtures.core.errors import CannotTell
+from fixtures.exercises.agent_jobs import AgentJobs
+from fixtures.exercises.deliberations import Deliberations, RoundTrip, percentile
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fixtures.agent_runs import AgentJobs
-from fixtures.load.jobs import Load, put_on
+from fixtures.exercises.agent_jobs import AgentJobs
+from fixtures.exercises.load.jobs import Load, put_on
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from tests.bench import floor

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.faults.lab import Lab
-from tests.faults.means import Change, Edit, agent_code, orchestrator_code
+from tests.faults.embedded_target import Lab
+from tests.faults.injectors import Change, Edit, agent_code, orchestrator_code
 from tests.faults.model import Fault, Injection
 
 JOBS = "swe_ai_fleet/orchestrator/ray_jobs"

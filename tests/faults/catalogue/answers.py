@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from fixtures.clusters.base import Component
-from fixtures.clusters.embedded.member import Launch
-from tests.faults.lab import Lab
-from tests.faults.means import proxy_answers, restarted, ruled, stub_answers
+from fixtures.clusters.embedded.replica import Launch
+from tests.faults.embedded_target import Lab
+from tests.faults.injectors import proxy_answers, restarted, ruled, stub_answers
 from tests.faults.model import Fault, Injection
 
 #: No agent gets a proposal, wherever it runs and whoever started it.

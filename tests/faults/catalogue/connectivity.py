@@ -7,11 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
 from tests.faults.catalogue.configuration import NO_RAY, NOTHING_COMES
-from tests.faults.lab import Lab
+from tests.faults.decoy_servers import Way, another_nats, orchestrator_led
+from tests.faults.embedded_target import Lab
+from tests.faults.injectors import killed, restarted
 from tests.faults.links import Treatment, closed_port, link, passes, says, swallows, wall
-from tests.faults.means import killed, restarted
 from tests.faults.model import Fault, Injection
-from tests.faults.neighbours import Way, another_nats, orchestrator_led
 
 NO_NATS = ("NET-05", "CFG-05", "ORC-01")
 NO_VLLM = ("NET-01", "CFG-02", "CFG-03")

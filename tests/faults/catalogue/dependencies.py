@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fixtures.clusters.base import Component
-from tests.faults.lab import Lab
-from tests.faults.means import Added, Change, Edit, Removed, changed, restarted, workers_have
+from tests.faults.embedded_target import Lab
+from tests.faults.injectors import Added, Change, Edit, Removed, changed, restarted, workers_have
 from tests.faults.model import Fault, Injection
 
 AGENT = "swe_ai_fleet/orchestrator/ray_jobs/vllm_agent_job.py"

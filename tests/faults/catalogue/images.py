@@ -11,14 +11,14 @@ from pathlib import Path
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.image_table import Image, named
 from fixtures.clusters.embedded.images import folder_of
-from fixtures.clusters.embedded.member import Launch
-from tests.faults.lab import Lab
-from tests.faults.means import RAY, packages_in, restarted
+from fixtures.clusters.embedded.replica import Launch
+from tests.faults.embedded_target import Lab
+from tests.faults.injectors import RAY, packages_in, restarted
 from tests.faults.model import Fault, Injection
 
 CUSTOM, STOCK = named("ray-custom"), named("ray-stock")
 
-#: What fails on an image without nats-py, as in ci/founding_failure.py.
+#: What fails on an image without nats-py, as in tests/incident/__main__.py.
 FOUNDING = (
     *("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10"),
     *("ORC-04", "E2E-01"),

@@ -13,9 +13,12 @@ from nats.js.api import AckPolicy, DiscardPolicy, RetentionPolicy, StorageType
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import probes
 from fixtures.clusters.embedded.image_table import named
-from fixtures.clusters.embedded.member import Launch
-from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import wait_until
+from fixtures.clusters.embedded.replica import Launch
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
+from tests.faults.decoy_servers import free_port
+from tests.faults.embedded_target import Lab
+from tests.faults.injectors import Edit, changed, frozen, killed, processes_of, restarted, tree
 from tests.faults.jetstream import (
     consumer_is,
     seen_anew,
@@ -25,10 +28,7 @@ from tests.faults.jetstream import (
     without_jetstream,
     without_stream,
 )
-from tests.faults.lab import Lab
-from tests.faults.means import Edit, changed, frozen, killed, processes_of, restarted, tree
 from tests.faults.model import Fault, Injection
-from tests.faults.neighbours import free_port
 
 NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
 NO_NATS = ("INF-09", "INF-10", "INF-12", "NET-04", "ORC-01")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.kubernetes_means import (
+from tests.faults.kubernetes_injectors import (
     dns_down,
     vllm_service_selects_nobody,
     worker_gone,

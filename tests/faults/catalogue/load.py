@@ -6,14 +6,14 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
 from fixtures.services.ray import Ray
-from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import wait_until
 from tests.faults.catalogue.agents import JOB, PUBLISHER
 from tests.faults.catalogue.answers import error
 from tests.faults.catalogue.orchestrator import edit
-from tests.faults.lab import Lab
-from tests.faults.means import Edit, agent_code, orchestrator_code, stub_answers
+from tests.faults.embedded_target import Lab
+from tests.faults.injectors import Edit, agent_code, orchestrator_code, stub_answers
 from tests.faults.model import Fault, Injection
 
 PUBLISH = "                await publisher.publish(message, seconds=max(remaining, REPORT_SECONDS))\n"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.faults.injectors import Edit, orchestrator_code, orchestrator_image
 from tests.faults.jetstream import settled
-from tests.faults.means import Edit, orchestrator_code, orchestrator_image
 from tests.faults.model import Fault
 
 PACKAGE = "fleet_orchestrator/"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clusters.kubernetes.api import DEPLOYMENTS, NAMESPACES, Api, connect
+from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, NAMESPACES, Api, connect
 from tests.integration.kubernetes import pods
 
 HERE = Path(__file__).parent

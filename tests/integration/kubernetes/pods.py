@@ -6,9 +6,9 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from fixtures.clusters.kubernetes.api import PODS, Api
-from fixtures.clusters.kubernetes.errors import Absent
-from fixtures.waiting import wait_until
+from fixtures.clusters.kubernetes.client.api import PODS, Api
+from fixtures.clusters.kubernetes.client.errors import Absent
+from fixtures.core.polling import wait_until
 
 UP = 120.0  # seconds from the creation of a pod, whose image the node has, to its readiness
 SERVER = Path(__file__).with_name("pod_server.py").read_text("utf-8")

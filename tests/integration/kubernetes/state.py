@@ -9,9 +9,9 @@ import httpx
 import nats
 from nats.js import JetStreamContext
 
-from fixtures.clusters.kubernetes.api import NAMESPACES, PODS, Api
+from fixtures.clusters.kubernetes.client.api import NAMESPACES, PODS, Api
 from fixtures.clusters.kubernetes.workloads import name_of
-from fixtures.profile import Profile
+from fixtures.profile.model import Profile
 
 
 async def of(api: Api, profile: Profile, nats_address: str, dashboard: str) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent.parent
+from fixtures.core.paths import ROOT
 
 
 @dataclass

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fixtures.clusters.kubernetes import execute
-from fixtures.clusters.kubernetes.api import (
+from fixtures.clusters.kubernetes.client import exec
+from fixtures.clusters.kubernetes.client.api import (
     CONFIG_MAPS,
     NAMESPACES,
     PODS,
@@ -20,9 +20,9 @@ from fixtures.clusters.kubernetes.api import (
     Resource,
     connect,
 )
-from fixtures.clusters.kubernetes.errors import Absent, ApiProblem, Forbidden, Unauthorized
-from fixtures.errors import CannotTell
-from fixtures.waiting import wait_until
+from fixtures.clusters.kubernetes.client.errors import Absent, ApiProblem, Forbidden, Unauthorized
+from fixtures.core.errors import CannotTell
+from fixtures.core.polling import wait_until
 from tests.integration.kubernetes import pods
 
 
@@ -254,7 +254,7 @@ async def test_output_is_complete_or_told(api, namespace, server, monkeypatch):
     done = await api.execute(server, namespace, ["python", "-c", script], timeout=120)
     assert (done.returncode, len(done.stdout), len(done.stderr)) == (5, size, 1_000_000)
     assert hashlib.sha256(done.stdout.encode()).digest() == hashlib.sha256(b"0123456789abcdef" * (size // 16)).digest()
-    monkeypatch.setattr(execute, "LARGEST", 1 << 20)
+    monkeypatch.setattr(exec, "LARGEST", 1 << 20)
     with pytest.raises(CannotTell, match="more than 1 MiB of output"):
         await api.execute(server, namespace, ["python", "-c", script], timeout=60)
 

@@ -22,17 +22,17 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures import profile as profiles
 from fixtures.clusters.base import Component, Timeline
-from fixtures.clusters.kubernetes.access import Access
-from fixtures.clusters.kubernetes.api import PODS, RAY_CLUSTERS, ROLES, Api, connect
+from fixtures.clusters.kubernetes.client.api import PODS, RAY_CLUSTERS, ROLES, Api, connect
 from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluster
 from fixtures.clusters.kubernetes.instance import RUN_LABEL
+from fixtures.clusters.kubernetes.service_endpoints import Access
 from fixtures.clusters.kubernetes.workloads import ray_groups
-from fixtures.errors import Nonconformant
-from fixtures.profile import Profile
+from fixtures.core.errors import Nonconformant
+from fixtures.core.polling import wait_until
+from fixtures.profile import model as profiles
+from fixtures.profile.model import Profile
 from fixtures.services.ray import Ray
-from fixtures.waiting import wait_until
 from tests.integration.kubernetes import state, suite_run
 from tests.integration.kubernetes.suite_run import ROOT, Seen
 

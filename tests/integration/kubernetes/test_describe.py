@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fixtures.clusters.kubernetes import describe
-from fixtures.clusters.kubernetes.api import (
+from fixtures.clusters.kubernetes.client.api import (
     CRON_JOBS,
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
@@ -19,9 +17,11 @@ from fixtures.clusters.kubernetes.api import (
     SERVICE_ACCOUNTS,
     Api,
 )
-from fixtures.waiting import wait_until
+from fixtures.clusters.kubernetes.inspect import objects
+from fixtures.core.paths import ROOT
+from fixtures.core.polling import wait_until
 
-ATTACH = Path(__file__).parents[3] / "ci" / "attach"
+ATTACH = ROOT / "ci" / "attach"
 SECRET = f"hunter2-{secrets.token_hex(8)}"
 UP = 120.0  # seconds until a pod has reached what is waited for
 
@@ -62,7 +62,7 @@ async def test_a_pod_that_crashes(api: Api, namespace: str, image: str):
         return status.get("restartCount", 0) > 0 and waiting.get("reason") == "CrashLoopBackOff"
 
     await wait_until(backing_off, f"a restart of {name}", UP, every=0.5)
-    files = await describe.describe(api, [await api.get(PODS, name, namespace)], namespace)
+    files = await objects.describe(api, [await api.get(PODS, name, namespace)], namespace)
     told = files[f"{name}.txt"]
     for wanted in ("exit code 3", "MODE=test", "NATS_TOKEN from secretKeyRef", "Events:", f"Pod/{name}"):
         assert wanted in told, told
@@ -79,7 +79,7 @@ async def test_a_pod_whose_image_cannot_be_had(api: Api, namespace: str):
         return reason == "ErrImageNeverPull"
 
     await wait_until(waits, f"the refusal of the image of {name}", UP, every=0.5)
-    files = await describe.describe(api, [await api.get(PODS, name, namespace)], namespace)
+    files = await objects.describe(api, [await api.get(PODS, name, namespace)], namespace)
     assert list(files) == [f"{name}.txt"], "it has never had a log"
     assert "ErrImageNeverPull" in files[f"{name}.txt"]
     assert "fleet/does-not-exist:1" in files[f"{name}.txt"]

@@ -9,11 +9,11 @@ import time
 import httpx
 import pytest
 
-from fixtures.clusters.kubernetes.errors import Absent
-from fixtures.errors import CannotTell
+from fixtures.clusters.kubernetes.client.errors import Absent
+from fixtures.core.errors import CannotTell
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
 from fixtures.services import grpc_access
-from fixtures.timeouts import TIMEOUTS
-from fixtures.waiting import wait_until
 from tests.integration.kubernetes import pods
 
 LINES, HTTP, GRPC, NOBODY = 8001, 8002, 8003, 8009

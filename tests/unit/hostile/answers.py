@@ -14,10 +14,10 @@ from typing import Any
 
 from hypothesis import strategies as some
 
-from fixtures.errors import CannotTell, Nonconformant, UsageProblem
+from fixtures.core.errors import CannotTell, Nonconformant, UsageProblem
 
 OURS = (Nonconformant, CannotTell, UsageProblem)
-LONGEST = 12_000  # characters of a reason; a report shows 3,000 (fixtures/report/outcome.py)
+LONGEST = 12_000  # characters of a reason; a report shows 3,000 (fixtures/harness/outcome.py)
 
 ODD_NUMBERS = (0, -1, 2**31, 2**63, 10**400, -(10**400), 0.5, -0.0, 1e308, 5e-324)
 ODD_TEXTS = (

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 
 from fixtures.clusters.base import Step
-from fixtures.errors import UsageProblem
-from fixtures.report.earlier import changed, compared, trends
-from fixtures.report.earlier.baseline import changed as changed_since
-from fixtures.report.earlier.baseline import document_of, judge, read
+from fixtures.core.errors import UsageProblem
+from fixtures.report.history import metric_text, outcome_text, trends
+from fixtures.report.history.baseline import changed as changed_since
+from fixtures.report.history.baseline import document_of, judge, read
 from fixtures.report.pages import status
 from fixtures.report.texts import Texts
 from tests.unit.hostile.answers import a_reason_at_most, bodies, texts
-from tests.unit.test_baseline import BENCH, made
-from tests.unit.test_changes import night, nights
+from tests.unit.report.history.test_baseline import BENCH, made
+from tests.unit.report.history.test_outcome_diff import night, nights
 
 VALID: dict[str, Any] = json.loads(json.dumps(made(20).to_json()))
 RED: dict[str, Any] = json.loads(json.dumps(nights(night(1, "ppppp"), night(2, "fbfff")).to_json()))
@@ -48,8 +48,8 @@ def shown(found: Any, changes: Any = None) -> None:
         page.encode("utf-8")
         status.html_page(run, [], language).encode("utf-8")
         assert all(line.endswith("|") for line in page.split("\n") if line.startswith("|"))
-        assert all(line.isprintable() for line in compared.lines(found, Texts(language)))
-        assert changes is None or all(line.isprintable() for line in changed.lines(changes, Texts(language)))
+        assert all(line.isprintable() for line in metric_text.lines(found, Texts(language)))
+        assert changes is None or all(line.isprintable() for line in outcome_text.lines(changes, Texts(language)))
     json.dumps(run.to_json(), allow_nan=False)
     trends.figures(found)
 

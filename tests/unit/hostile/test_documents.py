@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fixtures import agent_runs, census, probe_document, replica_probes
 from fixtures.clusters.base import Endpoints
-from fixtures.errors import CannotTell
-from fixtures.load import jobs as loads
-from fixtures.profile import load
-from fixtures.remote import probe
-from fixtures.remote_code import BEGIN, END, document_in, hosts
+from fixtures.core.errors import CannotTell
+from fixtures.exercises import agent_jobs
+from fixtures.exercises.load import jobs as loads
+from fixtures.probes import census, replicas, schema
+from fixtures.probes.packaging import BEGIN, END, document_in, hosts
+from fixtures.probes.payload import probe
+from fixtures.profile.model import load
 from tests.unit.hostile.answers import a_reason_at_most, bodies, texts, values, wounded
 
 PROBED = {
@@ -70,7 +71,7 @@ LOAD = {
     ],
     "seconds": 2.0,
 }
-SCENARIOS = [agent_runs.Scenario("one"), agent_runs.Scenario("two")]
+SCENARIOS = [agent_jobs.Scenario("one"), agent_jobs.Scenario("two")]
 PROFILE = load("embedded")
 
 
@@ -110,7 +111,7 @@ def test_any_census(document: Any):
 @given(wounded(PROBED), some.dictionaries(some.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
 def test_any_report_of_a_replica(document: Any, environment: dict[str, str]):
     with a_reason_at_most(CannotTell):
-        report = replica_probes.ReplicaReport("orchestrator-1", environment, probe_document.read(document, "the probe"))
+        report = replicas.ReplicaReport("orchestrator-1", environment, schema.read(document, "the probe"))
         for name in ("models", "metrics", "vllm"):
             with a_reason_at_most(CannotTell):
                 assert {"ok", "error", "ms"} <= set(report.http(name))
@@ -122,7 +123,7 @@ def test_any_report_of_a_replica(document: Any, environment: dict[str, str]):
 
 @given(some.dictionaries(some.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
 def test_any_environment_of_a_replica(environment: dict[str, str]):
-    asked = replica_probes.request(environment, PROFILE)
+    asked = replicas.request(environment, PROFILE)
     json.dumps(asked)
     assert all(isinstance(host, str) and host for host in hosts(*environment.values()))
 
@@ -139,7 +140,7 @@ class Silent:
 
 @given(wounded(RUNS))
 def test_any_document_of_the_agent_jobs(document: Any):
-    jobs = agent_runs.AgentJobs(Silent(), Silent(), PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
+    jobs = agent_jobs.AgentJobs(Silent(), Silent(), PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
     with a_reason_at_most(CannotTell):
         found = asyncio.run(jobs.collect("jobs", SCENARIOS, document, 0))
         for run in found.runs.values():

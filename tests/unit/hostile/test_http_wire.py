@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
+from fixtures.core.timeouts import TIMEOUTS
 from fixtures.services import http
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy, Vllm
-from fixtures.timeouts import TIMEOUTS
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import a_reason_at_most
 

@@ -14,7 +14,7 @@ from fixtures.clusters.base import Completed
 from fixtures.clusters.kind import commands, crds, kind_tool
 from fixtures.clusters.kind.engine import Engine, find, require_kind, require_room
 from fixtures.clusters.kind.kind_tool import Kind
-from fixtures.errors import BootFailure, CannotTell, UsageProblem
+from fixtures.core.errors import BootFailure, CannotTell, UsageProblem
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import a_reason_at_most, texts, wounded
 

@@ -12,11 +12,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fixtures.clusters.kubernetes import kubeconfig
-from fixtures.clusters.kubernetes.errors import Unauthorized
-from fixtures.errors import UsageProblem
+from fixtures.clusters.kubernetes.client import kubeconfig
+from fixtures.clusters.kubernetes.client.errors import Unauthorized
+from fixtures.core.errors import UsageProblem
+from tests.support.kubernetes_stand_in import b64, pem
 from tests.unit.hostile.answers import a_reason_at_most, scalars, values, wounded
-from tests.unit.kubernetes_stand_in import b64, pem
 
 CONTEXT = {"cluster": "c", "user": "u", "namespace": "ray"}
 CLUSTER = {

@@ -14,24 +14,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fixtures import profile
 from fixtures.clusters.base import Component
 from fixtures.clusters.kind import readiness, waits
-from fixtures.clusters.kubernetes import describe, transport, workloads
-from fixtures.clusters.kubernetes.access import Access
-from fixtures.clusters.kubernetes.api import NODES, PODS, Api, connect
+from fixtures.clusters.kubernetes import workloads
+from fixtures.clusters.kubernetes.client import transport
+from fixtures.clusters.kubernetes.client.api import NODES, PODS, Api, connect
+from fixtures.clusters.kubernetes.client.errors import ApiProblem, Asked, refusal
+from fixtures.clusters.kubernetes.client.exec import exit_status
+from fixtures.clusters.kubernetes.client.transport import Transport
 from fixtures.clusters.kubernetes.cluster import KubernetesCluster
-from fixtures.clusters.kubernetes.errors import ApiProblem, Asked, refusal
-from fixtures.clusters.kubernetes.execute import exit_status
-from fixtures.clusters.kubernetes.found import Found
-from fixtures.clusters.kubernetes.transport import Transport
-from fixtures.errors import CannotTell, Nonconformant
-from fixtures.timeouts import TIMEOUTS
+from fixtures.clusters.kubernetes.inspect import objects
+from fixtures.clusters.kubernetes.lookup import Found
+from fixtures.clusters.kubernetes.service_endpoints import Access
+from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.profile import model as profiles
+from tests.support.kubernetes_stand_in import write_kubeconfig
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import a_reason_at_most, assert_is_a_reason, bodies, wounded
-from tests.unit.kubernetes_stand_in import write_kubeconfig
 
-PROFILE = profile.load("swe-ai-fleet")
+PROFILE = profiles.load("swe-ai-fleet")
 MOMENT = "2026-01-01T00:00:00Z"
 
 
@@ -149,7 +151,7 @@ async def use(api: Api) -> None:
         return workloads.ray_complaint(await found.ray_cluster())
 
     async def described(component: Component) -> Any:
-        return await describe.describe(api, await found.pods(component), "ray", [await found.owner(component)])
+        return await objects.describe(api, await found.pods(component), "ray", [await found.owner(component)])
 
     async def judged() -> Any:
         pods = await found.ray_pods()
@@ -202,7 +204,7 @@ async def test_any_answer(name: str, data: some.DataObject):
 
 @given(wounded(HEAD), wounded(EVENT))
 def test_any_object_is_described(document: Any, event: Any):
-    for tell in (describe.describe_pod, describe.describe_workload, describe.describe_ray_cluster):
+    for tell in (objects.describe_pod, objects.describe_workload, objects.describe_ray_cluster):
         assert isinstance(tell(document, [event]), str)
 
 

@@ -16,16 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fixtures.auth import NatsAccess
-from fixtures.contract import AgentCompleted, AgentFailed, problems
-from fixtures.errors import CannotTell, Nonconformant
-from fixtures.round_trips import RoundTrip
+from fixtures.checks.contract import AgentCompleted, AgentFailed, problems
+from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.exercises.deliberations import RoundTrip
+from fixtures.profile.credentials import NatsAccess
 from fixtures.services import nats as service
 from fixtures.services import nats_access
 from fixtures.services.jetstream import Account, Consumer, Stream
 from fixtures.services.nats import Message, Nats, NotThere
 from fixtures.services.orchestrator import Outcome, Started
-from fixtures.timeouts import TIMEOUTS
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import a_reason_at_most, assert_is_a_reason, bodies, values, wounded
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fixtures.errors import Nonconformant
+from fixtures.core.errors import Nonconformant
 from fixtures.services import orchestrator_pb2 as pb
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Refused, Started
 from tests.unit.hostile import servers

@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fixtures import auth, profile
 from fixtures.clusters.endpoints import EndpointsCluster
 from fixtures.clusters.kubernetes import addresses
-from fixtures.errors import UsageProblem
+from fixtures.core.errors import UsageProblem
+from fixtures.profile import credentials
+from fixtures.profile import model as profiles
 from tests.unit.hostile.answers import ODD_NUMBERS, a_reason_at_most, texts, values, wounded
 
 SECRET = "Pr0file-s3cret-0f-a-user"
-VALID: dict[str, Any] = profile.tomllib.loads((profile.PROFILES / "swe-ai-fleet.toml").read_text("utf-8")) | {
+VALID: dict[str, Any] = profiles.tomllib.loads((profiles.PROFILES / "swe-ai-fleet.toml").read_text("utf-8")) | {
     "endpoints": {
         "vllm": "https://vllm:8000",
         "dashboard": "http://10.0.0.1:8265",
@@ -62,11 +63,11 @@ def file() -> Iterator[Path]:
 
 def use(path: Path) -> None:
     """Load it and do with it what a run does before anything is started."""
-    found = profile.load(str(path))
+    found = profiles.load(str(path))
     json.dumps(found.model_dump(mode="json"), allow_nan=False)
-    assert profile.bytes_of(found.ray.resources.memory) >= 0
+    assert profiles.bytes_of(found.ray.resources.memory) >= 0
     with a_reason_at_most(UsageProblem):
-        auth.resolve(found, {"KEY": SECRET, "USER_NAME": "suite"})
+        credentials.resolve(found, {"KEY": SECRET, "USER_NAME": "suite"})
     with a_reason_at_most(UsageProblem):
         EndpointsCluster(found, "fc-1", allow_disruptive=False)
     addresses.inside(found)
@@ -134,7 +135,7 @@ def test_any_bytes(file: Path, content: bytes):
 @given(some.text(max_size=50))
 def test_any_name(name: str):
     with a_reason_at_most(UsageProblem):
-        profile.load(name)
+        profiles.load(name)
 
 
 @given(some.binary(max_size=300) | some.just(b"x" * (2 << 20)), texts)
@@ -151,4 +152,4 @@ def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variab
             "\n".join(f"{k} = {toml(v)}" for k, v in sections.items() if k != left_out or k == "vllm"), "utf-8"
         )
         with a_reason_at_most(UsageProblem):
-            auth.resolve(profile.load(str(file)), {"VARIABLE": variable})
+            credentials.resolve(profiles.load(str(file)), {"VARIABLE": variable})

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fixtures.remote import nats_wire, probe
-from fixtures.remote.probe import probe as probed
+from fixtures.probes.payload import nats_wire, probe
+from fixtures.probes.payload.probe import probe as probed
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import bodies, texts
 from tests.unit.hostile.test_nats import ACCOUNT, BEGINNINGS, CONVERSATIONS, INFO, STREAM, greets

@@ -1,1 +1,0 @@
-"""Runs that are ended by Ctrl-C, SIGTERM and SIGKILL at any moment, and what they leave: `ci/ends`, and tests."""

@@ -1,0 +1,134 @@
+"""The embedded fleet into which faults are put."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fixtures.clusters.base import Component, Timeline
+from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
+from fixtures.clusters.embedded.fleet import Fleet
+from fixtures.clusters.embedded.replica import Member
+from fixtures.profile import model as profiles
+from fixtures.services.orchestrator import Orchestrator
+from tests.faults.target import Place
+
+
+class Said:
+    """Prints the steps of the boot; what is restarted later is said by the faults."""
+
+    booting = True
+
+    def started(self, step: str) -> None: ...
+
+    def finished(self, step: str, seconds: float, note: str = "") -> None:
+        if self.booting:
+            print(f"  {step:<40} {seconds:6.1f} s {note}".rstrip(), flush=True)
+
+    def say(self, text: str) -> None: ...
+
+
+class Borrowed:
+    """The running fleet for one session: neither started nor ended by it, with its own run id, and seen as a fault says.
+
+    A stand-in for a cluster only in that; every question goes to the fleet itself.
+    """
+
+    def __init__(self, cluster: EmbeddedCluster, instead: dict[str, Any]) -> None:
+        self._cluster = cluster
+        self.run_id = f"fc-{secrets.token_hex(3)}"
+        vars(self).update(instead)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    def prepare(self) -> None: ...
+
+    async def start(self, timeline: Timeline) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Given:
+    """Hands a session its cluster."""
+
+    def __init__(self, cluster: Borrowed) -> None:
+        self._cluster = cluster
+
+    def pytest_fleet_cluster(self) -> Borrowed:
+        return self._cluster
+
+
+class Lab(Place):
+    """`with Lab(reports) as lab: …`: real parts as processes, with the stub for vLLM."""
+
+    def __init__(self, reports: Path) -> None:
+        super().__init__(reports)
+        self.instead: dict[str, Any] = {}  # what a session is told in place of what the cluster says, by attribute
+        self._new()
+
+    def _new(self) -> None:
+        options = EmbeddedOptions(profiles.load("embedded"), vllm="stub", run_id=f"faults-{secrets.token_hex(3)}")
+        self.cluster = EmbeddedCluster(options)
+
+    def boot(self) -> None:
+        said = Said()
+        self.do(self.cluster.start(Timeline(said)))
+        self.do(self._councils())
+        said.booting = False
+
+    async def _councils(self) -> None:
+        """Made before any fault: a council keeps the kind of agents and the model of the replica that made it."""
+        orchestrator = Orchestrator(lambda: self.cluster.endpoints.orchestrators)
+        for role in self.cluster.profile.agent.roles:
+            await orchestrator.any.call("CreateCouncil", role=role, num_agents=self.cluster.profile.agent.agents)
+        await orchestrator.close()
+
+    async def end(self) -> None:
+        await self.cluster.stop()
+
+    def again(self) -> None:
+        self.do(self.end())
+        self.instead.clear()
+        self._new()
+        self.boot()
+
+    def options(self) -> tuple[list[str], list[object]]:
+        return ["--vllm", "stub", "--load-jobs", "24"], [Given(Borrowed(self.cluster, self.instead))]
+
+    # -- for faults -----------------------------------------------------------------------------------------
+
+    @property
+    def fleet(self) -> Fleet:
+        assert self.cluster._fleet is not None, "the fleet is not running"
+        return self.cluster._fleet
+
+    def member(self, name: str) -> Member:
+        if name == "fault-proxy":
+            return self.fleet._proxy
+        return next(member for member in self.fleet.members if member.name == name)
+
+    def members(self, component: Component) -> list[Member]:
+        return self.fleet.members_of(component)
+
+    @property
+    def workers(self) -> list[str]:
+        return [member.name for member in self.members(Component.RAY_WORKER)]
+
+    @property
+    def orchestrators(self) -> list[str]:
+        return [member.name for member in self.members(Component.ORCHESTRATOR)]
+
+    @contextmanager
+    def told(self, **instead: Any) -> Iterator[None]:
+        """Sessions see these attributes in place of the cluster's own."""
+        before = dict(self.instead)
+        self.instead.update(instead)
+        try:
+            yield
+        finally:
+            self.instead.clear()
+            self.instead.update(before)

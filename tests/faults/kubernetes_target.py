@@ -1,0 +1,40 @@
+"""A fleet in Kubernetes into which faults are put: one that `--cluster kind --keep-cluster` left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fixtures.clusters.kubernetes.client.api import connect
+from fixtures.profile import model as profiles
+from tests.faults.target import Place
+
+VARIABLES = ("FLEET_TEST_KUBECONFIG", "FLEET_TEST_PROFILE", "FLEET_TEST_STOCK_IMAGE")
+
+
+def there() -> bool:
+    """Whether the environment names such a fleet (ci/kubernetes does)."""
+    return all(os.environ.get(name) for name in VARIABLES)
+
+
+class KubernetesLab(Place):
+    """Each session attaches anew, as a user would, with the right to disturb."""
+
+    def __init__(self, reports: Path) -> None:
+        super().__init__(reports)
+        self.kubeconfig, profile, self.stock_image = (os.environ[name] for name in VARIABLES)
+        self.profile_file = Path(profile)
+        self.profile = profiles.load(profile)
+
+    def boot(self) -> None:
+        self.api = connect(self.kubeconfig, None)
+
+    async def end(self) -> None:
+        await self.api.close()
+
+    def again(self) -> None:
+        """Every fault here waits in its end until Kubernetes has brought back what it took away."""
+
+    def options(self) -> tuple[list[str], list[object]]:
+        where = ["--cluster", "attach", "--kubeconfig", self.kubeconfig, "--profile", str(self.profile_file)]
+        return [*where, "--allow-disruptive"], []

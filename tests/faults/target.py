@@ -1,0 +1,117 @@
+"""Where faults are put in and sessions of checks are run.
+
+The fleet lives in a loop of its own in a second thread, so that a fault can go on (a link that delays, say) while pytest
+has the main thread. Each session is a whole `pytest` of checks in this process, against the fleet that is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import threading
+import time
+from collections.abc import Collection, Coroutine, Iterable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from fixtures.core.paths import ROOT
+from tests.faults.model import Session
+
+T = TypeVar("T")
+
+
+class Place:
+    """A running fleet, entered as a context manager."""
+
+    def __init__(self, reports: Path) -> None:
+        self.reports = reports
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fleet", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Place:
+        try:
+            self.boot()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.do(self.end())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def boot(self) -> None:
+        """Bring the fleet up, or find it."""
+        raise NotImplementedError
+
+    async def end(self) -> None:
+        """Take down what `boot` made."""
+        raise NotImplementedError
+
+    def again(self) -> None:
+        """Begin with a sound fleet: what the last fault left cannot be told."""
+        raise NotImplementedError
+
+    def options(self) -> tuple[list[str], list[object]]:
+        """The options and plugins by which a session finds the fleet."""
+        raise NotImplementedError
+
+    def do(self, job: Coroutine[Any, Any, T]) -> T:
+        """Run `job` in the fleet's loop and wait for it."""
+        future = asyncio.run_coroutine_threadsafe(job, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def session(self, name: str, ids: Collection[str]) -> Session:
+        """Run these checks and no others; reports go to a folder of that name."""
+        folder, began = self.reports / name, time.monotonic()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        options, plugins = self.options()
+        arguments = [
+            "-c",
+            str(ROOT / "pyproject.toml"),
+            "--rootdir",
+            str(ROOT),
+            "-p",
+            "no:cacheprovider",
+            "--tb",
+            "short",
+        ]
+        arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # from the second session on all is imported
+        chosen = ["-m", "e2e or load", "-k", " or ".join(sorted(ids)), str(ROOT / "tests" / "e2e")]
+        with (folder / "output.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
+            status = pytest.main([*arguments, "--report-dir", str(folder), *options, *chosen], plugins)
+        if status == pytest.ExitCode.INTERRUPTED:  # pytest has caught it; it was meant for all of this
+            raise KeyboardInterrupt
+        document = json.loads((folder / "conformance.json").read_text(encoding="utf-8"))
+        return read(document["checks"], time.monotonic() - began)
+
+
+def first_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text.strip().partition("\n")[0])
+
+
+def read(rows: Iterable[dict[str, Any]], seconds: float) -> Session:
+    """The session of a report's rows; what was not selected is no part of it."""
+    rows = [row for row in rows if not (row["status"] == "disabled" and not row["duration_s"])]
+    red = [row for row in rows if row["status"] in ("failed", "broken")]
+    return Session(
+        statuses={row["id"]: row["status"] for row in rows},
+        causes={row["id"]: first_line(row["detail"]) for row in red if row["status"] == "failed" and not row["cause"]},
+        details={row["id"]: first_line(row["detail"]) for row in red},
+        seconds=seconds,
+        because={row["id"]: row["cause"] for row in red if row["cause"]},
+    )

@@ -1,0 +1,1 @@
+"""The checks on an image without nats-py must find that, and nothing else."""

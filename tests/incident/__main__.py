@@ -1,0 +1,58 @@
+"""Runs the checks on the stock image and expects the founding failure, exactly: what must fail, and nothing unrelated.
+
+usage: python -m tests.incident REPORT_DIR [suite options]      e.g. --cluster kind
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from fixtures.core.paths import ROOT
+
+ARGUMENTS = ("-q", "--tb=no", "--vllm", "stub", "--ray-image", "stock", "-m", "e2e and not disruptive")
+
+#: Without nats-py on the workers these must fail …
+EXPECTED = {
+    "DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10",
+    "ORC-04", "E2E-01", "E2E-02",
+}  # fmt: skip
+#: … these may, since without an agent that works they have nothing to look at …
+ALLOWED = {"ORC-05", "ORC-08", "ORC-10", "E2E-03", "E2E-04", "E2E-05"}
+#: … and the first thing that a reader sees must be this.
+OPENING = ("DEP-04", "nats-py", "no result", "docker build")
+
+
+def main(report_dir: Path, options: list[str]) -> list[str]:
+    """What is not as it should be, one line each."""
+    ran = subprocess.run(
+        [str(ROOT / "ci" / "e2e"), *ARGUMENTS, "--report-dir", str(report_dir), *options],
+        check=False,
+    )
+    document = json.loads((report_dir / "conformance.json").read_text(encoding="utf-8"))
+    failed = {row["id"] for row in document["checks"] if row["status"] == "failed"}
+    broken = {row["id"]: row["detail"] for row in document["checks"] if row["status"] == "broken"}
+    causes = {row["cause"] or row["id"] for row in document["checks"] if row["status"] == "failed"}
+    opening = (report_dir / "status.md").read_text(encoding="utf-8")[:2500].lower()
+    wrong = []
+    if ran.returncode != 1:
+        wrong.append(f"exit status {ran.returncode}, not 1")
+    if missed := EXPECTED - failed:
+        wrong.append(f"did not fail: {sorted(missed)}")
+    if unrelated := failed - EXPECTED - ALLOWED:
+        wrong.append(f"failed, but is unrelated: {sorted(unrelated)}")
+    if broken:
+        wrong.append(f"could not be told: {broken}")
+    if causes != {"DEP-04"}:
+        wrong.append(f"the one cause is DEP-04, named are {sorted(causes)}")
+    if absent := [word for word in OPENING if word.lower() not in opening]:
+        wrong.append(f"the status page does not open with {absent}")
+    return wrong
+
+
+if __name__ == "__main__":
+    found = main(Path(sys.argv[1]), sys.argv[2:])
+    print("\n".join(found) or "the founding failure is caught, named and nothing else fails")
+    sys.exit(bool(found))

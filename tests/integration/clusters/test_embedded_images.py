@@ -1,0 +1,151 @@
+"""Images are built once, whole or not at all, and say in one line why they cannot be built."""
+
+import asyncio
+import errno
+import os
+
+import pytest
+
+from fixtures.clusters.base import Timeline
+from fixtures.clusters.embedded import image_table, images
+from fixtures.clusters.embedded.image_table import named
+from fixtures.clusters.embedded.images import ImageStore, cache_folder
+from fixtures.clusters.embedded.rundir import RunDirectory
+from fixtures.core.errors import BootFailure, UsageProblem
+
+TABLE = """
+[plain]
+reference = "fleet/plain:1"
+locks = ["empty.lock"]
+packages = ["agent"]
+
+[needy]
+reference = "fleet/needy:1"
+locks = ["needy.lock"]
+"""
+
+
+@pytest.fixture
+def recipes(tmp_path, monkeypatch):
+    """A table of small images and an empty cache of their own."""
+    folder = tmp_path / "images"
+    (folder / "agent").mkdir(parents=True)
+    (folder / "agent" / "__init__.py").write_text("VALUE = 1\n")
+    (folder / "images.toml").write_text(TABLE)
+    (folder / "empty.lock").write_text("")
+    (folder / "needy.lock").write_text(f"surely-not-there==1.0 --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setattr(image_table, "IMAGES", folder)
+    monkeypatch.setattr(images, "IMAGES", folder)
+    monkeypatch.setenv("FLEET_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+async def run(recipes):
+    assert recipes.is_dir()
+    run = RunDirectory(cache_folder())
+    yield run
+    await run.close(10)
+
+
+@pytest.fixture
+def store(run):
+    return ImageStore(run, Timeline())
+
+
+def built():
+    """What lies in the cache, lock files apart."""
+    return sorted(path.name for path in (cache_folder() / "images").iterdir() if path.suffix != ".lock")
+
+
+async def test_an_image_is_built_once(store, run):
+    image = named("plain")
+    folder = await store.ready(image)
+    assert (folder / "bin" / "python").exists()
+    assert built() == [folder.name]
+    assert store.build_s > 0
+    second = ImageStore(run, Timeline())
+    assert await second.ready(image) == folder
+    assert second.build_s == 0
+
+
+async def test_two_runs_do_not_build_the_same_image_twice(run):
+    timelines = Timeline(), Timeline()
+    one, other = (ImageStore(run, timeline) for timeline in timelines)
+    assert len(set(await asyncio.gather(one.ready(named("plain")), other.ready(named("plain"))))) == 1
+    assert len(built()) == 1
+
+
+async def test_a_changed_package_is_another_image(store, recipes):
+    before = await store.ready(named("plain"))
+    (recipes / "agent" / "__init__.py").write_text("VALUE = 2\n")
+    after = await store.ready(named("plain"))
+    assert before != after
+    assert "VALUE = 2" in next(after.glob("lib/*/site-packages/agent/__init__.py")).read_text()
+
+
+async def test_what_is_added_to_a_replica_does_not_reach_the_image(store):
+    image = named("plain")
+    folder = await store.instance(image, "replica")
+    (next(folder.glob("lib/*/site-packages")) / "installed_by_hand.py").write_text("")
+    assert not list((await store.ready(image)).rglob("installed_by_hand.py"))
+    await store.remove("replica")
+    assert not folder.exists()
+
+
+async def test_an_unreachable_index_is_one_line_and_leaves_nothing(store, monkeypatch):
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(UsageProblem, match="package index could not be reached") as problem:
+        await store.ready(named("needy"))
+    assert "\n" not in str(problem.value)
+    assert built() == []
+
+
+async def test_an_offline_machine_is_one_line(store, monkeypatch):
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    with pytest.raises(UsageProblem, match="package index could not be reached"):
+        await store.ready(named("needy"))
+    assert built() == []
+
+
+async def test_a_full_disk_is_one_line_and_leaves_nothing(store, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+
+    monkeypatch.setattr(images.shutil, "copytree", full)
+    with pytest.raises(UsageProblem, match=r"no space left for .* FLEET_CACHE names another"):
+        await store.ready(named("plain"))
+    assert built() == []
+
+
+async def test_a_full_disk_under_uv_is_one_line(store, monkeypatch, tmp_path):
+    script = tmp_path / "uv"
+    script.write_text("#!/bin/sh\necho 'error: failed to write: No space left on device (os error 28)'; exit 2\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(images, "uv_program", lambda: str(script))
+    with pytest.raises(UsageProblem, match="no space left"):
+        await store.ready(named("plain"))
+    assert built() == []
+
+
+async def test_any_other_failure_carries_the_log(store, monkeypatch, tmp_path):
+    script = tmp_path / "uv"
+    script.write_text("#!/bin/sh\necho 'error: something is wrong'; exit 2\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(images, "uv_program", lambda: str(script))
+    with pytest.raises(BootFailure, match="something is wrong"):
+        await store.ready(named("plain"))
+    assert built() == []
+
+
+async def test_a_build_that_is_cancelled_leaves_nothing(store, monkeypatch, tmp_path):
+    script = tmp_path / "uv"
+    script.write_text("#!/bin/sh\nsleep 600\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(images, "uv_program", lambda: str(script))
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(store.ready(named("plain")), 0.3)
+    assert built() == []

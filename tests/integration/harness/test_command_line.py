@@ -1,0 +1,246 @@
+"""What a user does wrong is one clear line and the right exit status, and nothing is started for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fixtures.core.paths import ROOT
+
+USAGE = 4
+HANGS = 180  # seconds: it has hung; a run that writes reports took 37 s with five processes for each CPU
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`pytest -m e2e` with these arguments, as a process of its own in the checkout."""
+    command = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider", "tests/e2e", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS, check=False, env={**os.environ, **environment}
+    )
+
+
+def complaint(ran: subprocess.CompletedProcess[str]) -> str:
+    """The one line of an error; the last thing that is said."""
+    output = ran.stdout + ran.stderr
+    lines = [line for line in output.splitlines() if line.startswith("ERROR")]
+    assert len(lines) == 1, output
+    assert "Traceback" not in output
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--profile", "no-such"], ["no-such", "embedded", "swe-ai-fleet"]),
+        (["--vllm", "gpu"], ["--vllm gpu", "auto, cpu, stub or a URL"]),
+        (["--vllm", "http://host:port"], ["--vllm http://host:port", "URL"]),
+        (["--ray-image", "no/such:image"], ["no/such:image", "custom", "stock"]),
+        (["--port-base", "80"], ["80", "between 1024"]),
+        (["--cluster", "kind", "--cluster-name", "No_Name"], ["--cluster-name No_Name", "small letters"]),
+        (["--cluster", "attach", "--vllm", "stub"], ["--vllm is for --cluster embedded and kind, not for attach"]),
+        (["--cluster", "attach", "--kubeconfig", "no/such/file"], ["no/such/file"]),
+        (["--kube-context", "prod"], ["--kube-context is for --cluster attach, not for embedded"]),
+        (["--soak-minutes", "2"], ["--soak-minutes is for the checks under load: -m load"]),
+        (["--baseline", "no/such.json"], ["--baseline no/such.json", "No such file"]),
+        (["--baseline", "pyproject.toml"], ["--baseline pyproject.toml", "is not JSON"]),
+        (["--baseline", "docs"], ["--baseline docs", "no conformance.json or bench.json"]),
+        (["--explain", "DEP-44"], ["DEP-44", "did you mean DEP-04", "--list-checks"]),
+    ],
+)
+def test_a_wrong_value_is_one_line(arguments: list[str], words: list[str]) -> None:
+    ran = run(*arguments)
+    said = complaint(ran)
+    assert ran.returncode == USAGE
+    assert said.startswith("ERROR: ")
+    assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "load"),
+    [([], 0), (["-m", ""], 0), (["-m", "not disruptive"], 0), (["-m", "load"], 6), (["-m", "e2e or load"], 6)],
+)
+def test_what_is_run_on_request_is_run_where_it_is_asked_for(arguments: list[str], load: int) -> None:
+    ran = run("--collect-only", "-q", *arguments)
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.count("test_load.py::") == load
+
+
+def test_an_unknown_option_is_refused_by_pytest_itself() -> None:
+    ran = run("--clutser", "embedded")
+    assert ran.returncode == USAGE
+    assert "unrecognized arguments: --clutser" in ran.stderr
+
+
+def test_a_mistake_in_a_profile_names_file_key_and_what_is_allowed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    text = (ROOT / "fixtures/profile/shipped/embedded.toml").read_text(encoding="utf-8")
+    file.write_text(text.replace("workers = 2", "wrokers = 2"), encoding="utf-8")
+    ran = run("--profile", str(file))
+    said = complaint(ran)
+    assert ran.returncode == USAGE
+    assert all(word in said for word in (str(file), "ray.w", "mine.toml"))
+
+
+@pytest.fixture
+def aiohttp_alone(tmp_path: Path) -> Path:
+    """The embedded profile, but for its packages: it names aiohttp and no other."""
+    file = tmp_path / "aiohttp-alone.toml"
+    lines = (ROOT / "fixtures/profile/shipped/embedded.toml").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if "{ module =" not in line or '"aiohttp"' in line]
+    file.write_text("".join(kept), encoding="utf-8")
+    return file
+
+
+def test_a_check_about_a_package_that_the_profile_does_not_name_is_unsupported(
+    aiohttp_alone: Path, tmp_path: Path
+) -> None:
+    """Such a check ends before anything is started for it, and says why it does not apply."""
+    asked = {
+        "DEP-01": "ray",
+        "DEP-02": "requests",
+        "DEP-04": "nats",
+        "DEP-05": "nats",
+        "IMG-06": "nats",
+        "IMG-07": "nats",
+        "JOB-01": "nats",
+    }
+    reports = tmp_path / "reports"
+    words = ("-k", " or ".join(asked), "--profile", str(aiohttp_alone), "--vllm", "stub", "--report-dir", str(reports))
+    ran = run(*words)
+    assert ran.returncode == 1, "a run in which no check could be made is inconclusive"
+    assert "boot:" not in ran.stdout
+    rows = {row["id"]: row for row in json.loads((reports / "conformance.json").read_text(encoding="utf-8"))["checks"]}
+    for id, module in asked.items():
+        row = rows[id]
+        assert (row["status"], row["detail"]) == (
+            "unsupported",
+            f"does not apply: the profile names no {module} (agent.dependencies)",
+        )
+    assert rows["DEP-03"]["status"] == "disabled", "the profile names aiohttp: its check is only not selected"
+
+
+@pytest.mark.parametrize("arguments", [("--explain", "DEP-02"), ("--explain", "IMG-06"), ("--list-checks",)])
+def test_the_catalogue_is_shown_with_a_profile_that_names_few_packages(
+    aiohttp_alone: Path, arguments: tuple[str, ...]
+) -> None:
+    ran = run(*arguments, "--profile", str(aiohttp_alone))
+    assert ran.returncode == 0, ran.stderr
+    if arguments[0] == "--explain":
+        assert "among the profile's agent.dependencies" in ran.stdout
+
+
+def test_a_part_that_dies_while_booting_says_why_in_every_report(tmp_path: Path) -> None:
+    """The interpreter of this Ray image dies as a real one does: with a traceback, of which the end says why."""
+    image, reports = tmp_path / "image", tmp_path / "reports"
+    (image / "bin").mkdir(parents=True)
+    (image / "lib" / "python3.11" / "site-packages" / "ray-2.49.2.dist-info").mkdir(parents=True)
+    interpreter = image / "bin" / "python"
+    interpreter.write_text(
+        f"#!{sys.executable}\nprint('noise\\n' * 300)\npassword = 'password=hunter2-hunter2'\n"
+        "raise RuntimeError('\\x1b[31mthis Ray is not 2.49\\x1b[0m, ' + password)\n"
+    )
+    interpreter.chmod(0o755)
+    words = ("-k", "INF-02", "--ray-image", str(image), "--vllm", "stub", "--report-dir", str(reports))
+    ran = run(*words)
+    assert ran.returncode == 1, ran.stdout
+    why = "ray-head: has ended with status 1; its log ends with: RuntimeError: this Ray is not 2.49, password="
+    aborted = json.loads((reports / "conformance.json").read_text(encoding="utf-8"))["aborted"].splitlines()
+    assert aborted[0].startswith(f"the cluster did not come up: {why}")
+    assert aborted[1] == "--- last lines of its log ---"
+    assert "Traceback (most recent call last):" in aborted
+    assert aborted[-1] == "Its end is kept as evidence of the check that needed it; --keep-run-dir keeps the whole log"
+    assert len(aborted) <= 15
+    written = {name: (reports / name).read_text(encoding="utf-8") for name in ("status.md", "status.html", "junit.xml")}
+    written["evidence"] = (reports / "evidence" / "INF-02" / "ray-head.log").read_text(encoding="utf-8")
+    written["screen"] = " ".join(ran.stdout.split())
+    for name, text in written.items():
+        assert "this Ray is not 2.49" in text, name
+        assert "hunter2" not in text, name
+    assert "\x1b" not in written["status.md"] + written["screen"]
+    assert "Traceback" in written["status.md"]
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ran = run("--port-base", str(port), "--vllm", "stub", "-k", "INF-02", "--report-dir", str(tmp_path / "reports"))
+    assert ran.returncode == USAGE
+    assert f"port {port} is taken" in complaint(ran)
+    assert "boot:" not in ran.stdout
+
+
+def test_a_missing_cpu_feature_is_named(tmp_path: Path) -> None:
+    """Python 3.11 is what the lock of the real server is for; elsewhere that is the obstacle that is named."""
+    program = (
+        "import sys, pytest; from pathlib import Path\n"
+        "from fixtures.clusters.embedded import vllm_choice\n"
+        "vllm_choice.cpu_flags = lambda *_: frozenset({'sse2'})\n"
+        "sys.exit(pytest.main(['-m', 'e2e', 'tests/e2e', '--vllm', 'cpu', '-p', 'no:cacheprovider']))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == USAGE
+    said = complaint(ran)
+    assert "--vllm cpu" in said
+    assert "--vllm stub" in said
+    assert "lacks" in said or "Python" in said
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"FLEET_PYTHON": "no-such-python"}, ["needs Python 3.10 to 3.13", "python3-venv"]),
+        ({"FLEET_CACHE": "/proc/nowhere"}, ["cannot create the cache folder /proc/nowhere"]),
+    ],
+)
+def test_a_machine_that_does_not_allow_it_is_told_so(environment: dict[str, str], words: list[str]) -> None:
+    ran = subprocess.run(
+        [str(ROOT / "ci/e2e"), "--list-checks"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert ran.returncode == USAGE
+    assert all(word in ran.stderr for word in words), ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_without_a_package_index_the_suite_says_so(tmp_path: Path) -> None:
+    nowhere = {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_FIND_LINKS": "",
+        "PIP_RETRIES": "0",
+        "PIP_NO_CACHE_DIR": "1",
+    }
+    ran = subprocess.run(
+        [str(ROOT / "ci/e2e"), "--list-checks"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **nowhere, "FLEET_CACHE": str(tmp_path)},
+    )
+    assert ran.returncode == USAGE
+    assert "is the package index reachable" in ran.stderr
+    assert not list(tmp_path.glob("suite-*/complete"))
+
+
+def test_the_catalogue_and_its_explanations_need_no_cluster() -> None:
+    listed, explained = run("--list-checks"), run("--explain", "DEP-04")
+    assert listed.returncode == explained.returncode == 0
+    assert "85 checks" in listed.stdout
+    assert "nats-py" in explained.stdout or "import nats" in explained.stdout
+    assert "docker build" in explained.stdout
+    assert not re.search(r"\{[a-z_]+\}", explained.stdout), "a placeholder was left in the remedy"

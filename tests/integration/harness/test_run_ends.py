@@ -1,0 +1,116 @@
+"""However a run ends, it reports what it can and leaves nothing behind: no process, port, shared memory or folder.
+
+A sample of what `ci/interrupt` does at random moments.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.interruption.run import ROOT, Run
+from tests.support.leaks import processes
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("boot: nats-1", signal.SIGTERM),
+        ("boot: nats-1", signal.SIGKILL),
+        ("census of the workers", signal.SIGINT),
+        ("census of the workers", signal.SIGKILL),
+    ],
+    ids=lambda value: value.name if isinstance(value, signal.Signals) else value,
+)
+async def test_a_run_that_is_stopped(tmp_path: Path, moment: str, number: signal.Signals) -> None:
+    with Run(tmp_path / "reports", "-k", "INF or DEP") as run:
+        await run.says(moment)
+        assert processes(run.run_id)
+        run.process.send_signal(number)
+        status = await run.ended()
+        assert run.left() == []
+        if number is signal.SIGKILL:
+            return
+        assert status == pytest.ExitCode.INTERRUPTED
+        document = run.document()
+        assert document["verdict"] in ("inconclusive", "nonconformant")
+        assert "interrupted" in document["aborted"].lower()
+
+
+SWALLOWS = """
+import os, signal, pytest
+
+def test_first():
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), NUMBER)
+
+def test_second():
+    raise AssertionError("it ran on")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupt_that_a_test_swallows_ends_the_run_all_the_same(tmp_path: Path, number: signal.Signals) -> None:
+    file = tmp_path / "test_swallows.py"
+    file.write_text(SWALLOWS.replace("NUMBER", str(int(number))), encoding="utf-8")
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "fixtures.plugin",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(tmp_path),
+            str(file),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == pytest.ExitCode.INTERRUPTED, ran.stdout + ran.stderr
+    assert "1 passed" in ran.stdout
+    assert "it ran on" not in ran.stdout
+
+
+async def test_a_part_that_dies_in_mid_run(tmp_path: Path) -> None:
+    """vLLM is killed after the boot: its checks fail, what cannot be told is broken, and the run reports and cleans up."""
+    with Run(tmp_path / "reports", "-k", "INF or NET or DEP-04") as run:
+        await run.says("boot: vllm-server-1")
+        await run.says("boot: ray-worker-2")
+        victim = next(pid for pid, command in processes(run.run_id).items() if "vllm_stub --host" in command)
+        os.kill(victim, signal.SIGKILL)
+        status = await run.ended(180)
+        assert run.left() == []
+        statuses = {row["id"]: row["status"] for row in run.document()["checks"]}
+    assert status == 1
+    assert statuses["INF-02"] == "failed"
+    assert statuses["NET-03"] == "failed"
+    assert statuses["INF-09"] == "passed"
+    assert statuses["DEP-04"] == "passed"
+    last_words = (run.reports / "evidence" / "INF-02" / "vllm-server-1.log").read_text(encoding="utf-8")
+    assert "not ready" in last_words
+    assert "http://127.0.0.1" in last_words, "its log is not there"
+
+
+def test_a_run_that_selects_no_check_for_this_cluster_starts_nothing(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", "e2e", "tests/e2e", "-k", "NET-07", "--report-dir", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "boot:" not in ran.stdout
+    assert "1 skipped" in ran.stdout

@@ -1,0 +1,184 @@
+"""The recorder in a real pytest: what was selected, what ended the run, and where the reports go."""
+
+import json
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.suite_project import ALL, GREEN, HEAD, SETTINGS, Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_a_green_run_is_conformant(project: Project):
+    done = project.write(green=GREEN).run()
+    assert (done.returncode, project.conformance["verdict"], project.conformance["conformant"]) == (
+        0,
+        "conformant",
+        True,
+    )
+    assert "**Every MUST check that applies" in (project.reports / "status.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict", "status"),
+    [
+        ("def test_three(): assert False, 'slow'", "conformant", 0),
+        ("def test_three(): raise ValueError", "conformant", 0),
+    ],
+)
+def test_a_failed_should_changes_nothing(project: Project, body: str, verdict: str, status: int):
+    should = f"\n@check('NET-02', SHOULD, 'fast', remedy='x')\n{body}\n"
+    done = project.write(green=GREEN + should).run("-m", "e2e")
+    assert (project.conformance["verdict"], done.returncode) == (verdict, status), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict", "status"),
+    [
+        ("def test_three(): skip_disabled('not allowed')", "partial", 0),
+        ("def test_three(): skip_unsupported('cannot')", "conformant", 0),
+        ("def test_three(): raise CannotTell('x')", "inconclusive", 1),
+        ("def test_three(): assert False, 'x'", "nonconformant", 1),
+    ],
+)
+def test_verdict_and_exit_status(project: Project, body: str, verdict: str, status: int):
+    must = f"\n@check('NET-01', MUST, 'third', remedy='x')\n{body}\n"
+    done = project.write(green=GREEN + must).run("-m", "e2e")
+    assert (project.conformance["verdict"], done.returncode) == (verdict, status), done.stdout
+
+
+def test_deselected_checks_and_files_that_were_not_collected_are_disabled(project: Project):
+    other = "\n@check('ORC-01', MUST, 'other', remedy='x')\ndef test_other(): ...\n"
+    done = project.write(green=GREEN, other=other).run("tests/e2e/test_green.py", "-k", "test_one")
+    assert project.statuses == {"INF-01": "passed", "INF-02": "disabled", "ORC-01": "disabled"}
+    assert project.detail("ORC-01") == "not selected"
+    assert (project.conformance["verdict"], done.returncode) == ("partial", 0)
+    assert project.junit.get("tests") == "3"
+    assert len(project.allure) == len(project.html_rows) == 3
+
+
+def test_after_x_the_rest_is_not_selected(project: Project):
+    bodies = "\n@check('CFG-01', MUST, 'fails', remedy='x')\ndef test_zero(): assert False, 'no'\n" + GREEN
+    done = project.write(green=bodies).run("-x")
+    assert project.statuses == {"INF-01": "disabled", "INF-02": "disabled", "CFG-01": "failed"}
+    assert project.detail("INF-01") == "not selected: stopped after the first failure"
+    assert done.returncode == 1
+
+
+def test_last_failed_runs_only_what_failed(project: Project):
+    bodies = GREEN + "\n@check('CFG-01', MUST, 'fails', remedy='x')\ndef test_zero(): assert False, 'no'\n"
+    project.write(green=bodies)
+    (project.path / "pytest.ini").write_text(SETTINGS.replace(" -p no:cacheprovider", ""))
+    project.run()
+    assert project.run("--lf").returncode == 1
+    assert project.statuses == {"INF-01": "disabled", "INF-02": "disabled", "CFG-01": "failed"}
+
+
+def test_a_harness_that_aborts_leaves_the_rest_broken(project: Project):
+    bodies = """
+@check("CFG-01", MUST, "boots", remedy="x")
+def test_boot(recorder, request):
+    recorder.abort(request.session, "nats: did not come up within 20 s\\nlast line")
+    raise CannotTell("nats: did not come up")
+"""
+    done = project.write(green=bodies + GREEN).run()
+    assert project.statuses == {"INF-01": "broken", "INF-02": "broken", "CFG-01": "broken"}
+    assert project.detail("INF-01").startswith("nats: did not come up within 20 s")
+    assert (project.conformance["verdict"], done.returncode) == ("inconclusive", 1)
+    assert "ended early: nats: did not come up" in (project.reports / "status.md").read_text()
+
+
+def test_ctrl_c_still_writes_every_report(project: Project):
+    bodies = "\n@check('CFG-01', MUST, 'hangs', remedy='x')\ndef test_hang():\n    open('begun', 'w').close()\n    import time; time.sleep(50)\n"
+    order = "\n@check('INF-03', MUST, 'first', remedy='x')\ndef test_first(): pass\n"
+    project.write(green=order + bodies + GREEN)
+    running = subprocess.Popen(
+        project.command("-m", "e2e"), cwd=project.path, env=project.environment, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while not (project.path / "begun").exists():
+        assert time.monotonic() < deadline, "the inner pytest did not begin"
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    stdout, _ = running.communicate(timeout=30)
+    assert running.returncode == 2
+    assert project.statuses == {"INF-01": "broken", "INF-02": "broken", "INF-03": "passed", "CFG-01": "broken"}
+    assert project.detail("CFG-01") == "interrupted (Ctrl-C)"
+    assert "INCONCLUSIVE" in stdout
+    assert project.junit.get("errors") == "3"
+    assert Counter(each["status"] for each in project.allure.values()) == {"broken": 3, "passed": 1}
+    assert len(project.html_rows) == 4
+
+
+def test_a_check_that_does_not_import_makes_the_run_inconclusive(project: Project):
+    done = project.write(green=GREEN, other="import no_such_module\n").run()
+    assert done.returncode == 2
+    assert set(project.statuses.values()) == {"broken"}
+    assert "error" in project.detail("INF-01")
+
+
+def test_other_tests_write_no_reports(project: Project):
+    project.write(green=GREEN)
+    unit = project.path / "tests" / "unit"
+    unit.mkdir()
+    (unit / "test_unit.py").write_text("def test_unit(): ...\n")
+    for options in (("tests/unit",), ("-m", "not e2e"), ("--collect-only",), ("-k", "test_unit")):
+        assert project.run(*options).returncode == 0
+        assert not [path for path in project.reports.rglob("*") if path.is_file()], options
+
+
+def test_a_failed_other_test_keeps_its_exit_status(project: Project):
+    project.write(green=GREEN)
+    (project.path / "tests" / "test_unit.py").write_text("def test_unit(): assert False\n")
+    assert project.run().returncode == 1
+    assert project.conformance["verdict"] == "conformant"
+
+
+def test_paths_of_the_user_stay(project: Project):
+    project.write(green=GREEN).run("--junitxml=mine.xml", "--html=mine.html", "--alluredir=mine", "--report-dir=out")
+    assert (project.path / "mine.xml").is_file()
+    assert (project.path / "mine.html").is_file()
+    assert list((project.path / "mine").glob("*-result.json"))
+    assert sorted(path.name for path in (project.path / "out").iterdir()) == [
+        "conformance.json",
+        "status.html",
+        "status.md",
+    ]
+
+
+def test_a_second_run_does_not_mix_with_the_first(project: Project):
+    project.write(all=ALL).run()
+    (project.reports / "notes.txt").write_text("mine")
+    (project.path / "tests" / "e2e" / "test_all.py").write_text(HEAD + GREEN)
+    project.run()
+    assert len(project.allure) == 2
+    assert not (project.reports / "evidence" / "INF-04").exists()
+    assert (project.reports / "notes.txt").read_text() == "mine"
+
+
+def test_the_page_speaks_spanish(project: Project):
+    project.write(all=ALL).run("--lang", "es")
+    page = (project.reports / "status.md").read_text()
+    assert page.startswith("# ❌ Conformidad de la flota: no conforme")
+    assert "## Qué está roto" in page
+    assert "13 de 14 comprobaciones se aplican a embedded" in page
+
+
+def test_allure_links_by_the_patterns_of_allure_pytest(project: Project):
+    project.write(green=GREEN).run("--allure-link-pattern=tms:https://tests.example/{}")
+    assert project.allure["INF-01"]["links"][0]["url"] == "https://tests.example/INF-01"
+
+
+def test_a_ci_job_is_named_in_allure(project: Project):
+    jenkins = {"JENKINS_URL": "x", "JOB_NAME": "nightly", "BUILD_NUMBER": "7", "BUILD_URL": "https://u:pw1234@ci/7"}
+    project.write(green=GREEN).run(**jenkins)
+    executor = json.loads((project.reports / "allure-results" / "executor.json").read_text())
+    assert (executor["buildOrder"], executor["buildUrl"]) == (7, "https://[redacted]@ci/7")

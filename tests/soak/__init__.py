@@ -1,0 +1,1 @@
+"""The checklist again and again: status flips, durations, leftovers (`./ci/soak`)."""

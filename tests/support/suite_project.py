@@ -1,0 +1,201 @@
+"""A project of its own with made-up checks, and a real pytest that runs in it: what the tests of the reports are made with."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from fixtures.core.paths import ROOT
+
+SETTINGS = """
+[pytest]
+addopts = --strict-markers -ra -p no:cacheprovider
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = session
+asyncio_default_test_loop_scope = session
+testpaths = tests
+markers =
+    e2e: a check
+    disruptive: a check that disturbs
+    conformance(check): its declaration
+"""
+
+CONFTEST = """
+import pytest
+from fixtures.report.model import ClusterInfo, Run
+from fixtures.harness.recorder import Recorder, check_of
+
+def pytest_addoption(parser):
+    parser.addoption("--report-dir", default="reports")
+    parser.addoption("--lang", default="en")
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    cluster = ClusterInfo("embedded", "embedded", "stub", {"ray": "2.49.2"})
+    run = Run("2026-01-01T00:00:00Z", "0.1.0", "abcdef", "run-1", cluster)
+    report_dir = config.rootpath / config.getoption("--report-dir")
+    config.recorder = Recorder.install(config, run, report_dir, config.getoption("--lang"))
+    config.recorder.names["image"] = "fleet/ray-custom:2.49.2"
+
+@pytest.fixture
+def recorder(request):
+    return request.config.recorder
+
+@pytest.fixture
+def evidence(request, recorder):
+    return recorder.evidence(check_of(request.node).id)
+
+@pytest.fixture
+def broken_setup():
+    raise ConnectionError("no kubeconfig")
+
+@pytest.fixture
+def failing_setup():
+    assert False, "the worker never answered"
+
+@pytest.fixture
+def broken_teardown():
+    yield
+    raise RuntimeError("cannot clean up")
+"""
+
+HEAD = """
+import pytest
+from fixtures.checks.declaration import MUST, SHOULD, check
+from fixtures.core.errors import CannotTell
+from fixtures.harness.outcome import skip_disabled, skip_unsupported
+"""
+
+#: one check for every way to end
+ALL = """
+@check("INF-01", MUST, "passes", remedy="x")
+def test_passes(evidence):
+    '''All is well.'''
+    evidence.attach("seen", {"max_tokens": 32})
+
+@check("INF-02", MUST, "fails", remedy="Use {image}")
+def test_fails():
+    seen = 1
+    assert seen == 2, "expected two replicas, seen one"
+
+@check("INF-03", MUST, "fails in its setup", remedy="x")
+def test_fails_in_setup(failing_setup): ...
+
+@check("INF-04", MUST, "raises", remedy="x")
+def test_raises(): raise KeyError("x")
+
+@check("INF-05", MUST, "is broken in its setup", remedy="x")
+def test_broken_setup(broken_setup): ...
+
+@check("INF-06", MUST, "is broken in its teardown", remedy="x")
+def test_broken_teardown(broken_teardown): ...
+
+@check("INF-07", MUST, "takes too long", remedy="x")
+@pytest.mark.timeout(0.2)
+def test_timeout():
+    import time; time.sleep(5)
+
+@check("INF-08", MUST, "skips itself", remedy="x")
+def test_skips(): pytest.skip("no idea")
+
+@check("INF-09", MUST, "is unsupported", remedy="x")
+def test_unsupported(): skip_unsupported("no Kubernetes here")
+
+@check("INF-10", MUST, "is disabled", remedy="x")
+def test_disabled(): skip_disabled("not allowed")
+
+@check("INF-11", SHOULD, "fails, a SHOULD", remedy="x", follows=("INF-02",))
+def test_should(): assert 1 == 2
+
+@check("INF-12", MUST, "fails in body and teardown", remedy="x")
+def test_fails_twice(broken_teardown): assert False, "the real finding"
+
+@check("CFG-01", MUST, "is marked xfail", remedy="x")
+@pytest.mark.xfail
+def test_xfail(): assert False, "hidden"
+
+@check("CFG-02", MUST, "runs as two tests", remedy="x")
+@pytest.mark.parametrize("role", ["DEV", "QA"])
+def test_two(role): assert role == "DEV", f"{role} has no council"
+"""
+
+GREEN = """
+@check("INF-01", MUST, "passes", remedy="x")
+def test_one(): ...
+
+@check("INF-02", MUST, "passes too", remedy="x")
+def test_two(): ...
+"""
+
+
+@dataclass
+class Project:
+    """A folder with checks, and pytest run in it."""
+
+    path: Path
+
+    def write(self, **modules: str) -> "Project":
+        folder = self.path / "tests" / "e2e"
+        folder.mkdir(parents=True, exist_ok=True)
+        for package in (folder, folder.parent):
+            (package / "__init__.py").touch()
+        (self.path / "pytest.ini").write_text(SETTINGS)
+        (self.path / "conftest.py").write_text(CONFTEST)
+        for name, body in modules.items():
+            (folder / f"test_{name}.py").write_text(HEAD + body)
+        return self
+
+    def command(self, *options: str) -> list[str]:
+        return [sys.executable, "-m", "pytest", *options]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        hidden = ("PYTEST_ADDOPTS", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL")
+        return {key: value for key, value in os.environ.items() if key not in hidden} | {"PYTHONPATH": str(ROOT)}
+
+    def run(self, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        env = self.environment | environment
+        return subprocess.run(
+            self.command(*options), cwd=self.path, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    @property
+    def reports(self) -> Path:
+        return self.path / "reports"
+
+    @property
+    def conformance(self) -> dict:
+        return json.loads((self.reports / "conformance.json").read_text())
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        return {check["id"]: check["status"] for check in self.conformance["checks"]}
+
+    def detail(self, check_id: str) -> str:
+        return next(check["detail"] for check in self.conformance["checks"] if check["id"] == check_id)
+
+    @property
+    def html_rows(self) -> list[dict]:
+        """The rows that report.html shows, from the data in the page."""
+        from html.parser import HTMLParser
+
+        found: dict[str, str] = {}
+
+        class Blob(HTMLParser):
+            def handle_starttag(self, _tag, attrs):
+                found.update({key: value for key, value in attrs if key == "data-jsonblob"})
+
+        Blob().feed((self.reports / "report.html").read_text())
+        return [row for rows in json.loads(found["data-jsonblob"])["tests"].values() for row in rows]
+
+    @property
+    def allure(self) -> dict[str, dict]:
+        documents = [json.loads(path.read_text()) for path in (self.reports / "allure-results").glob("*-result.json")]
+        return {document["fullName"]: document for document in documents}
+
+    @property
+    def junit(self) -> ET.Element:
+        return ET.parse(self.reports / "junit.xml").getroot()

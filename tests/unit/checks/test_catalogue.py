@@ -1,0 +1,82 @@
+"""The catalogue of checks, as the code declares it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Disrupts, case, check
+from fixtures.clusters.base import Feature
+from fixtures.plugin import import_checks
+from fixtures.profile import model as profiles
+from fixtures.profile.remedy_values import names
+
+COUNTS = {"INF": 12, "CFG": 7, "NET": 7, "DEP": 10, "IMG": 7, "JOB": 13, "ORC": 18, "E2E": 5, "LOAD": 6}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> dict[str, Check]:
+    import_checks()
+    return {id: one for id, one in CATALOGUE.items() if id.partition("-")[0] in AREAS}
+
+
+def test_every_id_is_there_once_without_gaps(catalogue: dict[str, Check]) -> None:
+    expected = {f"{area}-{number:02}" for area, count in COUNTS.items() for number in range(1, count + 1)}
+    assert set(catalogue) == expected
+
+
+def test_every_check_speaks_to_a_reader_without_the_code(catalogue: dict[str, Check]) -> None:
+    for one in catalogue.values():
+        assert len(one.title) <= 80, one.id
+        assert len(one.meaning) >= 60, f"{one.id}: the docstring does not explain it"
+        assert len(one.remedy) >= 20, f"{one.id}: no remedy"
+
+
+def test_follows_names_checks_and_never_goes_in_circles(catalogue: dict[str, Check]) -> None:
+    def ancestors(id: str, path: tuple[str, ...]) -> None:
+        assert id not in path, f"circle: {path}"
+        for other in catalogue[id].follows:
+            assert other in catalogue, f"{id} follows {other}, which is no check"
+            ancestors(other, (*path, id))
+
+    for id in catalogue:
+        ancestors(id, ())
+
+
+@pytest.mark.parametrize("kind", ["embedded", "attach"])
+@pytest.mark.parametrize("shipped", ["swe-ai-fleet", "embedded"])
+def test_every_placeholder_of_a_remedy_has_a_name(catalogue: dict[str, Check], shipped: str, kind: str) -> None:
+    known = names(profiles.load(shipped), kind)
+    for one in catalogue.values():
+        used = set(re.findall(r"\{([a-z_]+)\}", one.remedy)) - {"story_id", "role"}
+        assert used <= set(known), f"{one.id}: {used - set(known)}"
+
+
+def test_only_names_that_need_a_cluster_dns_need_kubernetes(catalogue: dict[str, Check]) -> None:
+    assert [id for id, one in catalogue.items() if Feature.KUBERNETES in one.needs] == ["NET-07"]
+
+
+def test_the_roll_out_runs_last(catalogue: dict[str, Check]) -> None:
+    order = sorted(catalogue.values(), key=lambda one: one.rank)
+    assert {one.id for one in order[-2:]} == {"IMG-06", "IMG-07"}
+    assert order[0].id == "INF-01"
+    quiet = [one.disrupts is Disrupts.NOTHING for one in order]
+    assert quiet == sorted(quiet, reverse=True), "a quiet check runs after a disruptive one"
+
+
+def test_an_id_cannot_be_declared_twice() -> None:
+    case(1, id="XXX-01", level=MUST, title="one", meaning="m", remedy="r")
+    with pytest.raises(ValueError, match="XXX-01 is declared twice"):
+        case(1, id="XXX-01", level=MUST, title="another", meaning="m", remedy="r")
+    CATALOGUE.pop("XXX-01")
+
+
+def test_a_declaration_keeps_the_docstring_and_marks_the_test() -> None:
+    @check("XXX-02", MUST, "title", remedy="do", disrupts=Disrupts.MESSAGES)
+    def decided() -> None:
+        """What it means."""
+
+    declared = CATALOGUE.pop("XXX-02")
+    assert declared.meaning == "What it means."
+    assert {mark.name for mark in decided.pytestmark} == {"e2e", "conformance", "disruptive"}  # type: ignore[attr-defined]

@@ -1,0 +1,45 @@
+"""`--list-checks` and `--explain` say what the code declares."""
+
+import pytest
+
+from fixtures.checks.catalogue import explain, filled, list_checks
+from fixtures.checks.declaration import MUST, SHOULD, Check, Disrupts
+from fixtures.clusters.base import Feature
+from fixtures.core.errors import UsageProblem
+
+CHECKS = {
+    check.id: check
+    for check in (
+        Check("DEP-04", MUST, "nats imports", "Build it:\ndocker build -t {image} .", "The agents need it."),
+        Check("NET-07", MUST, "names resolve", "x", needs=frozenset({Feature.KUBERNETES})),
+        Check("JOB-12", SHOULD, "a crash " * 12, "x", disrupts=Disrupts.REPLICA, follows=("DEP-04",)),
+    )
+}
+
+
+def test_the_list_is_grouped_marked_and_narrow():
+    text = list_checks(CHECKS)
+    assert text.index("Connectivity") < text.index("Dependencies of the workers") < text.index("Agent job")
+    assert "  NET-07  MUST    -K  names resolve" in text
+    assert "  JOB-12  SHOULD  D-  a crash" in text
+    assert "3 checks, 2 of them MUST" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_explain_says_meaning_needs_origin_and_remedy():
+    text = explain("job-12", CHECKS)
+    assert text.startswith("JOB-12 (SHOULD)")
+    assert "Follows:    DEP-04 nats imports" in text
+    assert "restarts, replaces or adds single replicas" in text
+    assert "docker build -t custom ." in explain("DEP-04", CHECKS, {"image": "custom"})
+
+
+@pytest.mark.parametrize(("wanted", "hint"), [("DEP-44", "DEP-04"), ("NET-99", "NET-07"), ("zzz", "--list-checks")])
+def test_an_unknown_id_is_answered_with_near_ones(wanted: str, hint: str):
+    with pytest.raises(UsageProblem, match=hint):
+        explain(wanted, CHECKS)
+
+
+def test_braces_that_hold_no_name_stay():
+    text = "kubectl get x -o jsonpath={.items[0]} -p '{\"a\": {}}' {model} {unknown}"
+    assert filled(text, {"model": "Qwen"}) == text.replace("{model}", "Qwen")

@@ -1,0 +1,93 @@
+"""images/images.toml and the digests of what it describes."""
+
+import sys
+
+import pytest
+
+from fixtures.clusters.embedded import image_table
+from fixtures.clusters.embedded.image_table import named, ray_image, table
+from fixtures.core.errors import UsageProblem
+
+TABLE = """
+[ray-small]
+reference = "fleet/ray-small:1"
+locks = ["small.lock"]
+packages = ["agent"]
+"""
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A table with one image, made of one lock and one package."""
+    (tmp_path / "images.toml").write_text(TABLE)
+    (tmp_path / "small.lock").write_text("")
+    (tmp_path / "agent" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "agent" / "__init__.py").write_text("VALUE = 1\n")
+    monkeypatch.setattr(image_table, "IMAGES", tmp_path)
+    return tmp_path
+
+
+def test_every_image_of_the_stack_can_be_named():
+    assert {"ray-custom", "ray-stock", "orchestrator", "vllm-stub", "vllm-cpu"} <= set(table())
+    ids = {named(name).image_id for name in table()}
+    assert len(ids) == len(table()), "two images have the same digest"
+
+
+def test_stock_and_custom_differ_by_what_the_agents_need():
+    assert ray_image("custom").reference != ray_image("stock").reference
+    assert ray_image("custom") == ray_image(ray_image("custom").reference)
+
+
+@pytest.mark.parametrize("change", ["small.lock", "agent/__init__.py", "agent/new.py"])
+def test_the_digest_changes_with_every_input(small, change):
+    before = named("ray-small").image_id
+    (small / change).write_text("# changed\n")
+    assert named("ray-small").image_id != before
+
+
+def test_the_digest_ignores_bytecode(small):
+    before = named("ray-small").image_id
+    (small / "agent" / "__pycache__" / "agent.pyc").write_bytes(b"\0")
+    assert named("ray-small").image_id == before
+
+
+@pytest.mark.usefixtures("small")
+def test_the_digest_changes_with_the_interpreter(monkeypatch):
+    before = named("ray-small").image_id
+    monkeypatch.setattr(sys, "version", "3.99.0")
+    assert named("ray-small").image_id != before
+
+
+def test_a_missing_lock_is_named(small):
+    (small / "small.lock").unlink()
+    with pytest.raises(UsageProblem, match=r"images/small\.lock is missing"):
+        named("ray-small")
+
+
+def test_a_table_that_is_not_toml_is_one_line(small):
+    (small / "images.toml").write_text("[ray-small\n")
+    with pytest.raises(UsageProblem) as problem:
+        table()
+    assert "images.toml" in str(problem.value)
+    assert "\n" not in str(problem.value)
+
+
+def test_an_unknown_ray_image_says_what_is_allowed():
+    with pytest.raises(UsageProblem, match="custom, stock, fleet/ray-custom"):
+        ray_image("fleet/ray-custom:9.9.9")
+
+
+def test_an_environment_without_ray_is_no_ray_image(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    with pytest.raises(UsageProblem, match="Ray is not installed"):
+        ray_image(str(tmp_path))
+
+
+def test_an_existing_environment_can_be_a_ray_image(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    (tmp_path / "lib" / "python3.11" / "site-packages" / "ray-2.49.2.dist-info").mkdir(parents=True)
+    image = ray_image(str(tmp_path))
+    assert (image.reference, image.folder) == (str(tmp_path), tmp_path)
+    assert image.image_id.startswith("sha256:")

@@ -1,0 +1,146 @@
+"""The manifests of `--cluster kind`, as they are applied."""
+
+import pytest
+
+from fixtures.clusters.kind import kept_cluster, manifests, plan
+from fixtures.clusters.kind.options import KindOptions
+from fixtures.core.errors import UsageProblem
+from fixtures.profile import model as profiles
+from fixtures.profile.model import bytes_of
+
+SOURCES = """
+[images]
+node = "node:1"
+ray = "ray:1"
+python = "python:1"
+nats = "nats:1"
+kuberay = "kuberay:1"
+"""
+
+
+@pytest.fixture
+def planned(tmp_path):
+    (tmp_path / "sources.toml").write_text(SOURCES)
+
+    def make(**options):
+        held = options.pop("profile", None) or profiles.load("kind")
+        return plan.resolved(KindOptions(profile=held, sources=str(tmp_path / "sources.toml"), **options))
+
+    return make
+
+
+def by_name(documents):
+    return {(one["kind"], one["metadata"]["name"]): one for one in documents}
+
+
+def environment(deployment):
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one["value"] for one in container["env"]}
+
+
+def test_every_file_is_filled_in_and_labelled(planned):
+    documents = manifests.documents(planned())
+    assert len(documents) > 15
+    assert "${" not in str(documents)
+    for one in documents:
+        assert one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "fleet-conformance", one["metadata"]["name"]
+
+
+def test_an_unknown_placeholder_is_an_error():
+    with pytest.raises(KeyError, match="colour"):
+        manifests.parse("kind: ${colour}", {})
+
+
+def test_every_image_is_one_that_is_loaded_and_never_pulled_anew(planned):
+    made = planned()
+    known = {image.reference for image in made.images.values()}
+    for one in manifests.documents(made):
+        spec = one.get("spec", {})
+        templates = [spec.get("template"), spec.get("headGroupSpec", {}).get("template")]
+        templates += [group["template"] for group in spec.get("workerGroupSpecs", [])]
+        for template in filter(None, templates):
+            for container in template["spec"]["containers"] + template["spec"].get("initContainers", []):
+                assert container["image"] in known
+                assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_the_ray_cluster_offers_what_the_profile_asks_for(planned):
+    held = planned().profile
+    ray = by_name(manifests.documents(planned()))["RayCluster", held.ray.cluster]["spec"]
+    (group,) = ray["workerGroupSpecs"]
+    offered = group["rayStartParams"]
+    assert group["replicas"] == held.ray.workers
+    assert int(offered["num-cpus"]) * group["replicas"] >= held.ray.resources.cpus
+    assert int(offered["num-gpus"]) * group["replicas"] >= held.ray.resources.gpus
+    assert int(offered["memory"]) * group["replicas"] >= bytes_of(held.ray.resources.memory)
+    assert ray["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+
+
+def test_the_orchestrator_is_configured_as_the_profile_says(planned):
+    held = planned().profile
+    found = environment(by_name(manifests.documents(planned()))["Deployment", "orchestrator"])
+    for name, value in held.orchestrator.environment.items():
+        assert found[name] == value
+    assert found["MAX_TOKENS"] == "32"
+    assert found["VLLM_URL"] == "http://fault-proxy.swe-ai-fleet.svc.cluster.local:8000"
+
+
+def test_variables_of_the_profile_replace_and_extend_the_manifests(planned):
+    changed = profiles.load("kind").replaced("orchestrator", environment={"AGENT_TYPE": "mock", "EXTRA": "1"})
+    found = environment(by_name(manifests.documents(planned(profile=changed)))["Deployment", "orchestrator"])
+    assert (found["AGENT_TYPE"], found["EXTRA"]) == ("mock", "1")
+
+
+@pytest.mark.parametrize(
+    ("vllm", "kind"), [("auto", "stub"), ("stub", "stub"), ("http://10.1.2.3:8000/v1", "external")]
+)
+def test_there_is_one_model_server_behind_one_service(planned, vllm, kind):
+    made = planned(vllm=vllm)
+    documents = manifests.documents(made)
+    servers = [one for one in documents if one["kind"] == "Deployment" and one["metadata"]["name"] == "vllm-server"]
+    assert made.vllm_kind == kind
+    assert len(servers) == 1
+    if kind == "external":
+        assert "http://10.1.2.3:8000" in str(servers[0])
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1:8000"])
+def test_a_server_on_this_machines_loopback_is_out_of_the_pods_reach(planned, url):
+    with pytest.raises(UsageProblem, match="loopback"):
+        planned(vllm=url)
+
+
+def test_the_stock_image_is_run_with_the_agents_code_in_the_job(planned):
+    stock = planned(ray_image="stock")
+    assert stock.profile.ray.image == stock.ray == stock.stock
+    assert stock.profile.agent.delivery == "job"
+    assert "ray-custom" not in stock.images
+    assert planned().profile.agent.delivery == "image"
+    assert planned().foreign == ""
+
+
+def test_another_ray_image_is_taken_as_it_is(planned):
+    other = planned(ray_image="registry.example/ray:7")
+    assert other.foreign == other.profile.ray.image == "registry.example/ray:7"
+    assert "registry.example/ray:7" in str(manifests.documents(other))
+
+
+def test_a_profile_of_other_names_is_deployed_under_them(planned):
+    held = profiles.load("kind").replaced("kubernetes", namespace="fleet", ray_namespace="rays")
+    held = held.replaced("nats", service="bus").replaced("vllm", workload="model", service="model-svc")
+    found = by_name(manifests.documents(planned(profile=held)))
+    assert found["StatefulSet", "bus"]["metadata"]["namespace"] == "fleet"
+    assert found["RayCluster", "ray-gpu"]["metadata"]["namespace"] == "rays"
+    assert ("Deployment", "model") in found
+
+
+def test_what_lies_beside_a_kept_cluster_can_be_used_and_is_removed_with_it(planned, tmp_path):
+    made = planned()
+    kubeconfig = tmp_path / "dev.kubeconfig"
+    kept_cluster.write(made, kubeconfig)
+    assert profiles.load(str(kept_cluster.profile_of(kubeconfig))) == made.profile
+    variables = dict(line.split("=", 1) for line in (tmp_path / "dev.env").read_text().splitlines())
+    assert variables["FLEET_TEST_STOCK_IMAGE"] == made.stock
+    assert variables["FLEET_TEST_CONTEXT"] == "kind-dev"
+    kept_cluster.remove(kubeconfig)
+    assert [file.name for file in tmp_path.iterdir()] == ["sources.toml"]

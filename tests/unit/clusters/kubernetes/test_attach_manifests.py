@@ -1,0 +1,209 @@
+"""What ci/attach/ puts into a cluster: narrow rights, a confined pod, and a kubeconfig that holds no more than a token."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+import yaml
+
+from fixtures.core.paths import ROOT
+from fixtures.profile.model import load
+
+FOLDER = ROOT / "ci" / "attach"
+READING = {"get", "list"}
+#: `create` on these opens a stream to a pod, and makes nothing.
+STREAMS = {"pods/exec", "pods/portforward"}
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((FOLDER / name).read_text()))
+
+
+def rules(name: str) -> list[tuple[str, str, str, str]]:
+    """(namespace, group, resource, verb) of every right."""
+    return [
+        (role["metadata"]["namespace"], group, resource, verb)
+        for role in documents(name)
+        if role["kind"] == "Role"
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+def test_reading_is_all_that_the_role_allows():
+    more = [right for right in rules("role.yaml") if right[3] not in READING and right[2] not in STREAMS]
+    assert more == []
+
+
+@pytest.mark.parametrize("name", ["role.yaml", "role-disruptive.yaml"])
+def test_rights_are_spelled_out_once_in_the_profiles_namespaces(name: str):
+    found = rules(name)
+    spaces = load("swe-ai-fleet").kubernetes
+    assert len(found) == len(set(found))
+    assert {right[0] for right in found} == {spaces.namespace, spaces.ray_namespace}
+    assert not [right for right in found if "*" in right or "secrets" in right[2]]
+    assert {one["kind"] for one in documents(name)} <= {"ServiceAccount", "Role", "RoleBinding"}
+
+
+def test_disruptive_rights_repeat_none():
+    assert not set(rules("role.yaml")) & set(rules("role-disruptive.yaml"))
+
+
+def test_certification_only_reads_and_binds_the_account():
+    parts = documents("role-certification.yaml")
+    granted = [rule for part in parts for rule in part.get("rules") or ()]
+    assert granted
+    assert {verb for rule in granted for verb in rule["verbs"]} <= READING
+    assert "*" not in str(granted)
+    assert "secrets" not in str(granted)
+    names = load("swe-ai-fleet").kubernetes
+    assert {part["metadata"]["namespace"] for part in parts if "namespace" in part["metadata"]} == {
+        names.operator_namespace
+    }
+    bindings = [part for part in parts if part["kind"].endswith("Binding")]
+    account = {"kind": "ServiceAccount", "name": "fleet-conformance", "namespace": "swe-ai-fleet"}
+    assert len(bindings) == 2
+    assert all(part["subjects"] == [account] for part in bindings)
+
+
+@pytest.mark.parametrize("name", ["role.yaml", "role-disruptive.yaml"])
+def test_every_role_is_bound_to_the_account(name: str):
+    roles = {
+        (one["metadata"]["namespace"], one["metadata"]["name"]) for one in documents(name) if one["kind"] == "Role"
+    }
+    bindings = [one for one in documents(name) if one["kind"] == "RoleBinding"]
+    assert {(one["metadata"]["namespace"], one["roleRef"]["name"]) for one in bindings} == roles
+    account = {"kind": "ServiceAccount", "name": "fleet-conformance", "namespace": "swe-ai-fleet"}
+    assert all(one["subjects"] == [account] for one in bindings)
+
+
+def test_the_cronjob_never_tries_twice_and_is_confined():
+    job = next(one for one in documents("cronjob.yaml") if one["kind"] == "CronJob")
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    run = job["spec"]["jobTemplate"]["spec"]
+    pod = run["template"]["spec"]
+    assert (run["backoffLimit"], pod["restartPolicy"]) == (0, "Never")
+    assert pod["serviceAccountName"] == "fleet-conformance"
+    assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["seccompProfile"]
+    (container,) = pod["containers"]
+    confined = container["securityContext"]
+    assert confined["readOnlyRootFilesystem"] and not confined["allowPrivilegeEscalation"]
+    assert confined["capabilities"] == {"drop": ["ALL"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+
+
+KUBECTL = """#!/bin/sh
+echo "$@" >> "$LOG"
+case " $* " in
+*" create token "*) [ -z "$NO_TOKEN" ] || exit 1; echo the-token ;;
+*" config view "*) printf '%s' '{"certificate-authority-data":"QUJD","server":"https://10.0.0.1:6443"}' ;;
+esac
+"""
+
+
+Kubeconfig = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def make_kubeconfig(tmp_path: Path) -> Kubeconfig:
+    """Runs ci/attach/kubeconfig with a stand-in for kubectl, which logs its calls in tmp_path/log."""
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    environment = {"PATH": f"{kubectl.parent}:/usr/bin:/bin", "LOG": str(tmp_path / "log")}
+
+    def run(*arguments: str, stdout: int | IO[str] = subprocess.PIPE, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", f'umask 022; exec bash "{FOLDER}/kubeconfig" "$@"', "kubeconfig", *arguments],
+            env=environment | more,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+
+    return run
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_kubeconfig_holds_the_cluster_and_a_token(make_kubeconfig: Kubeconfig, tmp_path: Path):
+    ran = make_kubeconfig("--context", "prod", "--namespace", "agents", "--duration", "1h")
+    assert ran.returncode == 0, ran.stderr
+    found = yaml.safe_load(ran.stdout)
+    assert found["clusters"][0]["cluster"]["server"] == "https://10.0.0.1:6443"
+    assert found["users"] == [{"name": "fleet-conformance", "user": {"token": "the-token"}}]
+    assert "--context prod -n agents create token fleet-conformance --duration 1h" in (tmp_path / "log").read_text()
+
+
+def test_the_kubeconfig_file_is_its_owners_alone(make_kubeconfig: Kubeconfig, tmp_path: Path):
+    ran = make_kubeconfig("fleet.kubeconfig")
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+    file = tmp_path / "fleet.kubeconfig"
+    assert mode(file) == 0o600
+    assert "the-token" in file.read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"bin", "log", "fleet.kubeconfig"}
+
+
+def test_a_kubeconfig_file_with_wider_rights_never_holds_the_token(make_kubeconfig: Kubeconfig, tmp_path: Path):
+    file = tmp_path / "fleet.kubeconfig"
+    file.write_text("old")
+    file.chmod(0o644)
+    with file.open() as reader:  # a program that has the old file open must not see the token
+        assert make_kubeconfig("fleet.kubeconfig").returncode == 0
+        assert reader.read() == "old"
+    assert mode(file) == 0o600
+    assert "the-token" in file.read_text()
+
+
+def test_a_kubeconfig_file_stays_as_it_is_when_there_is_no_token(make_kubeconfig: Kubeconfig, tmp_path: Path):
+    file = tmp_path / "fleet.kubeconfig"
+    file.write_text("old")
+    assert make_kubeconfig("fleet.kubeconfig", NO_TOKEN="1").returncode != 0
+    assert file.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"bin", "log", "fleet.kubeconfig"}
+
+
+@pytest.mark.parametrize(("rights", "status"), [(0o644, 4), (0o640, 4), (0o604, 4), (0o600, 0)])
+def test_no_token_is_printed_into_a_file_that_others_may_read(
+    make_kubeconfig: Kubeconfig, tmp_path: Path, rights: int, status: int
+):
+    file = tmp_path / "redirected"
+    file.touch()
+    file.chmod(rights)
+    with file.open("w") as redirected:
+        ran = make_kubeconfig(stdout=redirected)
+    assert ran.returncode == status, ran.stderr
+    assert ("the-token" in file.read_text()) is (status == 0)
+    if status:
+        assert "ci/attach/kubeconfig FILE" in ran.stderr
+        assert not (tmp_path / "log").exists(), "a token was made"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--context"], ["--frobnicate"], ["one", "two"], [""], ["bin"], ["no/such/folder"], ["/proc/self/exe"]],
+)
+def test_bad_options_are_one_line(make_kubeconfig: Kubeconfig, arguments: list[str]):
+    ran = make_kubeconfig(*arguments)
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (4, "", 1)
+
+
+def test_the_kubeconfigs_help_names_every_option_and_the_rights(make_kubeconfig: Kubeconfig):
+    ran = make_kubeconfig("--help")
+    assert ran.returncode == 0
+    for word in ("FILE", "0600", "--context", "--namespace", "--account", "--duration", "8h", "example: "):
+        assert word in ran.stdout
+    assert "#" not in ran.stdout and "set -euo" not in ran.stdout

@@ -1,0 +1,362 @@
+"""Which API server a kubeconfig leads to, as whom, and what is said when it does not lead anywhere."""
+
+import asyncio
+import base64
+import contextlib
+import datetime
+import os
+import stat
+
+import pytest
+import yaml
+
+from fixtures.clusters.kubernetes.client import kubeconfig
+from fixtures.clusters.kubernetes.client.api import NAMESPACES, connect
+from fixtures.clusters.kubernetes.client.errors import ApiProblem, Unauthorized, Unreachable
+from fixtures.clusters.kubernetes.client.kubeconfig import environment_proxy, find
+from fixtures.core.errors import UsageProblem
+from tests.support.kubernetes_stand_in import StandIn, b64, pem, write_kubeconfig
+
+
+@pytest.fixture(autouse=True)
+def no_other_kubeconfig(monkeypatch, tmp_path):
+    """A home without a kubeconfig, and no pod around."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in list(os.environ):
+        if name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def stand_in():
+    server = StandIn((200, b'{"items": []}'))
+    yield server
+    server.close()
+
+
+@contextlib.asynccontextmanager
+async def api_of(*arguments):
+    api = connect(*arguments)
+    try:
+        yield api
+    finally:
+        await api.close()
+
+
+def change(path, edit):
+    document = yaml.safe_load(path.read_text())
+    edit(document)
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+# -- which file, which context -----------------------------------------------------------------------------
+
+
+def test_a_named_file_must_exist(tmp_path):
+    with pytest.raises(UsageProblem, match=r"^--kubeconfig .*/nowhere: no such file$"):
+        find(str(tmp_path / "nowhere"), None)
+
+
+def test_without_any_kubeconfig_the_way_out_is_named(monkeypatch, tmp_path):
+    with pytest.raises(UsageProblem, match=r"~/.kube/config does not exist.*--kubeconfig FILE"):
+        find(None, None)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "gone"))
+    with pytest.raises(UsageProblem, match=r"\$KUBECONFIG \(.*gone\) does not exist"):
+        find(None, None)
+
+
+def test_the_home_and_the_environment_are_looked_at(monkeypatch, tmp_path):
+    (tmp_path / "home" / ".kube").mkdir(parents=True)
+    write_kubeconfig(tmp_path / "home" / ".kube" / "config", context="at-home")
+    assert find(None, None).context == "at-home"
+    monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path / "other", context="elsewhere")))
+    assert find(None, None).context == "elsewhere"
+
+
+def test_several_files_are_merged_and_the_first_goes_before(monkeypatch, tmp_path):
+    one = write_kubeconfig(tmp_path / "one", "http://one:1", context="first")
+    two = write_kubeconfig(tmp_path / "two", "http://two:2", context="second")
+    change(two, lambda d: d["clusters"][0].update(name="c2") or d["contexts"][0]["context"].update(cluster="c2"))
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join((str(tmp_path / "absent"), str(one), str(two))))
+    assert (find(None, None).context, find(None, None).server) == ("first", "http://one:1")
+    assert find(None, "second").server == "http://two:2"
+
+
+def test_an_unknown_context_is_told_with_those_that_exist(tmp_path):
+    path = write_kubeconfig(tmp_path / "k", context="prod")
+    with pytest.raises(UsageProblem, match=r"--kube-context staging: no such context; it has prod$"):
+        find(str(path), "staging")
+
+
+def test_no_current_context_is_told(tmp_path):
+    path = change(write_kubeconfig(tmp_path / "k"), lambda d: d.pop("current-context"))
+    with pytest.raises(UsageProblem, match=r"no current context is set; --kube-context NAME chooses one: it has here"):
+        find(path, None)
+    assert find(path, "here").context == "here"
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda d: d["contexts"][0]["context"].pop("cluster"), "context here: names no cluster"),
+        (lambda d: d["contexts"][0]["context"].pop("user"), "context here: names no user"),
+        (lambda d: d.update(clusters=None), "cluster c is not among the clusters"),
+        (lambda d: d.update(users=[]), "user u is not among the users"),
+        (lambda d: d["clusters"][0]["cluster"].pop("server"), r"server \(none\) is no http\(s\) URL"),
+        (lambda d: d["clusters"][0]["cluster"].update(server="localhost:6443"), "localhost:6443 is no http"),
+        (lambda d: d["clusters"][0]["cluster"].update({"proxy-url": "socks5://p:1"}), "only http and https proxies"),
+        (lambda d: d.update(contexts={"here": 1}), "contexts must be a list"),
+        (lambda d: d.update(users=["u"]), "an entry of users lacks its name or its user"),
+    ],
+)
+def test_a_context_that_hangs_in_the_air_is_told(tmp_path, edit, told):
+    path = change(write_kubeconfig(tmp_path / "k"), edit)
+    with pytest.raises(UsageProblem, match=told):
+        find(path, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [b\nc: d", "line 2: not YAML"),
+        ("", "empty"),
+        ("- just\n- a list", "not a kubeconfig"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_kubeconfig_is_told(tmp_path, text, told):
+    path = tmp_path / "k"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageProblem, match=told) as caught:
+        find(str(path), None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_kubeconfig(tmp_path):
+    with pytest.raises(UsageProblem, match="Is a directory"):
+        find(str(tmp_path), None)
+
+
+# -- certificates ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "told"),
+    [
+        ({}, {"certificate-authority-data": "%%%"}, "certificate-authority-data is not base64"),
+        ({}, {"certificate-authority-data": b64(b"nonsense")}, "certificate authority is no PEM certificate"),
+        ({}, {"certificate-authority": "gone.crt"}, "gone.crt"),
+        ({"client-certificate-data": "x"}, {}, "client-certificate-data is not base64"),
+        ({"client-certificate-data": b64(pem("CERTIFICATE"))}, {}, "without its client key"),
+        (
+            {"client-certificate-data": b64(pem("CERTIFICATE")), "client-key-data": b64(b"nonsense")},
+            {},
+            "client certificate and key cannot be used",
+        ),
+    ],
+)
+def test_broken_certificates_are_told(tmp_path, user, cluster, told):
+    path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user, **cluster)
+    with pytest.raises(UsageProblem, match=told) as caught:
+        find(str(path), None)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_key_is_left_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    user = {"client-certificate-data": b64(pem("CERTIFICATE")), "client-key-data": b64(pem("PRIVATE KEY"))}
+    path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user)
+    for _ in range(2):  # the official client remembers the files that it wrote
+        assert find(str(path), None).tls is not None
+    assert os.listdir(tmp_path) == ["k"]
+
+
+async def test_tls_is_verified_by_the_authority_and_the_name(tmp_path):
+    server = StandIn((200, b'{"items": []}'), tls=True)
+    authority = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
+    try:
+        good = write_kubeconfig(tmp_path / "good", server.url, **authority)
+        async with api_of(str(good), None) as api:
+            assert await api.list(NAMESPACES) == []
+        other_name = write_kubeconfig(tmp_path / "n", server.url, **authority, **{"tls-server-name": "stand-in.test"})
+        async with api_of(str(other_name), None) as api:
+            assert await api.list(NAMESPACES) == []
+        trusting = write_kubeconfig(tmp_path / "t", server.url, **{"insecure-skip-tls-verify": True})
+        async with api_of(str(trusting), None) as api:
+            assert await api.list(NAMESPACES) == []
+        unknown = write_kubeconfig(tmp_path / "unknown", server.url)
+        async with api_of(str(unknown), None) as api:
+            with pytest.raises(Unreachable, match="its certificate is not trusted"):
+                await api.list(NAMESPACES)
+        wrong = write_kubeconfig(tmp_path / "w", server.url, **authority, **{"tls-server-name": "another.test"})
+        async with api_of(str(wrong), None) as api:
+            with pytest.raises(Unreachable, match=r"its certificate is not trusted.*another\.test"):
+                await api.list(NAMESPACES)
+    finally:
+        server.close()
+
+
+# -- credentials -------------------------------------------------------------------------------------------
+
+
+def plugin(path, script):
+    path.write_text("#!/bin/sh\n" + script)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(path), "installHint": "get it"}}
+
+
+CREDENTIAL = (
+    'echo \'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "%s"}}\''
+)
+
+
+async def test_an_exec_plugin_gives_the_token(tmp_path, stand_in):
+    path = write_kubeconfig(tmp_path / "k", stand_in.url, plugin(tmp_path / "login", CREDENTIAL % "t0k"))
+    async with api_of(str(path), None) as api:
+        await api.list(NAMESPACES)
+    assert stand_in.seen[0][2]["Authorization"] == "Bearer t0k"
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo please log in >&2; exit 1", r"the exec plugin .*/login gives no credentials: exec: process returned 1"),
+        ("echo nonsense", "failed to decode"),
+        ("echo '{}'", "missing key"),
+    ],
+)
+def test_a_failing_exec_plugin_is_told(tmp_path, script, told):
+    path = write_kubeconfig(tmp_path / "k", user=plugin(tmp_path / "login", script))
+    with pytest.raises(UsageProblem, match=told):
+        find(str(path), None)
+
+
+def test_an_absent_exec_plugin_is_told_with_its_hint(tmp_path):
+    user = plugin(tmp_path / "login", "")
+    (tmp_path / "login").unlink()
+    path = write_kubeconfig(tmp_path / "k", user=user)
+    with pytest.raises(UsageProblem, match=r"/login gives no credentials: there is no such command.*; get it$"):
+        find(str(path), None)
+
+
+async def test_a_token_file_is_read_anew(tmp_path, stand_in):
+    (tmp_path / "token").write_text("one\n")
+    path = write_kubeconfig(tmp_path / "k", stand_in.url, {"tokenFile": "token"})
+    async with api_of(str(path), None) as api:
+        await api.list(NAMESPACES)
+        (tmp_path / "token").write_text("two")
+        await api.list(NAMESPACES)
+        (tmp_path / "token").unlink()
+        with pytest.raises(Unauthorized, match="the token of context here cannot be renewed"):
+            await api.list(NAMESPACES)
+    assert [headers["Authorization"] for _, _, headers in stand_in.seen] == ["Bearer one", "Bearer two"]
+
+
+def test_an_absent_token_file_is_told(tmp_path):
+    path = write_kubeconfig(tmp_path / "k", user={"tokenFile": "gone"})
+    with pytest.raises(UsageProblem, match="gone"):
+        find(str(path), None)
+
+
+async def test_the_pods_service_account_is_found_and_its_token_followed(tmp_path, monkeypatch):
+    server = StandIn((200, b'{"items": []}'), tls=True)
+    (tmp_path / "token").write_text("first")
+    (tmp_path / "ca.crt").write_bytes(pem("CERTIFICATE"))
+    official = "kubernetes.config.incluster_config"
+    monkeypatch.setattr(f"{official}.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(f"{official}.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr(kubeconfig, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", server.url.rpartition(":")[2])
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    try:
+        with pytest.raises(UsageProblem, match="there are no contexts"):
+            find(None, "prod")
+        async with api_of(None, None) as api:
+            assert (api.inside, api.context) == (True, "in-cluster")
+            await api.list(NAMESPACES)
+            (tmp_path / "token").write_text("second")
+            clock = f"{official}.datetime.datetime"
+
+            class Later(datetime.datetime):
+                @classmethod
+                def now(cls, tz=None):
+                    return super().now(tz) + datetime.timedelta(minutes=2)
+
+            monkeypatch.setattr(clock, Later)
+            await api.list(NAMESPACES)
+        assert [h["Authorization"].lower() for _, _, h in server.seen] == ["bearer first", "bearer second"]
+    finally:
+        server.close()
+
+
+# -- proxies -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("server", "taken"),
+    [
+        ("https://api.example.org:6443", "http://proxy:3128"),
+        ("http://api.example.org", None),  # only $HTTPS_PROXY is set
+        ("https://127.0.0.1:6443", None),
+        ("https://[::1]:6443", None),
+        ("https://localhost:6443", None),
+        ("https://api.internal", None),
+    ],
+)
+def test_a_proxy_is_taken_as_kubectl_takes_it(monkeypatch, server, taken):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "internal")
+    assert environment_proxy(server) == taken
+
+
+def test_the_kubeconfigs_proxy_goes_before(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    path = write_kubeconfig(tmp_path / "k", "https://api.example.org", **{"proxy-url": "http://own:1"})
+    assert find(str(path), None).proxy == "http://own:1"
+
+
+async def test_requests_and_streams_go_through_the_proxy_with_its_password(tmp_path):
+    server = StandIn((200, b'{"items": []}'), tls=True)
+    asked, tunnels = [], []
+
+    async def tunnel(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head)
+        host, port = head.split()[1].split(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+
+        async def pump(source, sink):
+            while data := await source.read(65536):
+                sink.write(data)
+            sink.close()
+
+        try:
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+        finally:
+            far_writer.transport.abort()
+            writer.transport.abort()
+
+    proxy = await asyncio.start_server(
+        lambda *pair: tunnels.append(asyncio.ensure_future(tunnel(*pair))), "127.0.0.1", 0
+    )
+    url = f"http://me:word@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+    authority = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
+    path = write_kubeconfig(tmp_path / "k", server.url, **authority, **{"proxy-url": url})
+    try:
+        async with api_of(str(path), None) as api:
+            assert await api.list(NAMESPACES) == []
+            with pytest.raises(ApiProblem):  # the stand-in does not upgrade connections
+                await api.execute("p", "ns", ["true"], timeout=5)
+    finally:
+        proxy.close()
+        for one in tunnels:
+            one.cancel()
+        await asyncio.gather(*tunnels, return_exceptions=True)
+        server.close()
+    secret = base64.b64encode(b"me:word").decode()
+    assert len(asked) == 2
+    for head in asked:
+        assert head.startswith("CONNECT 127.0.0.1:") and f"asic {secret}" in head

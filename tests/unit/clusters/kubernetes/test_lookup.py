@@ -1,0 +1,88 @@
+"""What is missing in a cluster is the fleet's failure, said in one line; what may not be read is the suite's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Component
+from fixtures.clusters.kubernetes.client.api import ENDPOINT_SLICES, RAY_CLUSTERS, SERVICES, Resource
+from fixtures.clusters.kubernetes.client.errors import Absent, Forbidden
+from fixtures.clusters.kubernetes.lookup import Found
+from fixtures.clusters.kubernetes.service_endpoints import Access
+from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.profile import model as profiles
+
+
+class StandInApi:
+    """Answers from a table; what is not in it is absent."""
+
+    inside = False
+
+    def __init__(self, answers: dict[Resource, Any] | None = None) -> None:
+        self.answers = answers or {}
+
+    async def get(self, resource: Resource, name: str, namespace: str) -> Any:
+        answer = self.answers.get(resource, Absent(f"{resource.name} {name} in {namespace}"))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def list(self, resource: Resource, _namespace: str, *, labels: str = "") -> Any:
+        assert labels
+        return self.answers.get(resource, [])
+
+
+def found(answers: dict[Resource, Any] | None = None) -> Found:
+    api: Any = StandInApi(answers)
+    return Found(api, profiles.load("swe-ai-fleet"))
+
+
+async def test_without_kuberay_the_type_itself_is_unknown():
+    with pytest.raises(Nonconformant, match=r"does not know rayclusters.ray.io/v1: KubeRay's CRDs are not installed"):
+        await found({RAY_CLUSTERS: Absent("404", unknown_type=True)}).workload(Component.RAY_HEAD)
+
+
+async def test_no_ray_cluster_of_that_name():
+    with pytest.raises(Nonconformant, match="there is no RayCluster ray-gpu in namespace ray"):
+        await found().ray_groups()
+
+
+async def test_no_workload_of_that_name():
+    with pytest.raises(Nonconformant, match="no Deployment and no StatefulSet orchestrator in namespace swe-ai-fleet"):
+        await found().workload(Component.ORCHESTRATOR)
+
+
+async def test_what_may_not_be_read_is_no_failure():
+    with pytest.raises(CannotTell, match="may not"):
+        await found({RAY_CLUSTERS: Forbidden("may not get rayclusters")}).workload(Component.RAY_WORKER)
+
+
+def service(port: int, name: str = "") -> dict[str, Any]:
+    return {"spec": {"ports": [{"port": port, "name": name}]}}
+
+
+def slice_of(*pods: str, port: int = 8000, name: str = "", ready: bool = True) -> dict[str, Any]:
+    endpoints = [{"targetRef": {"kind": "Pod", "name": pod}, "conditions": {"ready": ready}} for pod in pods]
+    return {"ports": [{"name": name, "port": port}], "endpoints": endpoints}
+
+
+async def behind(answers: dict[Resource, Any], port: int = 80) -> list[tuple[str, int]]:
+    api: Any = StandInApi(answers)
+    return await Access(api).behind("vllm", "ns", port)
+
+
+async def test_a_service_leads_to_the_ports_of_its_ready_pods():
+    slices = [slice_of("b", "a", name="http"), slice_of("c", name="http", ready=False), slice_of("d", name="metrics")]
+    assert await behind({SERVICES: service(80, "http"), ENDPOINT_SLICES: slices}) == [("a", 8000), ("b", 8000)]
+
+
+async def test_a_service_without_that_port_says_which_it_has():
+    with pytest.raises(Nonconformant, match="service vllm in namespace ns has no port 80; its ports: 8000"):
+        await behind({SERVICES: service(8000)})
+
+
+async def test_a_service_that_is_not_there():
+    with pytest.raises(Nonconformant, match="there is no service vllm in namespace ns"):
+        await behind({})

@@ -1,0 +1,275 @@
+"""Kubernetes documents become text that helps: bounded, without secrets, whatever the documents hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from fixtures.clusters.kubernetes.inspect import failure_logs, objects, rendering
+from fixtures.core.errors import CannotTell
+
+SECRET = "hunter2secret"
+POD: dict[str, Any] = {
+    "metadata": {
+        "name": "vllm-server-5c9-x2x",
+        "namespace": "swe-ai-fleet",
+        "uid": "u-1",
+        "creationTimestamp": "2026-01-01T10:00:00Z",
+        "labels": {"app": "vllm-server"},
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": f'{{"PASSWORD":"{SECRET}"}}'},
+        "ownerReferences": [{"kind": "ReplicaSet", "name": "vllm-server-5c9"}],
+    },
+    "spec": {
+        "nodeName": "worker-1",
+        "containers": [
+            {
+                "name": "vllm",
+                "image": "vllm:1",
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["serve", "--api-key", SECRET, "--port", "8000", f"--hf-token={SECRET}"],
+                "env": [
+                    {"name": "VLLM_MODEL", "value": "Qwen/Qwen3-0.6B"},
+                    {"name": "EXTRA_ARGS", "value": f"anything, {SECRET} too"},
+                    {"name": "HF_TOKEN", "value": SECRET},
+                    {"name": "NATS_URL", "value": f"nats://user:{SECRET}@nats:4222"},
+                    {"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "vllm", "key": "api-key"}}},
+                    {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                ],
+                "envFrom": [{"secretRef": {"name": "more"}}],
+                "readinessProbe": {"httpGet": {"path": "/health", "port": 8000}, "periodSeconds": 5},
+                "resources": {"limits": {"memory": "2Gi"}},
+                "volumeMounts": [{"name": "model", "mountPath": "/model"}],
+            }
+        ],
+        "volumes": [{"name": "model", "persistentVolumeClaim": {"claimName": "models"}}],
+    },
+    "status": {
+        "phase": "Running",
+        "podIP": "10.1.2.3",
+        "conditions": [
+            {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "unready: [vllm]"}
+        ],
+        "containerStatuses": [
+            {
+                "name": "vllm",
+                "ready": False,
+                "restartCount": 3,
+                "imageID": "sha256:abc",
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+            }
+        ],
+    },
+}
+READY: dict[str, Any] = {
+    "metadata": {"name": "vllm-server-5c9-aaa", "namespace": "swe-ai-fleet"},
+    "status": {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [{"name": "vllm", "ready": True, "restartCount": 0, "state": {"running": {}}}],
+    },
+}
+
+
+def event(kind: str, name: str, message: str, time: str = "2026-01-01T10:00:00Z", **more: Any) -> dict[str, Any]:
+    about = {"kind": kind, "name": name, **more}
+    return {"involvedObject": about, "type": "Warning", "reason": "X", "message": message, "lastTimestamp": time}
+
+
+DEPLOYMENT: dict[str, Any] = {
+    "kind": "Deployment",
+    "metadata": {"name": "vllm-server", "namespace": "swe-ai-fleet", "generation": 4},
+    "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "vllm", "image": "vllm:2"}]}}},
+    "status": {"observedGeneration": 3, "readyReplicas": 1},
+}
+RAY_CLUSTER: dict[str, Any] = {
+    "metadata": {"name": "ray-gpu", "namespace": "ray"},
+    "spec": {
+        "rayVersion": "2.49.2",
+        "headGroupSpec": {"template": {"spec": {"containers": [{"name": "ray-head", "image": "custom:1"}]}}},
+        "workerGroupSpecs": [
+            {
+                "groupName": "gpu-workers",
+                "replicas": 2,
+                "template": {"spec": {"containers": [{"name": "ray-worker", "image": "stock:1"}]}},
+            }
+        ],
+    },
+    "status": {"state": "failed", "reason": "quota", "desiredWorkerReplicas": 2, "head": {"podIP": "10.1.1.1"}},
+}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "CrashLoopBackOff: back-off 40s",
+        "OOMKilled",
+        "exit code 137",
+        "restarts: 3",
+        "sha256:abc",
+        "ContainersNotReady: unready: [vllm]",
+        "ReplicaSet/vllm-server-5c9",
+        "VLLM_MODEL=Qwen/Qwen3-0.6B",
+        "EXTRA_ARGS=(not shown)",
+        "NATS_URL=nats://[redacted]@nats:4222",
+        "API_KEY from secretKeyRef (name=vllm, key=api-key)",
+        "all of secretRef more",
+        "httpGet path=/health, port=8000 (periodSeconds=5)",
+        "claimName=models",
+        "--port 8000",
+        "memory=2Gi",
+        "was killed",
+    ],
+)
+def test_a_pod_tells(wanted: str):
+    assert wanted in objects.describe_pod(POD, [event("Pod", POD["metadata"]["name"], "was killed")])
+
+
+def test_no_secret_is_shown():
+    assert SECRET not in objects.describe_pod(POD, [event("Pod", POD["metadata"]["name"], f"password={SECRET}")])
+
+
+def test_events_are_of_the_object_and_of_what_it_made():
+    events = [
+        event("Deployment", "vllm-server", "scaled"),
+        event("ReplicaSet", "vllm-server-5c9", "exceeded quota"),
+        event("Pod", "vllm-server-old-1", "a pod that is gone"),
+        event("Pod", "other", "somebody else's"),
+        event("Deployment", "vllm-server-2", "a namesake"),
+    ]
+    told = objects.describe_workload(DEPLOYMENT, events)
+    assert all(one in told for one in ("scaled", "exceeded quota", "a pod that is gone"))
+    assert "somebody else" not in told and "namesake" not in told
+    of_pod = [event("Pod", POD["metadata"]["name"], "of a namesake", uid="u-0")]
+    assert "of a namesake" not in objects.describe_pod(POD, of_pod), "an earlier pod of the same name"
+
+
+def test_only_the_last_events_are_kept_in_their_order():
+    name = POD["metadata"]["name"]
+    events = [event("Pod", name, f"no {n:03}.", f"2026-01-01T10:{n:02}:00Z") for n in range(59, -1, -1)]
+    told = objects.describe_pod(POD, events)
+    assert "no 059." in told and "no 034." not in told
+    assert told.index("no 035.") < told.index("no 059.")
+
+
+def test_a_workload_tells_what_it_asks_for_and_has():
+    told = objects.describe_workload(DEPLOYMENT, [], [READY, POD])
+    assert "generation: 4, observed by its controller: 3" in told
+    assert "replicas asked for: 2" in told and "image of vllm: vllm:2" in told
+    assert told.index("vllm-server-5c9-x2x") < told.index("vllm-server-5c9-aaa"), "what is not well comes first"
+    assert "NOT READY, restarts 3" in told
+
+
+def test_a_ray_cluster_tells_images_of_each_group():
+    told = objects.describe_ray_cluster(RAY_CLUSTER, [])
+    for wanted in (
+        "state: failed quota",
+        "custom:1",
+        "worker group gpu-workers",
+        "stock:1",
+        "restarts no pod",
+        "10.1.1.1",
+    ):
+        assert wanted in told
+
+
+class Asked:
+    """Stands for the API: remembers which logs were asked for."""
+
+    def __init__(self, *, forbidden: bool = False) -> None:
+        self.asked: list[tuple[str, bool, int]] = []
+        self.lists = 0
+        self.forbidden = forbidden
+
+    async def list(self, _resource: object, _namespace: str) -> list[dict[str, Any]]:
+        self.lists += 1
+        if self.forbidden:
+            raise CannotTell("may not list events")
+        return [event("Pod", POD["metadata"]["name"], "was killed")]
+
+    async def logs(self, pod: str, _namespace: str, *, container: str, previous: bool, lines: int) -> str:
+        if self.forbidden:
+            raise CannotTell("may not get pods/log")
+        self.asked.append((f"{pod}.{container}", previous, lines))
+        return "x" * 100_000 + "the end"
+
+
+async def told(api: Asked, pods: list[dict[str, Any]], *owners: dict[str, Any]) -> dict[str, str]:
+    return await objects.describe(api, pods, "swe-ai-fleet", owners)  # type: ignore[arg-type]
+
+
+async def test_files_of_a_component():
+    api = Asked()
+    files = await told(api, [READY, POD], DEPLOYMENT)
+    assert set(files) == {
+        "deployment-vllm-server.txt",
+        "vllm-server-5c9-x2x.txt",
+        "vllm-server-5c9-aaa.txt",
+        "vllm-server-5c9-x2x.vllm.previous.log",
+        "vllm-server-5c9-aaa.vllm.log",
+    }
+    assert ("vllm-server-5c9-aaa.vllm", False, failure_logs.QUIET_LINES) in api.asked
+    log = files["vllm-server-5c9-x2x.vllm.previous.log"]
+    assert len(log) < failure_logs.LIMIT + 100 and log.endswith("the end")
+
+
+async def test_requests_do_not_grow_with_the_number_of_pods():
+    api = Asked()
+    pods = [{**READY, "metadata": {"name": f"pod-{number}"}} for number in range(1000)]
+    files = await told(api, pods, DEPLOYMENT)
+    assert (api.lists, len(api.asked)) == (1, objects.PODS)
+    assert "… and 950 more" in files["deployment-vllm-server.txt"]
+
+
+async def test_missing_rights_are_said_in_place():
+    files = await told(Asked(forbidden=True), [POD])
+    assert "may not list events" in files["events-swe-ai-fleet.txt"]
+    assert "may not get pods/log" in files["vllm-server-5c9-x2x.vllm.previous.log"]
+    assert "CrashLoopBackOff" in files["vllm-server-5c9-x2x.txt"]
+
+
+async def test_a_container_that_never_started_has_no_log():
+    status = {"name": "vllm", "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    api = Asked()
+    await told(api, [{"metadata": {"name": "p"}, "status": {"containerStatuses": [status]}}])
+    assert api.asked == []
+
+
+KEYS = sorted(
+    {"metadata", "spec", "status", "name", "containers", "env", "value", "valueFrom", "state", "waiting", "reason"}
+    | {"containerStatuses", "conditions", "events", "involvedObject", "kind", "message", "template", "restartCount"}
+    | {"workerGroupSpecs", "headGroupSpec", "ownerReferences", "labels", "args", "readinessProbe", "exec", "command"}
+)
+SCALARS = some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=20)
+JSON = some.recursive(
+    SCALARS,
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(document=JSON, events=some.lists(JSON, max_size=4), pods=some.lists(JSON, max_size=3))
+def test_any_json_becomes_bounded_text(document: Any, events: list[Any], pods: list[Any]):
+    for text in (
+        objects.describe_pod(document, events),
+        objects.describe_workload(document, events, pods),
+        objects.describe_ray_cluster(document, events, pods),
+    ):
+        assert len(text) <= rendering.LIMIT + 100
+    for pod in pods:
+        list(failure_logs.logs_of(pod))
+
+
+def test_a_huge_document_is_cut():
+    pod = {"metadata": {"name": "n" * 10**6, "labels": {str(n): "v" * 10**4 for n in range(10**4)}}}
+    assert len(objects.describe_pod(pod, [event("Pod", "x", "m" * 10**6)] * 1000)) <= rendering.LIMIT + 100
+
+
+def test_a_service_tells_its_selector_and_ports():
+    spec = {"selector": {"app": "nats"}, "ports": [{"name": "client", "port": 4222}]}
+    told = objects.describe_workload({"kind": "Service", "metadata": {"name": "nats"}, "spec": spec}, [])
+    assert "selector: app=nats" in told and "port: name=client, port=4222" in told and "replicas" not in told

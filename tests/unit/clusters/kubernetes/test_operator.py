@@ -1,0 +1,192 @@
+"""What is recorded of KubeRay: the API server's own words, and in their place why there are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from fixtures.clusters.kubernetes.client.api import Api, connect
+from fixtures.clusters.kubernetes.inspect.operator import VERSION_IN, operator, part, ray_objects
+from fixtures.profile.model import load
+from tests.support.kubernetes_stand_in import Answer, StandIn, status, write_kubeconfig
+
+RAY, RBAC = "/apis/ray.io/v1/namespaces/ray/rayclusters", 'is forbidden: User "u" cannot '
+DEPLOYMENT = {
+    "metadata": {
+        "name": "kuberay-operator",
+        "namespace": "kuberay-system",
+        "uid": "d-1",
+        "annotations": {"whole": "manifest"},
+    },
+    "spec": {
+        "replicas": 1,
+        "selector": {"matchLabels": {"app": "kuberay-operator"}},
+        "template": {
+            "spec": {"containers": [{"name": "o", "image": "kuberay/operator:v1.6.2", "env": [{"name": "T"}]}]}
+        },
+    },
+    "status": {"availableReplicas": 1},
+}
+WEBHOOKS = [
+    {"metadata": {"name": "policies"}, "webhooks": [{"name": "all", "rules": [{"apiGroups": ["*"], "resources": ["*"]}]}]},
+    {
+        "metadata": {"name": "kuberay"},
+        "webhooks": [
+            {
+                "name": "vraycluster.kb.io",
+                "failurePolicy": "Fail",
+                "clientConfig": {"caBundle": "LS0t", "service": {"name": "webhook-service"}},
+                "rules": [{"apiGroups": ["ray.io"], "resources": ["rayclusters"], "operations": ["CREATE"]}],
+            }
+        ],
+    },
+]  # fmt: skip
+
+
+def ok(document: Any) -> Answer:
+    return 200, json.dumps(document).encode()
+
+
+class Server:
+    """An API server with KubeRay; `answers` takes the place of single answers, by the path's beginning."""
+
+    def __init__(self, **answers: Answer) -> None:
+        self.answers = answers
+        self.made: list[str] = []
+
+    def __call__(self, method: str, path: str) -> Answer:
+        where = urlsplit(path)
+        for name, answer in self.answers.items():
+            if name in where.path:
+                return answer
+        if method == "POST":
+            self.made.append(parse_qs(where.query).get("dryRun", ["made!"])[0])
+            return ok({"kind": "RayCluster"})
+        if where.path == "/version":
+            return ok({"gitVersion": "v1.34.1"})
+        if where.path == "/apis/ray.io/v1":
+            return ok({"resources": [{"name": "rayclusters"}, {"name": "rayclusters/status"}, {"name": "rayjobs"}]})
+        if where.path.endswith("/kuberay-operator"):
+            return ok(DEPLOYMENT)
+        if where.path.endswith("validatingwebhookconfigurations"):
+            return ok({"items": WEBHOOKS})
+        if where.path.endswith(f"{RAY}/ray-gpu"):
+            return ok(
+                {
+                    "metadata": {"name": "ray-gpu", "namespace": "ray", "uid": "r-1", "managedFields": []},
+                    "spec": {"rayVersion": "2.49.2", "headGroupSpec": {"template": {"spec": {"containers": []}}}},
+                    "status": {"state": "ready", "head": {"podIP": "10.0.0.1"}},
+                }
+            )
+        if where.path.endswith("/rayclusters.ray.io"):
+            return ok(
+                {"metadata": {"name": "rayclusters.ray.io"}, "spec": {"versions": [{"name": "v1", "schema": {}}]}}
+            )
+        return ok({"items": []})
+
+
+@pytest.fixture
+def attach(tmp_path: Path):
+    """Starts a stand-in; returns the way to it."""
+    started: list[StandIn] = []
+
+    def start(server: Server) -> Api:
+        started.append(StandIn(server))
+        return connect(str(write_kubeconfig(tmp_path / "kubeconfig", started[-1].url)), None)
+
+    yield start
+    for one in started:
+        one.close()
+
+
+PROFILE = load("swe-ai-fleet")
+
+
+async def test_the_part_that_bears_on_it_is_recorded_with_its_command(attach):
+    told = await operator(attach(Server()), PROFILE, "fc-1", dry_runs=False)
+    assert told["version"] == {
+        "command": "kubectl get --raw /version | jq '{gitVersion}'",
+        "answer": {"gitVersion": "v1.34.1"},
+    }
+    assert told["types"]["answer"] == ["rayclusters", "rayjobs"]
+    assert told["definition"]["answer"]["spec"] == {"versions": [{"name": "v1"}]}
+    kept = told["deployment"]
+    assert kept["command"] == "kubectl -n kuberay-system get deployment kuberay-operator -o json"
+    assert kept["answer"]["spec"]["template"]["spec"]["containers"] == [
+        {"name": "o", "image": "kuberay/operator:v1.6.2"}
+    ]
+    assert "annotations" not in kept["answer"]["metadata"]
+    assert told["pods"]["command"] == "kubectl -n kuberay-system get pods -l app=kuberay-operator -o json"
+
+
+async def test_only_webhooks_that_name_rayclusters_are_the_operators(attach):
+    told = (await operator(attach(Server()), PROFILE, "fc-1", dry_runs=False))["webhooks"]["answer"]
+    assert told["configurations"] == 2
+    (webhook,) = told["for_ray_clusters"]
+    assert (webhook["name"], webhook["clientConfig"]) == ("vraycluster.kb.io", {"service": {"name": "webhook-service"}})
+
+
+async def test_a_reading_run_asks_for_no_dry_run(attach):
+    server = Server()
+    told = await operator(attach(server), PROFILE, "fc-1", dry_runs=False)
+    assert server.made == []
+    assert all("right to create" in trial["unknown"] for trial in told["admission"])
+
+
+async def test_dry_runs_make_nothing(attach):
+    server = Server()
+    told = await operator(attach(server), PROFILE, "fc-1", dry_runs=True)
+    assert server.made == ["All"] * 3
+    assert [trial["let_in"] for trial in told["admission"]] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "message", "outcome"),
+    [
+        (422, "Invalid", "spec.workerGroupSpecs[0].replicas: must be of type integer", False),
+        (403, "Forbidden", 'admission webhook "vraycluster.kb.io" denied the request: unique', False),
+        (500, "InternalError", 'failed calling webhook "vraycluster.kb.io": connection refused', False),
+        (403, "Forbidden", f'rayclusters.ray.io {RBAC}create resource "rayclusters" in API group "ray.io"', None),
+        (503, "ServiceUnavailable", "later", None),
+    ],
+)
+async def test_who_turned_a_dry_run_away_is_told_from_not_knowing(attach, code, reason, message, outcome):
+    server = Server(**{"namespaces/ray/rayclusters": (code, status(code, reason, message))})
+    trial = (await operator(attach(server), PROFILE, "fc-1", dry_runs=True))["admission"][0]
+    assert trial.get("let_in") is outcome
+    assert ("unknown" in trial) is (outcome is None)
+
+
+async def test_a_missing_right_is_said_in_its_place_and_was_not_made_use_of(attach):
+    forbidden = (
+        403,
+        status(403, "Forbidden", f'x {RBAC}get resource "customresourcedefinitions" at the cluster scope'),
+    )
+    absent = (404, status(404, "NotFound", 'deployments.apps "kuberay-operator" not found'))
+    api = attach(Server(customresourcedefinitions=forbidden, **{"deployments/": absent}))
+    told = await operator(api, PROFILE, "fc-1", dry_runs=False)
+    assert "may not get customresourcedefinitions" in told["definition"]["unknown"]
+    assert "not found" in told["deployment"]["absent"]
+    assert "without its Deployment" in told["pods"]["unknown"]
+    assert ("get", "customresourcedefinitions.apiextensions.k8s.io") not in api.used
+
+
+async def test_the_ray_cluster_comes_with_its_status_and_without_the_rest(attach):
+    told = await ray_objects(attach(Server()), PROFILE)
+    assert told["ray_cluster"]["answer"]["status"] == {"state": "ready", "head": {"podIP": "10.0.0.1"}}
+    assert "managedFields" not in told["ray_cluster"]["answer"]["metadata"]
+    assert told["pods"] == {"command": "kubectl -n ray get pods -l ray.io/cluster=ray-gpu -o json", "answer": []}
+
+
+def test_of_environments_the_version_alone_is_kept():
+    container = {"env": [{"name": "TOKEN", "value": "t"}, {"name": VERSION_IN, "value": "kuberay_version=v1.6.2"}]}
+    assert part(container, {"env": {}}) == {"env": container["env"][1:]}
+
+
+def test_lists_are_gone_through():
+    document = {"a": [{"b": 1, "c": 2}, {"c": 3}], "d": {"e": [1]}}
+    assert part(document, {"a": {"b": {}}, "d": {}, "absent": {}}) == {"a": [{"b": 1}, {}], "d": {"e": [1]}}

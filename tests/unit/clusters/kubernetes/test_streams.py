@@ -1,0 +1,275 @@
+"""Exec and port-forward against a stand-in that speaks the channel protocol, and breaks it."""
+
+import asyncio
+import contextlib
+import json
+import time
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from websockets.asyncio.server import serve
+
+from fixtures.clusters.kubernetes.client import exec, portforward, streams
+from fixtures.clusters.kubernetes.client.api import connect
+from fixtures.clusters.kubernetes.client.errors import ApiProblem, Unreachable
+from fixtures.core.errors import CannotTell
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import Timeouts
+from tests.support.kubernetes_stand_in import write_kubeconfig
+
+SUCCESS = b"\x03" + json.dumps({"kind": "Status", "status": "Success"}).encode()
+
+
+@pytest.fixture
+def api_with(tmp_path):
+    """A client of a server that hands each stream to a function."""
+
+    @contextlib.asynccontextmanager
+    async def start(talk):
+        async def handler(connection):
+            await talk(connection, parse_qs(urlsplit(connection.request.path).query))
+
+        async with serve(handler, "127.0.0.1", 0, subprotocols=["v4.channel.k8s.io"], compression=None) as server:
+            port = server.sockets[0].getsockname()[1]
+            api = connect(str(write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{port}")), None)
+            try:
+                yield api
+            finally:
+                await api.close()
+
+    return start
+
+
+@contextlib.asynccontextmanager
+async def forward_of(api):
+    async def choose():
+        return "pod-1", 80
+
+    opened = await api.forward("ns", choose)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def reach(forward, data=b""):
+    host, port = forward.address.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(data)
+    return reader, writer
+
+
+# -- exec --------------------------------------------------------------------------------------------------
+
+
+async def test_input_is_counted_for_the_command(api_with):
+    asked, got = {}, []
+
+    async def talk(connection, query):
+        asked.update(query)
+        await connection.send(b"\x01")
+        while sum(len(one) - 1 for one in got) < 100_000:
+            got.append(await connection.recv())
+        await connection.send(SUCCESS)
+
+    async with api_with(talk) as api:
+        done = await api.execute("p", "ns", ["cat", "-"], stdin="x" * 100_000, container="c", timeout=5)
+    assert done.returncode == 0
+    assert asked["command"] == ["sh", "-c", exec.COUNTED, "sh", "100000", "cat", "-"]
+    assert (asked["stdin"], asked["stdout"], asked["stderr"], asked["container"]) == (
+        ["true"],
+        ["true"],
+        ["true"],
+        ["c"],
+    )
+    assert b"".join(one[1:] for one in got) == b"x" * 100_000 and {one[0] for one in got} == {0}
+
+
+async def test_output_that_comes_after_the_status_counts(api_with):
+    async def talk(connection, query):
+        await connection.send(b"\x01one ")
+        await connection.send(SUCCESS)
+        await connection.send(b"\x01two")
+
+    async with api_with(talk) as api:
+        assert (await api.execute("p", "ns", ["x"], timeout=5)).stdout == "one two"
+
+
+async def test_a_server_that_does_not_close_after_the_status_is_not_waited_for(api_with, monkeypatch):
+    monkeypatch.setattr(exec, "TIMEOUTS", Timeouts(stream_close=0.2))
+
+    async def talk(connection, query):
+        await connection.send(SUCCESS)
+        await connection.wait_closed()
+
+    async with api_with(talk) as api:
+        start = time.monotonic()
+        assert (await api.execute("p", "ns", ["x"], timeout=5)).returncode == 0
+        assert time.monotonic() - start < 1
+
+
+async def broken(connection, query):
+    await connection.send(b"\x01half of the out")
+    connection.transport.abort()
+
+
+async def closed(connection, query):
+    await connection.send(b"\x01half of the out")
+
+
+async def strange(connection, query):
+    await connection.send(b"\x09what")
+    await connection.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("talk", "told"),
+    [
+        (broken, "the connection broke before"),
+        (closed, "the connection broke before"),
+        (strange, "data on the unknown channel 9"),
+    ],
+)
+async def test_half_an_output_is_no_output(api_with, talk, told):
+    async with api_with(talk) as api:
+        with pytest.raises(CannotTell, match=f"^x in pod p: {told}") as caught:
+            await api.execute("p", "ns", ["x"], timeout=5)
+    assert "\n" not in str(caught.value)
+
+
+# -- port-forward ------------------------------------------------------------------------------------------
+
+
+async def echo(connection, query):
+    for channel in (b"\x00", b"\x01"):
+        await connection.send(channel + int(query["ports"][0]).to_bytes(2, "little"))
+    async for message in connection:
+        await connection.send(message)
+
+
+async def test_bytes_pass_unchanged(api_with):
+    data = bytes(range(256)) * 10_000
+    async with api_with(echo) as api, forward_of(api) as forward:
+        reader, writer = await reach(forward, data)
+        assert await asyncio.wait_for(reader.readexactly(len(data)), 10) == data
+        writer.close()
+
+
+async def test_an_error_of_the_pods_side_ends_the_connection_and_is_told(api_with):
+    async def talk(connection, query):
+        await connection.send(b"\x00\x50\x00")
+        await connection.send(b"\x01\x50\x00")
+        await connection.send(b"\x00some")
+        await connection.send(b"\x01no\nroute")
+        await connection.wait_closed()
+
+    async with api_with(talk) as api, forward_of(api) as forward:
+        reader, writer = await reach(forward)
+        assert await asyncio.wait_for(reader.read(), 5) == b"some"
+        assert forward.last_error == "pod pod-1, port 80: no route"
+        assert forward.error is None
+        writer.close()
+
+
+async def test_a_connection_that_breaks_ends_at_once_and_the_next_is_new(api_with):
+    count = []
+
+    async def talk(connection, query):
+        count.append(1)
+        if len(count) == 1:
+            connection.transport.abort()
+            return
+        await echo(connection, query)
+
+    async with api_with(talk) as api, forward_of(api) as forward:
+        reader, writer = await reach(forward, b"x")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert "the connection broke" in forward.last_error
+        writer.close()
+        reader, writer = await reach(forward, b"again")
+        assert await asyncio.wait_for(reader.readexactly(5), 5) == b"again"
+        assert forward.last_error == ""
+        writer.close()
+
+
+async def test_a_server_that_does_not_answer_does_not_hold_the_client(tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "TIMEOUTS", Timeouts(request=0.3))
+    held = []
+    silent = await asyncio.start_server(lambda *pair: held.append(pair), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    api = connect(str(write_kubeconfig(tmp_path / "k", url)), None)
+    try:
+        async with forward_of(api) as forward:
+            reader, writer = await reach(forward, b"x")
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert isinstance(forward.error, Unreachable) and "no answer within" in forward.last_error
+            writer.close()
+    finally:
+        silent.close()
+        for _, writer in held:
+            writer.close()
+        await api.close()
+
+
+async def test_a_choice_that_takes_too_long_is_given_up(api_with, monkeypatch):
+    monkeypatch.setattr(portforward, "TIMEOUTS", Timeouts(request=0.2))
+
+    async def choose():
+        await asyncio.sleep(60)
+
+    async with api_with(echo) as api:
+        opened = await api.forward("ns", choose)
+        reader, writer = await reach(opened)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert opened.last_error == "no pod was found within 0.2 s"
+        writer.close()
+        await opened.close()
+
+
+async def test_a_client_that_does_not_read_is_given_up_when_the_pod_has_ended(api_with, monkeypatch):
+    monkeypatch.setattr(portforward, "TIMEOUTS", Timeouts(request=0.5))
+
+    async def talk(connection, query):
+        await connection.send(b"\x00\x50\x00")
+        with contextlib.suppress(Exception):
+            for _ in range(500):
+                await connection.send(b"\x00" + b"x" * 60_000)
+
+    async with api_with(talk) as api, forward_of(api) as opened:
+        _reader, writer = await reach(opened)
+        await asyncio.sleep(0.3)
+        assert len(opened._connections) == 1
+        writer.transport.abort()
+
+        async def gone():
+            return not opened._connections
+
+        await wait_until(gone, "the connection is given up", 5.0)
+
+
+async def test_ended_clients_let_go_of_a_silent_pod(api_with):
+    ended = asyncio.Event()
+
+    async def talk(connection, query):
+        await connection.send(b"\x00\x50\x00")
+        await connection.wait_closed()
+        ended.set()
+
+    async with api_with(talk) as api, forward_of(api) as opened:
+        _, writer = await reach(opened, b"x")
+        await asyncio.sleep(0.2)
+        writer.close()
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_the_first_problem_of_an_unknown_kind_is_told(api_with):
+    async def choose():
+        raise ApiProblem("one line")
+
+    async with api_with(echo) as api:
+        opened = await api.forward("ns", choose)
+        reader, writer = await reach(opened)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert opened.last_error == "one line" == str(opened.error)
+        writer.close()
+        await opened.close()

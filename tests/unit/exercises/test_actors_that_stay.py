@@ -1,0 +1,84 @@
+"""Actors that outlive the run's agents are reported with what an operator needs to find and end them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import pytest
+
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.exercises import residue
+from fixtures.exercises.agent_jobs import AgentRuns
+from fixtures.services.ray import Actor, Node
+from tests.e2e.test_agent_job import test_agents_end as agents_end
+
+RUN = "fc-0a1b2c"
+AGENT = Actor("a1", f"{RUN}-jobs-worker-1", "VLLMAgentJob", "DEAD", "n1", 10, "", job_id="05000000")
+HELPER = Actor(
+    "a2",
+    "",
+    "VLLMAgentJob.__init__.<locals>.Helper",
+    "ALIVE",
+    "n1",
+    77,
+    "",
+    job_id="05000000",
+    detached=True,
+    resources={"CPU": 0.25},
+)
+OF_ANOTHER = Actor("a3", "trainer", "Trainer", "ALIVE", "n1", 78, "", job_id="06000000", resources={"CPU": 1.0})
+WITHOUT_A_JOB = Actor("a4", "old", "Old", "ALIVE", "n1", 79, "")
+
+
+@dataclass
+class Dashboard:
+    """Ray's tables of actors and nodes."""
+
+    table: list[Actor]
+
+    async def actors(self) -> list[Actor]:
+        return self.table
+
+    async def nodes(self) -> list[Node]:
+        return [Node("n1", "ray-worker-1", "10.0.0.1", False, True, {}, "")]
+
+
+@pytest.fixture(autouse=True)
+def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residue, "TIMEOUTS", replace(TIMEOUTS, settle=0.1))
+
+
+async def stay(*table: Actor) -> list[str]:
+    return await residue.actors_that_stay(Dashboard(list(table)), RUN, f"{RUN}-jobs")  # type: ignore[arg-type]
+
+
+async def test_a_helper_without_a_name_is_reported_with_class_node_process_and_what_it_holds() -> None:
+    (line,) = await stay(AGENT, HELPER, OF_ANOTHER, WITHOUT_A_JOB)
+    assert line == (
+        "a2 (class VLLMAgentJob.__init__.<locals>.Helper) on ray-worker-1, pid 77, ALIVE, detached, "
+        "holds 0.25 CPU, made in Ray job 05000000"
+    )
+
+
+async def test_an_actor_of_the_run_is_reported_whoever_made_it() -> None:
+    (line,) = await stay(replace(OF_ANOTHER, name=f"{RUN}-story-agent", node_id="gone"), OF_ANOTHER)
+    assert line.startswith(f"{RUN}-story-agent (class Trainer) on node gone, pid 78")
+
+
+async def test_actors_that_have_ended_and_those_of_others_are_not_reported() -> None:
+    assert await stay(AGENT, replace(HELPER, state="DEAD"), OF_ANOTHER, WITHOUT_A_JOB) == []
+
+
+async def test_job_11_reports_everything_that_stays_also_where_the_cpus_do_not_show_it() -> None:
+    """CPUs that an earlier load's leftovers held, and gave back meanwhile, hide those of a helper."""
+    ray, jobs, none = Dashboard([AGENT, HELPER]), SimpleNamespace(run_id=RUN), AgentRuns({}, (), None, None)
+    for before, words in ((3.0, ()), (4.0, ("4 CPUs were free before the jobs, 3.75 are after them",))):
+        with pytest.raises(AssertionError) as failure:
+            await agents_end(AgentRuns({}, ("late",), before, 3.75), none, ray, jobs)
+        said = str(failure.value)
+        assert said.startswith(
+            "actors live on after the agents' end (1): a2 (class VLLMAgentJob.__init__.<locals>.Helper)"
+        )
+        assert all(word in said for word in ("agents lived on although nobody held them: late", *words))
+        assert ("CPUs were free" in said) == bool(words)

@@ -1,0 +1,188 @@
+"""What a load's job tells, joined with the stream and Ray's tables; Ray and NATS are stand-ins here."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import zlib
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Endpoints
+from fixtures.core.errors import CannotTell
+from fixtures.exercises.agent_jobs import AgentJobs
+from fixtures.exercises.load import jobs as loads
+from fixtures.probes.packaging import BEGIN, END
+from fixtures.profile.model import load as profile_named
+from fixtures.services.jetstream import Consumer
+from fixtures.services.nats import Message, NotThere
+from fixtures.services.ray import Actor, Job, Node
+
+PROFILE = profile_named("embedded")
+LOAD = "fc-1-load"
+
+
+class StandInRay:
+    """Two workers of four CPUs and a head; whatever job is submitted ends with `document`."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.output = f"fleet-load 3\n{BEGIN}{json.dumps(document)}{END}\n"
+        self.forgotten: list[str] = []
+
+    async def nodes(self) -> list[Node]:
+        workers = [Node(name, name, "10.0.0.1", False, True, {"CPU": 4.0}, "") for name in ("w1", "w2")]
+        return [Node("h", "head", "10.0.0.1", True, True, {"CPU": 8.0}, ""), *workers]
+
+    async def actors(self, name_contains: str = "") -> list[Actor]:
+        names = [(f"{LOAD}-0001", "w1"), (f"{LOAD}-0002", "w2"), ("fc-0-load-0001", "w1")]
+        return [Actor(n, n, "A", "DEAD", node, 7, "") for n, node in names if name_contains in n]
+
+    async def submit(self, entrypoint: str, *_: Any) -> None:
+        self.entrypoint = entrypoint
+
+    async def job_ended(self, submission: str, _timeout: float) -> Job:
+        return Job(submission_id=submission, status="SUCCEEDED")
+
+    async def job_logs(self, _submission: str) -> str:
+        return self.output
+
+    async def forget(self, submission: str) -> None:
+        self.forgotten.append(submission)
+
+
+class StandInNats:
+    """A stream with these messages, and a collector or none."""
+
+    def __init__(self, *messages: tuple[str, str, str], collector: bool = True) -> None:
+        self.found = [
+            Message(n, subject, b"", {"task_id": task, "agent_id": agent}, datetime.now(timezone.utc))
+            for n, (subject, task, agent) in enumerate(messages, 1)
+        ]
+        self.collector = collector
+
+    async def last_sequence(self, _stream: str) -> int:
+        return 0
+
+    async def messages(self, _stream: str, _after: int) -> list[Message]:
+        return self.found
+
+    async def consumer(self, _stream: str, name: str) -> Consumer:
+        if not self.collector:
+            raise NotThere(f"NATS has no consumer {name}")
+        return Consumer.model_validate({"config": {}})
+
+
+def row(number: int, error: str = "") -> dict[str, Any]:
+    return {"task": f"{LOAD}-{number:04}", "started": 1.0, "ended": 3.0, "error": error}
+
+
+async def put_on(
+    nats: StandInNats, *rows: dict[str, Any], count: int = 3, minutes: float = 0.0, seconds: float = 4.0
+) -> tuple[loads.Load, StandInRay]:
+    ray = StandInRay({"jobs": list(rows), "seconds": seconds})
+    jobs = AgentJobs(ray, nats, PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
+    return await loads.put_on(jobs, count, 0, lambda _: None, minutes), ray
+
+
+def given(ray: StandInRay) -> dict[str, Any]:
+    """What the Ray job was given as LOAD."""
+    packed = ray.entrypoint.split("b64decode('")[1].split("'")[0]
+    source = zlib.decompress(base64.b64decode(packed)).decode()
+    (line,) = (line for line in source.splitlines() if line.startswith("LOAD = "))
+    return dict(json.loads(ast.literal_eval(line.removeprefix("LOAD = _json.loads(").removesuffix(")"))))
+
+
+async def test_each_job_has_its_own_messages_and_place() -> None:
+    completed, task = PROFILE.nats.completed, f"{LOAD}-0001"
+    nats = StandInNats((completed, task, f"{task}-agent"), (completed, "fc-0-load-0001", "fc-0-load-0001-agent"))
+    found, ray = await put_on(nats, row(1), row(2, "RuntimeError: no"))
+    one, two = found.jobs
+    assert (one.node, len(one.completed), one.failed, one.seconds) == ("w1", 1, 0, 2.0)
+    assert (two.node, len(two.completed), two.error) == ("w2", 0, "RuntimeError: no")
+    assert found.good == (one,)
+    assert found.per_second == 1 / 4
+    assert not found.strangers
+    assert ray.forgotten == [LOAD]
+
+
+async def test_as_many_at_once_as_the_workers_have_cpus_and_time_for_each() -> None:
+    found, ray = await put_on(StandInNats(), row(1), count=17)
+    assert found.at_once == 8
+    assert found.limit == 60 + 3 * PROFILE.limits.round_trip_p95_s
+    assert (given(ray)["jobs"], given(ray)["begin_for"]) == (17, found.limit)
+    assert found.asked == 17
+    assert not found.cut_short
+
+
+async def test_a_soak_begins_jobs_for_its_minutes_and_asks_for_those_that_it_began() -> None:
+    found, ray = await put_on(StandInNats(), row(1), row(2), count=5000, minutes=2, seconds=121.0)
+    assert (given(ray)["jobs"], given(ray)["begin_for"]) == (5000, 120.0)
+    assert found.limit == given(ray)["seconds"] == 60 + 120 + PROFILE.limits.round_trip_p95_s
+    assert (found.asked, found.began, found.cut_short) == (2, 1.0, "")
+
+
+async def test_a_soak_that_may_begin_no_more_says_that_it_was_cut_short() -> None:
+    found, _ = await put_on(StandInNats(), row(1), row(2), count=2, minutes=2, seconds=90.0)
+    assert found.cut_short.startswith("the soak ended after 1.5 of 2 min, with 2 agent jobs: no more were allowed")
+
+
+async def test_a_soak_that_began_nothing_tells_nothing() -> None:
+    with pytest.raises(CannotTell, match="began no agent job within 2 min"):
+        await put_on(StandInNats(), minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("task", "agent"),
+    [(f"{LOAD}-0001", f"{LOAD}-0002-agent"), (f"{LOAD}-0099", f"{LOAD}-0099-agent"), ("else", f"{LOAD}-0001-agent")],
+)
+async def test_a_message_of_no_job_is_a_stranger(task: str, agent: str) -> None:
+    found, _ = await put_on(StandInNats((PROFILE.nats.completed, task, agent)), row(1))
+    assert list(found.strangers.values()) == [1]
+    assert agent in next(iter(found.strangers))
+
+
+async def test_without_the_collector_only_what_asks_for_it_is_lost() -> None:
+    found, _ = await put_on(StandInNats(collector=False), row(1))
+    assert isinstance(found.collector, NotThere)
+    assert found.jobs
+
+
+async def test_progress_is_told_until_the_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    class Enough(Exception): ...
+
+    def tell(text: str) -> None:
+        said.append(text)
+        raise Enough
+
+    monkeypatch.setattr(loads, "TELL_EVERY", 0.0)
+    jobs = SimpleNamespace(ray=StandInRay({}))
+    with pytest.raises(Enough):
+        await loads._told(jobs, LOAD, loads.LoadProgress(9), tell)  # type: ignore[arg-type]
+    assert said == ["    3 of 9 agent jobs have ended"]
+
+
+def test_a_soak_tells_its_rate_and_what_is_left_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(loads.time, "monotonic", lambda: now[0])
+    says = loads.SoakProgress(125.0)
+    lines = []
+    for passed, ended in ((5.0, 0), (5.0, 12), (122.0, 256)):
+        now[0] += passed
+        lines.append(says(ended))
+    assert lines == [
+        "0 agent jobs have ended, 0.0 per second; 2 min 05 s left",
+        "12 agent jobs have ended, 2.4 per second; 2 min 00 s left",
+        "256 agent jobs have ended, 2.0 per second; no more are begun",
+    ]
+
+
+@pytest.mark.parametrize("number", [-1.0, 1e300])
+async def test_times_that_are_none_are_damage(number: float) -> None:
+    with pytest.raises(CannotTell, match="damaged"):
+        await put_on(StandInNats(), {**row(1), "ended": number})

@@ -1,0 +1,93 @@
+"""Where names are looked up, with the probe as it really runs in pods."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Sequence
+
+import pytest
+
+from fixtures.clusters.base import Completed, Component, Endpoints, Replica, Workload
+from fixtures.core.errors import CannotTell
+from fixtures.probes.census import Census, WorkerReport
+from fixtures.probes.name_resolution import unresolved
+
+NOBODY = "nobody.invalid"
+
+
+def replica(name: str, component: Component, address: str = "10.0.0.1") -> Replica:
+    return Replica(name, component, "group", "image:1", "", True, address=address)
+
+
+class Pods:
+    """A head, a worker, one that has no address yet, and one replica; what runs in them runs here."""
+
+    def __init__(self, vllm: str = "http://localhost:8000", replicas_vllm: str = "http://localhost:8000") -> None:
+        self.inside = Endpoints(vllm, "http://localhost:8265", "ray://localhost:10001", "nats://127.0.0.1:4222")
+        self.replicas_vllm = replicas_vllm
+        self.asked: list[str] = []
+        self.status = 0
+
+    async def ray_groups(self) -> tuple[Workload, ...]:
+        head, worker = replica("head", Component.RAY_HEAD), replica("worker", Component.RAY_WORKER)
+        late = replica("late", Component.RAY_WORKER, address="")
+        return (
+            Workload("head", Component.RAY_HEAD, 1, "image:1", "", (head,)),
+            Workload("workers", Component.RAY_WORKER, 2, "image:1", "", (worker, late)),
+        )
+
+    async def workload(self, component: Component) -> Workload:
+        return Workload("orchestrator", component, 1, "image:1", "", (replica("orchestrator-1", component),))
+
+    async def environment(self, _: Replica) -> dict[str, str]:
+        return {"VLLM_URL": self.replicas_vllm, "NATS_URL": "not a URL"}
+
+    async def exec(self, one: Replica, argv: Sequence[str], *, stdin: str = "", **_: float) -> Completed:
+        self.asked.append(one.name)
+        child = await asyncio.create_subprocess_exec(sys.executable, *argv[1:], stdin=PIPE, stdout=PIPE)
+        output, _errors = await child.communicate(stdin.encode())
+        return Completed(tuple(argv), self.status or child.returncode or 0, output.decode(), "no such thing")
+
+
+def census(vllm: str = "", error: str = "") -> Census:
+    """Of one worker; `vllm` is why that name does not resolve, `error` why the worker could not be asked."""
+    seen = {"localhost": {"ok": not vllm, "error": vllm}}
+    node = WorkerReport("n1", "worker", False, "3.11", "session", {}, resolve=seen, error=error)
+    return Census((node,), {})
+
+
+async def test_with_a_census_no_pod_of_ray_is_asked():
+    pods = Pods()
+    assert await unresolved(pods, census()) == []  # type: ignore[arg-type]
+    assert pods.asked == ["orchestrator-1"]
+
+
+async def test_what_the_census_says():
+    wrong = await unresolved(Pods(), census("gaierror: no"))  # type: ignore[arg-type]
+    assert wrong == ["worker: localhost: gaierror: no"]
+
+
+@pytest.mark.parametrize(
+    "taken", [CannotTell("no job runs"), census(error="no task runs")], ids=["no census", "a hole"]
+)
+async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census | CannotTell):
+    pods = Pods(vllm=f"http://{NOBODY}:8000")
+    wrong = await unresolved(pods, taken)  # type: ignore[arg-type]
+    assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"head: {NOBODY}", f"worker: {NOBODY}"]
+    assert sorted(pods.asked) == ["head", "orchestrator-1", "worker"]
+
+
+async def test_what_a_replica_is_configured_with_is_looked_up_in_it_and_is_enough():
+    pods = Pods(replicas_vllm=f"http://{NOBODY}:8000")
+    wrong = await unresolved(pods, CannotTell("no job runs"))  # type: ignore[arg-type]
+    assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"orchestrator-1: {NOBODY}"]
+    assert pods.asked == ["orchestrator-1"]
+
+
+async def test_a_pod_in_which_nothing_runs_leaves_it_open():
+    pods = Pods()
+    pods.status = 127
+    with pytest.raises(CannotTell, match="orchestrator-1: the probe ended with 127: no such thing"):
+        await unresolved(pods, CannotTell("no job runs"))  # type: ignore[arg-type]

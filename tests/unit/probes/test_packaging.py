@@ -1,0 +1,81 @@
+"""What is sent into the system arrives whole, runs there, and its answer is found in whatever it printed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from fixtures.core.errors import CannotTell
+from fixtures.probes import packaging
+
+
+def test_the_probe_runs_on_nothing_but_an_interpreter() -> None:
+    request = {"modules": ["json", "no_such_module"], "symbols": ["json:loads", "json:nope"], "distributions": True}
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", packaging.probe_source()],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    document = packaging.document_in("noise\n" + ran.stdout + "more noise", "the probe")
+    assert document["modules"]["json"]["ok"]
+    assert document["modules"]["no_such_module"]["missing"] == "no_such_module"
+    assert "Traceback" in document["modules"]["no_such_module"]["traceback"]
+    assert document["symbols"]["json:loads"]["ok"]
+    assert "has no attribute nope" in document["symbols"]["json:nope"]["error"]
+
+
+@pytest.mark.parametrize("module", [file.stem for file in sorted(packaging.REMOTE.glob("*.py"))])
+def test_remote_code_is_python_3_9(module: str) -> None:
+    source = (packaging.REMOTE / f"{module}.py").read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 9))
+
+
+@pytest.mark.parametrize(("module", "name"), [("census", "REQUEST"), ("agents", "SCENARIOS"), ("load", "LOAD")])
+def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str, name: str) -> None:
+    value = {"text": "quotes ' \" and \\ and ünïcode\n"}
+    words = shlex.split(packaging.job_entrypoint(module, **{name: value}))
+    assert words[:2] == ["python", "-c"]
+    assert len(words) == 3
+    shown = subprocess.run(
+        [sys.executable, "-c", words[2].replace("exec(", "print(", 1).replace("b64decode(", "b64decode(", 1)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    namespace: dict[str, object] = {}
+    program = ast.parse(ast.literal_eval(shown))
+    wanted = [
+        node
+        for node in program.body
+        if (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name)
+        or (isinstance(node, ast.Import) and node.names[0].asname == "_json")
+    ]
+    exec(compile(ast.Module(wanted, []), "entrypoint", "exec"), namespace)
+    assert namespace[name] == value
+    assert "fixtures" not in {
+        part
+        for node in ast.walk(program)
+        if isinstance(node, ast.ImportFrom)
+        for part in (node.module or "").split(".")
+    }
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("Traceback: boom", "without its document.*boom"),
+        (f"{packaging.BEGIN}{{broken{packaging.END}", "damaged"),
+        (f"{packaging.BEGIN}[1]{packaging.END}", "an array, not a JSON object"),
+        ("", "(none)"),
+    ],
+)
+def test_an_unusable_answer_is_said_to_be_one(output: str, words: str) -> None:
+    with pytest.raises(CannotTell, match=words):
+        packaging.document_in(output, "the census")

@@ -1,0 +1,94 @@
+"""Profiles: the shipped ones load, and what is wrong with another is said in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.clusters.base import Endpoints
+from fixtures.core.errors import UsageProblem
+from fixtures.probes import census
+from fixtures.profile import model as profiles
+from tests.e2e.test_image import required
+
+REFERENCE = (profiles.PROFILES / "swe-ai-fleet.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["swe-ai-fleet", "embedded"])
+def test_shipped_profiles_load(name: str) -> None:
+    loaded = profiles.load(name)
+    assert loaded.name == name
+    assert loaded.vllm.model == "Qwen/Qwen3-0.6B"
+    assert [one.module for one in loaded.agent.dependencies] == ["ray", "requests", "aiohttp", "nats"]
+
+
+def test_reference_values() -> None:
+    reference = profiles.load("swe-ai-fleet")
+    assert reference.ray.python_minor == "3.9"
+    assert profiles.bytes_of(reference.ray.resources.memory) == 128 * 2**30
+    assert reference.orchestrator.environment["RAY_ADDRESS"] == "ray://ray-gpu-head-svc.ray.svc.cluster.local:10001"
+    assert reference.agent.module == "swe_ai_fleet.orchestrator.ray_jobs.vllm_agent_job"
+    assert reference.agent.name == "VLLMAgentJob"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('model = "Qwen', 'modle = "Qwen', ["vllm", "model"]),
+        ("max_model_len = 40960", 'max_model_len = "40960"', ["vllm.max_model_len", "integer", "40960"]),
+        ("max_model_len = 40960", "max_model_len = 0", ["vllm.max_model_len", "greater than or equal to 1"]),
+        ("port = 8000", "port = 80000", ["vllm.port", "65535"]),
+        ('"128Gi"', '"128 gigs"', ["ray.resources.memory", "128Gi", "128 gigs"]),
+        ('python = "3.9.23"', 'python = "2.7"', ["ray.python", "pattern"]),
+        ('delivery = "image"', 'delivery = "post"', ["agent.delivery", "'image'", "'job'"]),
+        ('name = "swe-ai-fleet"', 'nmae = "x"\nname = "swe-ai-fleet"', ["nmae", "unknown key", "allowed here", "vllm"]),
+        ("[limits]", "[limits", ["not TOML", "line"]),
+        ("workers = 2", "workers = 2\nworker = 3", ["ray.worker", "unknown key", "worker_group"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
+    file = tmp_path / "mine.toml"
+    assert old in REFERENCE
+    file.write_text(REFERENCE.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UsageProblem) as caught:
+        profiles.load(str(file))
+    said = str(caught.value)
+    assert "\n" not in said
+    assert str(file) in said
+    assert all(word in said for word in words), said
+
+
+def test_unknown_profile_names_the_shipped_ones() -> None:
+    with pytest.raises(UsageProblem, match=r"no-such.*embedded, .*swe-ai-fleet"):
+        profiles.load("no-such")
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    file = tmp_path / "bytes.toml"
+    file.write_bytes(b'name = "\xff"')
+    with pytest.raises(UsageProblem, match="not UTF-8"):
+        profiles.load(str(file))
+
+
+def test_tools_need_modules(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    text = REFERENCE.replace("tool_modules = [", "tool_modules = []\nx_tool_modules = [")
+    start, end = text.index("x_tool_modules"), text.index("]\n", text.index("x_tool_modules")) + 2
+    file.write_text(text[:start] + text[end:], encoding="utf-8")
+    with pytest.raises(UsageProblem, match="tool_modules"):
+        profiles.load(str(file))
+
+
+def test_packages_that_a_profile_does_not_name_are_asked_for_nowhere() -> None:
+    """The census and the checks of the image ask for what the profile names, and for nats.js only with nats."""
+    reference = profiles.load("swe-ai-fleet")
+    assert reference.agent.imports == ("ray", "requests", "aiohttp", "nats", "nats.js")
+    alone = [one for one in reference.agent.dependencies if one.module == "aiohttp"]
+    few = reference.replaced("agent", dependencies=tuple(alone), tools=False)
+    assert few.dependency("nats") is None
+    assert few.dependency("aiohttp") == alone[0]
+    asked = census.request(few, Endpoints("nats://n:1", "ray://r:1", "http://r:2", "http://v:1"))
+    assert asked["modules"] == ["aiohttp"]
+    assert asked["symbols"] == [few.agent.job]
+    assert required(few) == ["aiohttp"]

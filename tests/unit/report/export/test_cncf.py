@@ -1,0 +1,232 @@
+"""`ci/report --cncf`: a claim stands only on what the run recorded, and the files are what a submission takes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fixtures.checks.declaration import MUST, Check
+from fixtures.clusters.base import Step
+from fixtures.report.export import command
+from fixtures.report.export.cncf.claims import CLAIMS
+from fixtures.report.export.cncf.evidence import assessed, to_json
+from fixtures.report.export.cncf.transcript import OPERATOR_PODS, table
+from fixtures.report.model import ClusterInfo, ComponentFact, Result, Run, Status
+
+RECORDED = Path(__file__).parent / "cncf_data" / "evidence.json"  # by its path, of a run on kind; made smaller
+ASKED = sorted({check for claim in CLAIMS for check in claim.checks})
+
+
+@pytest.fixture
+def seen() -> dict[str, Any]:
+    return dict(json.loads(RECORDED.read_text("utf-8")))
+
+
+def made(**ended: Status) -> Run:
+    """A run on kind in which every check that a claim names passed but those given (INF_05=…)."""
+    info = ClusterInfo("kind", "kind-offline", "stub", {"kubernetes": "v1.34.12"}, notes=["vLLM is a stub"])
+    run = Run("2026-01-01T00:00:00+00:00", "0.1.0", "abc", "fc-1", info, 60.0, timeline=[Step("deploy", 0.0, 20.0)])
+    for check in ASKED:
+        status = ended.get(check.replace("-", "_"), Status.PASSED)
+        detail = "" if status is Status.PASSED else "one of two"
+        run.results.append(Result(Check(check, MUST, "title", "remedy"), status, 1.0, detail))
+    run.facts.components["Ray head"] = ComponentFact("Ray head", "2.49.2")
+    return run
+
+
+def standings(run: Run, seen: dict[str, Any]) -> dict[str, str]:
+    return {claim["id"]: claim["status"] for claim in to_json(assessed(run, seen))["claims"]}
+
+
+def test_a_whole_run_shows_every_claim_and_says_that_there_are_no_webhooks(seen):
+    document = to_json(assessed(made(), seen))
+    claims = {claim["id"]: claim for claim in document["claims"]}
+    assert {name: claim["status"] for name, claim in claims.items() if claim["status"] != "shown"} == {
+        "webhooks": "not applicable"
+    }
+    assert "without admission webhooks" in claims["webhooks"]["seen"]
+    assert claims["worker_recreated"]["evidence"] == [
+        "evidence/IMG-05/ray-before.json",
+        "evidence/IMG-05/ray-after.json",
+    ]
+    assert claims["reconciled"]["checks"] == [
+        {"id": "INF-05", "status": "passed"},
+        {"id": "INF-06", "status": "passed"},
+    ]
+    assert (document["status"], document["product_status"]) == ("shown", "Implemented")
+    assert document["versions"]["kubernetes"] == "v1.34.12"
+    assert document["versions"]["kuberay"].startswith("v1.")
+    assert document["requirement"]["checklist"] == "1.34"
+
+
+def test_without_evidence_nothing_but_the_checks_own_claim_is_shown():
+    document = to_json(assessed(made(), {}))
+    assert {claim["id"]: claim["status"] for claim in document["claims"]} == {
+        **{claim.id: "not shown" for claim in CLAIMS},
+        "works": "shown",
+    }
+    assert (document["status"], document["product_status"]) == ("not shown", "")
+
+
+@pytest.mark.parametrize("missing", ["INF-05/operator.json", "INF-05/ray.json", "ORC-18/ray-after.json"])
+def test_a_file_that_is_missing_takes_only_its_own_claims(seen, missing):
+    del seen[missing]
+    lost = {claim.id for claim in CLAIMS if missing in claim.evidence}
+    assert {name for name, status in standings(made(), seen).items() if status == "not shown"} == lost
+
+
+def test_a_check_that_did_not_run_shows_nothing(seen):
+    found = standings(made(INF_06=Status.DISABLED, JOB_05=Status.BROKEN), seen)
+    assert (found["reconciled"], found["works"]) == ("not shown", "not shown")
+
+
+def test_a_run_that_is_not_conformant_is_no_evidence(seen):
+    document = to_json(assessed(made(JOB_05=Status.FAILED), seen))
+    assert {claim["id"]: claim["status"] for claim in document["claims"]}["works"] == "contradicted"
+    assert document["product_status"] == "Not Implemented"
+    assert "JOB-05" in document["because"]
+
+
+def test_a_missing_right_is_named_and_the_served_type_stands_in_for_the_definition(seen):
+    told = seen["INF-05/operator.json"]
+    for question in ("definition", "deployment", "pods", "webhooks"):
+        told[question] = {"command": "kubectl", "unknown": f"user u may not get {question}"}
+    claims = {claim["id"]: claim for claim in to_json(assessed(made(), seen))["claims"]}
+    assert claims["installed"]["status"] == "shown"
+    assert "may not get definition" in claims["installed"]["seen"]
+    assert claims["operator_pods"]["status"] == claims["webhooks"]["status"] == "not shown"
+    assert claims["webhooks"]["seen"] == "user u may not get webhooks"
+
+
+def broken(seen: dict[str, Any], name: str) -> None:
+    operator, ray = seen["INF-05/operator.json"], seen["INF-05/ray.json"]
+    if name == "installed":
+        operator["definition"]["answer"]["status"]["conditions"] = [{"type": "Established", "status": "False"}]
+    if name == "operator_pods":
+        operator["deployment"]["answer"]["status"]["availableReplicas"] = 0
+    if name == "validation":
+        next(one for one in operator["admission"] if one["name"] == "breaks-the-schema")["let_in"] = True
+    if name == "reconciled":
+        ray["ray_cluster"]["answer"]["status"]["state"] = "suspended"
+    if name == "worker_recreated":
+        pods = seen["IMG-05/ray-after.json"]["pods"]["answer"]
+        pods[-1]["metadata"]["ownerReferences"] = []
+    if name == "head_recreated":
+        seen["ORC-18/ray-after.json"]["pods"]["answer"].pop()
+
+
+@pytest.mark.parametrize(
+    "name", ["installed", "operator_pods", "validation", "reconciled", "worker_recreated", "head_recreated"]
+)
+def test_evidence_that_says_otherwise_contradicts(seen, name):
+    broken(seen, name)
+    found = standings(made(), seen)
+    assert {claim for claim, status in found.items() if status == "contradicted"} == {name}
+
+
+def test_a_ray_cluster_that_was_not_touched_shows_no_reconciliation(seen):
+    seen["IMG-05/ray-after.json"] = copy.deepcopy(seen["IMG-05/ray-before.json"])
+    assert standings(made(), seen)["worker_recreated"] == "not shown"
+
+
+WEBHOOK = {"kind": "validatingwebhookconfigurations", "configuration": "kuberay", "name": "vraycluster.kb.io"}
+
+
+@pytest.mark.parametrize(
+    ("valid", "wrong", "status"),
+    [
+        ({"let_in": True}, {"let_in": False, "said": 'admission webhook "v" denied the request: unique'}, "shown"),
+        ({"let_in": True}, {"let_in": True}, "contradicted"),
+        ({"let_in": False, "said": 'failed calling webhook "v"'}, {"let_in": False, "said": "failed"}, "contradicted"),
+        ({"unknown": "not asked"}, {"unknown": "not asked"}, "not shown"),
+    ],
+)
+def test_a_webhook_has_to_act(seen, valid, wrong, status):
+    told = seen["INF-05/operator.json"]
+    told["webhooks"]["answer"]["for_ray_clusters"] = [WEBHOOK]
+    told["admission"] = [{"name": "valid", **valid}, {"name": "breaks-the-webhooks-rule", **wrong}]
+    assert standings(made(), seen)["webhooks"] == status
+
+
+def test_pods_are_shown_as_kubectl_prints_them(seen):
+    lines = table(seen["INF-05/operator.json"]["pods"]["answer"], OPERATOR_PODS).splitlines()
+    assert lines[0].split() == ["NAME", "READY", "RESTARTS", "CREATED", "IMAGE"]
+    assert lines[1].split()[1:3] == ["True", "0"]
+    assert table([{}], OPERATOR_PODS).splitlines()[1].split() == ["<none>"] * 5
+
+
+@pytest.fixture
+def reports(tmp_path: Path, seen: dict[str, Any]) -> Path:
+    """A report folder as a run leaves it."""
+    folder = tmp_path / "reports"
+    for path, document in seen.items():
+        file = folder / "evidence" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(document), "utf-8")
+    (folder / "conformance.json").write_text(json.dumps(made().to_json()), "utf-8")
+    (folder / "junit.xml").write_text("<testsuites/>", "utf-8")
+    return folder
+
+
+def test_the_files_of_a_submission(reports: Path, tmp_path: Path):
+    made_here = tmp_path / "out"
+    assert command.main(["--reports", str(reports), "--cncf", str(made_here)]) == 0
+    product = yaml.safe_load((made_here / "PRODUCT-robust_controller.yaml").read_text("utf-8"))
+    (row,) = product["spec"]["operator"]
+    assert product["metadata"] == {"kubernetesVersion": "v1.34"}
+    assert (row["id"], row["level"], row["status"]) == ("robust_controller", "MUST", "Implemented")
+    assert "vLLM is a stub" in row["notes"]
+    assert all((made_here / path).is_file() for path in row["evidence"])
+    results = json.loads((made_here / "results.json").read_text("utf-8"))
+    assert all((made_here / path).is_file() for claim in results["claims"] for path in claim["evidence"])
+    assert (made_here / "junit.xml").read_bytes() == (reports / "junit.xml").read_bytes()
+    log = (made_here / "e2e.log").read_text("utf-8")
+    assert "INF-05" in log
+    assert "robust_controller: shown" in log
+
+
+def test_the_transcript_has_commands_outputs_and_what_they_bear_on(reports: Path, tmp_path: Path):
+    command.main(["--reports", str(reports), "--cncf", str(tmp_path / "out")])
+    text = (tmp_path / "out" / "robust-controller.md").read_text("utf-8")
+    for expected in (
+        "kubectl get crd rayclusters.ray.io -o jsonpath='{.status.conditions}'",
+        '"type": "Established"',
+        "kubectl create --dry-run=server -f breaks-the-schema.yaml",
+        "kubectl -n ray delete pod ",
+        "OWNER-UID",
+        "for: webhooks",
+        "evidence/INF-05/ray.json",
+    ):
+        assert expected in text
+    assert "(this run recorded no answer)" not in text
+
+
+def test_a_run_on_processes_is_refused_in_one_line(reports: Path, tmp_path: Path, capsys):
+    run = made()
+    run.cluster.kind, run.cluster.versions = "embedded", {}
+    (reports / "conformance.json").write_text(json.dumps(run.to_json()), "utf-8")
+    assert command.main(["--reports", str(reports), "--cncf", str(tmp_path / "out")]) == 4
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "--cluster kind" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fault", ["same folder", "no junit", "damaged evidence", "a file in the way"])
+def test_what_cannot_be_written_or_read_is_one_line(reports: Path, tmp_path: Path, capsys, fault: str):
+    target = tmp_path / "out"
+    if fault == "same folder":
+        target = reports
+    if fault == "no junit":
+        (reports / "junit.xml").unlink()
+    if fault == "damaged evidence":
+        (reports / "evidence" / "INF-05" / "ray.json").write_text("[", "utf-8")
+    if fault == "a file in the way":
+        target.write_text("")
+    assert command.main(["--reports", str(reports), "--cncf", str(target)]) == 4
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,87 @@
+"""A finished run is read back as it was written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fixtures.checks.declaration import MUST, Check
+from fixtures.clusters.base import Step
+from fixtures.core.errors import UsageProblem
+from fixtures.redaction.redact import Redactor
+from fixtures.report.export import command
+from fixtures.report.model import ClusterInfo, ComponentFact, LeftFact, LinkFact, Result, Run, Status
+from fixtures.report.results import conformance, reader
+
+CHECK = Check("INF-01", MUST, "all is there", "Mend it", meaning="It matters.", follows=("INF-02",))
+
+
+def made() -> Run:
+    run = Run(
+        "2026-01-01T00:00:00+00:00", "0.1.0", "abc", "fc-1", ClusterInfo("kind", "kind", "stub", {"ray": "2.49.2"})
+    )
+    run.cluster.unsupported = {"DNS": "there is none"}
+    run.results = [
+        Result(CHECK, Status.FAILED, 1.5, "two of three", "Mend it", ["evidence/INF-01/a.json"], "t.py::t", "")
+    ]
+    run.timeline = [Step("boot", 0.0, 1.0)]
+    run.facts.components["NATS"] = ComponentFact("NATS", "2.15.1", 3.0, 1, 1)
+    run.facts.links = [LinkFact("a", "b", True, 1.25)]
+    run.facts.left = [LeftFact("messages", "stream", None, "7 days old")]
+    run.facts.measurements = {"round trip p50 s": 0.5}
+    run.aborted, run.duration_s, run.boot_s = "because", 12.0, 3.0
+    return run
+
+
+def test_nothing_is_lost(tmp_path: Path):
+    conformance.write(made(), tmp_path / "conformance.json", Redactor())
+    found = reader.read(tmp_path / "conformance.json", {CHECK.id: CHECK})
+    assert found == made()
+    assert found.results[0].check is CHECK, "what a document does not say comes from the catalogue"
+
+
+def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Path):
+    conformance.write(made(), tmp_path / "conformance.json", Redactor())
+    check = reader.read(tmp_path / "conformance.json", {}).results[0].check
+    assert (check.id, check.title, check.level, check.meaning) == (CHECK.id, CHECK.title, MUST, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"schema": "other/v1"}, '"schema" is not fleet-conformance/v1'),
+        ({"checks": [{"id": "INF-01", "title": "t", "level": "MAY", "status": "passed"}]}, "MAY"),
+        ({"checks": [{"id": "ABC-01", "title": "t", "level": "MUST", "status": "passed"}]}, "of no area"),
+        ({"facts": {"links": [{"source": "a"}]}}, "links.0.target"),
+        ({"cluster": 3}, "cluster should be an object"),
+    ],
+)
+def test_another_document_is_refused_in_one_line(tmp_path: Path, change: dict[str, object], why: str):
+    path = tmp_path / "conformance.json"
+    path.write_text(json.dumps({**made().to_json(), **change}), encoding="utf-8")
+    with pytest.raises(UsageProblem) as refused:
+        reader.read(path, {})
+    assert why in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_folder_without_a_run_ends_the_command_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert command.main(["--reports", str(tmp_path), "--status", str(tmp_path)]) == 4
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "is not there" in said and "--reports" in said
+
+
+def test_nothing_asked_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert command.main(["--reports", str(tmp_path)]) == 4
+    assert "--help" in capsys.readouterr().err
+
+
+def test_the_status_pages_in_another_language(tmp_path: Path):
+    conformance.write(made(), tmp_path / "conformance.json", Redactor())
+    target = tmp_path / "other" / "place"
+    assert command.main(["--reports", str(tmp_path), "--lang", "es", "--status", str(target)]) == 0
+    assert "no conforme" in (target / "status.md").read_text(encoding="utf-8")
+    assert '<html lang="es">' in (target / "status.html").read_text(encoding="utf-8")
+    (tmp_path / "file").write_text("")
+    assert command.main(["--reports", str(tmp_path), "--status", str(tmp_path / "file")]) == 4

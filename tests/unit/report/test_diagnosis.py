@@ -1,0 +1,130 @@
+"""Causes are found, ordered, and told from what follows from them."""
+
+import pytest
+
+from fixtures.checks.declaration import AREAS, MUST, SHOULD, Check, Level
+from fixtures.clusters.base import Step
+from fixtures.report.diagnosis import chain, diagnose, unexplained
+from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
+from fixtures.report.pages.status import markdown_page as render
+from fixtures.report.texts import LANGUAGES, Texts, table
+
+F, P, B, D = Status.FAILED, Status.PASSED, Status.BROKEN, Status.DISABLED
+
+
+def result(check_id: str, status: Status, *follows: str, level: Level = MUST, detail: str = "") -> Result:
+    check = Check(check_id, level, f"title of {check_id}", "do this", follows=follows)
+    return Result(check, status, detail=detail, remedy="do this")
+
+
+def run_of(*results: Result) -> Run:
+    run = Run("2026-01-01T00:00:00Z", "0.1.0", "abc", "r", ClusterInfo("embedded", "embedded", "stub"))
+    run.results = list(results)
+    return run
+
+
+def test_failures_follow_from_their_root_through_several_steps():
+    run = run_of(result("DEP-04", F), result("JOB-01", F, "DEP-04"), result("ORC-04", F, "JOB-01"))
+    causes = diagnose(run)
+    assert [cause.id for cause in causes] == ["DEP-04"]
+    assert [each.cause for each in run.results] == ["", "DEP-04", "DEP-04"]
+
+
+def test_a_check_that_did_not_run_does_not_hide_the_cause():
+    run = run_of(result("DEP-04", F), result("JOB-01", D, "DEP-04"), result("ORC-04", F, "JOB-01"))
+    diagnose(run)
+    assert run.results[2].cause == "DEP-04"
+
+
+def test_a_check_that_passed_ends_the_path():
+    run = run_of(result("DEP-04", F), result("JOB-01", P, "DEP-04"), result("ORC-04", F, "JOB-01"))
+    assert [cause.id for cause in diagnose(run)] == ["DEP-04", "ORC-04"]
+
+
+def test_must_comes_before_should_then_the_cause_with_most_consequences():
+    run = run_of(
+        result("DEP-09", F, level=SHOULD),
+        result("INF-02", F),
+        result("DEP-04", F),
+        result("JOB-01", F, "DEP-04"),
+    )
+    assert [cause.id for cause in diagnose(run)] == ["DEP-04", "INF-02", "DEP-09"]
+
+
+def test_a_broken_check_can_follow_from_a_failed_one():
+    run = run_of(result("INF-09", F), result("NET-05", B, "INF-09"), result("INF-01", B))
+    diagnose(run)
+    assert run.results[1].cause == "INF-09"
+    assert [each.check.id for each in unexplained(run)] == ["INF-01"]
+
+
+def test_a_ring_has_one_root():
+    run = run_of(result("ORC-04", F, "E2E-01"), result("E2E-01", F, "ORC-04"))
+    assert [cause.id for cause in diagnose(run)] == ["E2E-01"]
+    assert run.results[0].cause == "E2E-01"
+
+
+def test_the_missing_package_is_named_with_its_workers():
+    run = run_of(result("DEP-04", F, detail="nats-py is not installed"))
+    run.facts.dependencies = [
+        DependencyFact(worker, package, "1", "" if package == "nats-py" else "1", package != "nats-py")
+        for worker in ("w1", "w2")
+        for package in ("ray", "nats-py")
+    ]
+    assert diagnose(run)[0].missing == {"nats-py": ["w1", "w2"]}
+
+
+def keys(node: object, path: str = "") -> dict[str, str]:
+    if not isinstance(node, dict):
+        return {path: str(node)}
+    return {key: text for name, inner in node.items() for key, text in keys(inner, f"{path}.{name}").items()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_says_everything(language: str):
+    english, other = keys(table("en")), keys(table(language))
+    assert set(other) == set(english)
+    assert all(other.values()), "an empty text"
+    for key, text in english.items():
+        wanted = {part.partition("}")[0] for part in text.split("{")[1:]}
+        assert {part.partition("}")[0] for part in other[key].split("{")[1:]} == wanted, key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_link_and_every_area_has_words(language: str):
+    texts = Texts(language)
+    links, cuts = chain()
+    for link in links:
+        assert texts(f"link.{link}")
+    assert {link for cut in cuts.values() for link in cut} <= set(links)
+    for area in AREAS:
+        assert area in cuts or any(key.startswith(area) for key in cuts)
+        assert texts.first("impact", area)
+        assert texts.first("area", area)
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "not conformant"), ("es", "no conforme")])
+def test_the_founding_fault_opens_the_page(language: str, words: str):
+    detail = "nats-py is not installed on w1, w2: expected 2.10.0"
+    run = run_of(result("DEP-04", F, detail=detail), result("JOB-01", F, "DEP-04", detail="dies"), result("INF-01", P))
+    run.facts.dependencies = [DependencyFact(worker, "nats-py", "2.10.0", "", False) for worker in ("w1", "w2")]
+    run.results[0].remedy = "Build the custom image and roll it out:\ndocker build -t custom images\nkubectl patch x"
+    run.timeline = [Step("NATS", 0.0, 0.2)]
+    page = render(run, diagnose(run), language)
+    opening = page[:1900]
+    order = [words, "**stub**", "`nats-py`", "w1, w2", Texts(language)("impact.DEP-04"), "```sh\ndocker build"]
+    positions = [opening.find(each) for each in order]
+    assert -1 not in positions, f"not in the opening: {order[positions.index(-1)]}"
+    assert positions == sorted(positions)
+    assert "JOB-01" in opening
+
+
+def test_what_operators_write_cannot_break_the_page():
+    nasty = "a | b <script> *x* ```` [l](u)"
+    run = run_of(result("INF-01", F, detail=nasty), result("INF-02", F, detail=f"{nasty}\nsecond line"))
+    page = render(run, diagnose(run), "en")
+    assert "\\<script>" in page
+    assert "`````text" in page
+    for line in page.splitlines():
+        if line.startswith("| ❌ |"):
+            assert line.replace("\\|", "").count("|") == 7, line

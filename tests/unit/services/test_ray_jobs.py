@@ -1,0 +1,69 @@
+"""The suite's Ray jobs leave no record: not of a run that is ended while Ray takes one in, nor, later, of a killed one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.exercises.residue import forget_jobs
+from fixtures.probes.census import run_job
+from fixtures.probes.packaging import Program
+from fixtures.services.ray import Job
+
+RUN, OTHER = "fc-0a1b2c", "fc-dddddd"
+
+
+@dataclass
+class Dashboard:
+    """Keeps records as Ray does; `slow` seconds pass until a submitted job is there."""
+
+    slow: float = 0.0
+    records: dict[str, Job] = field(default_factory=dict)
+
+    async def jobs(self) -> list[Job]:
+        return list(self.records.values())
+
+    async def submit(self, _entrypoint: str, submission_id: str, _runtime_env: Any) -> None:
+        await asyncio.sleep(self.slow)
+        self.records[submission_id] = Job(submission_id=submission_id, status="RUNNING")
+
+    async def job_ended(self, _submission_id: str, timeout: float) -> Job:
+        await asyncio.sleep(timeout)
+        raise AssertionError("it did not end")
+
+    async def forget(self, submission_id: str) -> None:
+        del self.records[submission_id]
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.1], ids=["while it runs", "while it is taken in"])
+async def test_a_run_that_is_ended_leaves_no_job(slow: float) -> None:
+    ray = Dashboard(slow)
+    job = asyncio.ensure_future(run_job(ray, Program("census", {"REQUEST": {}}), f"{RUN}-census", {}, 60))  # type: ignore[arg-type]
+    await asyncio.sleep(0.02)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    await asyncio.sleep(2 * slow)
+    assert ray.records == {}
+
+
+async def test_records_of_killed_runs_are_removed_once_nobody_reads_them() -> None:
+    now = time.time() * 1000
+    old = now - (TIMEOUTS.abandoned + 60) * 1000
+    jobs = [
+        Job(submission_id=f"{RUN}-census", status="RUNNING"),
+        Job(submission_id=f"{RUN}-jobs", status="SUCCEEDED", end_time=now),
+        Job(submission_id=f"{OTHER}-census", status="FAILED", end_time=old),
+        Job(submission_id=f"{OTHER}-jobs", status="SUCCEEDED", end_time=now),
+        Job(submission_id=f"{OTHER}-stock", status="RUNNING"),
+        Job(submission_id="raysubmit_of_somebody", status="SUCCEEDED", end_time=old),
+        Job(submission_id="", status="SUCCEEDED", end_time=old),
+    ]
+    ray = Dashboard(records={job.submission_id: job for job in jobs})
+    await forget_jobs(ray, RUN)  # type: ignore[arg-type]
+    assert set(ray.records) == {f"{OTHER}-jobs", f"{OTHER}-stock", "raysubmit_of_somebody", ""}

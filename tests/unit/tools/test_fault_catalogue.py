@@ -1,0 +1,49 @@
+"""The catalogue of faults as data: no check without a fault that flips it, no fault that names what does not exist."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from fixtures.checks.declaration import CATALOGUE
+from fixtures.plugin import import_checks
+from tests.faults.catalogue import FAULTS, SUBSET
+from tests.faults.experiment import CENSUS
+from tests.faults.model import Fault
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _checks() -> None:
+    import_checks()
+
+
+def test_every_check_is_flipped_by_a_fault() -> None:
+    unproven = set(CATALOGUE) - {check for fault in FAULTS for check in fault.breaks}
+    assert not unproven, f"add a fault to tests/faults/catalogue/ under which these fail: {', '.join(sorted(unproven))}"
+
+
+def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
+    assert len(FAULTS) >= 80
+    assert not [name for name, count in Counter(fault.name for fault in FAULTS).items() if count > 1]
+
+
+def test_the_subset_exists() -> None:
+    assert SUBSET
+    assert not SUBSET - {fault.name for fault in FAULTS}
+
+
+def test_what_runs_under_every_fault_exists() -> None:
+    assert not CENSUS - set(CATALOGUE)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_says_what_it_does_and_what_must_come_of_it(fault: Fault) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", fault.name)
+    assert fault.says
+    assert fault.breaks
+    assert fault.words
+    named = {*fault.breaks, *fault.may_break, *fault.also}
+    assert not named - set(CATALOGUE), "no such check"
+    assert not set(fault.breaks) & set(fault.may_break), "a check either must fail or may"

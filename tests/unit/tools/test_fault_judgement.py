@@ -1,0 +1,129 @@
+"""What is made of what was seen under a fault: detected, exact, diagnosed, healed; and the page that shows it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fixtures
+from fixtures.checks.declaration import CATALOGUE
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.plugin import import_checks
+from tests.faults import matrix
+from tests.faults.model import Fault, Outcome, Session
+from tests.faults.short import SHORT
+from tests.faults.target import read
+
+FAULT = Fault(
+    name="a-fault",
+    says="something is <broken>",
+    inject=nullcontext,  # type: ignore[arg-type]
+    breaks=("DEP-04",),
+    may_break=("JOB-01",),
+    words=("nats", "ray-worker-1"),
+)
+CAUSE = "nats-py is missing on ray-worker-1"
+
+
+def row(check: str, status: str, detail: str = "", cause: str = "", seconds: float = 0.1) -> dict[str, Any]:
+    return {"id": check, "status": status, "detail": detail, "cause": cause, "duration_s": seconds}
+
+
+def outcome(*rows: dict[str, Any], healed: str = "passed") -> Outcome:
+    return Outcome(FAULT, read(rows, 1.0), Session({"DEP-04": healed}, {}, {"DEP-04": "still"}, 1.0), 3.0)
+
+
+EXPECTED = (
+    row("DEP-04", "failed", f"{CAUSE}\nmore"),
+    row("JOB-01", "failed", "dies", cause="DEP-04"),
+    row("INF-01", "passed"),
+)
+
+
+def test_what_is_as_it_should_be() -> None:
+    found = outcome(*EXPECTED)
+    assert (found.detected, found.exact, found.diagnosed, found.mended, found.good) == (True,) * 5
+    assert not found.complaints()
+    assert found.row()["cause"] == {"DEP-04": CAUSE}
+
+
+def test_what_was_not_selected_did_not_run() -> None:
+    assert read([row("INF-02", "disabled", "not selected", seconds=0.0)], 1.0).statuses == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "healed", "wrong", "complaint"),
+    [
+        ((row("DEP-04", "passed"),), "passed", {"detected", "exact", "diagnosed"}, "DEP-04 did not fail: passed"),
+        (
+            (row("DEP-04", "broken", CAUSE),),
+            "passed",
+            {"detected", "exact", "diagnosed"},
+            "DEP-04 did not fail: broken",
+        ),
+        ((*EXPECTED, row("NET-01", "failed", "no", cause="DEP-04")), "passed", {"exact"}, "NET-01 failed, too: no"),
+        ((*EXPECTED, row("NET-01", "broken", "who knows")), "passed", {"exact"}, "NET-01 is broken: who knows"),
+        ((*EXPECTED, row("NET-01", "failed", "no")), "passed", {"exact", "diagnosed"}, "named as the cause: NET-01"),
+        (
+            (row("DEP-04", "failed", "a package is missing"),),
+            "passed",
+            {"diagnosed"},
+            "no cause names nats, ray-worker-1",
+        ),
+        (EXPECTED, "failed", {"mended"}, "after it, DEP-04 is failed: still"),
+    ],
+)
+def test_what_is_not(rows: tuple[dict[str, Any], ...], healed: str, wrong: set[str], complaint: str) -> None:
+    found = outcome(*rows, healed=healed)
+    assert {name for name in ("detected", "exact", "diagnosed", "mended") if not getattr(found, name)} == wrong
+    assert not found.good
+    assert any(complaint in line for line in found.complaints()), found.complaints()
+
+
+def test_where_more_was_run_what_follows_from_what_was_declared_is_allowed() -> None:
+    rows = (*EXPECTED, row("JOB-09", "failed", "no", cause="DEP-04"))
+    assert not outcome(*rows).exact
+    whole = outcome(*rows)
+    whole.whole = True
+    assert whole.exact
+    stranger = outcome(*rows, row("NET-01", "failed", "no"), row("NET-05", "failed", "no", cause="NET-01"))
+    stranger.whole = True
+    assert not stranger.exact
+
+
+def test_a_fault_that_could_not_be_put_in_is_not_good() -> None:
+    found = Outcome(FAULT, Session({}, {}, {}, 0.0), Session({}, {}, {}, 0.0), 1.0, ["AssertionError: no such file"])
+    assert not found.good
+    assert "AssertionError: no such file" in found.complaints()
+
+
+def test_the_page_shows_each_cell_and_escapes() -> None:
+    import_checks()
+    rows = [outcome(*EXPECTED, row("NET-01", "failed", "no")).row()]
+    kinds = {check: matrix.kind_of(check, rows[0]) for check in ("DEP-04", "JOB-01", "NET-01", "INF-01", "INF-02")}
+    assert kinds == {"DEP-04": "hit", "JOB-01": "followed", "NET-01": "false", "INF-01": "passed", "INF-02": ""}
+    text = matrix.page(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)])
+    assert "0 of 1" in text
+    assert "something is &lt;broken&gt;" in text
+    assert all(check in text for check in CATALOGUE)
+
+
+@pytest.mark.parametrize("shortened", [{}, SHORT], ids=["a run", "under faults"])
+def test_a_ray_job_of_agents_outlasts_the_waits_that_it_is_made_of(shortened: dict[str, float]) -> None:
+    """An agent that starts nowhere is waited for, asked for its connections, and its CPUs are waited for: with less time
+    for the whole job, nothing can be told of agents that failed. Half a minute is left for the start of its driver."""
+    seconds = replace(TIMEOUTS, **shortened)
+    waits = seconds.agent + seconds.agent_fault_grace + of_agents("COUNTED") + of_agents("SETTLE")
+    assert seconds.job >= waits + 30
+
+
+def of_agents(name: str) -> int:
+    """A constant of the module that runs in Ray, which cannot be imported here."""
+    source = (Path(fixtures.__file__).parent / "remote" / "agents.py").read_text(encoding="utf-8")
+    (value,) = re.findall(rf"^{name} = (\d+)", source, re.MULTILINE)
+    return int(value)
