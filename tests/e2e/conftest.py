@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fixtures import plugin
 from fixtures.clusters.base import Cluster
 from fixtures.diagnostics.collector import Diagnostics
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.harness.suite import CALL, Suite
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 
@@ -21,11 +21,11 @@ def diagnostics(cluster: Cluster, ray: Ray, nats: Nats, run_id: str) -> Diagnost
 
 @pytest.fixture(autouse=True)
 async def last_words(
-    request: pytest.FixtureRequest, suite: plugin.Suite, evidence: Evidence, diagnostics: Diagnostics
+    request: pytest.FixtureRequest, suite: Suite, evidence: Evidence, diagnostics: Diagnostics
 ) -> AsyncIterator[None]:
     """Beside every check that does not pass: what tells why. Files that cannot be written are told with the reports."""
     yield
-    outcome = request.node.stash.get(plugin.CALL, None)
+    outcome = request.node.stash.get(CALL, None)
     if outcome is not None and outcome.failed:
         try:
             await diagnostics.gather(evidence)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.clusters.embedded.processes import nats_program
-from fixtures.probes.payload import nkeys
+from fixtures.core import nkeys
 from tests.support.reference_stack import free_port, listens, process, wait_for
 
 #: The first byte of an nkey, by what it is for; a seed has "S" before it. Source: nats-io/nkeys, README

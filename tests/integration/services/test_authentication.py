@@ -14,8 +14,9 @@ import grpc
 import pytest
 from aiohttp import web
 
+from fixtures.core import nkeys
 from fixtures.core.errors import CannotTell, Nonconformant, UsageProblem
-from fixtures.probes.payload import nats_wire, nkeys, probe
+from fixtures.probes.payload import nats_wire, probe
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
 from fixtures.profile.credentials import Access

@@ -13,10 +13,11 @@ from hypothesis import strategies as some
 from fixtures.checks.declaration import MUST, Check
 from fixtures.clusters.base import Step
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.exercises.residual_item import LeftFact
 from fixtures.harness.outcome import judge, message_of
 from fixtures.redaction.redact import MASK, Redactor
 from fixtures.report.diagnosis import diagnose
-from fixtures.report.model import ClusterInfo, ComponentFact, DependencyFact, LeftFact, LinkFact, Result, Run, Status
+from fixtures.report.model import ClusterInfo, ComponentFact, DependencyFact, LinkFact, Result, Run, Status
 from fixtures.report.pages import status
 from fixtures.report.results import conformance
 from tests.unit.hostile.answers import ODD_TEXTS, values

@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,10 +32,9 @@ def test_the_probe_runs_on_nothing_but_an_interpreter() -> None:
     assert "has no attribute nope" in document["symbols"]["json:nope"]["error"]
 
 
-@pytest.mark.parametrize("module", [file.stem for file in sorted(packaging.REMOTE.glob("*.py"))])
-def test_remote_code_is_python_3_9(module: str) -> None:
-    source = (packaging.REMOTE / f"{module}.py").read_text(encoding="utf-8")
-    ast.parse(source, feature_version=(3, 9))
+@pytest.mark.parametrize("module", [*packaging.SHARED.values(), *sorted(packaging.REMOTE.glob("*.py"))])
+def test_remote_code_is_python_3_9(module: Path) -> None:
+    ast.parse(module.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
 @pytest.mark.parametrize(("module", "name"), [("census", "REQUEST"), ("agents", "SCENARIOS"), ("load", "LOAD")])

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from fixtures.exercises.residual_item import LeftFact
 from fixtures.redaction.redact import Redactor
-from fixtures.report.model import ClusterInfo, LeftFact, Run
+from fixtures.report.model import ClusterInfo, Run
 from fixtures.report.pages import status
 from fixtures.report.pages.html_report import HtmlReport
 

@@ -124,6 +124,6 @@ def test_a_ray_job_of_agents_outlasts_the_waits_that_it_is_made_of(shortened: di
 
 def of_agents(name: str) -> int:
     """A constant of the module that runs in Ray, which cannot be imported here."""
-    source = (Path(fixtures.__file__).parent / "remote" / "agents.py").read_text(encoding="utf-8")
+    source = (Path(fixtures.__file__).parent / "probes" / "payload" / "agents.py").read_text(encoding="utf-8")
     (value,) = re.findall(rf"^{name} = (\d+)", source, re.MULTILINE)
     return int(value)

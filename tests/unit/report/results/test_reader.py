@@ -10,9 +10,10 @@ import pytest
 from fixtures.checks.declaration import MUST, Check
 from fixtures.clusters.base import Step
 from fixtures.core.errors import UsageProblem
+from fixtures.exercises.residual_item import LeftFact
 from fixtures.redaction.redact import Redactor
 from fixtures.report.export import command
-from fixtures.report.model import ClusterInfo, ComponentFact, LeftFact, LinkFact, Result, Run, Status
+from fixtures.report.model import ClusterInfo, ComponentFact, LinkFact, Result, Run, Status
 from fixtures.report.results import conformance, reader
 
 CHECK = Check("INF-01", MUST, "all is there", "Mend it", meaning="It matters.", follows=("INF-02",))
