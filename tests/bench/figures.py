@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import psutil
 
-from fixtures.plugin import commit
+from fixtures.harness.suite import commit
 
 SCHEMA = "fleet-bench/v1"
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
-from fixtures.plugin import import_checks
 from tests.faults import matrix
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.embedded_target import Lab
@@ -137,7 +137,7 @@ def in_kubernetes(asked: argparse.Namespace, faults: Sequence[Fault]) -> int:
 
 def main() -> int:
     asked = parsed()
-    import_checks()
+    load_catalogue()
     faults = chosen(asked)
     if asked.list:
         for fault in faults:

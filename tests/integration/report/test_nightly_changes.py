@@ -75,7 +75,7 @@ class Nights:
             "[pytest]\nmarkers =\n    e2e: a check\n    conformance(check): its declaration\n"
         )
         (project / "conftest.py").write_text(CONFTEST)
-        known = load_catalogue(ROOT / "tests" / "e2e")
+        known = load_catalogue()
         body = [
             CHECK.format(id=id, name=id.lower().replace("-", "_"), title=known[id].title, follows=known[id].follows)
             for id in CHECKS

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Disrupts, case, check
 from fixtures.clusters.base import Feature
-from fixtures.plugin import import_checks
 from fixtures.profile import model as profiles
 from fixtures.profile.remedy_values import names
 
@@ -17,7 +17,7 @@ COUNTS = {"INF": 12, "CFG": 7, "NET": 7, "DEP": 10, "IMG": 7, "JOB": 13, "ORC": 
 
 @pytest.fixture(scope="module")
 def catalogue() -> dict[str, Check]:
-    import_checks()
+    load_catalogue()
     return {id: one for id, one in CATALOGUE.items() if id.partition("-")[0] in AREAS}
 
 

@@ -13,7 +13,6 @@ from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.clusters.base import Component, Feature
 from fixtures.core.errors import CannotTell, Nonconformant
-from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import Timeouts
 from fixtures.diagnostics import collector
 from fixtures.diagnostics.collector import Diagnostics
@@ -85,7 +84,7 @@ def names(evidence: Evidence) -> set[str]:
 
 
 def test_every_check_is_about_something():
-    load_catalogue(ROOT / "tests" / "e2e")
+    load_catalogue()
     assert CATALOGUE
     assert [check_id for check_id in CATALOGUE if not collector.concerned(check_id)] == []
     assert {entry for entry in collector.CONCERNED if "-" in entry} <= set(CATALOGUE)

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
+from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
-from fixtures.plugin import import_checks
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.experiment import CENSUS
 from tests.faults.model import Fault
@@ -16,7 +16,7 @@ from tests.faults.model import Fault
 
 @pytest.fixture(scope="module", autouse=True)
 def _checks() -> None:
-    import_checks()
+    load_catalogue()
 
 
 def test_every_check_is_flipped_by_a_fault() -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import fixtures
+from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.timeouts import TIMEOUTS
-from fixtures.plugin import import_checks
 from tests.faults import matrix
 from tests.faults.model import Fault, Outcome, Session
 from tests.faults.short import SHORT
@@ -103,7 +103,7 @@ def test_a_fault_that_could_not_be_put_in_is_not_good() -> None:
 
 
 def test_the_page_shows_each_cell_and_escapes() -> None:
-    import_checks()
+    load_catalogue()
     rows = [outcome(*EXPECTED, row("NET-01", "failed", "no")).row()]
     kinds = {check: matrix.kind_of(check, rows[0]) for check in ("DEP-04", "JOB-01", "NET-01", "INF-01", "INF-02")}
     assert kinds == {"DEP-04": "hit", "JOB-01": "followed", "NET-01": "false", "INF-01": "passed", "INF-02": ""}
