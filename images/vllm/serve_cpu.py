@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import tomllib
 
@@ -22,7 +23,7 @@ def missing_flags(needed: list[str], cpuinfo: str) -> list[str]:
     return [flag for flag in needed if flag not in flags]
 
 
-def obstacle(settings: dict, model_dir: Path) -> str:
+def obstacle(settings: dict[str, Any], model_dir: Path) -> str:
     """Why the server cannot run here, in one line; empty when nothing is in the way."""
     if platform.machine() != settings["machine"]:
         return f"vLLM's CPU wheel is for {settings['machine']}, this machine is {platform.machine()}; use the stub"

@@ -20,6 +20,10 @@ import json
 import sysconfig
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 CONTEXT = 40960
 VOCABULARY = 2048
@@ -54,7 +58,7 @@ def default_texts() -> list[Path]:
     return texts
 
 
-def make_tokenizer(texts: list[Path], context: int):
+def make_tokenizer(texts: list[Path], context: int) -> "PreTrainedTokenizerFast":
     """Train a byte-level BPE tokenizer of VOCABULARY tokens on ``texts``, with a ChatML-like chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -80,14 +84,14 @@ def make_tokenizer(texts: list[Path], context: int):
     return tokenizer
 
 
-def readable_tokens(tokenizer) -> list[int]:
+def readable_tokens(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
     """Ids of the tokens that a completion may hold: not special, and printable ASCII as text."""
     special = set(tokenizer.all_special_ids)
     texts = {token: tokenizer.decode([token]) for token in range(len(tokenizer)) if token not in special}
     return [token for token, text in texts.items() if text.isascii() and text.isprintable() and text.strip()]
 
 
-def make_model(tokenizer, context: int, seed: int):
+def make_model(tokenizer: "PreTrainedTokenizerFast", context: int, seed: int) -> "Qwen3ForCausalLM":
     """A two-layer Qwen3 in bfloat16, weights drawn from ``seed``, that samples readable tokens only."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.looking import Look, launch
+from tests.browser.looking import Look, Scheme, launch
 from tests.browser.runs import RUNS, make
 
 
@@ -28,7 +28,7 @@ def look(browser: Browser) -> Iterator[Callable[..., Look]]:
     """Opens a file: `look(path, width=1280, height=800, scheme="light")`; in the end, the page must have been clean."""
     opened: list[Look] = []
 
-    def open_page(path: Path, width: int = 1280, height: int = 800, scheme: str = "light") -> Look:
+    def open_page(path: Path, width: int = 1280, height: int = 800, scheme: Scheme = "light") -> Look:
         opened.append(Look.open(browser, path, width, height, scheme))
         return opened[-1]
 

@@ -7,9 +7,12 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright
+
+Scheme = Literal["light", "dark"]  # a page's colours
 
 ON_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -32,19 +35,20 @@ class Look:
     complaints: list[str] = field(default_factory=list)
 
     @classmethod
-    def open(cls, browser: Browser, path: Path, width: int, height: int, scheme: str) -> Look:
-        """`scheme` is "light" or "dark"; `width` and `height` are the viewport's, in CSS pixels."""
+    def open(cls, browser: Browser, path: Path, width: int, height: int, scheme: Scheme) -> Look:
+        """`width` and `height` are the viewport's, in CSS pixels."""
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         page = context.new_page()
         look = cls(path, page, context)
         page.on("pageerror", lambda error: look.complaints.append(f"error: {error}"))
-        page.on(
-            "console",
-            lambda said: said.type in ("error", "warning") and look.complaints.append(f"console: {said.text}"),
-        )
+        page.on("console", look._printed)
         page.on("request", lambda request: look._requested(request.url))
         page.goto(path.resolve().as_uri(), wait_until="load")
         return look
+
+    def _printed(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"console: {message.text}")
 
     def _requested(self, url: str) -> None:
         if not url.startswith((self.path.resolve().parent.as_uri(), "data:", "blob:")):

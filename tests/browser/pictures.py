@@ -14,14 +14,14 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.browser.looking import Look, launch
-from tests.browser.runs import ROOT
+from fixtures.core.paths import ROOT
+from tests.browser.looking import Look, Scheme, launch
 
 FOLDER = ROOT / "docs" / "pictures"
 COLOURS = 128  # flat pages need no more, and a picture stays below 100 kB
 
 #: picture → run, page, width and height of the window in CSS pixels, scheme
-PICTURES = {
+PICTURES: dict[str, tuple[str, str, int, int, Scheme]] = {
     "green": ("green", "status.html", 1280, 720, "light"),
     "founding": ("founding", "status.html", 1280, 720, "light"),
     "founding-dark": ("founding", "status.html", 1280, 720, "dark"),

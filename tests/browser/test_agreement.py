@@ -17,24 +17,24 @@ STATUSES = ("passed", "failed", "broken", "unsupported", "disabled")
 
 
 def document(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "conformance.json").read_text(encoding="utf-8"))
+    return dict(json.loads((folder / "conformance.json").read_text(encoding="utf-8")))
 
 
-def test_the_status_page_agrees(run: Path, look: Looking):
+def test_the_status_page_agrees(run: Path, look: Looking) -> None:
     found, page = document(run), look(run / "status.html").page
     assert {each: int(page.locator(f"[data-count={each}]").inner_text()) for each in STATUSES} == found["summary"]
     rows = page.locator("table.checklist tbody tr").evaluate_all("rows => rows.map(row => row.dataset.status)")
     assert Counter(rows) == Counter(row["status"] for row in found["checks"])
 
 
-def test_the_status_page_in_markdown_agrees(run: Path):
+def test_the_status_page_in_markdown_agrees(run: Path) -> None:
     found, text = document(run), (run / "status.md").read_text(encoding="utf-8")
     assert ", ".join(f"{found['summary'][each]} {each}" for each in STATUSES) in text
     ids = re.findall(r"^\| \S+ \| ([A-Z0-9]+-\d\d) \|", text, flags=re.M)
     assert ids == [row["id"] for row in found["checks"]]
 
 
-def test_the_html_report_agrees(run: Path, look: Looking):
+def test_the_html_report_agrees(run: Path, look: Looking) -> None:
     found, page = document(run), look(run / "report.html").page
     assert {each: int(page.locator(f"[data-count={each}]").inner_text()) for each in STATUSES} == found["summary"]
     shown = page.locator(".filters").inner_text()
@@ -46,7 +46,7 @@ def test_the_html_report_agrees(run: Path, look: Looking):
     assert dict(rows) == {row["id"]: row["status"] for row in found["checks"]}
 
 
-def test_junit_agrees(run: Path):
+def test_junit_agrees(run: Path) -> None:
     summary, root = document(run)["summary"], ET.parse(run / "junit.xml").getroot()
     cases = root.findall(".//testcase")
     assert len(cases) == sum(summary.values())
@@ -58,7 +58,7 @@ def test_junit_agrees(run: Path):
     }
 
 
-def test_allure_results_agree(run: Path):
+def test_allure_results_agree(run: Path) -> None:
     summary = document(run)["summary"]
     statuses = Counter(
         json.loads(path.read_text(encoding="utf-8"))["status"]

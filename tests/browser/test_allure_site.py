@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from fixtures.core.paths import ROOT
 from fixtures.report.texts import Texts
 from tests.browser.looking import Look
-from tests.browser.runs import ROOT, RUNS
+from tests.browser.runs import RUNS
 
 Looking = Callable[..., Look]
 Sites = Callable[..., Path]
@@ -61,14 +62,14 @@ def opened(look: Looking, path: Path, **window: Any) -> Look:
 
 
 def document(page: Path) -> dict[str, Any]:
-    return json.loads((page.parents[1] / "conformance.json").read_text(encoding="utf-8"))
+    return dict(json.loads((page.parents[1] / "conformance.json").read_text(encoding="utf-8")))
 
 
 def tab(page: Page, name: str) -> str:
     return re.sub(r"\s+", " ", page.get_by_test_id(f"tab-{name}").inner_text())
 
 
-def test_verdict_numbers_and_categories_are_those_of_the_run(page: Path, look: Looking):
+def test_verdict_numbers_and_categories_are_those_of_the_run(page: Path, look: Looking) -> None:
     """The strip is seen at once and read by all; the rest of the page is Allure's own."""
     found, texts, view = document(page), Texts("en"), opened(look, page)
     summary, app, seen = found["summary"], view.page, view.first_view()
@@ -98,7 +99,7 @@ def test_verdict_numbers_and_categories_are_those_of_the_run(page: Path, look: L
         assert (f"{texts('allure.' + status)} {count}" in listed) is bool(count), listed
 
 
-def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(sites: Sites, look: Looking):
+def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(sites: Sites, look: Looking) -> None:
     seen = opened(look, sites("founding")).first_view()
     for words in (
         "not conformant",
@@ -112,7 +113,7 @@ def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(sites: Sites,
         assert words in seen, f"{words!r} is not in view: {seen}"
 
 
-def test_on_a_telephone_too(sites: Sites, look: Looking):
+def test_on_a_telephone_too(sites: Sites, look: Looking) -> None:
     view = opened(look, sites("founding"), width=390, height=844)
     seen = view.first_view()
     for words in ("not conformant", "DEP-04 (MUST)", "nats-py on", "Remedy", "docker build -f"):
@@ -121,13 +122,13 @@ def test_on_a_telephone_too(sites: Sites, look: Looking):
     assert view.page.evaluate("document.getElementById('app').getBoundingClientRect().height") > 300
 
 
-def test_of_a_broken_environment_the_reason_is_seen(sites: Sites, look: Looking):
+def test_of_a_broken_environment_the_reason_is_seen(sites: Sites, look: Looking) -> None:
     seen = opened(look, sites("broken")).first_view()
     assert "inconclusive" in seen and "connection refused" in seen
     assert "nothing can be said about the fleet" in seen
 
 
-def test_the_app_has_the_rest_of_the_window(sites: Sites, look: Looking):
+def test_the_app_has_the_rest_of_the_window(sites: Sites, look: Looking) -> None:
     page = opened(look, sites("founding")).page
     heights = "() => ['fleet', 'app'].map(id => document.getElementById(id).getBoundingClientRect().height)"
     strip, app = page.evaluate(heights)
@@ -139,7 +140,7 @@ def test_the_app_has_the_rest_of_the_window(sites: Sites, look: Looking):
     assert folded + rest == 800
 
 
-def test_the_link_leads_to_the_status_page(sites: Sites, look: Looking):
+def test_the_link_leads_to_the_status_page(sites: Sites, look: Looking) -> None:
     page = sites("founding")
     target = opened(look, page).page.locator("#fleet a").get_attribute("href")
     assert target is not None
@@ -148,7 +149,7 @@ def test_the_link_leads_to_the_status_page(sites: Sites, look: Looking):
 
 def test_a_check_shows_its_explanation_evidence_and_history(
     reports: Callable[[str], Path], tmp_path: Path, look: Looking
-):
+) -> None:
     """Two nights, the second in Spanish: the history has both, and the check knows the night before."""
     before, night = tmp_path / "2026-01-01T03-15-00Z", tmp_path / "2026-01-02T03-15-00Z"
     shutil.copytree(reports("green"), before)
@@ -172,7 +173,7 @@ def test_a_check_shows_its_explanation_evidence_and_history(
     assert app.get_by_test_id("test-result-history-item").count() == 1
 
 
-def test_the_app_may_start_before_the_browser_has_read_the_data(sites: Sites, browser: Browser):
+def test_the_app_may_start_before_the_browser_has_read_the_data(sites: Sites, browser: Browser) -> None:
     whole = sites("founding").read_bytes()
     data, go_on = whole.rindex(b"<script async>"), threading.Event()
 

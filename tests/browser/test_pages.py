@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from fixtures.report.texts import Texts
-from tests.browser.looking import Look
+from tests.browser.looking import Look, Scheme
 
 PAGES = ("status.html", "report.html")
 Looking = Callable[..., Look]
 
 
 def document(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "conformance.json").read_text(encoding="utf-8"))
+    return dict(json.loads((folder / "conformance.json").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_verdict_is_seen_at_once_in_any_window(run: Path, look: Looking, name: str):
+def test_the_verdict_is_seen_at_once_in_any_window(run: Path, look: Looking, name: str) -> None:
     found, page = document(run), look(run / name)
     seen = page.first_view()
     for status, count in found["summary"].items():
@@ -34,7 +34,7 @@ def test_the_verdict_is_seen_at_once_in_any_window(run: Path, look: Looking, nam
 
 
 @pytest.mark.parametrize(("name", "schemes"), [("status.html", ("light", "dark")), ("report.html", ("light",))])
-def test_contrast_names_and_roles(run: Path, look: Looking, name: str, schemes: tuple[str, ...]):
+def test_contrast_names_and_roles(run: Path, look: Looking, name: str, schemes: tuple[Scheme, ...]) -> None:
     page = look(run / name)
     for scheme in schemes:
         page.page.emulate_media(color_scheme=scheme)
@@ -44,7 +44,7 @@ def test_contrast_names_and_roles(run: Path, look: Looking, name: str, schemes: 
 @pytest.mark.parametrize("name", PAGES)
 def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(
     reports: Callable[[str], Path], look: Looking, name: str
-):
+) -> None:
     page = look(reports("founding") / name)
     seen = page.first_view()
     for words in (
@@ -69,7 +69,7 @@ def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(
 @pytest.mark.parametrize("name", PAGES)
 def test_of_several_faults_the_first_cause_is_seen_and_all_are_named(
     reports: Callable[[str], Path], look: Looking, name: str
-):
+) -> None:
     folder = reports("several")
     found, page = document(folder), look(folder / name)
     causes = [row["id"] for row in found["checks"] if row["status"] == "failed" and not row["cause"]]
@@ -82,13 +82,13 @@ def test_of_several_faults_the_first_cause_is_seen_and_all_are_named(
 @pytest.mark.parametrize("name", PAGES)
 def test_of_a_broken_environment_the_reason_is_seen_and_nothing_is_said_of_the_fleet(
     reports: Callable[[str], Path], look: Looking, name: str
-):
+) -> None:
     seen = look(reports("broken") / name).first_view()
     assert "inconclusive" in seen and "connection refused" in seen
     assert "says nothing about the fleet" in seen
 
 
-def test_a_command_is_copied_by_keyboard(reports: Callable[[str], Path], look: Looking):
+def test_a_command_is_copied_by_keyboard(reports: Callable[[str], Path], look: Looking) -> None:
     page = look(reports("founding") / "status.html")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     command = page.page.locator(".command").first
@@ -99,7 +99,7 @@ def test_a_command_is_copied_by_keyboard(reports: Callable[[str], Path], look: L
     assert page.page.evaluate("navigator.clipboard.readText()") == command.locator("code").inner_text()
 
 
-def test_sections_are_reached_by_keyboard(reports: Callable[[str], Path], look: Looking):
+def test_sections_are_reached_by_keyboard(reports: Callable[[str], Path], look: Looking) -> None:
     page = look(reports("green") / "status.html")
     page.page.keyboard.press("Tab")
     page.page.keyboard.press("Enter")
@@ -109,7 +109,7 @@ def test_sections_are_reached_by_keyboard(reports: Callable[[str], Path], look: 
         assert page.page.locator(f"h2{target}").count() == 1, target
 
 
-def test_rows_are_filtered_and_unfolded_by_keyboard(reports: Callable[[str], Path], look: Looking):
+def test_rows_are_filtered_and_unfolded_by_keyboard(reports: Callable[[str], Path], look: Looking) -> None:
     folder = reports("founding")
     found, page = document(folder), look(folder / "report.html")
     rows = page.page.locator("#results-table tbody .collapsible")
@@ -127,7 +127,7 @@ def test_rows_are_filtered_and_unfolded_by_keyboard(reports: Callable[[str], Pat
     assert "col-result" in str(page.focused().get_attribute("class")), "the focus stays where it was"
 
 
-def test_evidence_is_folded_in_its_row(reports: Callable[[str], Path], look: Looking):
+def test_evidence_is_folded_in_its_row(reports: Callable[[str], Path], look: Looking) -> None:
     page = look(reports("founding") / "report.html")
     page.page.get_by_role("button", name="Show all details").click()
     pieces = page.page.locator("#results-table .extras-row details")
@@ -138,7 +138,7 @@ def test_evidence_is_folded_in_its_row(reports: Callable[[str], Path], look: Loo
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_pictures_of_the_round_trip_and_of_latencies(reports: Callable[[str], Path], look: Looking, name: str):
+def test_pictures_of_the_round_trip_and_of_latencies(reports: Callable[[str], Path], look: Looking, name: str) -> None:
     folder = reports("green")
     page, measured = look(folder / name), document(folder)["facts"]["measurements"]
     drawn = page.page.locator(".bars")
@@ -153,7 +153,7 @@ def test_pictures_of_the_round_trip_and_of_latencies(reports: Callable[[str], Pa
     assert page.page.locator("td.drawn .bar i").count() == len(document(folder)["facts"]["links"])
 
 
-def test_the_printed_page_leaves_out_what_is_for_the_screen(reports: Callable[[str], Path], look: Looking):
+def test_the_printed_page_leaves_out_what_is_for_the_screen(reports: Callable[[str], Path], look: Looking) -> None:
     page = look(reports("founding") / "status.html", scheme="dark")
     page.page.emulate_media(media="print")
     assert not page.page.locator("nav").is_visible()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from typing import Any
 
 from fixtures.checks import contract
 from fixtures.checks.declaration import MUST, SHOULD, Disrupts, check
@@ -10,9 +12,10 @@ from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import CannotTell
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
+from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, Scenario
 from fixtures.exercises.residue import actors_that_stay
-from fixtures.probes.census import delivered, run_job
+from fixtures.probes.census import Census, delivered, run_job
 from fixtures.probes.packaging import document_in
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
@@ -23,11 +26,11 @@ IMAGE = "Build the custom image and roll it out to head and workers:\n{build_ima
 LOGS = "ray job list --address {dashboard}; ray logs actor --id ID --address {dashboard}"
 
 
-def described(runs) -> str:
+def described(runs: Iterable[AgentRun]) -> str:
     return "; ".join(run.said for run in runs)
 
 
-def show(evidence, runs) -> None:
+def show(evidence: Evidence, runs: Iterable[AgentRun]) -> None:
     """Keep what the submitter saw and what was published."""
     for run in runs:
         evidence.attach(
@@ -54,7 +57,7 @@ def show(evidence, runs) -> None:
     follows=("INF-10", "DEP-04", "DEP-05"),
     package="nats",
 )
-async def test_job_imports_nats(census, agent_runs: AgentRuns):
+async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     """Inside a Ray job, in the interpreter that runs the agents, nats and nats.js import, and no agent dies on them."""
     wrong = [
         f"{worker.name}: {worker.modules[module]['error']}"
@@ -73,7 +76,7 @@ async def test_job_imports_nats(census, agent_runs: AgentRuns):
     remedy="See why it is not placed or dies: " + LOGS,
     follows=("INF-06", "INF-07", "INF-10", "DEP-07"),
 )
-async def test_actor_starts(agent_runs: AgentRuns, evidence):
+async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     """The actor's constructor runs on every worker: a process starts there, the class is there, and a CPU is free."""
     show(evidence, agent_runs.healthy)
     wrong = {
@@ -92,7 +95,7 @@ async def test_actor_starts(agent_runs: AgentRuns, evidence):
     "same published elsewhere, or not to JetStream: js.publish on {completed} waits for the stream. " + IMAGE,
     follows=("INF-09", "NET-04", "DEP-04", "DEP-05", "JOB-02"),
 )
-async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile):
+async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> None:
     """From every worker at least one message of its agent job arrived on NATS, of success or of failure."""
     mute = [run for run in agent_runs.healthy if not run.messages]
     assert not mute, (
@@ -109,7 +112,7 @@ async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile):
     "(a reasoning parser can leave content null)",
     follows=("INF-02", "INF-03", "NET-03", "DEP-03", "DEP-04", "DEP-05", "JOB-02", "JOB-03"),
 )
-async def test_job_generates(agent_runs: AgentRuns, profile: Profile):
+async def test_job_generates(agent_runs: AgentRuns, profile: Profile) -> None:
     """Each job comes back with a non-empty proposal, of counted tokens, from the model that was asked for."""
     wrong = []
     for run in agent_runs.healthy:
@@ -134,7 +137,7 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile):
     remedy="Publish with JetStream and wait for its acknowledgement (js.publish, not nc.publish), once, on {completed}",
     follows=("INF-10", "DEP-04", "DEP-05", "JOB-02", "JOB-03", "JOB-04"),
 )
-async def test_one_message(agent_runs: AgentRuns, profile: Profile):
+async def test_one_message(agent_runs: AgentRuns, profile: Profile) -> None:
     """The stream holds one agent.response.completed of each job, under a sequence number, and no failure of it."""
     wrong = []
     for run in agent_runs.healthy:
@@ -152,7 +155,7 @@ async def test_one_message(agent_runs: AgentRuns, profile: Profile):
     remedy="Compare with fixtures/checks/contract.py: every field, its type, and the ids that the job was given",
     follows=("JOB-04", "JOB-05"),
 )
-async def test_message_contract(agent_runs: AgentRuns, profile: Profile):
+async def test_message_contract(agent_runs: AgentRuns, profile: Profile) -> None:
     """Every field of the contract is there with its type, and task, agent, role and author are those of the job."""
     wrong, checked = [], 0
     for run in agent_runs.healthy:
@@ -176,7 +179,7 @@ async def test_message_contract(agent_runs: AgentRuns, profile: Profile):
     remedy="Return the very document that was published from run()",
     follows=("JOB-04", "JOB-05"),
 )
-async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile):
+async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile) -> None:
     """Who waits for the Ray call and who listens on NATS learn the same."""
     wrong, compared = [], 0
     for run in agent_runs.healthy:
@@ -193,7 +196,7 @@ async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile
     assert not wrong, "; ".join(wrong)[:1500]
 
 
-def assert_reported(run: AgentRun, profile: Profile, within: float) -> dict:
+def assert_reported(run: AgentRun, profile: Profile, within: float) -> dict[str, Any]:
     """A failed job has published exactly one conformant failure, in time, and raised. Returns the message."""
     assert not run.ok, f"{run.name}: the job returned {run.result!r} instead of raising"
     assert not run.silent, f"{run.name}: the job neither returned nor raised"
@@ -218,7 +221,7 @@ FAILURES_FOLLOW = ("INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "JOB-03")
     remedy="Catch the error in run(), publish it on {failed} with error and error_type, and raise it again",
     follows=FAILURES_FOLLOW,
 )
-async def test_vllm_unreachable(agent_runs: AgentRuns, profile: Profile, evidence):
+async def test_vllm_unreachable(agent_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
     """A job whose vLLM refuses connections publishes agent.response.failed within its timeout, and raises."""
     run = agent_runs.runs["vllm unreachable"]
     show(evidence, [run])
@@ -232,7 +235,7 @@ async def test_vllm_unreachable(agent_runs: AgentRuns, profile: Profile, evidenc
     remedy="Put vLLM's own message (error.message of its 404) into the error that is published",
     follows=(*FAILURES_FOLLOW, "JOB-04"),
 )
-async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence):
+async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
     """The failure that a job publishes for a model that vLLM does not serve names that model."""
     run = agent_runs.runs["unknown model"]
     show(evidence, [run])
@@ -249,7 +252,7 @@ async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence):
     follows=FAILURES_FOLLOW,
     late=True,
 )
-async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence):
+async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
     """A vLLM that accepts the request and never answers does not hold the job beyond its timeout and five seconds."""
     run = hanging_runs.runs["vllm hangs"]
     show(evidence, [run])
@@ -265,7 +268,7 @@ async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence):
     follows=("JOB-02",),
     late=True,
 )
-async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: Ray, jobs: AgentJobs):
+async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: Ray, jobs: AgentJobs) -> None:
     """After the jobs nothing of them is left: a fleet that leaks a CPU or a connection per agent stands still one day."""
     before, after = agent_runs.cpus_before, agent_runs.cpus_after
     if before is None or after is None:
@@ -305,8 +308,14 @@ async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:
     follows=("JOB-04", "JOB-05"),
 )
 async def test_worker_crash(
-    cluster: Cluster, jobs: AgentJobs, ray: Ray, nats: Nats, fault_proxy: FaultProxy, profile: Profile, evidence
-):
+    cluster: Cluster,
+    jobs: AgentJobs,
+    ray: Ray,
+    nats: Nats,
+    fault_proxy: FaultProxy,
+    profile: Profile,
+    evidence: Evidence,
+) -> None:
     """The process of an agent is killed while it waits for vLLM: the job runs again or its submitter is told."""
     batch, scenario = "crash", Scenario("crashing", vllm_url=cluster.inside.fault_proxy)
     task_id = jobs.task_id(batch, scenario)
@@ -338,7 +347,7 @@ async def test_worker_crash(
     "the submitter must watch its object refs, since no message can come",
     follows=("JOB-02",),
 )
-async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence):
+async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence: Evidence) -> None:
     """The founding failure: without nats-py the job can tell nobody over NATS, so the Ray call itself must say it."""
     show(evidence, [run_without_nats])
     assert not run_without_nats.ok, f"the job returned without nats: {run_without_nats.result!r}"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from fixtures.checks.declaration import MUST, check
 from fixtures.clusters.base import Feature
 from fixtures.core.errors import CannotTell
+from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
 from fixtures.redaction.environments import difference
+from fixtures.services.jetstream import ServerInfo
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import Vllm, parse_identity, parse_models
@@ -47,7 +52,7 @@ def one_line(error: str) -> str:
 
 
 @check("CFG-01", MUST, "AGENT_TYPE is vllm on every replica", remedy=SET + "AGENT_TYPE=vllm", needs=REPLICAS)
-async def test_agent_type(replica_reports, profile: Profile):
+async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """With AGENT_TYPE=mock everything looks green and no agent ever runs."""
     wanted = profile.orchestrator.environment.get("AGENT_TYPE", "vllm")
     other = {one.name: one.shown("AGENT_TYPE") for one in replica_reports}
@@ -63,7 +68,7 @@ async def test_agent_type(replica_reports, profile: Profile):
     needs=REPLICAS,
     follows=("INF-01", "INF-02", "NET-01"),
 )
-async def test_vllm_url(replica_reports, vllm: Vllm):
+async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm) -> None:
     """From every replica, VLLM_URL reaches the same running server: same models, same start of its process."""
     models, identity = set(await vllm.models()), await vllm.identity()
     if not identity:
@@ -88,7 +93,7 @@ async def test_vllm_url(replica_reports, vllm: Vllm):
     needs=REPLICAS,
     follows=("INF-03", "CFG-02"),
 )
-async def test_vllm_model(replica_reports, profile: Profile):
+async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """The model that each replica hands to its agents is one that its vLLM serves; else every agent gets a 404."""
     wrong = []
     for one in replica_reports:
@@ -107,7 +112,7 @@ async def test_vllm_model(replica_reports, profile: Profile):
     needs=REPLICAS,
     follows=("INF-05", "NET-06", "CFG-06"),
 )
-async def test_ray_address(replica_reports, ray: Ray):
+async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray) -> None:
     """From every replica, RAY_ADDRESS reaches the cluster with the node ids that the dashboard shows."""
     ours = {node.id for node in await ray.nodes()}
     wrong = []
@@ -130,7 +135,7 @@ async def test_ray_address(replica_reports, ray: Ray):
     needs=REPLICAS,
     follows=("INF-09", "NET-05"),
 )
-async def test_nats_url(replica_reports, nats: Nats, profile: Profile):
+async def test_nats_url(replica_reports: tuple[ReplicaReport, ...], nats: Nats, profile: Profile) -> None:
     """From every replica, NATS_URL reaches the same server, or the same cluster with the same stream."""
     info, stream = await nats.info(), await nats.stream(profile.nats.stream)
     wrong = []
@@ -143,7 +148,7 @@ async def test_nats_url(replica_reports, nats: Nats, profile: Profile):
     assert not wrong, "; ".join(wrong)
 
 
-def _same_cluster(seen, info, created: str) -> bool:
+def _same_cluster(seen: Mapping[str, Any], info: ServerInfo, created: str) -> bool:
     same_second = seen.get("stream_created", "")[:19] == created[:19]
     return bool(info.cluster) and seen.get("cluster") == info.cluster and same_second
 
@@ -157,7 +162,7 @@ def _same_cluster(seen, info, created: str) -> bool:
     needs=REPLICAS,
     follows=("INF-05", "NET-06"),
 )
-async def test_ray_client_handshake(replica_reports, profile: Profile):
+async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """A ray:// handshake from every replica succeeds, with the profile's Ray and Python minor on both sides."""
     wrong = []
     for one in replica_reports:
@@ -179,7 +184,7 @@ async def test_ray_client_handshake(replica_reports, profile: Profile):
     "kubectl -n {namespace} rollout restart deployment/{orchestrator_workload}",
     needs=REPLICAS,
 )
-async def test_same_configuration(replica_reports):
+async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...]) -> None:
     """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked."""
     relevant = {
         one.name: {

@@ -9,6 +9,7 @@ from fixtures.clusters.base import Cluster, Feature
 from fixtures.core.errors import CannotTell
 from fixtures.probes.census import Census
 from fixtures.probes.name_resolution import unresolved
+from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts, LinkFact
 from fixtures.services.vllm import parse_models
@@ -29,7 +30,9 @@ POLICY = "Look for a NetworkPolicy or a wrong name: kubectl -n {namespace} get n
     needs=REPLICAS,
     follows=("INF-01", "INF-02", "INF-03", "NET-07"),
 )
-async def test_orchestrator_reaches_vllm(replica_reports, profile: Profile, facts: Facts):
+async def test_orchestrator_reaches_vllm(
+    replica_reports: tuple[ReplicaReport, ...], profile: Profile, facts: Facts
+) -> None:
     """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
     wrong = []
     for one in replica_reports:
@@ -53,7 +56,9 @@ async def test_orchestrator_reaches_vllm(replica_reports, profile: Profile, fact
     needs=REPLICAS,
     follows=("NET-01",),
 )
-async def test_orchestrator_vllm_latency(replica_reports, profile: Profile, facts: Facts):
+async def test_orchestrator_vllm_latency(
+    replica_reports: tuple[ReplicaReport, ...], profile: Profile, facts: Facts
+) -> None:
     """The median time of a small request from each replica is under the profile's limit (milliseconds)."""
     medians = {one.name: median(one.http("models")["ms"]) for one in replica_reports if one.http("models")["ms"]}
     assert medians, "no replica got an answer from vLLM"
@@ -74,7 +79,7 @@ async def test_orchestrator_vllm_latency(replica_reports, profile: Profile, fact
     "\"import urllib.request as u; print(u.urlopen('{vllm_url}/v1/models', timeout=5).read())\"",
     follows=("INF-01", "INF-02", "NET-07"),
 )
-async def test_workers_reach_vllm(census, facts: Facts):
+async def test_workers_reach_vllm(census: Census, facts: Facts) -> None:
     """Agents run on the workers: each of them gets 200 from vLLM, across namespaces."""
     wrong = []
     for worker in census.workers:
@@ -95,7 +100,7 @@ async def test_workers_reach_vllm(census, facts: Facts):
     "greets with INFO; if the stage is authentication, compare user and password in nats_url",
     follows=("INF-09", "INF-10", "NET-07"),
 )
-async def test_workers_reach_nats(census, facts: Facts):
+async def test_workers_reach_nats(census: Census, facts: Facts) -> None:
     """Each worker opens a connection to NATS, is greeted and let in, and JetStream answers it.
 
     Asked over a plain socket, so that it says something about the network even where nats-py is missing.
@@ -119,7 +124,7 @@ async def test_workers_reach_nats(census, facts: Facts):
     needs=REPLICAS,
     follows=("INF-09", "INF-10", "NET-07"),
 )
-async def test_orchestrator_reaches_nats(replica_reports, facts: Facts):
+async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, ...], facts: Facts) -> None:
     """Each replica is let into the NATS of its NATS_URL, and JetStream answers it."""
     wrong = []
     for one in replica_reports:
@@ -138,7 +143,7 @@ async def test_orchestrator_reaches_nats(replica_reports, facts: Facts):
     needs=REPLICAS,
     follows=("INF-05", "NET-07"),
 )
-async def test_orchestrator_reaches_ray(replica_reports, facts: Facts):
+async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ...], facts: Facts) -> None:
     """Each replica opens a connection to the Ray Client port of its RAY_ADDRESS."""
     wrong = []
     for one in replica_reports:
@@ -156,7 +161,7 @@ async def test_orchestrator_reaches_ray(replica_reports, facts: Facts):
     remedy="kubectl -n kube-system get pods -l k8s-app=kube-dns; kubectl -n {ray_namespace} exec POD -- getent hosts NAME",
     needs=(Feature.KUBERNETES, Feature.REPLICAS),
 )
-async def test_names_resolve(cluster: Cluster, census_or_why_not: Census | CannotTell):
+async def test_names_resolve(cluster: Cluster, census_or_why_not: Census | CannotTell) -> None:
     """Cluster DNS answers for the services' names wherever agents and orchestrators run."""
     wrong = await unresolved(cluster, census_or_why_not)
     assert not wrong, f"names do not resolve: {'; '.join(wrong)}"

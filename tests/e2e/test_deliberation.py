@@ -7,6 +7,7 @@ from statistics import median
 
 from fixtures.checks.declaration import MUST, SHOULD, check
 from fixtures.clusters.base import Feature
+from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.deliberations import Deliberations, RoundTrip, percentile
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
@@ -22,10 +23,10 @@ CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
     remedy="The first failed check above names the broken link; follow its remedy first",
     follows=(*CHAIN, "ORC-05", "ORC-06"),
 )
-async def test_round_trip(round_trips: list[RoundTrip], profile: Profile):
+async def test_round_trip(round_trips: list[RoundTrip], profile: Profile) -> None:
     """For each role a deliberation of three agents goes all the way: the one thing that no part's health can show."""
     missing = set(profile.agent.roles) - {trip.role for trip in round_trips}
-    wrong = [trip.said for trip in round_trips if not trip.completed or len(trip.outcome.proposals) != trip.agents]
+    wrong = [trip.said for trip in round_trips if not trip.completed or len(trip.proposals) != trip.agents]
     assert not missing, f"no deliberation ran for {missing}"
     assert not wrong, f"the round trip is broken: {'; '.join(wrong)}"
 
@@ -37,9 +38,9 @@ async def test_round_trip(round_trips: list[RoundTrip], profile: Profile):
     remedy="Look for state that tasks share in the orchestrator: answers must be keyed by task_id and agent_id",
     follows=(*CHAIN, "ORC-05"),
 )
-async def test_ten_at_once(burst: list[RoundTrip], profile: Profile):
+async def test_ten_at_once(burst: list[RoundTrip], profile: Profile) -> None:
     """Each completes with its own agents' proposals, every message belongs to one task, and none comes twice."""
-    lost = [trip.said for trip in burst if not trip.completed or len(trip.outcome.proposals) != trip.agents]
+    lost = [trip.said for trip in burst if not trip.completed or len(trip.proposals) != trip.agents]
     assert not lost, f"lost: {'; '.join(lost)}"
     crossed, doubled = [], []
     for trip in burst:
@@ -49,7 +50,7 @@ async def test_ten_at_once(burst: list[RoundTrip], profile: Profile):
         own = {message.value(str, "agent_id"): message.value(str, "proposal", "content") for message in completed}
         crossed += [
             f"{trip.label}: the proposal of {proposal.author} is not what that agent published for this task"
-            for proposal in trip.outcome.proposals
+            for proposal in trip.proposals
             if own.get(proposal.author) != proposal.content
         ]
     ids = Counter(trip.task_id for trip in burst)
@@ -66,7 +67,7 @@ async def test_ten_at_once(burst: list[RoundTrip], profile: Profile):
     "temperature by {diversity_factor}",
     follows=(*CHAIN, "CFG-01", "CFG-07"),
 )
-async def test_diversity(round_trips: list[RoundTrip], profile: Profile):
+async def test_diversity(round_trips: list[RoundTrip], profile: Profile) -> None:
     """Of each deliberation's messages one has diversity=false and the base temperature, all others true and × 1.3."""
     base, raised = profile.agent.temperature, profile.agent.temperature * profile.agent.diversity_factor
     wrong, looked = [], 0
@@ -97,8 +98,8 @@ async def test_diversity(round_trips: list[RoundTrip], profile: Profile):
     follows=CHAIN,
 )
 async def test_constraints_reach_the_prompt(
-    deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence
-):
+    deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence
+) -> None:
     """What the caller demands of a proposal stands in the request that vLLM gets, as the suite's proxy sees it."""
     trip = deliberations.new(profile.agent.roles[0], agents=1)
     marks = {part: f"{part}-{trip.marker}" for part in ("rubric", "requirement", "key", "value")}
@@ -123,8 +124,8 @@ async def test_constraints_reach_the_prompt(
     follows=(*CHAIN, "E2E-01", "E2E-02"),
 )
 async def test_round_trip_times(
-    round_trips: list[RoundTrip], burst: list[RoundTrip], profile: Profile, facts: Facts, evidence
-):
+    round_trips: list[RoundTrip], burst: list[RoundTrip], profile: Profile, facts: Facts, evidence: Evidence
+) -> None:
     """Median and 95th percentile of the round trip, and of each of its legs, are measured and within bounds (seconds)."""
     done = [trip for trip in (*round_trips, *burst) if trip.completed]
     assert done, "no deliberation completed: there is nothing to measure"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, case, check
+from fixtures.diagnostics.evidence import Evidence
+from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
 from fixtures.report.model import DependencyFact, Facts
 
@@ -36,7 +38,7 @@ WHY = {
         for number, (module, why) in enumerate(WHY.items(), start=1)
     ],
 )
-async def test_package(module: str, census, profile: Profile, facts: Facts, evidence):
+async def test_package(module: str, census: Census, profile: Profile, facts: Facts, evidence: Evidence) -> None:
     """A package that the agents need imports on every worker, in the profile's version."""
     wanted = profile.dependency(module)
     assert wanted is not None, f"the profile names no {module}: this check does not apply"
@@ -63,7 +65,7 @@ async def test_package(module: str, census, profile: Profile, facts: Facts, evid
     follows=("DEP-04",),
     package="nats",
 )
-async def test_jetstream_client(census):
+async def test_jetstream_client(census: Census) -> None:
     """A stray `nats.py` on the path, or a broken installation, lets `import nats` pass and the publication fail."""
     wrong = [
         f"{worker.name}: {seen['error']} (nats is {worker.modules['nats'].get('file') or 'not there'})"
@@ -80,7 +82,7 @@ async def test_jetstream_client(census):
     remedy="Build the image on the profile's Python ({python}): {build_image}",
     follows=(*IMAGE_RUNS, "INF-08"),
 )
-async def test_python(census, profile: Profile):
+async def test_python(census: Census, profile: Profile) -> None:
     """All workers run the profile's Python; another minor breaks pickles and Ray Client."""
     depth = len(profile.ray.python.split("."))
     wrong = {
@@ -98,7 +100,7 @@ async def test_python(census, profile: Profile):
     remedy='The package that holds {agent_job} is not in the image (agent.delivery = "{delivery}"). ' + MENDS,
     follows=IMAGE_RUNS,
 )
-async def test_agent_class(census, profile: Profile):
+async def test_agent_class(census: Census, profile: Profile) -> None:
     """The class imports as it is delivered, on the workers, which run it, and on the head, which unpickles it too."""
     wrong = [
         f"{node.name}: {seen['error']}"
@@ -115,7 +117,7 @@ async def test_agent_class(census, profile: Profile):
     remedy="The image was built without the tools. " + MENDS,
     follows=IMAGE_RUNS,
 )
-async def test_tools(census, profile: Profile):
+async def test_tools(census: Census, profile: Profile) -> None:
     """Where the profile enables tools, everything that an agent with enable_tools=True imports is there.
 
     A profile without tools has nothing to show here.
@@ -137,7 +139,7 @@ async def test_tools(census, profile: Profile):
     "kubectl -n {ray_namespace} delete pod NAME replaces it from the image",
     follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-10"),
 )
-async def test_same_distributions(census):
+async def test_same_distributions(census: Census) -> None:
     """Installed distributions and their versions are equal on all workers; drift makes failures depend on placement."""
     workers = census.workers
     names = sorted({name for worker in workers for name in worker.distributions})
@@ -156,7 +158,7 @@ async def test_same_distributions(census):
     remedy="A manual `pip install` is gone with the next restart. Put the package into images/ray/ and roll out: {roll_out}",
     follows=("INF-06",),
 )
-async def test_nothing_installed_by_hand(census):
+async def test_nothing_installed_by_hand(census: Census) -> None:
     """A distribution whose record is younger than the node's raylet did not come with the image: somebody installed it
     by hand, and it will not survive the next restart."""
     extra = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,9 +12,12 @@ from fixtures.checks.declaration import MUST, SHOULD, Disrupts, check
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
+from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentJobs, standard_scenarios
 from fixtures.exercises.deliberations import Deliberations
+from fixtures.harness.roll_out_fixtures import OnStockImage
 from fixtures.probes import schema
+from fixtures.probes.census import Census
 from fixtures.probes.packaging import document_in, probe_source
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
@@ -46,7 +49,7 @@ def digest(image_id: str) -> str:
 
 
 @check("IMG-01", MUST, "head and every worker group name the profile's image", remedy=IMAGE, needs=REPLICAS)
-async def test_specified_image(cluster: Cluster):
+async def test_specified_image(cluster: Cluster) -> None:
     """The specification of head and of each worker group names the image of the profile; one stock group is enough
     for agents to fail by chance of placement."""
     wrong = {one.name: one.image for one in await cluster.ray_groups() if one.image != cluster.profile.ray.image}
@@ -60,7 +63,7 @@ async def test_specified_image(cluster: Cluster):
     remedy="KubeRay does not roll pods when the image changes. Restart workers AND head: {restart_ray}",
     needs=REPLICAS,
 )
-async def test_running_image(cluster: Cluster):
+async def test_running_image(cluster: Cluster) -> None:
     """The digest of what runs is the digest that the specified reference stands for: a patched specification alone
     changes nothing.
 
@@ -82,7 +85,7 @@ async def test_running_image(cluster: Cluster):
     remedy="Name a version or a digest: {image}; a floating tag such as :latest means something else tomorrow",
     needs=REPLICAS,
 )
-async def test_pinned(cluster: Cluster):
+async def test_pinned(cluster: Cluster) -> None:
     """A reference without tag, or with :latest, main or a like one, makes restarts change the software."""
     floating = {"latest", "main", "master", "nightly", "stable", "dev", "edge"}
     loose = {
@@ -103,7 +106,7 @@ async def test_pinned(cluster: Cluster):
     disrupts=Disrupts.REPLICA,
     follows=("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
 )
-async def test_image_alone(cluster: Cluster, profile: Profile, evidence):
+async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidence) -> None:
     """A fresh instance of the image, with nothing done to it, imports every required module in its version."""
     image = (await cluster.workload(Component.RAY_WORKER)).image
     request = json.dumps({"modules": required(profile), "distributions": True})
@@ -124,7 +127,9 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence):
     disrupts=Disrupts.REPLICA,
     follows=("IMG-04", "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
 )
-async def test_replaced_worker(cluster: Cluster, profile: Profile, take_census, evidence):
+async def test_replaced_worker(
+    cluster: Cluster, profile: Profile, take_census: Callable[[str], Awaitable[Census]], evidence: Evidence
+) -> None:
     """A worker is removed and a new one takes its place: it imports all that agents need, and nothing was by hand."""
     old = (await cluster.workload(Component.RAY_WORKER)).ready[-1]
     await operator_evidence.leave(evidence, operator_evidence.BEFORE, cluster.ray_objects())
@@ -156,10 +161,10 @@ async def test_roll_out(
     ray: Ray,
     profile: Profile,
     deliberations: Deliberations,
-    take_census,
-    on_stock_image,
-    evidence,
-):
+    take_census: Callable[[str], Awaitable[Census]],
+    on_stock_image: OnStockImage,
+    evidence: Evidence,
+) -> None:
     """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works, head included."""
     failed = on_stock_image.run
     evidence.attach("on-stock-image.txt", failed.error)
@@ -205,7 +210,7 @@ async def test_roll_out(
     package="nats",
 )
 @pytest.mark.usefixtures("somewhere_to_roll_out_from")
-async def test_stop_gap(on_stock_image, facts: Facts, profile: Profile, evidence):
+async def test_stop_gap(on_stock_image: OnStockImage, facts: Facts, profile: Profile, evidence: Evidence) -> None:
     """Until the image is rolled out, runtime_env={"pip": ["nats-py==…"]} makes agent jobs work; its first run costs."""
     run, seconds = on_stock_image.stop_gap, on_stock_image.stop_gap_seconds
     how = f"runtime_env pip {on_stock_image.package}"

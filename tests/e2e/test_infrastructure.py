@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from fixtures.checks.declaration import MUST, check
-from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.clusters.base import Cluster, Component, Feature, Workload
 from fixtures.core.errors import Nonconformant
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.probes.census import Census
 from fixtures.profile.model import Profile, bytes_of
 from fixtures.report.model import ComponentFact, Facts
 from fixtures.services.nats import Nats
@@ -20,7 +21,7 @@ REPLICAS = (Feature.REPLICAS,)
 ROOM = 1 << 20  # bytes that must be left for results, where something limits them: one takes a few KiB
 
 
-def not_ready(workload) -> str:
+def not_ready(workload: Workload) -> str:
     reasons = [f"{one.name}: {one.reason or 'not ready'}" for one in workload.replicas if not one.ready]
     return "; ".join(reasons) or "no replica exists"
 
@@ -33,7 +34,7 @@ def not_ready(workload) -> str:
     "kubectl -n {namespace} describe pod -l app={vllm_workload}",
     needs=REPLICAS,
 )
-async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Facts):
+async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Facts) -> None:
     """As many vLLM replicas as the specification asks for are ready, and the service leads to one of them.
 
     With fewer, agents wait in a longer queue or find no model server at all.
@@ -61,7 +62,7 @@ async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Fact
     "kubectl -n {namespace} rollout restart deployment/{vllm_workload}",
     follows=("INF-01",),
 )
-async def test_vllm_is_healthy(vllm: Vllm):
+async def test_vllm_is_healthy(vllm: Vllm) -> None:
     """vLLM answers /health with 200, which it does only while its engine lives.
 
     Source: https://docs.vllm.ai/en/latest/serving/openai_compatible_server/
@@ -77,7 +78,7 @@ async def test_vllm_is_healthy(vllm: Vllm):
     remedy="Serve the model under the name that the agents ask for: --served-model-name {model}",
     follows=("INF-01", "INF-02"),
 )
-async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile):
+async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
     """The model that agents ask for is among those that vLLM serves; else every completion is refused with 404."""
     served = await vllm.models()
     assert profile.vllm.model in served, (
@@ -92,7 +93,7 @@ async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile):
     remedy="Start vLLM with --max-model-len {max_model_len}",
     follows=("INF-01", "INF-03"),
 )
-async def test_model_context(vllm: Vllm, profile: Profile):
+async def test_model_context(vllm: Vllm, profile: Profile) -> None:
     """The context (max_model_len, tokens) is what agents reckon with; a smaller one refuses their longer prompts."""
     served = await vllm.models()
     found = served[profile.vllm.model].max_model_len if profile.vllm.model in served else 0
@@ -108,7 +109,7 @@ async def test_model_context(vllm: Vllm, profile: Profile):
     remedy="kubectl -n {ray_namespace} get raycluster {ray_cluster}; "
     "kubectl -n {ray_namespace} logs -l ray.io/cluster={ray_cluster},ray.io/node-type=head --tail=50",
 )
-async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: Evidence):
+async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: Evidence) -> None:
     """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows.
 
     Without it no job can be submitted and running ones cannot be followed. In Kubernetes it leaves as evidence what the
@@ -138,7 +139,7 @@ async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: 
     "kubectl -n {ray_namespace} delete pod NAME, and look at its /tmp/ray/session_latest/logs/raylet.err first",
     follows=("INF-05",),
 )
-async def test_workers_agree(ray: Ray, cluster: Cluster, profile: Profile, facts: Facts):
+async def test_workers_agree(ray: Ray, cluster: Cluster, profile: Profile, facts: Facts) -> None:
     """The specification, the running replicas and Ray's own node table agree on the number of workers.
 
     A pod can be Running while the raylet in it is dead: then Ray does not count it, and Kubernetes does not notice.
@@ -169,7 +170,7 @@ async def test_workers_agree(ray: Ray, cluster: Cluster, profile: Profile, facts
     "kubectl -n {ray_namespace} get raycluster {ray_cluster} -o yaml",
     follows=("INF-05", "INF-06"),
 )
-async def test_ray_resources(ray: Ray, profile: Profile):
+async def test_ray_resources(ray: Ray, profile: Profile) -> None:
     """GPUs, CPUs and memory of all nodes together are at least what the profile names; else agents queue for ever."""
     total = {"GPU": 0.0, "CPU": 0.0, "memory": 0.0}
     nodes = [node for node in await ray.nodes() if node.alive]
@@ -194,7 +195,7 @@ async def test_ray_resources(ray: Ray, profile: Profile):
     remedy="Head and worker groups must run the same image: {roll_out}",
     follows=("INF-05", "INF-06"),
 )
-async def test_one_ray_version(census, profile: Profile):
+async def test_one_ray_version(census: Census, profile: Profile) -> None:
     """Head and workers run the profile's Ray and one Python minor; Ray refuses or corrupts tasks between others."""
     seen = {node.name: (node.distributions.get("ray", "none"), node.python) for node in census.everyone}
     odd = {
@@ -214,7 +215,7 @@ async def test_one_ray_version(census, profile: Profile):
     remedy="Start nats-server with -js (Helm: config.jetstream.enabled=true) and enough storage; "
     "look with: nats account info",
 )
-async def test_jetstream(nats: Nats, facts: Facts):
+async def test_jetstream(nats: Nats, facts: Facts) -> None:
     """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results."""
     info = await nats.info()
     facts.components["NATS"] = ComponentFact(
@@ -242,7 +243,7 @@ async def test_jetstream(nats: Nats, facts: Facts):
     remedy="nats stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults",
     follows=("INF-09",),
 )
-async def test_stream(nats: Nats, profile: Profile):
+async def test_stream(nats: Nats, profile: Profile) -> None:
     """The stream exists, captures the agents' subjects, stores on disk and keeps messages by limits.
 
     Without it a publication is lost (core NATS) or refused (JetStream); in memory it is lost at the next restart.
@@ -270,7 +271,9 @@ async def test_stream(nats: Nats, profile: Profile):
     "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=50",
     follows=("INF-09",),
 )
-async def test_orchestrator_replicas(cluster: Cluster, orchestrator: Orchestrator, profile: Profile, facts: Facts):
+async def test_orchestrator_replicas(
+    cluster: Cluster, orchestrator: Orchestrator, profile: Profile, facts: Facts
+) -> None:
     """As many replicas as specified are ready, gRPC answers on each of them, and they are of the profile's version."""
     uptimes, silent = [], []
     for replica in orchestrator.replicas:
@@ -307,7 +310,7 @@ async def test_orchestrator_replicas(cluster: Cluster, orchestrator: Orchestrato
     "--defaults (and {failed_consumer} for {failed}); the reference orchestrator creates them at its start",
     follows=("INF-10", "INF-11"),
 )
-async def test_consumers(nats: Nats, profile: Profile):
+async def test_consumers(nats: Nats, profile: Profile) -> None:
     """Both durable consumers exist, are pulled from, and want explicit acknowledgement.
 
     A push consumer serves one replica only; without acknowledgement a result is lost with the replica that had it.

@@ -9,6 +9,7 @@ from fixtures.checks.declaration import MUST, SHOULD, check
 from fixtures.core.errors import CannotTell, Nonconformant
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
+from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.deliberations import percentile
 from fixtures.exercises.load.jobs import Load
 from fixtures.exercises.load.over_time import over_time
@@ -38,7 +39,7 @@ def some(lines: list[str]) -> str:
     "ray list actors --address {dashboard} --filter state=DEAD --detail",
     follows=("JOB-02", "JOB-03", "JOB-04"),
 )
-async def test_every_job_returns(load: Load, facts: Facts, evidence):
+async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -> None:
     """Hundreds of agent jobs, as many at a time as there are CPUs: each one returns, none raises, none is forgotten."""
     rows = [
         {"task": job.task_id, "node": job.node, "seconds": round(job.seconds, 3), "error": job.error}
@@ -72,7 +73,7 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence):
     "agent: nats stream info {stream}",
     follows=("JOB-05", "JOB-06", "LOAD-01"),
 )
-async def test_nothing_lost_or_doubled(load: Load):
+async def test_nothing_lost_or_doubled(load: Load) -> None:
     """The stream holds exactly one completed message of each job that returned, and nothing that is none of theirs."""
     if not load.good:
         raise CannotTell("no agent job of the load returned (see LOAD-01)")
@@ -94,7 +95,7 @@ async def test_nothing_lost_or_doubled(load: Load):
     "nats consumer info {stream} {completed_consumer}",
     follows=("INF-12", "ORC-10", "LOAD-02"),
 )
-async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile):
+async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) -> None:
     """The orchestrator's consumer keeps up with a load: it has passed its last result, and had each delivered once."""
     stream, name = profile.nats.stream, profile.nats.completed_consumer
     if isinstance(load.collector, Nonconformant):
@@ -131,7 +132,7 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile):
     remedy="See what holds a worker's CPUs, or keeps its processes from starting: ray status -v --address {dashboard}",
     follows=("INF-06", "INF-07", "LOAD-01"),
 )
-async def test_spread(load: Load):
+async def test_spread(load: Load) -> None:
     """No worker stands by while others work: each runs at least half of what is its share by its CPUs."""
     cpus = {node.id: node.resources.get("CPU", 0.0) for node in load.workers}
     ran = Counter(job.node for job in load.jobs)
@@ -153,7 +154,7 @@ async def test_spread(load: Load):
     remedy="Fewer at a time (--load-at-once), more workers or a faster vLLM; limits.round_trip_p50_s and _p95_s are the bounds",
     follows=("E2E-05", "LOAD-01"),
 )
-async def test_limits(load: Load, profile: Profile, facts: Facts):
+async def test_limits(load: Load, profile: Profile, facts: Facts) -> None:
     """With as many at work as there are CPUs, a job takes no longer than a round trip may, as median and as 95th percentile."""
     seconds = [job.seconds for job in load.good]
     if not seconds:
@@ -174,7 +175,7 @@ async def test_limits(load: Load, profile: Profile, facts: Facts):
     "ray list actors --address {dashboard} --filter state=ALIVE",
     follows=("JOB-11", "LOAD-01"),
 )
-async def test_nothing_left(load: Load, ray: Ray, run_id: str):
+async def test_nothing_left(load: Load, ray: Ray, run_id: str) -> None:
     """No actor that the load started lives on, its agents' own included: what one leaves, hundreds leave hundreds of."""
     del load
     stay = await actors_that_stay(ray, f"{run_id}-load", f"{run_id}-load")

@@ -12,10 +12,12 @@ from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
+from fixtures.diagnostics.evidence import Evidence
+from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.exercises.deliberations import Deliberations, RoundTrip
 from fixtures.exercises.outages import all_asked, killed, published
 from fixtures.profile.model import Profile
-from fixtures.services.nats import Nats
+from fixtures.services.nats import Message, Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy
@@ -29,7 +31,7 @@ def described(trips: list[RoundTrip]) -> str:
     return "; ".join(trip.said for trip in trips)
 
 
-def show(evidence, trips: list[RoundTrip]) -> None:
+def show(evidence: Evidence, trips: list[RoundTrip]) -> None:
     """Keep what was started, published and reported of each deliberation."""
     for trip in trips:
         evidence.attach(
@@ -50,7 +52,7 @@ def show(evidence, trips: list[RoundTrip]) -> None:
 
 
 @check("ORC-01", MUST, "GetStatus is healthy on every replica", remedy=LOGS, follows=("INF-11", "CFG-04", "CFG-05"))
-async def test_status(orchestrator: Orchestrator):
+async def test_status(orchestrator: Orchestrator) -> None:
     """Each replica says of itself that it is healthy, which it may only while it reaches NATS and Ray."""
 
     async def healthy() -> bool:
@@ -69,7 +71,7 @@ async def test_status(orchestrator: Orchestrator):
     "orchestrator.v1.OrchestratorService/CreateCouncil",
     follows=("INF-11",),
 )
-async def test_councils(councils, orchestrator: Orchestrator, profile: Profile):
+async def test_councils(councils: dict[str, str], orchestrator: Orchestrator, profile: Profile) -> None:
     """A council with its agents and the profile's model exists for every role; without one, Deliberate is refused.
 
     Where disruption is allowed the suite creates what is missing before it looks.
@@ -96,7 +98,7 @@ async def test_councils(councils, orchestrator: Orchestrator, profile: Profile):
     remedy="Deliberate must only accept the task; submit to Ray in the background and return metadata.execution_id",
     follows=("INF-11", "ORC-02"),
 )
-async def test_deliberate_returns_at_once(round_trips: list[RoundTrip], profile: Profile):
+async def test_deliberate_returns_at_once(round_trips: list[RoundTrip], profile: Profile) -> None:
     """The caller is not held until the agents are done: five calls at once each come back within a second."""
     wrong = [f"{trip.label}: {trip.error}" for trip in round_trips if not trip.started]
     slow = {trip.label: f"{trip.started.seconds:.2f} s" for trip in round_trips if trip.started}
@@ -114,17 +116,17 @@ async def test_deliberate_returns_at_once(round_trips: list[RoundTrip], profile:
     remedy="Follow one task: nats stream view {stream}; nats consumer info {stream} {completed_consumer}; " + LOGS,
     follows=(*CHAIN, "ORC-02", "ORC-03"),
 )
-async def test_results_arrive(round_trips: list[RoundTrip], evidence):
+async def test_results_arrive(round_trips: list[RoundTrip], evidence: Evidence) -> None:
     """COMPLETED, with one non-empty proposal of each of N distinct authors, and the winner among them."""
     show(evidence, round_trips)
     wrong = []
     for trip in round_trips:
-        if not trip.completed:
+        if not (trip.completed and trip.outcome):
             wrong.append(trip.said)
             continue
-        authors = {proposal.author for proposal in trip.outcome.proposals}
-        empty = [proposal.author for proposal in trip.outcome.proposals if not proposal.content.strip()]
-        if len(trip.outcome.proposals) != trip.agents or len(authors) != trip.agents:
+        authors = {proposal.author for proposal in trip.proposals}
+        empty = [proposal.author for proposal in trip.proposals if not proposal.content.strip()]
+        if len(trip.proposals) != trip.agents or len(authors) != trip.agents:
             wrong.append(f"{trip.said}; authors {sorted(authors)}")
         elif empty:
             wrong.append(f"{trip.label}: empty proposals of {empty}")
@@ -140,7 +142,7 @@ async def test_results_arrive(round_trips: list[RoundTrip], evidence):
     remedy="Key collected answers by task_id and agent_id, never by order of arrival; " + LOGS,
     follows=("CFG-05", "ORC-04"),
 )
-async def test_reports_what_was_published(round_trips: list[RoundTrip], profile: Profile):
+async def test_reports_what_was_published(round_trips: list[RoundTrip], profile: Profile) -> None:
     """Proposal by proposal, the orchestrator's answer equals the message on NATS of the same task and agent."""
     wrong, compared = [], 0
     for trip in round_trips:
@@ -149,7 +151,7 @@ async def test_reports_what_was_published(round_trips: list[RoundTrip], profile:
             for message in trip.messages
             if message.subject == profile.nats.completed
         }
-        for proposal in trip.outcome.proposals if trip.outcome else ():
+        for proposal in trip.proposals if trip.outcome else ():
             compared += 1
             if published.get(proposal.author) != proposal.content:
                 wrong.append(
@@ -167,7 +169,7 @@ async def test_reports_what_was_published(round_trips: list[RoundTrip], profile:
     remedy="Keep results where every replica reads them (a JetStream key-value bucket), not in one process's memory",
     follows=("CFG-05", "ORC-04"),
 )
-async def test_readable_everywhere(round_trips: list[RoundTrip]):
+async def test_readable_everywhere(round_trips: list[RoundTrip]) -> None:
     """The service balances calls over replicas: each must give the same answer, whichever collected the messages."""
     wrong = []
     for trip in round_trips:
@@ -176,7 +178,7 @@ async def test_readable_everywhere(round_trips: list[RoundTrip]):
         for replica, seen in trip.seen.items():
             if isinstance(seen, str):
                 wrong.append(f"{trip.label}: {replica}: {seen}")
-            elif trip.outcome and (seen.status, seen.proposals) != (trip.outcome.status, trip.outcome.proposals):
+            elif trip.outcome and (seen.status, seen.proposals) != (trip.outcome.status, trip.proposals):
                 wrong.append(f"{trip.label}: {replica} says {seen.status} with {len(seen.proposals)} proposals")
     assert not wrong, f"replicas disagree: {'; '.join(wrong)}"
 
@@ -190,15 +192,17 @@ async def test_readable_everywhere(round_trips: list[RoundTrip]):
     disrupts=Disrupts.MESSAGES,
     follows=("ORC-04",),
 )
-async def test_one_agent_fails(deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence):
+async def test_one_agent_fails(
+    deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence
+) -> None:
     """A deliberation does not wait for an agent that has failed, and does not hide that it did."""
     trip = deliberations.new(profile.agent.roles[0])
     broken = {"error": {"message": "injected by the conformance suite", "type": "InternalServerError", "code": 500}}
     async with fault_proxy.fault(action="status", code=500, body=broken, contains=trip.marker, times=1):
         await deliberations.run([trip])
     show(evidence, [trip])
-    assert trip.completed, f"expected COMPLETED with {trip.agents - 1} proposals: {trip.said}"
-    assert len(trip.outcome.proposals) == trip.agents - 1, f"expected {trip.agents - 1} proposals: {trip.said}"
+    assert trip.completed and trip.outcome, f"expected COMPLETED with {trip.agents - 1} proposals: {trip.said}"
+    assert len(trip.proposals) == trip.agents - 1, f"expected {trip.agents - 1} proposals: {trip.said}"
     assert re.search(r"injected|\b500\b", trip.outcome.whole_text), (  # not a part of some id
         f"the failed agent is not shown: error_message and tags are {trip.outcome.whole_text!r}"
     )
@@ -211,7 +215,7 @@ async def test_one_agent_fails(deliberations: Deliberations, fault_proxy: FaultP
     remedy="When every awaited agent has failed, end as FAILED and put their errors into error_message",
     follows=(*CHAIN, "ORC-02", "JOB-09"),
 )
-async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, evidence):
+async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, evidence: Evidence) -> None:
     """A task longer than the model's context is refused by vLLM for every agent: FAILED, naming what vLLM said."""
     trip = deliberations.new(profile.agent.roles[1 % len(profile.agent.roles)], agents=2)
     words = "word " * (profile.vllm.max_model_len * 3 // 2)
@@ -232,7 +236,7 @@ async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, e
     remedy="Answer NOT_FOUND or FAILED_PRECONDITION; INTERNAL says that the server is at fault",
     follows=("INF-11",),
 )
-async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations):
+async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
     """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller can tell its own mistake from a broken server."""
     allowed, wrong = ("NOT_FOUND", "FAILED_PRECONDITION"), []
     for replica in orchestrator.replicas:
@@ -257,8 +261,8 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     follows=("INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(
-    round_trips: list[RoundTrip], agent_runs, nats: Nats, profile: Profile, run_start_sequence: int
-):
+    round_trips: list[RoundTrip], agent_runs: AgentRuns, nats: Nats, profile: Profile, run_start_sequence: int
+) -> None:
     """Both consumers have passed this run's last message, with nothing left to acknowledge or to deliver again."""
     messages = await nats.messages(profile.nats.stream, run_start_sequence)
     seen: dict[str, str] = {}
@@ -298,8 +302,8 @@ async def test_results_survive_downtime(
     fault_proxy: FaultProxy,
     nats: Nats,
     profile: Profile,
-    evidence,
-):
+    evidence: Evidence,
+) -> None:
     """All replicas are killed while the agents wait for vLLM; the agents answer; the restarted replicas collect it."""
     trip = deliberations.new(profile.agent.roles[0])
     before = await nats.last_sequence(profile.nats.stream)
@@ -314,7 +318,7 @@ async def test_results_survive_downtime(
     await deliberations.look([trip], before)
     show(evidence, [trip])
     assert trip.completed, f"results published during the downtime were lost: {trip.said}"
-    assert len(trip.outcome.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.said}"
+    assert len(trip.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.said}"
 
 
 @check(
@@ -327,15 +331,15 @@ async def test_results_survive_downtime(
     follows=("ORC-04",),
 )
 async def test_duplicate_counts_once(
-    deliberations: Deliberations, fault_proxy: FaultProxy, nats: Nats, profile: Profile, evidence
-):
+    deliberations: Deliberations, fault_proxy: FaultProxy, nats: Nats, profile: Profile, evidence: Evidence
+) -> None:
     """While one agent is still at work, another's message is published again: no proposal is counted twice."""
     trip = deliberations.new(profile.agent.roles[0])
     before = await nats.last_sequence(profile.nats.stream)
     async with fault_proxy.fault(action="hold", contains=trip.marker, times=1):
         await deliberations.begin(trip)
 
-        async def first_answer():
+        async def first_answer() -> Message | None:
             messages = await nats.messages(profile.nats.stream, before)
             mine = [m for m in messages if m.document and m.document.get("task_id") == trip.task_id]
             return mine[0] if mine else None
@@ -347,7 +351,7 @@ async def test_duplicate_counts_once(
     await deliberations.look([trip], before)
     show(evidence, [trip])
     assert trip.completed, f"the deliberation did not complete: {trip.said}"
-    authors = Counter(proposal.author for proposal in trip.outcome.proposals)
+    authors = Counter(proposal.author for proposal in trip.proposals)
     assert len(authors) == trip.agents and set(authors.values()) == {1}, (
         f"expected one proposal of each of {trip.agents} agents, got {dict(authors)}"
     )
@@ -362,7 +366,7 @@ async def test_duplicate_counts_once(
     needs=(Feature.DISRUPTION,),
     follows=("ORC-04", "ORC-10"),
 )
-async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Profile, evidence):
+async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Profile, evidence: Evidence) -> None:
     """Bytes that are no JSON, JSON without fields, and a wrong type are published; the next deliberation completes."""
     poison = [b"{not json", b"[]", json.dumps({"run": deliberations.run_id, "task_id": 7, "proposal": "x"}).encode()]
     last = 0
@@ -396,7 +400,9 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     disrupts=Disrupts.MESSAGES,
     follows=("ORC-04",),
 )
-async def test_auto_dispatch(deliberations: Deliberations, orchestrator: Orchestrator, nats: Nats, profile: Profile):
+async def test_auto_dispatch(
+    deliberations: Deliberations, orchestrator: Orchestrator, nats: Nats, profile: Profile
+) -> None:
     """planning.plan.approved leads to a completed deliberation of each role, under the agreed task ids."""
     roles, story = profile.agent.roles[:2], f"{deliberations.run_id}-story"
     await nats.publish(
@@ -437,8 +443,13 @@ async def test_auto_dispatch(deliberations: Deliberations, orchestrator: Orchest
     follows=("ORC-04", "ORC-06"),
 )
 async def test_replica_killed(
-    cluster: Cluster, deliberations: Deliberations, fault_proxy: FaultProxy, nats: Nats, profile: Profile, evidence
-):
+    cluster: Cluster,
+    deliberations: Deliberations,
+    fault_proxy: FaultProxy,
+    nats: Nats,
+    profile: Profile,
+    evidence: Evidence,
+) -> None:
     """The replica that started a deliberation is killed while its agents work: another one completes and shows it."""
     trip = deliberations.new(profile.agent.roles[0])
     before = await nats.last_sequence(profile.nats.stream)
@@ -454,7 +465,7 @@ async def test_replica_killed(
         await deliberations.finish(trip, at=others[0])
     await deliberations.look([trip], before)
     show(evidence, [trip])
-    assert trip.completed and len(trip.outcome.proposals) == trip.agents, (
+    assert trip.completed and len(trip.proposals) == trip.agents, (
         f"{others[0].name} does not complete what {trip.replica} began: {trip.said}"
     )
     unreadable = {name: seen for name, seen in trip.seen.items() if isinstance(seen, str) or seen.status != "COMPLETED"}
@@ -471,8 +482,8 @@ async def test_replica_killed(
     follows=("ORC-02",),
 )
 async def test_deliberation_times_out(
-    deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, ray: Ray, evidence
-):
+    deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, ray: Ray, evidence: Evidence
+) -> None:
     """vLLM never answers: TIMEOUT or FAILED after timeout_seconds, and the agents are ended."""
     trip, limit = deliberations.new(profile.agent.roles[0], agents=2), TIMEOUTS.deliberation_limit
     async with fault_proxy.fault(action="hang", contains=trip.marker):
@@ -497,7 +508,7 @@ async def test_deliberation_times_out(
     remedy="Set RAY_ENABLE_AUTO_CONNECT=0 in the orchestrator: a lost Ray Client otherwise starts a local Ray in its process",
     follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
 )
-async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: Profile):
+async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: Profile) -> None:
     """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head."""
     nodes = {node.id: node for node in await ray.nodes()}
     wrong = []
@@ -523,8 +534,13 @@ async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: 
     follows=("ORC-04", "ORC-17"),
 )
 async def test_ray_restart(
-    cluster: Cluster, deliberations: Deliberations, orchestrator: Orchestrator, ray: Ray, profile: Profile, evidence
-):
+    cluster: Cluster,
+    deliberations: Deliberations,
+    orchestrator: Orchestrator,
+    ray: Ray,
+    profile: Profile,
+    evidence: Evidence,
+) -> None:
     """The head comes back as a new cluster: every replica notices, connects again and runs its agents there."""
     old = {node.id for node in await ray.nodes()}
     await operator_evidence.leave(evidence, operator_evidence.BEFORE, cluster.ray_objects())

@@ -13,13 +13,13 @@ from typing import Any
 
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
+from fixtures.core.paths import ROOT
 from tests.faults import matrix
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.embedded_target import Lab
 from tests.faults.experiment import tried
 from tests.faults.kubernetes_target import KubernetesLab, there
 from tests.faults.model import Fault, Outcome
-from tests.faults.target import ROOT
 
 WHOLE_EVERY = 10  # under each tenth fault all checks that disturb nothing are run
 PLACES = {"embedded": Lab, "kubernetes": KubernetesLab}

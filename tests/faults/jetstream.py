@@ -56,7 +56,7 @@ async def _nothing_in_hand(js: JetStreamContext, stream: str, durable: str) -> N
     ack_wait = (await js.consumer_info(stream, durable)).config.ack_wait or 0.0
 
     async def settled() -> bool:
-        return (await js.consumer_info(stream, durable)).num_ack_pending == 0
+        return bool((await js.consumer_info(stream, durable)).num_ack_pending == 0)
 
     await wait_until(settled, f"the end of what {durable} has unacknowledged", ack_wait + TIMEOUTS.settle)
 

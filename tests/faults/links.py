@@ -115,5 +115,5 @@ def wall(*addresses: str) -> tuple[Change, Change]:
 
     Those that run already are not: restart the replica with it.
     """
-    ports = sorted({urlsplit(address).port for address in addresses})
+    ports = sorted({port for address in addresses if (port := urlsplit(address).port)})
     return Added("_fleet_wall.py", WALL.format(ports=ports)), Added("_fleet_wall.pth", "import _fleet_wall\n")

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from fixtures.core.paths import ROOT
 from fixtures.core.polling import StateNotReached
 from tests.interruption import persistent_fleet, signal_points
-from tests.interruption.run import EMBEDDED, ROOT, Run
+from tests.interruption.run import EMBEDDED, Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 PHASES = ("boot", "checks", "teardown")

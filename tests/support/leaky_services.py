@@ -151,11 +151,12 @@ class _Refusing(grpc.GenericRpcHandler):
 @contextmanager
 def indiscreet(said: Indiscretion) -> Iterator[dict[str, Any]]:
     """The profile's [endpoints] of a system that fails and tells."""
-    servers: list[socketserver.BaseServer] = [_http(said, _vllm), _http(said, _dashboard)]
-    servers.append(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Nats))
-    servers[-1].said, servers[-1].daemon_threads = said, True  # type: ignore[attr-defined]
+    servers: list[socketserver.TCPServer] = [_http(said, _vllm), _http(said, _dashboard)]
+    nats = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Nats)
+    nats.said, nats.daemon_threads = said, True  # type: ignore[attr-defined]
+    servers.append(nats)
     orchestrator = grpc.server(ThreadPoolExecutor(8), handlers=[_Refusing(said)])
-    ports = [server.server_address[1] for server in servers]
+    ports = [server.socket.getsockname()[1] for server in servers]
     ports.append(orchestrator.add_insecure_port("127.0.0.1:0"))
     with ExitStack() as stack:
         orchestrator.start()

@@ -9,6 +9,8 @@ import os
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
+from typing import Any
 
 os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 
@@ -16,7 +18,7 @@ import ray
 from swe_ai_fleet.orchestrator.ray_jobs.vllm_agent_job import VLLMAgentJob
 
 
-def main():
+def main() -> None:
     document = json.load(sys.stdin)
     ray.init(document["address"], log_to_driver=False)
     started = {name: start(case) for name, case in document["cases"].items()}
@@ -25,8 +27,9 @@ def main():
     print(json.dumps(outcomes))
 
 
-def start(case):
-    actor = VLLMAgentJob.options(**case.get("options", {})).remote(**case["job"])
+def start(case: dict[str, Any]) -> tuple[Any, list[Any], float]:
+    actor_class: Any = VLLMAgentJob  # of ray.remote's making, which is invisible to mypy
+    actor = actor_class.options(**case.get("options", {})).remote(**case["job"])
     refs = [actor.run.remote(**case["run"]) for _ in range(2 if case.get("twice") else 1)]
     if case.get("kill_when_asked"):
         wait(lambda: hits(case["kill_when_asked"]) > 0)
@@ -36,7 +39,7 @@ def start(case):
     return actor, refs, time.monotonic()
 
 
-def outcome(actor, refs, begun):
+def outcome(actor: Any, refs: list[Any], begun: float) -> dict[str, Any]:
     try:
         return {"results": [ray.get(ref) for ref in refs]}
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome
@@ -52,24 +55,24 @@ def outcome(actor, refs, begun):
         ray.kill(actor)
 
 
-def idle_cpus():
+def idle_cpus() -> float:
     wait(lambda: ray.available_resources().get("CPU", 0) == ray.cluster_resources()["CPU"])
-    return ray.available_resources()["CPU"]
+    return float(ray.available_resources()["CPU"])
 
 
 _STRAIGHT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the stub is on loopback
 
 
-def hits(url):
+def hits(url: str) -> int:
     with _STRAIGHT.open(f"{url}/debug/faults") as answer:
         return sum(rule["hits"] for rule in json.load(answer)["faults"] if rule["id"] == "crash")
 
 
-def delete_faults(url):
+def delete_faults(url: str) -> None:
     _STRAIGHT.open(urllib.request.Request(f"{url}/debug/faults/crash", method="DELETE")).close()
 
 
-def wait(holds):
+def wait(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not holds():
         if time.monotonic() > deadline:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from fixtures.core.paths import ROOT
@@ -167,32 +168,32 @@ class Project:
         return self.path / "reports"
 
     @property
-    def conformance(self) -> dict:
-        return json.loads((self.reports / "conformance.json").read_text())
+    def conformance(self) -> dict[str, Any]:
+        return dict(json.loads((self.reports / "conformance.json").read_text()))
 
     @property
     def statuses(self) -> dict[str, str]:
         return {check["id"]: check["status"] for check in self.conformance["checks"]}
 
     def detail(self, check_id: str) -> str:
-        return next(check["detail"] for check in self.conformance["checks"] if check["id"] == check_id)
+        return str(next(check["detail"] for check in self.conformance["checks"] if check["id"] == check_id))
 
     @property
-    def html_rows(self) -> list[dict]:
+    def html_rows(self) -> list[dict[str, Any]]:
         """The rows that report.html shows, from the data in the page."""
         from html.parser import HTMLParser
 
         found: dict[str, str] = {}
 
         class Blob(HTMLParser):
-            def handle_starttag(self, _tag, attrs):
-                found.update({key: value for key, value in attrs if key == "data-jsonblob"})
+            def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
+                found.update({key: value for key, value in attrs if key == "data-jsonblob" and value})
 
         Blob().feed((self.reports / "report.html").read_text())
         return [row for rows in json.loads(found["data-jsonblob"])["tests"].values() for row in rows]
 
     @property
-    def allure(self) -> dict[str, dict]:
+    def allure(self) -> dict[str, dict[str, Any]]:
         documents = [json.loads(path.read_text()) for path in (self.reports / "allure-results").glob("*-result.json")]
         return {document["fullName"]: document for document in documents}
 

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 import uuid
+from functools import partial
 from typing import Any, Awaitable, Callable, Dict, List, Optional
 
 import grpc
@@ -102,7 +103,7 @@ class Orchestrator:
         self._supervise("heartbeat", peers.beat)
         for stream, durable in consumers:
             handle = service.on_plan_approved if durable == streams.APPROVED_CONSUMER else service.on_answer
-            self._supervise(durable, lambda s=stream, d=durable, h=handle: collect(js, s, d, h))
+            self._supervise(durable, partial(collect, js, stream, durable, handle))
         self.service = service
         self.ready.set()
         log.info("Replica %s is ready after %.1f s", self._replica, time.monotonic() - self._began)

@@ -43,7 +43,7 @@ class Servicer:
             "ListCouncils": (self.list_councils, pb.ListCouncilsRequest),
             "GetStatus": (self.get_status, pb.GetStatusRequest),
         }
-        handlers = {
+        handlers: Dict[str, "grpc.RpcMethodHandler[Any, Any]"] = {
             name: grpc.unary_unary_rpc_method_handler(
                 _guarded(method), request.FromString, lambda response: response.SerializeToString()
             )
@@ -136,10 +136,12 @@ class Servicer:
         return self._orchestrator.service
 
 
-def _guarded(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, "grpc.aio.ServicerContext"], Awaitable[Any]]:
+def _guarded(
+    method: Callable[[Any], Awaitable[Any]],
+) -> Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[Any]]:
     """A handler that turns the expected exceptions into status codes."""
 
-    async def handle(request: Any, context: "grpc.aio.ServicerContext") -> Any:
+    async def handle(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> Any:
         try:
             return await method(request)
         except Refused as refused:

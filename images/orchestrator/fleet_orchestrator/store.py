@@ -90,7 +90,7 @@ class DeliberationStore:
 
     async def count(self) -> int:
         """How many deliberations the bucket holds: each is a state and a request."""
-        return (await self._bucket.status()).values // 2
+        return int((await self._bucket.status()).values) // 2
 
     async def watch(self) -> Any:
         """A watcher over all states: first those that exist, then every change."""

@@ -27,7 +27,7 @@ DUPLICATE_WINDOW_SECONDS = 120
 async def ensure_stream(js: JetStreamContext, name: str, pattern: str, subject: str) -> str:
     """The name of the stream that captures `subject`; it is made with `pattern` where there is none."""
     try:
-        return await js.find_stream_name_by_subject(subject)
+        return str(await js.find_stream_name_by_subject(subject))
     except NotFoundError:
         pass
     config = StreamConfig(
@@ -42,7 +42,7 @@ async def ensure_stream(js: JetStreamContext, name: str, pattern: str, subject: 
         await js.add_stream(config)
     except BadRequestError:
         # Another replica was faster with other limits, or someone's stream took the subject: take what is there.
-        return await js.find_stream_name_by_subject(subject)
+        return str(await js.find_stream_name_by_subject(subject))
     return name
 
 

@@ -28,7 +28,7 @@ def new_app() -> web.Application:
     app.router.add_delete("/debug/faults", clear_faults)
     app.router.add_delete("/debug/faults/{id}", remove_fault)
     app.router.add_route("*", "/debug{rest:(/.*)?}", no_debug_route)
-    app.on_shutdown.append(release)
+    app.on_shutdown.append(release)  # type: ignore[arg-type]  # aiohttp's type wants a synchronous return of Awaitable
     return app
 
 

@@ -6,10 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component, Feature, Timeline
+from fixtures.clusters.base import Component, Feature, Replica, Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions, probes
 from fixtures.clusters.embedded.ports import SIZE, PortBlock, is_free
 from fixtures.clusters.embedded.reaper import marked
@@ -36,27 +39,28 @@ asyncio.run(main())
 """
 
 
-def options(**values):
+def options(**values: Any) -> EmbeddedOptions:
     return EmbeddedOptions(**{"profile": profiles.load("embedded"), "vllm": "stub", "run_id": "fc-test", **values})
 
 
-def shared_memory():
+def shared_memory() -> set[str]:
     return set(os.listdir("/dev/shm"))
 
 
-async def nothing_left(folder):
-    async def seen():
+async def nothing_left(folder: str) -> None:
+    async def seen() -> bool:
         return not marked(folder) and not os.path.exists(folder)
 
     await wait_until(seen, f"the end of all that ran in {folder}", 20)
 
 
 @pytest.fixture(scope="module")
-async def cluster():
+async def cluster() -> AsyncIterator[EmbeddedCluster]:
     """A cluster that runs for all tests of this file, and the proof that it leaves nothing."""
     before = shared_memory()
     cluster = EmbeddedCluster(options())
     await cluster.start(Timeline())
+    assert cluster.run_directory
     folder, base = cluster.run_directory.path, int(cluster.endpoints.dashboard.rpartition(":")[2]) // SIZE * SIZE
     yield cluster
     await cluster.stop()
@@ -68,11 +72,11 @@ async def cluster():
     PortBlock.claim(base).close()
 
 
-async def one(cluster, component):
+async def one(cluster: EmbeddedCluster, component: Component) -> Replica:
     return (await cluster.workload(component)).replicas[0]
 
 
-async def test_every_workload_is_complete_and_runs_what_is_asked(cluster):
+async def test_every_workload_is_complete_and_runs_what_is_asked(cluster: EmbeddedCluster) -> None:
     for component in Component:
         workload = await cluster.workload(component)
         assert len(workload.ready) == workload.desired, workload
@@ -81,14 +85,14 @@ async def test_every_workload_is_complete_and_runs_what_is_asked(cluster):
     assert Feature.KUBERNETES in cluster.unsupported
 
 
-async def test_ray_has_the_resources_of_the_profile(cluster):
+async def test_ray_has_the_resources_of_the_profile(cluster: EmbeddedCluster) -> None:
     answer = await probes.get_json(f"{cluster.endpoints.dashboard}/api/v0/nodes?detail=true")
     nodes = [row["resources_total"] for row in answer["data"]["result"]["result"] if row["state"] == "ALIVE"]
     assert sum(node.get("CPU", 0) for node in nodes) == cluster.profile.ray.resources.cpus
     assert sum(node.get("GPU", 0) for node in nodes) == cluster.profile.ray.resources.gpus
 
 
-async def test_a_command_runs_in_the_replicas_own_interpreter(cluster):
+async def test_a_command_runs_in_the_replicas_own_interpreter(cluster: EmbeddedCluster) -> None:
     worker = await one(cluster, Component.RAY_WORKER)
     code = "import sys, nats; print(sys.prefix, input())"
     done = await cluster.exec(worker, ["python", "-c", code], stdin="grüße", timeout=EXEC_S)
@@ -100,20 +104,20 @@ async def test_a_command_runs_in_the_replicas_own_interpreter(cluster):
         await cluster.exec(worker, ["sleep", "60"], timeout=0.2)
 
 
-async def test_a_replicas_environment_is_the_one_it_was_started_with(cluster):
+async def test_a_replicas_environment_is_the_one_it_was_started_with(cluster: EmbeddedCluster) -> None:
     environment = await cluster.environment(await one(cluster, Component.ORCHESTRATOR))
     assert environment["VLLM_URL"] == cluster.endpoints.fault_proxy
     assert environment["RAY_ADDRESS"] == cluster.endpoints.ray_client
     assert "FLEET_CACHE" not in environment, "the suite's own environment does not leak"
 
 
-async def test_a_fresh_instance_of_the_stock_image_lacks_nats(cluster):
+async def test_a_fresh_instance_of_the_stock_image_lacks_nats(cluster: EmbeddedCluster) -> None:
     done = await cluster.run_image("stock", ["python", "-c", "import ray, aiohttp, requests, nats"], timeout=EXEC_S)
     assert done.returncode == 1
     assert "No module named 'nats'" in done.stderr
 
 
-async def test_a_killed_replica_stays_down_and_says_so_until_it_is_revived(cluster):
+async def test_a_killed_replica_stays_down_and_says_so_until_it_is_revived(cluster: EmbeddedCluster) -> None:
     worker, nats = await one(cluster, Component.RAY_WORKER), await one(cluster, Component.NATS)
     await cluster.kill(worker, nats)
     down = await one(cluster, Component.RAY_WORKER)
@@ -133,7 +137,7 @@ async def test_a_killed_replica_stays_down_and_says_so_until_it_is_revived(clust
     assert (await one(cluster, Component.NATS)).ready
 
 
-async def test_a_replaced_worker_has_a_new_name_and_nothing_installed_by_hand(cluster):
+async def test_a_replaced_worker_has_a_new_name_and_nothing_installed_by_hand(cluster: EmbeddedCluster) -> None:
     worker = await one(cluster, Component.RAY_WORKER)
     made = "import sysconfig; open(sysconfig.get_path('purelib') + '/by_hand.py', 'w').close()"
     assert (await cluster.exec(worker, ["python", "-c", made], timeout=EXEC_S)).returncode == 0
@@ -146,7 +150,7 @@ async def test_a_replaced_worker_has_a_new_name_and_nothing_installed_by_hand(cl
     assert (await cluster.exec(successor, ["python", "-c", "import by_hand"], timeout=EXEC_S)).returncode == 1
 
 
-async def test_a_new_image_reaches_replicas_only_with_a_restart(cluster):
+async def test_a_new_image_reaches_replicas_only_with_a_restart(cluster: EmbeddedCluster) -> None:
     session = (await probes.get_json(f"{cluster.endpoints.dashboard}/api/version"))["session_name"]
     cluster.set_image("stock")
     for component in (Component.RAY_HEAD, Component.RAY_WORKER):
@@ -159,14 +163,14 @@ async def test_a_new_image_reaches_replicas_only_with_a_restart(cluster):
     assert (await probes.get_json(f"{cluster.endpoints.dashboard}/api/version"))["session_name"] != session
 
 
-async def test_an_unknown_replica_cannot_be_told(cluster):
+async def test_an_unknown_replica_cannot_be_told(cluster: EmbeddedCluster) -> None:
     worker = await one(cluster, Component.RAY_WORKER)
     gone = type(worker)(**{**worker.__dict__, "name": "ray-worker-99"})
     with pytest.raises(CannotTell, match="no such replica"):
         await cluster.environment(gone)
 
 
-async def test_a_part_that_dies_while_booting_ends_the_boot_with_its_last_log_lines(tmp_path):
+async def test_a_part_that_dies_while_booting_ends_the_boot_with_its_last_log_lines(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     (broken / "bin").mkdir(parents=True)
     (broken / "lib" / "python3.11" / "site-packages" / "ray-2.49.2.dist-info").mkdir(parents=True)
@@ -182,7 +186,7 @@ async def test_a_part_that_dies_while_booting_ends_the_boot_with_its_last_log_li
     assert cluster.run_directory is None
 
 
-async def test_a_taken_port_is_named_before_anything_starts():
+async def test_a_taken_port_is_named_before_anything_starts() -> None:
     block = PortBlock.claim()
     try:
         with pytest.raises(UsageProblem, match="another run"):
@@ -191,14 +195,14 @@ async def test_a_taken_port_is_named_before_anything_starts():
         block.close()
 
 
-async def test_a_boot_that_is_interrupted_leaves_nothing():
+async def test_a_boot_that_is_interrupted_leaves_nothing() -> None:
     before = shared_memory()
     cluster = EmbeddedCluster(options())
     boot = asyncio.ensure_future(cluster.start(Timeline()))
 
-    async def under_way():
+    async def under_way() -> Path | None:
         run = cluster.run_directory
-        return run and (run.path / "ray" / "session_latest").exists() and run.path
+        return run.path if run and (run.path / "ray" / "session_latest").exists() else None
 
     folder = await wait_until(under_way, "the head's session", 30)
     boot.cancel()
@@ -210,18 +214,19 @@ async def test_a_boot_that_is_interrupted_leaves_nothing():
 
 
 @pytest.fixture
-def owner():
+def owner() -> Iterator[subprocess.Popen[str]]:
     """Another process that boots a cluster; it prints the run directory."""
     with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         yield process
         process.kill()
 
 
-async def test_sigkill_in_the_middle_of_the_boot_leaves_nothing(owner):
+async def test_sigkill_in_the_middle_of_the_boot_leaves_nothing(owner: subprocess.Popen[str]) -> None:
     before = shared_memory()
+    assert owner.stdout
     folder = owner.stdout.readline().strip()
 
-    async def under_way():
+    async def under_way() -> bool:
         return len(marked(folder)) > 25
 
     await wait_until(under_way, "Ray's dashboard and its many processes", 60)

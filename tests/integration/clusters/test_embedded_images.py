@@ -3,6 +3,10 @@
 import asyncio
 import errno
 import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -26,7 +30,7 @@ locks = ["needy.lock"]
 
 
 @pytest.fixture
-def recipes(tmp_path, monkeypatch):
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A table of small images and an empty cache of their own."""
     folder = tmp_path / "images"
     (folder / "agent").mkdir(parents=True)
@@ -41,7 +45,7 @@ def recipes(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-async def run(recipes):
+async def run(recipes: Path) -> AsyncIterator[RunDirectory]:
     assert recipes.is_dir()
     run = RunDirectory(cache_folder())
     yield run
@@ -49,16 +53,16 @@ async def run(recipes):
 
 
 @pytest.fixture
-def store(run):
+def store(run: RunDirectory) -> ImageStore:
     return ImageStore(run, Timeline())
 
 
-def built():
+def built() -> list[str]:
     """What lies in the cache, lock files apart."""
     return sorted(path.name for path in (cache_folder() / "images").iterdir() if path.suffix != ".lock")
 
 
-async def test_an_image_is_built_once(store, run):
+async def test_an_image_is_built_once(store: ImageStore, run: RunDirectory) -> None:
     image = named("plain")
     folder = await store.ready(image)
     assert (folder / "bin" / "python").exists()
@@ -69,14 +73,14 @@ async def test_an_image_is_built_once(store, run):
     assert second.build_s == 0
 
 
-async def test_two_runs_do_not_build_the_same_image_twice(run):
+async def test_two_runs_do_not_build_the_same_image_twice(run: RunDirectory) -> None:
     timelines = Timeline(), Timeline()
     one, other = (ImageStore(run, timeline) for timeline in timelines)
     assert len(set(await asyncio.gather(one.ready(named("plain")), other.ready(named("plain"))))) == 1
     assert len(built()) == 1
 
 
-async def test_a_changed_package_is_another_image(store, recipes):
+async def test_a_changed_package_is_another_image(store: ImageStore, recipes: Path) -> None:
     before = await store.ready(named("plain"))
     (recipes / "agent" / "__init__.py").write_text("VALUE = 2\n")
     after = await store.ready(named("plain"))
@@ -84,7 +88,7 @@ async def test_a_changed_package_is_another_image(store, recipes):
     assert "VALUE = 2" in next(after.glob("lib/*/site-packages/agent/__init__.py")).read_text()
 
 
-async def test_what_is_added_to_a_replica_does_not_reach_the_image(store):
+async def test_what_is_added_to_a_replica_does_not_reach_the_image(store: ImageStore) -> None:
     image = named("plain")
     folder = await store.instance(image, "replica")
     (next(folder.glob("lib/*/site-packages")) / "installed_by_hand.py").write_text("")
@@ -93,7 +97,9 @@ async def test_what_is_added_to_a_replica_does_not_reach_the_image(store):
     assert not folder.exists()
 
 
-async def test_an_unreachable_index_is_one_line_and_leaves_nothing(store, monkeypatch):
+async def test_an_unreachable_index_is_one_line_and_leaves_nothing(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_NO_CACHE", "1")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
@@ -103,7 +109,7 @@ async def test_an_unreachable_index_is_one_line_and_leaves_nothing(store, monkey
     assert built() == []
 
 
-async def test_an_offline_machine_is_one_line(store, monkeypatch):
+async def test_an_offline_machine_is_one_line(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_NO_CACHE", "1")
     with pytest.raises(UsageProblem, match="package index could not be reached"):
@@ -111,17 +117,19 @@ async def test_an_offline_machine_is_one_line(store, monkeypatch):
     assert built() == []
 
 
-async def test_a_full_disk_is_one_line_and_leaves_nothing(store, monkeypatch):
-    def full(*_, **__):
+async def test_a_full_disk_is_one_line_and_leaves_nothing(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
 
-    monkeypatch.setattr(images.shutil, "copytree", full)
+    monkeypatch.setattr(shutil, "copytree", full)
     with pytest.raises(UsageProblem, match=r"no space left for .* FLEET_CACHE names another"):
         await store.ready(named("plain"))
     assert built() == []
 
 
-async def test_a_full_disk_under_uv_is_one_line(store, monkeypatch, tmp_path):
+async def test_a_full_disk_under_uv_is_one_line(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     script = tmp_path / "uv"
     script.write_text("#!/bin/sh\necho 'error: failed to write: No space left on device (os error 28)'; exit 2\n")
     script.chmod(0o755)
@@ -131,7 +139,9 @@ async def test_a_full_disk_under_uv_is_one_line(store, monkeypatch, tmp_path):
     assert built() == []
 
 
-async def test_any_other_failure_carries_the_log(store, monkeypatch, tmp_path):
+async def test_any_other_failure_carries_the_log(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     script = tmp_path / "uv"
     script.write_text("#!/bin/sh\necho 'error: something is wrong'; exit 2\n")
     script.chmod(0o755)
@@ -141,7 +151,9 @@ async def test_any_other_failure_carries_the_log(store, monkeypatch, tmp_path):
     assert built() == []
 
 
-async def test_a_build_that_is_cancelled_leaves_nothing(store, monkeypatch, tmp_path):
+async def test_a_build_that_is_cancelled_leaves_nothing(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     script = tmp_path / "uv"
     script.write_text("#!/bin/sh\nsleep 600\n")
     script.chmod(0o755)

@@ -65,7 +65,7 @@ def on_a_terminal(project: Project, *options: str, **environment: str) -> tuple[
     return [*above, *(line.rstrip() for line in shown.display)], sent, process.wait(timeout=60)
 
 
-def test_a_terminal_has_a_live_view_that_leaves_nothing_behind(project: Project):
+def test_a_terminal_has_a_live_view_that_leaves_nothing_behind(project: Project) -> None:
     lines, sent, status = on_a_terminal(project)
     text = "\n".join(lines)
     assert status == 1
@@ -91,13 +91,13 @@ def test_a_terminal_has_a_live_view_that_leaves_nothing_behind(project: Project)
 @pytest.mark.parametrize(
     ("options", "environment"), [((), {"NO_COLOR": "1"}), (("--color=no",), {}), ((), {"TERM": "dumb"})]
 )
-def test_without_colour(project: Project, options: tuple[str, ...], environment: dict[str, str]):
+def test_without_colour(project: Project, options: tuple[str, ...], environment: dict[str, str]) -> None:
     _, sent, _ = on_a_terminal(project, "-m", "e2e", *options, **environment)
     assert not re.search(rb"\x1b\[[0-9;]*m", sent.replace(b"\x1b[0m", b""))
     assert (b"\x1b[" in sent) == (environment.get("TERM") != "dumb"), "a dumb terminal cannot move its cursor"
 
 
-def test_a_log_has_a_line_for_each_area_and_each_failure(project: Project):
+def test_a_log_has_a_line_for_each_area_and_each_failure(project: Project) -> None:
     done = project.run()
     assert not ESCAPES.search(done.stdout)
     lines = done.stdout.splitlines()
@@ -116,14 +116,14 @@ def test_a_log_has_a_line_for_each_area_and_each_failure(project: Project):
     assert "1 failed, 6 passed" in lines[-1]
 
 
-def test_an_area_that_was_stopped_says_how_far_it_came(project: Project):
+def test_an_area_that_was_stopped_says_how_far_it_came(project: Project) -> None:
     done = project.run("-m", "e2e", "-s", "-x", "--deselect", "tests/e2e/test_fleet.py::test_one")
     assert re.search(r"(?m)^  Dependencies of the workers +1/1 1 failed", done.stdout)
     assert "Agent job  " in done.stdout[done.stdout.index("= fleet conformance =") :]
     assert "stopping after 1 failures" in done.stdout
 
 
-def test_verbose_is_pytests_own_with_ids_and_titles(project: Project):
+def test_verbose_is_pytests_own_with_ids_and_titles(project: Project) -> None:
     done = project.run("-v")
     assert re.search(r"(?m)^DEP-01 aiohttp imports on every worker PASSED +\[ *\d+%\]$", done.stdout)
     assert re.search(
@@ -135,11 +135,11 @@ def test_verbose_is_pytests_own_with_ids_and_titles(project: Project):
 
 
 @pytest.mark.parametrize("option", ["--tb=long", "--tb=auto", "-l"])
-def test_tracebacks_are_shown_where_they_are_asked_for(project: Project, option: str):
+def test_tracebacks_are_shown_where_they_are_asked_for(project: Project, option: str) -> None:
     assert "def test_two" in project.run("-m", "e2e", option, "-k", "test_two").stdout
 
 
-def test_quiet_says_what_failed_and_what_to_do(project: Project):
+def test_quiet_says_what_failed_and_what_to_do(project: Project) -> None:
     said = project.run("-q", "-m", "e2e").stdout
     assert said.index("FAILED DEP-02 nats") < said.index("NOT CONFORMANT") < said.index("FAILED DEP-02 (MUST)")
     assert "Agent job" not in said
@@ -148,7 +148,7 @@ def test_quiet_says_what_failed_and_what_to_do(project: Project):
     assert any(line.startswith("NOT CONFORMANT") for line in quieter)
 
 
-def test_no_terminal_at_all(project: Project):
+def test_no_terminal_at_all(project: Project) -> None:
     (project.path / "pytest.ini").write_text((project.path / "pytest.ini").read_text().replace(" -ra", ""))
     done = project.run("-p", "no:terminal", "-m", "e2e")
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 1)

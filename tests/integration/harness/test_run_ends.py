@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.interruption.run import ROOT, Run
+from fixtures.core.paths import ROOT
+from tests.interruption.run import Run
 from tests.support.leaks import processes
 
 

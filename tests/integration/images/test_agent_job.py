@@ -47,14 +47,17 @@ async def outcomes(folder: Path, nats_url: str) -> Outcomes:
     shadow.mkdir()
     (shadow / "nats.py").write_text("raise ImportError('shadowed')\n")
     with running("vllm_stub") as vllm_url, ray_head(python, folder) as ray_address:
-        for case, action in RULES.items():
-            rule = {"id": case, "action": action, "path": "/v1/chat/completions", "contains": f"case {case}."}
+        for name, action in RULES.items():
+            rule = {"id": name, "action": action, "path": "/v1/chat/completions", "contains": f"case {name}."}
             async with client(vllm_url) as vllm:
                 (await vllm.post("/debug/faults", json=rule)).raise_for_status()
 
         def case(name: str, *, diversity: bool = False, **more: Any) -> dict[str, Any]:
-            job = {"agent_id": "agent-1", "role": "DEV", "vllm_url": vllm_url, "model": MODEL, "nats_url": nats_url}
-            job |= {"timeout": 30, "max_tokens": 16, **more.pop("job", {})}
+            job = {
+                **{"agent_id": "agent-1", "role": "DEV", "vllm_url": vllm_url, "model": MODEL, "nats_url": nats_url},
+                **{"timeout": 30, "max_tokens": 16},
+                **more.pop("job", {}),
+            }
             run = {"task_id": name, "task_description": f"{TASK}, case {name}.", "constraints": CONSTRAINTS}
             return {"job": job, "run": {**run, "diversity": diversity}, **more}
 

@@ -51,7 +51,7 @@ class Stack:
     async def call(self, replica: int, method: str, request: Any = None) -> Any:
         """One call; raises grpc.aio.AioRpcError."""
         async with grpc_access.channel(f"127.0.0.1:{self.replicas[replica].port}") as channel:
-            unary = channel.unary_unary(
+            unary: grpc.aio.UnaryUnaryMultiCallable[Any, Any] = channel.unary_unary(
                 f"/orchestrator.v1.OrchestratorService/{method}",
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=RESPONSES[method].FromString,

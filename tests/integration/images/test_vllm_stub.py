@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ async def stub() -> AsyncIterator[httpx.AsyncClient]:
             yield http
 
 
-def events(body: str) -> list[dict[str, object]]:
+def events(body: str) -> list[dict[str, Any]]:
     """The documents of an event stream, which must end with [DONE]."""
     lines = [line.removeprefix("data: ") for line in body.splitlines() if line]
     assert lines[-1] == "[DONE]", f"the stream ends with {lines[-1]!r}"

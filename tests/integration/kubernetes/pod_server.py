@@ -12,15 +12,17 @@ import hashlib
 import itertools
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
 
-OPEN = set()
+OPEN: set[asyncio.StreamWriter] = set()
 PIECE = bytes(range(256)) * 256
 
 
-async def lines(reader, writer):
+async def lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     OPEN.add(writer)
     try:
         word, _, number = (await reader.readline()).decode().strip().partition(" ")
@@ -51,25 +53,29 @@ class Http(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def answer(self, body):
+    def answer(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         size = int(self.path[1:])
         self.answer((PIECE * (size // len(PIECE) + 1))[:size])
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.answer(f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode())
 
-    def log_message(self, *arguments):
+    def log_message(self, *arguments: object) -> None:
         pass
 
 
-def count(request, context):
+def echo(request: bytes, _context: "grpc.ServicerContext") -> bytes:
+    return request
+
+
+def count(_request: bytes, context: "grpc.ServicerContext") -> Iterator[bytes]:
     for number in itertools.count():
         if not context.is_active():
             return
@@ -77,12 +83,10 @@ def count(request, context):
         time.sleep(0.05)
 
 
-def serve_grpc():
-    from concurrent.futures import ThreadPoolExecutor
-
+def serve_grpc() -> grpc.Server:
     server = grpc.server(ThreadPoolExecutor(60))
-    handlers = {
-        "Echo": grpc.unary_unary_rpc_method_handler(lambda request, _: request),
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Echo": grpc.unary_unary_rpc_method_handler(echo),
         "Count": grpc.unary_stream_rpc_method_handler(count),
     }
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test", handlers)])
@@ -91,7 +95,7 @@ def serve_grpc():
     return server
 
 
-async def main():
+async def main() -> None:
     http = ThreadingHTTPServer(("0.0.0.0", 8002), Http)
     threading.Thread(target=http.serve_forever, daemon=True).start()
     rpc = serve_grpc()

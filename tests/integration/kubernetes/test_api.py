@@ -4,11 +4,14 @@ import asyncio
 import hashlib
 import secrets
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fixtures.clusters.base import Completed
 from fixtures.clusters.kubernetes.client import exec
 from fixtures.clusters.kubernetes.client.api import (
     CONFIG_MAPS,
@@ -17,6 +20,7 @@ from fixtures.clusters.kubernetes.client.api import (
     ROLE_BINDINGS,
     ROLES,
     SERVICE_ACCOUNTS,
+    Api,
     Resource,
     connect,
 )
@@ -26,7 +30,7 @@ from fixtures.core.polling import wait_until
 from tests.integration.kubernetes import pods
 
 
-async def test_the_life_of_an_object(api, namespace):
+async def test_the_life_of_an_object(api: Api, namespace: str) -> None:
     name = f"map-{secrets.token_hex(3)}"
     made = await api.create(
         CONFIG_MAPS, {"metadata": {"name": name, "labels": {"for": name}}, "data": {"a": "1", "b": "2"}}, namespace
@@ -47,7 +51,7 @@ async def test_the_life_of_an_object(api, namespace):
     assert await api.delete(CONFIG_MAPS, name, namespace) is False
 
 
-async def test_absent_and_unknown_are_told_apart(api, namespace):
+async def test_absent_and_unknown_are_told_apart(api: Api, namespace: str) -> None:
     for resource, name, place, unknown in (
         (PODS, "nobody", namespace, False),
         (NAMESPACES, "fleet-nowhere", "", False),
@@ -66,11 +70,11 @@ async def test_absent_and_unknown_are_told_apart(api, namespace):
         await api.execute("nobody", namespace, ["true"], timeout=10)
 
 
-async def test_the_server_tells_its_version(api):
+async def test_the_server_tells_its_version(api: Api) -> None:
     assert (await api.version()).startswith("v1.")
 
 
-async def test_requests_are_counted(api, namespace):
+async def test_requests_are_counted(api: Api, namespace: str) -> None:
     before, used = api.requests, api.used.copy()
     await asyncio.gather(*(api.list(PODS, namespace) for _ in range(30)))
     assert api.requests == before + 30
@@ -80,9 +84,24 @@ async def test_requests_are_counted(api, namespace):
 # -- rights ------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Limited:
+    """A client of a service account, and who can give its role a right."""
+
+    api: Api
+    admin: Api
+    namespace: str
+    account: str
+
+    async def grant(self, resource: str, *verbs: str) -> None:
+        rule = {"apiGroups": [""], "resources": [resource], "verbs": list(verbs)}
+        role = await self.admin.get(ROLES, self.account, self.namespace)
+        await self.admin.patch(ROLES, self.account, {"rules": [*(role.get("rules") or []), rule]}, self.namespace)
+
+
 @pytest.fixture
-async def limited(api, namespace, kubeconfig, tmp_path):
-    """A client of a service account that has the rights of an empty role, and what adds a right to it."""
+async def limited(api: Api, namespace: str, kubeconfig: str, tmp_path: Path) -> AsyncIterator[Limited]:
+    """A service account with an empty role."""
     name = f"limited-{secrets.token_hex(3)}"
     await api.create(SERVICE_ACCOUNTS, {"metadata": {"name": name}}, namespace)
     await api.create(ROLES, {"metadata": {"name": name}, "rules": []}, namespace)
@@ -103,23 +122,16 @@ async def limited(api, namespace, kubeconfig, tmp_path):
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(document))
     client = connect(str(path), None)
-
-    async def grant(resource, *verbs):
-        rule = {"apiGroups": [""], "resources": [resource], "verbs": list(verbs)}
-        role = await api.get(ROLES, name, namespace)
-        await api.patch(ROLES, name, {"rules": [*(role.get("rules") or []), rule]}, namespace)
-
-    client.grant, client.account = grant, name
-    yield client
+    yield Limited(client, api, namespace, name)
     await client.close()
     for resource in (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS):
         await api.delete(resource, name, namespace)
 
 
-async def allowed(ask):
+async def allowed(ask: Callable[[], Awaitable[object]]) -> None:
     """Ask until a right that was granted counts, which takes the API server a moment."""
 
-    async def probe():
+    async def probe() -> bool:
         try:
             await ask()
         except Forbidden:
@@ -129,83 +141,85 @@ async def allowed(ask):
     await wait_until(probe, "a granted right counts", 10.0)
 
 
-async def test_a_missing_right_is_named_and_the_grant_that_is_named_mends_it(limited, namespace):
+async def test_a_missing_right_is_named_and_the_grant_that_is_named_mends_it(limited: Limited, namespace: str) -> None:
     user = f"system:serviceaccount:{namespace}:{limited.account}"
     with pytest.raises(Forbidden) as caught:
-        await limited.list(PODS, namespace)
+        await limited.api.list(PODS, namespace)
     assert f"user {user} may not list pods in namespace {namespace}" in str(caught.value)
     assert f'a Role in {namespace}: apiGroups [""], resources ["pods"], verbs ["list"]' in str(caught.value)
     await limited.grant("pods", "list")
-    await allowed(lambda: limited.list(PODS, namespace))
+    await allowed(lambda: limited.api.list(PODS, namespace))
 
 
-async def test_exec_and_forward_need_the_rights_that_are_counted(limited, namespace, server):
-    async def run():
-        return await limited.execute(server, namespace, ["true"], timeout=20)
+async def test_exec_and_forward_need_the_rights_that_are_counted(limited: Limited, namespace: str, server: str) -> None:
+    async def run() -> Completed:
+        return await limited.api.execute(server, namespace, ["true"], timeout=20)
 
     with pytest.raises(Forbidden, match=rf"may not (get|create) pods/exec in namespace {namespace}"):
         await run()
-    rights = {verb for verb, right in limited.used if right == "pods/exec"}
+    rights = {verb for verb, right in limited.api.used if right == "pods/exec"}
     assert rights == {"get", "create"}
     await limited.grant("pods/exec", *rights)
     await allowed(run)
 
-    async def choose():
+    async def choose() -> tuple[str, int]:
         return server, 8001
 
-    forward = await limited.forward(namespace, choose)
+    forward = await limited.api.forward(namespace, choose)
     try:
         host, port = forward.address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
         assert isinstance(forward.error, Forbidden) and "pods/portforward" in forward.last_error
-        rights = {verb for verb, right in limited.used if right == "pods/portforward"}
+        rights = {verb for verb, right in limited.api.used if right == "pods/portforward"}
         await limited.grant("pods/portforward", *rights)
 
-        async def count():
+        async def count() -> bytes:
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"count\n")
             answer = await reader.read()
             writer.close()
             if not answer:
+                assert forward.error
                 raise forward.error
             return answer
 
         await allowed(count)
-        assert (forward.error, forward.last_error) == (None, "")
+        assert not forward.error and not forward.last_error
     finally:
         await forward.close()
 
 
-async def test_a_revoked_token_is_told(limited, api, namespace):
+async def test_a_revoked_token_is_told(limited: Limited, api: Api, namespace: str) -> None:
     await api.delete(SERVICE_ACCOUNTS, limited.account, namespace)
 
-    async def refused():
+    async def refused() -> Unauthorized | None:
         try:
-            await limited.list(PODS, namespace)
+            await limited.api.list(PODS, namespace)
         except Unauthorized as problem:
             return problem
         except Forbidden:
-            return None
+            pass
+        return None
 
     told = await wait_until(refused, "the revoked token is refused", 30.0, every=0.5)
     assert "expired or revoked" in str(told)
     with pytest.raises(Unauthorized):
-        await limited.execute("any", namespace, ["true"], timeout=10)
+        await limited.api.execute("any", namespace, ["true"], timeout=10)
 
 
 # -- logs --------------------------------------------------------------------------------------------------
 
 
-async def test_logs_of_this_life_and_the_one_before(api, namespace, image):
+async def test_logs_of_this_life_and_the_one_before(api: Api, namespace: str, image: str) -> None:
     script = "import os, time\nprint('\\n'.join(f'line {n}' for n in range(500)), flush=True)\ntime.sleep(2)"
     name = await pods.start(api, namespace, image, ["python", "-c", script])
     try:
 
-        async def restarted():
+        async def restarted() -> bool:
             pod = await api.get(PODS, name, namespace)
-            return pod["status"]["containerStatuses"][0]["restartCount"] > 0
+            return bool(pod["status"]["containerStatuses"][0]["restartCount"] > 0)
 
         with pytest.raises(ApiProblem, match="main") as none_yet:
             await api.logs(name, namespace, previous=True)
@@ -222,7 +236,7 @@ async def test_logs_of_this_life_and_the_one_before(api, namespace, image):
 # -- commands ----------------------------------------------------------------------------------------------
 
 
-async def test_a_command_has_its_own_status_and_separate_outputs(api, namespace, server):
+async def test_a_command_has_its_own_status_and_separate_outputs(api: Api, namespace: str, server: str) -> None:
     script = "import sys; print('öut'); print('err', file=sys.stderr); sys.exit(42)"
     done = await api.execute(server, namespace, ["python", "-c", script, "ignored $HOME 'x'"], timeout=20)
     assert (done.returncode, done.stdout, done.stderr) == (42, "öut\n", "err\n")
@@ -232,7 +246,7 @@ async def test_a_command_has_its_own_status_and_separate_outputs(api, namespace,
 
 
 @pytest.mark.parametrize("size", [1, 3 << 20])
-async def test_input_arrives_whole_and_ends(api, namespace, server, size):
+async def test_input_arrives_whole_and_ends(api: Api, namespace: str, server: str, size: int) -> None:
     text = ("äöü\n" * (size // 4 + 1))[:size]
     script = "import sys, hashlib; data = sys.stdin.buffer.read(); print(len(data), hashlib.sha256(data).hexdigest()); sys.exit(7)"
     done = await api.execute(server, namespace, ["python", "-c", script], stdin=text, timeout=60)
@@ -241,12 +255,16 @@ async def test_input_arrives_whole_and_ends(api, namespace, server, size):
 
 
 @pytest.mark.parametrize("size", [100, 200_000, 4 << 20])
-async def test_a_command_that_does_not_read_its_input_still_ends(api, namespace, server, size):
+async def test_a_command_that_does_not_read_its_input_still_ends(
+    api: Api, namespace: str, server: str, size: int
+) -> None:
     done = await api.execute(server, namespace, ["sh", "-c", "echo done; exit 3"], stdin="x" * size, timeout=20)
     assert (done.returncode, done.stdout) == (3, "done\n")
 
 
-async def test_output_is_complete_or_told(api, namespace, server, monkeypatch):
+async def test_output_is_complete_or_told(
+    api: Api, namespace: str, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     size = 20 << 20
     script = (
         f"import sys; sys.stdout.write('0123456789abcdef' * {size // 16}); sys.stderr.write('e' * 1000000); sys.exit(5)"
@@ -259,8 +277,8 @@ async def test_output_is_complete_or_told(api, namespace, server, monkeypatch):
         await api.execute(server, namespace, ["python", "-c", script], timeout=60)
 
 
-async def test_short_outputs_are_complete_every_time(api, namespace, server):
-    async def run(number):
+async def test_short_outputs_are_complete_every_time(api: Api, namespace: str, server: str) -> None:
+    async def run(number: int) -> tuple[int, str]:
         done = await api.execute(server, namespace, ["sh", "-c", f"echo {number}; exit {number}"], timeout=60)
         return done.returncode, done.stdout
 
@@ -270,21 +288,21 @@ async def test_short_outputs_are_complete_every_time(api, namespace, server):
     assert results == [(number, f"{number}\n") for number in range(60)]
 
 
-async def test_a_command_that_does_not_end_is_told_in_time(api, namespace, server):
+async def test_a_command_that_does_not_end_is_told_in_time(api: Api, namespace: str, server: str) -> None:
     start = time.monotonic()
     with pytest.raises(CannotTell, match=r"^sleep 60 in pod .*: not ended within 2 s$"):
         await api.execute(server, namespace, ["sleep", "60"], timeout=2)
     assert time.monotonic() - start < 5
 
 
-async def test_a_command_that_cannot_start_is_told(api, namespace, server):
+async def test_a_command_that_cannot_start_is_told(api: Api, namespace: str, server: str) -> None:
     with pytest.raises(CannotTell, match="no-such-command"):
         await api.execute(server, namespace, ["no-such-command"], timeout=20)
     with pytest.raises(CannotTell, match="other"):
         await api.execute(server, namespace, ["true"], container="other", timeout=20)
 
 
-async def test_a_pod_that_dies_under_a_command_is_told(api, namespace, image):
+async def test_a_pod_that_dies_under_a_command_is_told(api: Api, namespace: str, image: str) -> None:
     name = await pods.start(api, namespace, image, ["sleep", "3600"])
     running = asyncio.create_task(api.execute(name, namespace, ["sh", "-c", "echo begun; sleep 60"], timeout=45))
     await asyncio.sleep(2)
@@ -293,4 +311,5 @@ async def test_a_pod_that_dies_under_a_command_is_told(api, namespace, image):
     if isinstance(outcome, CannotTell):
         assert "\n" not in str(outcome)
     else:
+        assert isinstance(outcome, Completed), outcome
         assert outcome.returncode == 137, "killed: that is the truth, too"

@@ -22,19 +22,20 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.clusters.base import Component, Timeline
+from fixtures.clusters.base import Component, Timeline, Workload
 from fixtures.clusters.kubernetes.client.api import PODS, RAY_CLUSTERS, ROLES, Api, connect
 from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluster
 from fixtures.clusters.kubernetes.instance import RUN_LABEL
 from fixtures.clusters.kubernetes.service_endpoints import Access
 from fixtures.clusters.kubernetes.workloads import ray_groups
 from fixtures.core.errors import Nonconformant
+from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
 from fixtures.services.ray import Ray
 from tests.integration.kubernetes import state, suite_run
-from tests.integration.kubernetes.suite_run import ROOT, Seen
+from tests.integration.kubernetes.suite_run import Seen
 
 ROLE_FILES = [ROOT / "ci" / "attach" / "role.yaml"]
 QUIET = ("-m", "e2e and not disruptive")
@@ -128,22 +129,26 @@ class TestReadOnly:
         return await snapshot(admin, fleet.profile)
 
     @pytest.fixture(scope="class")
-    def ran(self, before: dict[str, list[str]], fleet: Fleet, restricted: Path, tmp_path_factory) -> Seen:
+    def ran(
+        self, before: dict[str, list[str]], fleet: Fleet, restricted: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> Seen:
         assert before["pods"]
         reports = tmp_path_factory.mktemp("read-only") / "reports"
         return suite_run.run(reports, "--kubeconfig", str(restricted), "--profile", str(fleet.profile_file))
 
-    def test_is_partial_with_nothing_disabled_but_what_disturbs(self, ran: Seen):
+    def test_is_partial_with_nothing_disabled_but_what_disturbs(self, ran: Seen) -> None:
         assert ran.returncode == 0, ran.output[-3000:]
         document = ran.document
         assert document["verdict"] == "partial"
         assert document["summary"]["failed"] == document["summary"]["broken"] == document["summary"]["unsupported"] == 0
         assert set(ran.with_status("disabled").values()) == {"it disturbs the cluster; --allow-disruptive lets it"}
 
-    def test_uses_no_right_that_is_not_granted(self, ran: Seen):
+    def test_uses_no_right_that_is_not_granted(self, ran: Seen) -> None:
         assert set(ran.document["cluster"]["rights"]) <= granted()
 
-    async def test_leaves_everything_that_was_there(self, ran: Seen, before, admin: Api, fleet: Fleet):
+    async def test_leaves_everything_that_was_there(
+        self, ran: Seen, before: dict[str, list[str]], admin: Api, fleet: Fleet
+    ) -> None:
         assert ran.document["facts"]["links"], "the run looked at nothing"
         after = await snapshot(admin, fleet.profile)
         changed = state.differences(before, after)
@@ -151,14 +156,14 @@ class TestReadOnly:
         assert not changed
         assert not results["gone"]
 
-    def test_says_what_stays(self, ran: Seen):
+    def test_says_what_stays(self, ran: Seen) -> None:
         left = ran.document["facts"]["left"]
         assert any("AGENT_RESPONSES" in json.dumps(row) for row in left)
         assert "AGENT_RESPONSES" in (ran.reports / "status.md").read_text(encoding="utf-8")
 
 
 class TestRights:
-    def test_every_granted_right_is_needed(self, fleet: Fleet, restricted: Path, tmp_path):
+    def test_every_granted_right_is_needed(self, fleet: Fleet, restricted: Path, tmp_path: Path) -> None:
         """What a run that fails uses besides: the diagnostics. Both together use all that is granted."""
         failing = tmp_path / "profile.toml"
         text = fleet.profile_file.read_text(encoding="utf-8")
@@ -173,8 +178,8 @@ class TestRights:
         assert not absent, f"granted, but not used: {absent}"
 
     async def test_a_missing_right_breaks_what_needs_it_and_names_itself(
-        self, admin: Api, fleet: Fleet, restricted: Path, tmp_path
-    ):
+        self, admin: Api, fleet: Fleet, restricted: Path, tmp_path: Path
+    ) -> None:
         namespace = fleet.profile.kubernetes.namespace
         role = await admin.get(ROLES, "fleet-conformance", namespace)
         without = [rule for rule in role["rules"] if rule["resources"] != ["pods/exec"]]
@@ -193,7 +198,9 @@ class TestRights:
         assert re.search(r"may not (get|create) pods/exec in namespace swe-ai-fleet", broken["CFG-01"])
         assert set(ran.with_status("passed")) == {"INF-02"}
 
-    def test_certification_needs_no_more_than_its_own_file(self, fleet: Fleet, restricted: Path, tmp_path):
+    def test_certification_needs_no_more_than_its_own_file(
+        self, fleet: Fleet, restricted: Path, tmp_path: Path
+    ) -> None:
         """A run with both roles reads what `ci/report --cncf` wants of the operator; without, the missing right is named."""
         arguments = ("--kubeconfig", str(restricted), "--profile", str(fleet.profile_file), "-k", "INF-05")
         told = [operator_told(suite_run.run(tmp_path / "without", *arguments))]
@@ -215,13 +222,13 @@ class TestRights:
 class TestFaults:
     """Each ends in a clear line, with the right status."""
 
-    def test_a_context_that_does_not_exist(self, fleet: Fleet, tmp_path):
+    def test_a_context_that_does_not_exist(self, fleet: Fleet, tmp_path: Path) -> None:
         ran = suite_run.run(tmp_path / "r", *fleet.arguments(), "--kube-context", "nowhere")
         assert ran.returncode == 4
         assert "nowhere" in ran.output
         assert "Traceback" not in ran.output
 
-    def test_an_expired_token(self, restricted: Path, fleet: Fleet, tmp_path):
+    def test_an_expired_token(self, restricted: Path, fleet: Fleet, tmp_path: Path) -> None:
         document = yaml.safe_load(restricted.read_text(encoding="utf-8"))
         document["users"][0]["user"]["token"] = "expired"
         expired = tmp_path / "kubeconfig"
@@ -232,7 +239,7 @@ class TestFaults:
         assert "refuses the credentials" in ran.document["aborted"]
         assert not ran.with_status("failed")
 
-    def test_a_namespace_without_the_ray_cluster(self, fleet: Fleet, tmp_path):
+    def test_a_namespace_without_the_ray_cluster(self, fleet: Fleet, tmp_path: Path) -> None:
         text = fleet.profile_file.read_text(encoding="utf-8").replace("[ray]", '[ray]\ncluster = "ray-absent"')
         other = tmp_path / "profile.toml"
         other.write_text(text, encoding="utf-8")
@@ -243,7 +250,7 @@ class TestFaults:
         assert ran.with_status("failed") == {"INF-05": "there is no RayCluster ray-absent in namespace ray"}
         assert ran.document["summary"]["passed"] == 1
 
-    async def test_an_api_server_that_goes_away(self, fleet: Fleet, tmp_path):
+    async def test_an_api_server_that_goes_away(self, fleet: Fleet, tmp_path: Path) -> None:
         async with gate(fleet.kubeconfig, tmp_path) as (kubeconfig, shut):
             process = await asyncio.create_subprocess_exec(
                 *suite_run.command(
@@ -267,7 +274,7 @@ class TestFaults:
         assert broken
         assert not {check: why for check, why in broken.items() if "the API server" not in why}
 
-    async def test_an_image_that_cannot_be_pulled(self, fleet: Fleet, admin: Api):
+    async def test_an_image_that_cannot_be_pulled(self, fleet: Fleet, admin: Api) -> None:
         options = AttachOptions(fleet.profile, str(fleet.kubeconfig), None, "fc-pull", True)
         cluster = KubernetesCluster(options)
         await cluster.start(Timeline())
@@ -278,7 +285,7 @@ class TestFaults:
             await cluster.stop()
         assert not await admin.list(PODS, fleet.profile.kubernetes.ray_namespace, labels=f"{RUN_LABEL}=fc-pull")
 
-    async def test_interrupted_in_the_middle(self, admin: Api, fleet: Fleet, tmp_path):
+    async def test_interrupted_in_the_middle(self, admin: Api, fleet: Fleet, tmp_path: Path) -> None:
         before = await snapshot(admin, fleet.profile)
         with (tmp_path / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
@@ -296,7 +303,7 @@ class TestFaults:
 
 
 class TestDrift:
-    async def test_a_patched_specification_without_a_restart(self, admin: Api, fleet: Fleet, tmp_path):
+    async def test_a_patched_specification_without_a_restart(self, admin: Api, fleet: Fleet, tmp_path: Path) -> None:
         """Held against the image that the RayCluster now names, every pod still runs the one from before."""
         cluster = KubernetesCluster(AttachOptions(fleet.profile, str(fleet.kubeconfig), None, "fc-drift", True))
         text = fleet.profile_file.read_text(encoding="utf-8").replace(fleet.profile.ray.image, fleet.stock_image)
@@ -321,7 +328,7 @@ class TestDrift:
 
 
 class TestCost:
-    async def test_looking_costs_the_same_however_many_pods_there_are(self, fleet: Fleet):
+    async def test_looking_costs_the_same_however_many_pods_there_are(self, fleet: Fleet) -> None:
         """Each look at a workload is a fixed number of requests: lists, never one request for each pod."""
         cluster = KubernetesCluster(AttachOptions(fleet.profile, str(fleet.kubeconfig), None, "fc-cost", False))
         await cluster.start(Timeline())
@@ -337,7 +344,7 @@ class TestCost:
         assert cost == {Component.RAY_WORKER: (2, 2), Component.ORCHESTRATOR: (2, 2), Component.VLLM: (2, 1)}
 
 
-async def groups(cluster: KubernetesCluster, timeline: Any):
+async def groups(cluster: KubernetesCluster, timeline: Timeline) -> tuple[Workload, ...]:
     await cluster.start(timeline)
     return await cluster.ray_groups()
 

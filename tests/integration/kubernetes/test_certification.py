@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.kubernetes.suite_run import ROOT
+from fixtures.core.paths import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_every_claim_is_shown_by_what_the_run_recorded(folder: Path):
+def test_every_claim_is_shown_by_what_the_run_recorded(folder: Path) -> None:
     document = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     claims = {claim["id"]: claim["status"] for claim in document["claims"]}
     assert claims.pop("webhooks") == "not applicable", "the suite's manifests install KubeRay without them"
@@ -32,12 +32,12 @@ def test_every_claim_is_shown_by_what_the_run_recorded(folder: Path):
     assert all((folder / path).is_file() for claim in document["claims"] for path in claim["evidence"])
 
 
-def test_the_schema_turned_a_wrong_ray_cluster_away(folder: Path):
+def test_the_schema_turned_a_wrong_ray_cluster_away(folder: Path) -> None:
     told = json.loads((folder / "evidence" / "INF-05" / "operator.json").read_text(encoding="utf-8"))
     said = {trial["name"]: trial.get("said", "") for trial in told["admission"]}
     assert "replicas" in said["breaks-the-schema"]
 
 
-def test_the_files_are_there(folder: Path):
+def test_the_files_are_there(folder: Path) -> None:
     names = {file.name for file in folder.iterdir()}
     assert {"junit.xml", "e2e.log", "results.json", "robust-controller.md", "PRODUCT-robust_controller.yaml"} <= names

@@ -39,7 +39,7 @@ async def status_of(api: Api, namespace: str, name: str) -> dict[str, Any]:
     return dict((found["status"].get("containerStatuses") or [{}])[0])
 
 
-async def test_a_pod_that_crashes(api: Api, namespace: str, image: str):
+async def test_a_pod_that_crashes(api: Api, namespace: str, image: str) -> None:
     name = f"crashes-{secrets.token_hex(3)}"
     await api.create(SECRETS, {"metadata": {"name": name}, "stringData": {"token": SECRET}}, namespace)
     await made(
@@ -70,13 +70,13 @@ async def test_a_pod_that_crashes(api: Api, namespace: str, image: str):
     assert not [file for file, text in files.items() if SECRET in text]
 
 
-async def test_a_pod_whose_image_cannot_be_had(api: Api, namespace: str):
+async def test_a_pod_whose_image_cannot_be_had(api: Api, namespace: str) -> None:
     name = f"no-image-{secrets.token_hex(3)}"
     await made(api, namespace, name, image="fleet/does-not-exist:1", imagePullPolicy="Never")
 
     async def waits() -> bool:
         reason = (await status_of(api, namespace, name)).get("state", {}).get("waiting", {}).get("reason", "")
-        return reason == "ErrImageNeverPull"
+        return bool(reason == "ErrImageNeverPull")
 
     await wait_until(waits, f"the refusal of the image of {name}", UP, every=0.5)
     files = await objects.describe(api, [await api.get(PODS, name, namespace)], namespace)
@@ -85,7 +85,7 @@ async def test_a_pod_whose_image_cannot_be_had(api: Api, namespace: str):
     assert "fleet/does-not-exist:1" in files[f"{name}.txt"]
 
 
-async def test_the_manifests_are_taken(api: Api, namespace: str):
+async def test_the_manifests_are_taken(api: Api, namespace: str) -> None:
     """Every object of ci/attach/ is created, in one namespace; the CronJob is suspended."""
     kinds = {
         "ServiceAccount": SERVICE_ACCOUNTS,

@@ -5,27 +5,36 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
+import grpc.aio
 import httpx
 import pytest
 
+from fixtures.clusters.kubernetes.client.api import PODS, Api
 from fixtures.clusters.kubernetes.client.errors import Absent
+from fixtures.clusters.kubernetes.client.portforward import Choose, Forward
 from fixtures.core.errors import CannotTell
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.services import grpc_access
 from tests.integration.kubernetes import pods
 
+Opened = AbstractAsyncContextManager[Forward]
+ForwardTo = Callable[[Choose], Opened]
+ToPort = Callable[[int], Opened]
+
 LINES, HTTP, GRPC, NOBODY = 8001, 8002, 8003, 8009
 MIB = 1 << 20
 
 
 @pytest.fixture
-def forward_to(api, namespace):
+def forward_to(api: Api, namespace: str) -> ForwardTo:
     """Opens a forward to what a function chooses, for the length of a block."""
 
     @contextlib.asynccontextmanager
-    async def open_forward(choose):
+    async def open_forward(choose: Choose) -> AsyncIterator[Forward]:
         forward = await api.forward(namespace, choose)
         try:
             yield forward
@@ -36,11 +45,11 @@ def forward_to(api, namespace):
 
 
 @pytest.fixture
-def to_port(forward_to, server):
+def to_port(forward_to: ForwardTo, server: str) -> ToPort:
     """Opens a forward to a port of the pod that all these tests share."""
 
-    def open_forward(port):
-        async def choose():
+    def open_forward(port: int) -> Opened:
+        async def choose() -> tuple[str, int]:
             return server, port
 
         return forward_to(choose)
@@ -48,12 +57,12 @@ def to_port(forward_to, server):
     return open_forward
 
 
-async def connect(forward):
+async def connect(forward: Forward) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     host, port = forward.address.split(":")
     return await asyncio.open_connection(host, int(port))
 
 
-async def ask(forward, words):
+async def ask(forward: Forward, words: bytes) -> bytes:
     """Send one line and return everything up to the pod's end."""
     reader, writer = await connect(forward)
     try:
@@ -66,7 +75,7 @@ async def ask(forward, words):
 # -- what it carries ---------------------------------------------------------------------------------------
 
 
-async def test_http_with_keep_alive_and_large_bodies_both_ways(api, to_port):
+async def test_http_with_keep_alive_and_large_bodies_both_ways(api: Api, to_port: ToPort) -> None:
     body = os.urandom(8 * MIB)
     async with (
         to_port(HTTP) as forward,
@@ -82,20 +91,21 @@ async def test_http_with_keep_alive_and_large_bodies_both_ways(api, to_port):
         assert api.requests == before + 1, "one connection carries all requests"
 
 
-async def test_grpc_calls_and_a_long_stream(to_port):
+async def test_grpc_calls_and_a_long_stream(to_port: ToPort) -> None:
     async with to_port(GRPC) as forward, grpc_access.channel(forward.address) as channel:
-        echo = channel.unary_unary("/test/Echo")
+        echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test/Echo")
         assert await echo(b"x" * 3_000_000, timeout=20) == b"x" * 3_000_000
         answers = await asyncio.gather(*(echo(str(number).encode(), timeout=20) for number in range(100)))
         assert answers == [str(number).encode() for number in range(100)]
-        stream = channel.unary_stream("/test/Count")(b"", timeout=30)
+        count: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream("/test/Count")
+        stream = count(b"", timeout=30)
         seen = [await stream.read() for _ in range(60)]
         assert seen == [str(number).encode() for number in range(60)]
         stream.cancel()
 
 
-async def test_fifty_connections_at_once(to_port):
-    async def echo(forward, number):
+async def test_fifty_connections_at_once(to_port: ToPort) -> None:
+    async def echo(forward: Forward, number: int) -> None:
         reader, writer = await connect(forward)
         try:
             writer.write(b"echo\n")
@@ -111,7 +121,7 @@ async def test_fifty_connections_at_once(to_port):
         assert (forward.error, forward.last_error) == (None, "")
 
 
-async def test_a_quiet_connection_lives_and_costs_nothing(to_port):
+async def test_a_quiet_connection_lives_and_costs_nothing(to_port: ToPort) -> None:
     async with to_port(LINES) as forward:
         connections = [await connect(forward) for _ in range(20)]
         for reader, writer in connections:
@@ -126,7 +136,7 @@ async def test_a_quiet_connection_lives_and_costs_nothing(to_port):
             writer.close()
 
 
-async def test_a_reader_that_is_slow_slows_the_pod_down_and_nobody_else(to_port):
+async def test_a_reader_that_is_slow_slows_the_pod_down_and_nobody_else(to_port: ToPort) -> None:
     async with to_port(LINES) as forward:
         reader, writer = await asyncio.open_connection(*forward.address.split(":"), limit=4096)
         writer.write(f"send {64 * MIB}\n".encode())
@@ -142,14 +152,14 @@ async def test_a_reader_that_is_slow_slows_the_pod_down_and_nobody_else(to_port)
 # -- ends --------------------------------------------------------------------------------------------------
 
 
-async def test_the_pods_end_reaches_the_client_after_all_its_data(to_port):
+async def test_the_pods_end_reaches_the_client_after_all_its_data(to_port: ToPort) -> None:
     async with to_port(LINES) as forward:
         for size in (1, 100_000, 5 * MIB):
             assert await ask(forward, f"send {size}".encode()) == pods.piece(size)
         assert forward.last_error == ""
 
 
-async def test_the_clients_end_reaches_the_pod(to_port):
+async def test_the_clients_end_reaches_the_pod(to_port: ToPort) -> None:
     async with to_port(LINES) as forward:
         for _ in range(5):
             reader, writer = await connect(forward)
@@ -157,13 +167,13 @@ async def test_the_clients_end_reaches_the_pod(to_port):
             await reader.readexactly(1)
             writer.close()
 
-        async def alone():
+        async def alone() -> bool:
             return await ask(forward, b"count") == b"1"
 
         await wait_until(alone, "the pod sees five connections end", 3 * TIMEOUTS.forward_linger + 5, every=0.2)
 
 
-async def test_what_the_pod_still_sends_after_the_clients_end_arrives(to_port):
+async def test_what_the_pod_still_sends_after_the_clients_end_arrives(to_port: ToPort) -> None:
     async with to_port(LINES) as forward:
         reader, writer = await connect(forward)
         writer.write(f"late {3 * MIB}\n".encode())
@@ -175,7 +185,7 @@ async def test_what_the_pod_still_sends_after_the_clients_end_arrives(to_port):
 # -- faults ------------------------------------------------------------------------------------------------
 
 
-async def test_a_port_where_nobody_listens_ends_the_connection_at_once(to_port, server):
+async def test_a_port_where_nobody_listens_ends_the_connection_at_once(to_port: ToPort, server: str) -> None:
     async with to_port(NOBODY) as forward:
         start = time.monotonic()
         assert await ask(forward, b"x") == b""
@@ -184,10 +194,15 @@ async def test_a_port_where_nobody_listens_ends_the_connection_at_once(to_port, 
         assert forward.error is None, "the API server did its part"
 
 
-async def test_what_choose_raises_is_told_and_the_next_connection_asks_anew(forward_to, server):
-    answers = [CannotTell("no replica is ready"), AssertionError("gone"), ("nobody", LINES), (server, LINES)]
+async def test_what_choose_raises_is_told_and_the_next_connection_asks_anew(forward_to: ForwardTo, server: str) -> None:
+    answers: list[Exception | tuple[str, int]] = [
+        CannotTell("no replica is ready"),
+        AssertionError("gone"),
+        ("nobody", LINES),
+        (server, LINES),
+    ]
 
-    async def choose():
+    async def choose() -> tuple[str, int]:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -203,12 +218,12 @@ async def test_what_choose_raises_is_told_and_the_next_connection_asks_anew(forw
 
 
 async def test_a_pod_that_dies_ends_its_connections_and_the_next_goes_to_another(
-    api, namespace, image, server, forward_to
-):
+    api: Api, namespace: str, image: str, server: str, forward_to: ForwardTo
+) -> None:
     mortal = await pods.start_server(api, namespace, image)
     current = [mortal]
 
-    async def choose():
+    async def choose() -> tuple[str, int]:
         return current[0], LINES
 
     async with forward_to(choose) as forward:
@@ -225,14 +240,14 @@ async def test_a_pod_that_dies_ends_its_connections_and_the_next_goes_to_another
         assert await ask(forward, b"send 5") == pods.piece(5)
 
 
-async def test_nothing_is_left_of_a_closed_forward(api, namespace, server):
-    async def choose():
+async def test_nothing_is_left_of_a_closed_forward(api: Api, namespace: str, server: str) -> None:
+    async def choose() -> tuple[str, int]:
         return server, LINES
 
-    async def state():
+    async def state() -> tuple[int, int]:
         return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
 
-    await api.list(pods.PODS, namespace)
+    await api.list(PODS, namespace)
     before = await state()
     forward = await api.forward(namespace, choose)
     connections = [await connect(forward) for _ in range(20)]
@@ -249,7 +264,7 @@ async def test_nothing_is_left_of_a_closed_forward(api, namespace, server):
             assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
 
-    async def same():
+    async def same() -> bool:
         return await state() == before
 
     await wait_until(

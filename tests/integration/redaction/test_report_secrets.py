@@ -47,7 +47,7 @@ def test_argument(unused):
 """
 
 
-def test_no_report_and_no_terminal_shows_a_secret(tmp_path: Path):
+def test_no_report_and_no_terminal_shows_a_secret(tmp_path: Path) -> None:
     project = Project(tmp_path)
     done = project.write(leaky=LEAKY).run("-m", "e2e", "-l", "--tb=long")
     assert project.statuses == {"INF-01": "failed", "INF-02": "broken", "INF-03": "disabled", "INF-04": "broken"}

@@ -88,7 +88,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     yield Ran(done.stdout + done.stderr, folder / "reports", document)
 
 
-def test_every_kind_of_report_and_evidence_was_written(ran: Ran):
+def test_every_kind_of_report_and_evidence_was_written(ran: Ran) -> None:
     """Else the search below would find nothing because there is nothing."""
     assert ran.document["verdict"] == "nonconformant", ran.output[-2000:]
     assert ran.document["summary"]["failed"] >= 8, ran.document["summary"]
@@ -99,7 +99,7 @@ def test_every_kind_of_report_and_evidence_was_written(ran: Ran):
     assert ran.output.count("[redacted]") > 20
 
 
-def test_every_check_ends_with_a_reason(ran: Ran):
+def test_every_check_ends_with_a_reason(ran: Ran) -> None:
     """Such a system is hostile input, too: no check ends in an exception that nobody expected."""
     for row in ran.document["checks"]:
         assert row["status"] == "passed" or row["detail"].strip(), row
@@ -107,7 +107,7 @@ def test_every_check_ends_with_a_reason(ran: Ran):
 
 
 @pytest.mark.parametrize("name", [*REGISTERED, *SHAPES])
-def test_no_secret_is_in_any_of_it(ran: Ran, name: str):
+def test_no_secret_is_in_any_of_it(ran: Ran, name: str) -> None:
     secret = REGISTERED.get(name) or SHAPES[name][1]
     inside = {base64.b64encode(b"x" * shift + secret.encode()).decode()[4 * bool(shift) : -4] for shift in range(3)}
     wanted = set(forms(secret)) | inside

@@ -124,7 +124,7 @@ def nights(tmp_path: Path) -> Nights:
     return Nights(tmp_path)
 
 
-def test_the_second_night_names_the_one_new_fault(nights: Nights):
+def test_the_second_night_names_the_one_new_fault(nights: Nights) -> None:
     first = nights.night("")
     assert first.returncode == 0, first.stdout + first.stderr
     assert not (nights.latest / "status.md").read_text().count("What is new")

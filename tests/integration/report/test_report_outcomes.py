@@ -8,14 +8,16 @@ import pytest
 
 from tests.support.suite_project import ALL, Project
 
+Everything = tuple[Project, "subprocess.CompletedProcess[str]"]
+
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, "subprocess.CompletedProcess[str]"]:
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Everything:
     project = Project(tmp_path_factory.mktemp("everything")).write(all=ALL)
     return project, project.run("-m", "e2e")
 
 
-def test_every_outcome_becomes_its_status(everything):
+def test_every_outcome_becomes_its_status(everything: Everything) -> None:
     project, done = everything
     assert project.statuses == {
         "INF-01": "passed",
@@ -36,7 +38,7 @@ def test_every_outcome_becomes_its_status(everything):
     assert done.returncode == 1
 
 
-def test_details_speak_to_the_operator(everything):
+def test_details_speak_to_the_operator(everything: Everything) -> None:
     project, _ = everything
     assert project.detail("INF-02") == "expected two replicas, seen one"
     assert project.detail("INF-05") == "ConnectionError: no kubeconfig"
@@ -47,7 +49,7 @@ def test_details_speak_to_the_operator(everything):
     assert project.detail("CFG-02") == "QA has no council"
 
 
-def test_the_remedy_is_filled_and_the_cause_named(everything):
+def test_the_remedy_is_filled_and_the_cause_named(everything: Everything) -> None:
     project, _ = everything
     checks = {check["id"]: check for check in project.conformance["checks"]}
     assert checks["INF-02"]["remedy"] == "Use fleet/ray-custom:2.49.2"
@@ -57,7 +59,7 @@ def test_the_remedy_is_filled_and_the_cause_named(everything):
     assert (project.reports / "evidence/INF-01/seen.json").is_file()
 
 
-def test_all_reports_agree_in_every_number(everything):
+def test_all_reports_agree_in_every_number(everything: Everything) -> None:
     project, _ = everything
     summary = project.conformance["summary"]
     skipped = summary["unsupported"] + summary["disabled"]
@@ -91,7 +93,7 @@ def test_all_reports_agree_in_every_number(everything):
     assert page.count("\n| ➖ |") == skipped
 
 
-def test_allure_knows_area_severity_and_category(everything):
+def test_allure_knows_area_severity_and_category(everything: Everything) -> None:
     project, _ = everything
     document = project.allure["INF-11"]
     labels = {label["name"]: label["value"] for label in document["labels"]}
@@ -111,7 +113,7 @@ def test_allure_knows_area_severity_and_category(everything):
     assert "INF-02" in json.loads((results / "fleet-globals.json").read_text())["errors"][0]["message"]
 
 
-def test_the_html_page_says_verdict_cause_and_cluster(everything):
+def test_the_html_page_says_verdict_cause_and_cluster(everything: Everything) -> None:
     project, _ = everything
     page = (project.reports / "report.html").read_text()
     head = page[: page.index("data-jsonblob")]
@@ -122,7 +124,7 @@ def test_the_html_page_says_verdict_cause_and_cluster(everything):
     assert "traceback.txt" in row["extras"][0]["content"]
 
 
-def test_the_terminal_fits_80_columns_without_colour(everything):
+def test_the_terminal_fits_80_columns_without_colour(everything: Everything) -> None:
     _, done = everything
     summary = done.stdout[done.stdout.index("= fleet conformance =") :]
     summary = summary[: summary.index("/reports/")]

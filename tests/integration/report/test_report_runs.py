@@ -17,7 +17,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def test_a_green_run_is_conformant(project: Project):
+def test_a_green_run_is_conformant(project: Project) -> None:
     done = project.write(green=GREEN).run()
     assert (done.returncode, project.conformance["verdict"], project.conformance["conformant"]) == (
         0,
@@ -34,7 +34,7 @@ def test_a_green_run_is_conformant(project: Project):
         ("def test_three(): raise ValueError", "conformant", 0),
     ],
 )
-def test_a_failed_should_changes_nothing(project: Project, body: str, verdict: str, status: int):
+def test_a_failed_should_changes_nothing(project: Project, body: str, verdict: str, status: int) -> None:
     should = f"\n@check('NET-02', SHOULD, 'fast', remedy='x')\n{body}\n"
     done = project.write(green=GREEN + should).run("-m", "e2e")
     assert (project.conformance["verdict"], done.returncode) == (verdict, status), done.stdout
@@ -49,13 +49,13 @@ def test_a_failed_should_changes_nothing(project: Project, body: str, verdict: s
         ("def test_three(): assert False, 'x'", "nonconformant", 1),
     ],
 )
-def test_verdict_and_exit_status(project: Project, body: str, verdict: str, status: int):
+def test_verdict_and_exit_status(project: Project, body: str, verdict: str, status: int) -> None:
     must = f"\n@check('NET-01', MUST, 'third', remedy='x')\n{body}\n"
     done = project.write(green=GREEN + must).run("-m", "e2e")
     assert (project.conformance["verdict"], done.returncode) == (verdict, status), done.stdout
 
 
-def test_deselected_checks_and_files_that_were_not_collected_are_disabled(project: Project):
+def test_deselected_checks_and_files_that_were_not_collected_are_disabled(project: Project) -> None:
     other = "\n@check('ORC-01', MUST, 'other', remedy='x')\ndef test_other(): ...\n"
     done = project.write(green=GREEN, other=other).run("tests/e2e/test_green.py", "-k", "test_one")
     assert project.statuses == {"INF-01": "passed", "INF-02": "disabled", "ORC-01": "disabled"}
@@ -65,7 +65,7 @@ def test_deselected_checks_and_files_that_were_not_collected_are_disabled(projec
     assert len(project.allure) == len(project.html_rows) == 3
 
 
-def test_after_x_the_rest_is_not_selected(project: Project):
+def test_after_x_the_rest_is_not_selected(project: Project) -> None:
     bodies = "\n@check('CFG-01', MUST, 'fails', remedy='x')\ndef test_zero(): assert False, 'no'\n" + GREEN
     done = project.write(green=bodies).run("-x")
     assert project.statuses == {"INF-01": "disabled", "INF-02": "disabled", "CFG-01": "failed"}
@@ -73,7 +73,7 @@ def test_after_x_the_rest_is_not_selected(project: Project):
     assert done.returncode == 1
 
 
-def test_last_failed_runs_only_what_failed(project: Project):
+def test_last_failed_runs_only_what_failed(project: Project) -> None:
     bodies = GREEN + "\n@check('CFG-01', MUST, 'fails', remedy='x')\ndef test_zero(): assert False, 'no'\n"
     project.write(green=bodies)
     (project.path / "pytest.ini").write_text(SETTINGS.replace(" -p no:cacheprovider", ""))
@@ -82,7 +82,7 @@ def test_last_failed_runs_only_what_failed(project: Project):
     assert project.statuses == {"INF-01": "disabled", "INF-02": "disabled", "CFG-01": "failed"}
 
 
-def test_a_harness_that_aborts_leaves_the_rest_broken(project: Project):
+def test_a_harness_that_aborts_leaves_the_rest_broken(project: Project) -> None:
     bodies = """
 @check("CFG-01", MUST, "boots", remedy="x")
 def test_boot(recorder, request):
@@ -96,7 +96,7 @@ def test_boot(recorder, request):
     assert "ended early: nats: did not come up" in (project.reports / "status.md").read_text()
 
 
-def test_ctrl_c_still_writes_every_report(project: Project):
+def test_ctrl_c_still_writes_every_report(project: Project) -> None:
     bodies = "\n@check('CFG-01', MUST, 'hangs', remedy='x')\ndef test_hang():\n    open('begun', 'w').close()\n    import time; time.sleep(50)\n"
     order = "\n@check('INF-03', MUST, 'first', remedy='x')\ndef test_first(): pass\n"
     project.write(green=order + bodies + GREEN)
@@ -118,14 +118,14 @@ def test_ctrl_c_still_writes_every_report(project: Project):
     assert len(project.html_rows) == 4
 
 
-def test_a_check_that_does_not_import_makes_the_run_inconclusive(project: Project):
+def test_a_check_that_does_not_import_makes_the_run_inconclusive(project: Project) -> None:
     done = project.write(green=GREEN, other="import no_such_module\n").run()
     assert done.returncode == 2
     assert set(project.statuses.values()) == {"broken"}
     assert "error" in project.detail("INF-01")
 
 
-def test_other_tests_write_no_reports(project: Project):
+def test_other_tests_write_no_reports(project: Project) -> None:
     project.write(green=GREEN)
     unit = project.path / "tests" / "unit"
     unit.mkdir()
@@ -135,14 +135,14 @@ def test_other_tests_write_no_reports(project: Project):
         assert not [path for path in project.reports.rglob("*") if path.is_file()], options
 
 
-def test_a_failed_other_test_keeps_its_exit_status(project: Project):
+def test_a_failed_other_test_keeps_its_exit_status(project: Project) -> None:
     project.write(green=GREEN)
     (project.path / "tests" / "test_unit.py").write_text("def test_unit(): assert False\n")
     assert project.run().returncode == 1
     assert project.conformance["verdict"] == "conformant"
 
 
-def test_paths_of_the_user_stay(project: Project):
+def test_paths_of_the_user_stay(project: Project) -> None:
     project.write(green=GREEN).run("--junitxml=mine.xml", "--html=mine.html", "--alluredir=mine", "--report-dir=out")
     assert (project.path / "mine.xml").is_file()
     assert (project.path / "mine.html").is_file()
@@ -154,7 +154,7 @@ def test_paths_of_the_user_stay(project: Project):
     ]
 
 
-def test_a_second_run_does_not_mix_with_the_first(project: Project):
+def test_a_second_run_does_not_mix_with_the_first(project: Project) -> None:
     project.write(all=ALL).run()
     (project.reports / "notes.txt").write_text("mine")
     (project.path / "tests" / "e2e" / "test_all.py").write_text(HEAD + GREEN)
@@ -164,7 +164,7 @@ def test_a_second_run_does_not_mix_with_the_first(project: Project):
     assert (project.reports / "notes.txt").read_text() == "mine"
 
 
-def test_the_page_speaks_spanish(project: Project):
+def test_the_page_speaks_spanish(project: Project) -> None:
     project.write(all=ALL).run("--lang", "es")
     page = (project.reports / "status.md").read_text()
     assert page.startswith("# ❌ Conformidad de la flota: no conforme")
@@ -172,12 +172,12 @@ def test_the_page_speaks_spanish(project: Project):
     assert "13 de 14 comprobaciones se aplican a embedded" in page
 
 
-def test_allure_links_by_the_patterns_of_allure_pytest(project: Project):
+def test_allure_links_by_the_patterns_of_allure_pytest(project: Project) -> None:
     project.write(green=GREEN).run("--allure-link-pattern=tms:https://tests.example/{}")
     assert project.allure["INF-01"]["links"][0]["url"] == "https://tests.example/INF-01"
 
 
-def test_a_ci_job_is_named_in_allure(project: Project):
+def test_a_ci_job_is_named_in_allure(project: Project) -> None:
     jenkins = {"JENKINS_URL": "x", "JOB_NAME": "nightly", "BUILD_NUMBER": "7", "BUILD_URL": "https://u:pw1234@ci/7"}
     project.write(green=GREEN).run(**jenkins)
     executor = json.loads((project.reports / "allure-results" / "executor.json").read_text())

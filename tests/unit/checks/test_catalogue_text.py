@@ -17,7 +17,7 @@ CHECKS = {
 }
 
 
-def test_the_list_is_grouped_marked_and_narrow():
+def test_the_list_is_grouped_marked_and_narrow() -> None:
     text = list_checks(CHECKS)
     assert text.index("Connectivity") < text.index("Dependencies of the workers") < text.index("Agent job")
     assert "  NET-07  MUST    -K  names resolve" in text
@@ -26,7 +26,7 @@ def test_the_list_is_grouped_marked_and_narrow():
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_explain_says_meaning_needs_origin_and_remedy():
+def test_explain_says_meaning_needs_origin_and_remedy() -> None:
     text = explain("job-12", CHECKS)
     assert text.startswith("JOB-12 (SHOULD)")
     assert "Follows:    DEP-04 nats imports" in text
@@ -35,11 +35,11 @@ def test_explain_says_meaning_needs_origin_and_remedy():
 
 
 @pytest.mark.parametrize(("wanted", "hint"), [("DEP-44", "DEP-04"), ("NET-99", "NET-07"), ("zzz", "--list-checks")])
-def test_an_unknown_id_is_answered_with_near_ones(wanted: str, hint: str):
+def test_an_unknown_id_is_answered_with_near_ones(wanted: str, hint: str) -> None:
     with pytest.raises(UsageProblem, match=hint):
         explain(wanted, CHECKS)
 
 
-def test_braces_that_hold_no_name_stay():
+def test_braces_that_hold_no_name_stay() -> None:
     text = "kubectl get x -o jsonpath={.items[0]} -p '{\"a\": {}}' {model} {unknown}"
     assert filled(text, {"model": "Qwen"}) == text.replace("{model}", "Qwen")

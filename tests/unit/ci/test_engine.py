@@ -187,14 +187,14 @@ def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Machine]
 
 
 @pytest.mark.parametrize("machine", ["DROP", "ACCEPT"], indirect=True)
-def test_the_engine_leaves_the_firewall_as_it_was(machine: Machine):
+def test_the_engine_leaves_the_firewall_as_it_was(machine: Machine) -> None:
     machine.up()
     machine.call("down")
     assert machine.rules() == machine.before
     assert machine.forwarding() == "0"
 
 
-def test_rules_that_came_meanwhile_stay(machine: Machine):
+def test_rules_that_came_meanwhile_stay(machine: Machine) -> None:
     machine.up()
     with (machine.state / "iptables-filter").open("a") as file:
         file.write(MEANWHILE + "\n")
@@ -202,7 +202,7 @@ def test_rules_that_came_meanwhile_stay(machine: Machine):
     assert machine.rules()["iptables-filter"] == sorted([*machine.before["iptables-filter"], MEANWHILE])
 
 
-def test_what_was_before_an_engine_that_was_killed_is_put_back(machine: Machine):
+def test_what_was_before_an_engine_that_was_killed_is_put_back(machine: Machine) -> None:
     machine.up()
     (machine.run / "docker.sock").unlink()
     first = int((machine.run / "docker.pid").read_text())
@@ -213,7 +213,7 @@ def test_what_was_before_an_engine_that_was_killed_is_put_back(machine: Machine)
     assert machine.forwarding() == "0"
 
 
-def test_a_firewall_that_nobody_remembers_is_not_touched(machine: Machine):
+def test_a_firewall_that_nobody_remembers_is_not_touched(machine: Machine) -> None:
     machine.up()
     for remembered in machine.run.glob("ip*tables-*"):
         remembered.unlink()
@@ -222,7 +222,7 @@ def test_a_firewall_that_nobody_remembers_is_not_touched(machine: Machine):
     assert machine.rules() == changed
 
 
-def test_another_dockerd_keeps_its_rules(machine: Machine):
+def test_another_dockerd_keeps_its_rules(machine: Machine) -> None:
     machine.up()
     changed = machine.rules()
     machine.call("down", OTHER_DOCKERD="1")

@@ -77,7 +77,7 @@ def dated(reports: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("status", ["0", "1", "2"])
-def test_the_suites_status_and_report(nightly: list[str], tmp_path: Path, status: str):
+def test_the_suites_status_and_report(nightly: list[str], tmp_path: Path, status: str) -> None:
     ran = run([*nightly, "--", "-k", "INF"], tmp_path, STATUS=status)
     assert ran.returncode == int(status), ran.stderr
     reports = tmp_path / "reports"
@@ -86,7 +86,7 @@ def test_the_suites_status_and_report(nightly: list[str], tmp_path: Path, status
     assert (reports / "sigint").read_text() == "True", "Ctrl-C would be ignored"
 
 
-def test_a_run_that_did_not_start_leaves_the_latest_report_alone(nightly: list[str], tmp_path: Path):
+def test_a_run_that_did_not_start_leaves_the_latest_report_alone(nightly: list[str], tmp_path: Path) -> None:
     run(nightly, tmp_path)
     latest = os.readlink(tmp_path / "reports" / "latest")
     assert run(nightly, tmp_path, STATUS="4").returncode == 4
@@ -94,7 +94,7 @@ def test_a_run_that_did_not_start_leaves_the_latest_report_alone(nightly: list[s
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_night_is_compared_with_the_kept_ones(nightly: list[str], tmp_path: Path, kept: bool):
+def test_a_night_is_compared_with_the_kept_ones(nightly: list[str], tmp_path: Path, kept: bool) -> None:
     reports = tmp_path / "reports"
     before = reports / "2026-01-01T00-00-00Z" / ("conformance.json" if kept else "did-not-get-that-far")
     before.parent.mkdir(parents=True)
@@ -103,7 +103,7 @@ def test_a_night_is_compared_with_the_kept_ones(nightly: list[str], tmp_path: Pa
     assert (f" --baseline {reports} " in (reports / "latest" / "status.md").read_text()) is kept
 
 
-def test_old_reports_go_and_nothing_else(nightly: list[str], tmp_path: Path):
+def test_old_reports_go_and_nothing_else(nightly: list[str], tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     for name in ("2026-01-01T00-00-00Z", "2026-01-03T00-00-00Z", "2026-01-02T00-00-00Z", "2026-by-hand", "notes"):
         (reports / name).mkdir(parents=True)
@@ -128,18 +128,18 @@ def test_old_reports_go_and_nothing_else(nightly: list[str], tmp_path: Path):
 )
 def test_the_status_for_alerts(
     nightly: list[str], tmp_path: Path, options: list[str], suite: str, red: str, new: str, status: int
-):
+) -> None:
     ran = run([*nightly, *options], tmp_path, STATUS=suite, DOCUMENT="1", RED=red, NEW=new)
     assert ran.returncode == status, ran.stderr
     assert ("nothing is new" in ran.stderr) is (suite == "1" and status == 0)
 
 
-def test_when_to_alert_by_the_environment(nightly: list[str], tmp_path: Path):
+def test_when_to_alert_by_the_environment(nightly: list[str], tmp_path: Path) -> None:
     assert run(nightly, tmp_path, STATUS="1", DOCUMENT="1", NEW="0", FLEET_ALERT="new").returncode == 0
 
 
 @pytest.mark.parametrize("hook", ["0", "1", "4"])
-def test_the_webhook_is_told_and_changes_no_status(nightly: list[str], tmp_path: Path, hook: str):
+def test_the_webhook_is_told_and_changes_no_status(nightly: list[str], tmp_path: Path, hook: str) -> None:
     options = ["--webhook", "https://hooks.example/s3cr3t", "--link", "https://reports.example/{}/report.html"]
     ran = run([*nightly, *options, "--", "--lang", "es"], tmp_path, STATUS="1", DOCUMENT="1", HOOK=hook)
     assert ran.returncode == 1
@@ -151,7 +151,7 @@ def test_the_webhook_is_told_and_changes_no_status(nightly: list[str], tmp_path:
     assert "s3cr3t" not in ran.stderr + ran.stdout
 
 
-def test_a_run_without_a_document_tells_no_webhook(nightly: list[str], tmp_path: Path):
+def test_a_run_without_a_document_tells_no_webhook(nightly: list[str], tmp_path: Path) -> None:
     assert (
         run([*nightly, "--webhook", "https://hooks.example/x", "--alert", "new"], tmp_path, STATUS="1").returncode == 1
     )
@@ -159,7 +159,9 @@ def test_a_run_without_a_document_tells_no_webhook(nightly: list[str], tmp_path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_the_suite_is_told_to_end_and_waited_for(nightly: list[str], tmp_path: Path, number: signal.Signals):
+async def test_the_suite_is_told_to_end_and_waited_for(
+    nightly: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
     with started(nightly, tmp_path) as process:
 
         async def runs() -> bool:
@@ -184,13 +186,13 @@ async def test_the_suite_is_told_to_end_and_waited_for(nightly: list[str], tmp_p
         ["--link"],
     ],
 )
-def test_bad_options_are_one_line(nightly: list[str], tmp_path: Path, bad: list[str]):
+def test_bad_options_are_one_line(nightly: list[str], tmp_path: Path, bad: list[str]) -> None:
     ran = run([*nightly, *bad], tmp_path)
     assert ran.returncode == 4
     assert len(ran.stderr.splitlines()) == 1
 
 
-def test_without_an_engine_it_says_so_or_brings_one(nightly: list[str], tmp_path: Path):
+def test_without_an_engine_it_says_so_or_brings_one(nightly: list[str], tmp_path: Path) -> None:
     for name in ("podman", "docker"):
         (tmp_path / "bin" / name).write_text("#!/bin/sh\nexit 1\n")
         (tmp_path / "bin" / name).chmod(0o755)
@@ -225,7 +227,7 @@ def runner(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("status", "upload"), [("0", "true"), ("1", "true"), ("1", "false"), ("0", "exit 9")])
-def test_what_is_uploaded_changes_no_status(runner: list[str], tmp_path: Path, status: str, upload: str):
+def test_what_is_uploaded_changes_no_status(runner: list[str], tmp_path: Path, status: str, upload: str) -> None:
     copy = tmp_path / "copy"
     more = {"FLEET_REPORTS": str(tmp_path / "reports"), "FLEET_UPLOAD": f"cp -r {{}} {copy}; {upload}"}
     ran = run(runner, tmp_path, STATUS=status, **more)
@@ -234,7 +236,7 @@ def test_what_is_uploaded_changes_no_status(runner: list[str], tmp_path: Path, s
     assert ("the upload ended with status" in ran.stderr) is (upload != "true")
 
 
-def test_the_runner_tells_the_webhook_and_alerts(runner: list[str], tmp_path: Path):
+def test_the_runner_tells_the_webhook_and_alerts(runner: list[str], tmp_path: Path) -> None:
     more = {"FLEET_REPORTS": str(tmp_path / "reports"), "FLEET_WEBHOOK": "https://hooks.example/x", "DOCUMENT": "1"}
     ran = run(runner, tmp_path, STATUS="1", NEW="0", FLEET_ALERT="new", FLEET_UPLOAD="touch {}/sent", **more)
     assert ran.returncode == 0, ran.stderr
@@ -243,7 +245,7 @@ def test_the_runner_tells_the_webhook_and_alerts(runner: list[str], tmp_path: Pa
     assert run(runner, tmp_path, STATUS="1", FLEET_ALERT="often", **more).returncode == 4
 
 
-def test_the_runners_lock_is_a_part_of_the_suites():
+def test_the_runners_lock_is_a_part_of_the_suites() -> None:
     def pins(path: str) -> set[str]:
         return set(re.findall(r"^[a-z0-9-]+==[^ ]+", (ROOT / path).read_text(), re.MULTILINE))
 

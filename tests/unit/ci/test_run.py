@@ -66,7 +66,7 @@ def pasted(state: Path, line: str, then: str) -> str:
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_the_engine_of_a_kept_cluster_stays_and_the_last_lines_say_how_to_stop_it(state: Path, status: int):
+def test_the_engine_of_a_kept_cluster_stays_and_the_last_lines_say_how_to_stop_it(state: Path, status: int) -> None:
     ran = run(state, f"{KEEPS}; exit {status}")
     assert ran.returncode == status, ran.stderr
     assert (state / "engine").exists()
@@ -77,7 +77,7 @@ def test_the_engine_of_a_kept_cluster_stays_and_the_last_lines_say_how_to_stop_i
 
 
 @pytest.mark.parametrize("command", ["true", LEAVES_BEHIND, KEEPS_AND_DELETES, "exit 3"])
-def test_the_engine_is_stopped_where_no_cluster_was_kept(state: Path, command: str):
+def test_the_engine_is_stopped_where_no_cluster_was_kept(state: Path, command: str) -> None:
     ran = run(state, command)
     assert ran.returncode == (3 if command == "exit 3" else 0)
     assert ran.stderr == ""
@@ -85,7 +85,7 @@ def test_the_engine_is_stopped_where_no_cluster_was_kept(state: Path, command: s
 
 
 @pytest.mark.parametrize("command", ["true", KEEPS])
-def test_an_engine_that_ran_before_is_left_alone(state: Path, command: str):
+def test_an_engine_that_ran_before_is_left_alone(state: Path, command: str) -> None:
     (state / "engine").touch()
     ran = run(state, command)
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ SECRET = "hunter2secret"
 class Cluster:
     """Stands for a cluster: `files` are what each component tells, `fault` what it raises, `delay` in seconds."""
 
-    def __init__(self, files: Mapping[str, str] | None = None, fault: Exception | None = None, delay: float = 0):
+    def __init__(
+        self, files: Mapping[str, str] | None = None, fault: Exception | None = None, delay: float = 0
+    ) -> None:
         self.files, self.fault, self.delay = files or {}, fault, delay
         self.asked: list[Component] = []
         self.unsupported: dict[Feature, str] = {}
@@ -71,7 +73,7 @@ class Nats:
 
 
 @pytest.fixture
-def evidence(tmp_path: Path):
+def evidence(tmp_path: Path) -> Callable[[str], Evidence]:
     return lambda check_id: Evidence(tmp_path, check_id, Redactor())
 
 
@@ -83,7 +85,7 @@ def names(evidence: Evidence) -> set[str]:
     return {Path(path).name for path in evidence.paths}
 
 
-def test_every_check_is_about_something():
+def test_every_check_is_about_something() -> None:
     load_catalogue()
     assert CATALOGUE
     assert [check_id for check_id in CATALOGUE if not collector.concerned(check_id)] == []
@@ -99,13 +101,15 @@ def test_every_check_is_about_something():
         ("XYZ-99", set()),
     ],
 )
-async def test_the_parts_concerned_are_asked(evidence, check_id: str, parts: set[Component]):
+async def test_the_parts_concerned_are_asked(
+    evidence: Callable[[str], Evidence], check_id: str, parts: set[Component]
+) -> None:
     cluster = Cluster({"pod.txt": "state"})
     await gathering(cluster).gather(evidence(check_id))
     assert set(cluster.asked) == parts
 
 
-async def test_what_ray_and_jetstream_tell(evidence, tmp_path: Path):
+async def test_what_ray_and_jetstream_tell(evidence: Callable[[str], Evidence], tmp_path: Path) -> None:
     found = evidence("JOB-01")
     await gathering(Cluster()).gather(found)
     assert names(found) == {"ray-job-fc-1-census.log", "ray-job-fc-1-jobs.log", "ray-actors.txt", "jetstream.json"}
@@ -117,7 +121,7 @@ async def test_what_ray_and_jetstream_tell(evidence, tmp_path: Path):
     assert "has no stream" in (folder / "jetstream.json").read_text()
 
 
-async def test_a_cluster_without_replicas_is_not_asked_for_them(evidence):
+async def test_a_cluster_without_replicas_is_not_asked_for_them(evidence: Callable[[str], Evidence]) -> None:
     cluster = Cluster({"pod.txt": "state"})
     cluster.unsupported = {Feature.REPLICAS: "plain endpoints"}
     await gathering(cluster).gather(evidence("ORC-01"))
@@ -125,19 +129,25 @@ async def test_a_cluster_without_replicas_is_not_asked_for_them(evidence):
 
 
 @pytest.mark.parametrize("fault", [CannotTell("may not list pods"), Nonconformant("is gone"), RuntimeError("odd")])
-async def test_what_cannot_be_had_is_said_in_its_place(evidence, tmp_path: Path, fault: Exception):
+async def test_what_cannot_be_had_is_said_in_its_place(
+    evidence: Callable[[str], Evidence], tmp_path: Path, fault: Exception
+) -> None:
     await gathering(Cluster(fault=fault)).gather(evidence("INF-01"))
     said = (tmp_path / "evidence" / "INF-01" / "vllm.txt").read_text()
     assert str(fault) in said and type(fault).__name__ in said
 
 
-async def test_it_ends_in_time(evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_it_ends_in_time(
+    evidence: Callable[[str], Evidence], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(collector, "TIMEOUTS", Timeouts(diagnostics=0.05))
     await asyncio.wait_for(gathering(Cluster(delay=60)).gather(evidence("INF-01")), timeout=5)
     assert "within 0.05 s" in (tmp_path / "evidence" / "INF-01" / "vllm.txt").read_text()
 
 
-async def test_checks_that_fail_together_share_what_was_gathered(evidence, monkeypatch: pytest.MonkeyPatch):
+async def test_checks_that_fail_together_share_what_was_gathered(
+    evidence: Callable[[str], Evidence], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = Cluster({"pod.txt": "state"})
     gathered = gathering(cluster)
     first, second = evidence("INF-01"), evidence("INF-02")
@@ -150,7 +160,7 @@ async def test_checks_that_fail_together_share_what_was_gathered(evidence, monke
     assert cluster.asked == [Component.VLLM] * 2
 
 
-async def test_a_file_is_bounded(evidence, tmp_path: Path):
+async def test_a_file_is_bounded(evidence: Callable[[str], Evidence], tmp_path: Path) -> None:
     long = "begin " + "x" * 200_000 + " end"
     await gathering(Cluster({"pod.txt": long, "pod.log": long})).gather(evidence("INF-01"))
     folder = tmp_path / "evidence" / "INF-01"
@@ -159,7 +169,9 @@ async def test_a_file_is_bounded(evidence, tmp_path: Path):
     assert len(log) < collector.PIECE + 100 and log.endswith("end")
 
 
-async def test_a_check_and_a_run_are_bounded(evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_check_and_a_run_are_bounded(
+    evidence: Callable[[str], Evidence], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(collector, "OF_CHECK", 2_500)
     monkeypatch.setattr(collector, "OF_RUN", 4_000)
     gathered = gathering(Cluster({f"pod-{number}.txt": "x" * 1000 for number in range(10)}))
@@ -172,7 +184,7 @@ async def test_a_check_and_a_run_are_bounded(evidence, tmp_path: Path, monkeypat
     assert "vllm-pod-9.txt: no room left\n" in said
 
 
-async def test_no_secret_passes(evidence, tmp_path: Path):
+async def test_no_secret_passes(evidence: Callable[[str], Evidence], tmp_path: Path) -> None:
     files = {"pod.txt": f"NATS_TOKEN={SECRET}\n", "pod.log": f"connecting to nats://u:{SECRET}@nats:4222\n"}
     await gathering(Cluster(files)).gather(evidence("INF-01"))
     written = list((tmp_path / "evidence").rglob("*.*"))

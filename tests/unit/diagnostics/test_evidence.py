@@ -14,7 +14,7 @@ def evidence(tmp_path: Path) -> Evidence:
     return Evidence(tmp_path, "INF-03", Redactor())
 
 
-def test_the_suffix_follows_the_content(evidence: Evidence):
+def test_the_suffix_follows_the_content(evidence: Evidence) -> None:
     evidence.attach("answer", {"id": 1})
     evidence.attach("log", "text")
     evidence.attach("raw", b"\x00\x01")
@@ -23,14 +23,14 @@ def test_the_suffix_follows_the_content(evidence: Evidence):
     assert evidence.paths[0] == "evidence/INF-03/answer.json"
 
 
-def test_a_picture_is_kept_as_it_is(evidence: Evidence):
+def test_a_picture_is_kept_as_it_is(evidence: Evidence) -> None:
     png = b"\x89PNG\r\n\x1a\n\x00\xff\xfe\xc3(" + bytes(range(256))
     path = evidence.attach("seen.png", png)
     assert path.name == "seen.png"
     assert path.read_bytes() == png
 
 
-def test_secrets_are_replaced_and_the_callers_data_is_left_alone(evidence: Evidence):
+def test_secrets_are_replaced_and_the_callers_data_is_left_alone(evidence: Evidence) -> None:
     data = {"password": "x1", "at": Path("/x"), "max_tokens": 32}
     written = json.loads(evidence.attach("request", data).read_text())
     assert written == {"password": "[redacted]", "at": "/x", "max_tokens": 32}
@@ -38,13 +38,13 @@ def test_secrets_are_replaced_and_the_callers_data_is_left_alone(evidence: Evide
     assert b"hunter2" not in evidence.attach("raw", b"nats://u:hunter2@h \xff").read_bytes()
 
 
-def test_a_name_cannot_leave_the_folder_nor_overwrite(evidence: Evidence, tmp_path: Path):
+def test_a_name_cannot_leave_the_folder_nor_overwrite(evidence: Evidence, tmp_path: Path) -> None:
     paths = [evidence.attach("../../x/y.txt", "1"), evidence.attach("../../x/y.txt", "2"), evidence.attach("..", "3")]
     assert all(path.parent == tmp_path / "evidence" / "INF-03" for path in paths)
     assert len(set(paths)) == 3
 
 
-def test_what_is_too_large_is_cut_and_says_so(evidence: Evidence):
+def test_what_is_too_large_is_cut_and_says_so(evidence: Evidence) -> None:
     path = evidence.attach("big", {"x": "y" * (2 * LIMIT)})
     assert path.suffix == ".txt"
     assert path.stat().st_size < LIMIT + 200

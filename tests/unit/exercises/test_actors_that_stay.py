@@ -75,7 +75,7 @@ async def test_job_11_reports_everything_that_stays_also_where_the_cpus_do_not_s
     ray, jobs, none = Dashboard([AGENT, HELPER]), SimpleNamespace(run_id=RUN), AgentRuns({}, (), None, None)
     for before, words in ((3.0, ()), (4.0, ("4 CPUs were free before the jobs, 3.75 are after them",))):
         with pytest.raises(AssertionError) as failure:
-            await agents_end(AgentRuns({}, ("late",), before, 3.75), none, ray, jobs)
+            await agents_end(AgentRuns({}, ("late",), before, 3.75), none, ray, jobs)  # type: ignore[arg-type]
         said = str(failure.value)
         assert said.startswith(
             "actors live on after the agents' end (1): a2 (class VLLMAgentJob.__init__.<locals>.Helper)"

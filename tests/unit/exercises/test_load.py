@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import json
+import time
 import zlib
 from datetime import datetime, timezone
 from types import SimpleNamespace
@@ -169,7 +170,7 @@ async def test_progress_is_told_until_the_job_ends(monkeypatch: pytest.MonkeyPat
 
 def test_a_soak_tells_its_rate_and_what_is_left_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(loads.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     says = loads.SoakProgress(125.0)
     lines = []
     for passed, ended in ((5.0, 0), (5.0, 12), (122.0, 256)):

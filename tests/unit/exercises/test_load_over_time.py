@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
 from fixtures.core.errors import Nonconformant
@@ -110,7 +111,7 @@ def test_the_picture_is_a_png_of_its_size_that_no_redactor_touches() -> None:
 def test_three_panels_share_their_time_and_name_their_units() -> None:
     rate, latency, memory = figure(over_time(WHOLE)).axes
     assert [len(panel.lines) for panel in (rate, latency, memory)] == [2, 2, 2]
-    assert [len(line.get_xdata()) for line in (*rate.lines, *latency.lines, *memory.lines)] == [12] * 6
+    assert [np.size(line.get_xdata()) for line in (*rate.lines, *latency.lines, *memory.lines)] == [12] * 6
     assert rate.get_xlim() == latency.get_xlim() == memory.get_xlim() == (0, 120)
     assert "(s)" in memory.get_xlabel()
     assert [panel.get_ylabel() for panel in (rate, latency, memory)] == [

@@ -22,7 +22,7 @@ def outcome(raised: Exception, *troubles: tuple[str, Exception]) -> BaseExceptio
     return caught.value
 
 
-def test_a_cut_way_breaks_the_check():
+def test_a_cut_way_breaks_the_check() -> None:
     error = outcome(
         FAILURE, ("service nats", Nonconformant("no pod")), ("service vllm", CannotTell("the API server is gone"))
     )
@@ -30,21 +30,21 @@ def test_a_cut_way_breaks_the_check():
     assert str(error) == "the suite's way to service vllm is cut: the API server is gone"
 
 
-def test_a_way_that_leads_nowhere_says_why_beside_the_failure():
+def test_a_way_that_leads_nowhere_says_why_beside_the_failure() -> None:
     error = outcome(FAILURE, ("service vllm", Nonconformant("service vllm has no ready pod")))
     assert isinstance(error, AssertionError)
     assert str(error) == "vLLM does not answer\nservice vllm has no ready pod"
 
 
-def test_without_troubles_the_failure_stands():
+def test_without_troubles_the_failure_stands() -> None:
     assert str(outcome(FAILURE)) == "vLLM does not answer"
 
 
-def test_what_the_check_could_not_find_out_is_explained_too():
+def test_what_the_check_could_not_find_out_is_explained_too() -> None:
     error = outcome(CannotTell("the census ended early"), ("service ray", CannotTell("the token has expired")))
     assert str(error) == "the suite's way to service ray is cut: the token has expired"
 
 
-def test_the_api_servers_own_words_stand():
+def test_the_api_servers_own_words_stand() -> None:
     error = ApiProblem("the API server is gone")
     assert outcome(error, ("service ray", CannotTell("the same"))) is error

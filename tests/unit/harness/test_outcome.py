@@ -1,6 +1,8 @@
 """What a check raised decides how it ended and what the operator reads."""
 
 import asyncio
+from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
@@ -11,7 +13,7 @@ from fixtures.harness.outcome import judge, message_of, skip_disabled, skip_unsu
 from fixtures.report.model import Status
 
 
-def skipped(skip, reason: str) -> BaseException:
+def skipped(skip: Callable[[str], NoReturn], reason: str) -> BaseException:
     with pytest.raises(pytest.skip.Exception) as caught:
         skip(reason)
     return caught.value
@@ -37,20 +39,20 @@ def skipped(skip, reason: str) -> BaseException:
         (skipped(skip_disabled, "not allowed"), Status.DISABLED, "not allowed"),
     ],
 )
-def test_status_and_detail(error: BaseException, status: Status, detail: str):
+def test_status_and_detail(error: BaseException, status: Status, detail: str) -> None:
     assert judge(error) == (status, detail)
 
 
-def test_introspection_is_not_for_the_operator():
+def test_introspection_is_not_for_the_operator() -> None:
     error = AssertionError("two replicas are down: a, b\nassert 1 == 3\n +  where 1 = len([1])")
     assert message_of(error) == "two replicas are down: a, b"
 
 
-def test_an_assertion_without_message_shows_its_introspection():
+def test_an_assertion_without_message_shows_its_introspection() -> None:
     assert message_of(AssertionError("assert 1 == 3\n +  where 1 = len([1])")).startswith("assert 1 == 3")
 
 
-def test_a_boot_failure_keeps_the_last_log_lines_within_bounds():
+def test_a_boot_failure_keeps_the_last_log_lines_within_bounds() -> None:
     error = BootFailure("nats", "did not come up", "\n".join(f"line {number}" for number in range(100)))
     detail = judge(error)[1]
     assert detail.startswith("nats: did not come up; its log ends with: line 99\n--- last lines of its log ---\n")
@@ -58,7 +60,7 @@ def test_a_boot_failure_keeps_the_last_log_lines_within_bounds():
     assert len(detail.splitlines()) == 12
 
 
-def test_a_boot_failure_takes_the_parts_own_log_before_those_of_its_neighbours():
+def test_a_boot_failure_takes_the_parts_own_log_before_those_of_its_neighbours() -> None:
     neighbours = "Traceback\nValueError: why\n--- raylet.out ---\nstarted"
     error = BootFailure("ray-head", "has ended", neighbours, own="Traceback\nValueError: why\n", kept="The log: /x")
     assert str(error).splitlines() == [
@@ -76,7 +78,7 @@ def test_a_boot_failure_takes_the_parts_own_log_before_those_of_its_neighbours()
     assert "started" in str(BootFailure("ray-head", "has ended", neighbours)), "where it has no log of its own"
 
 
-def test_the_lines_of_a_log_are_bounded_and_move_no_cursor():
+def test_the_lines_of_a_log_are_bounded_and_move_no_cursor() -> None:
     log = "first\n\x1b[31merror\x1b[0m:\twhy\x07\u202e\n^^^^\n\n  again\n  again\n" + "x" * 5000 + "\n-----\n"
     lines = last_lines(log, 3)
     assert lines[:2] == ["error:  why", "  again"]
@@ -85,7 +87,7 @@ def test_the_lines_of_a_log_are_bounded_and_move_no_cursor():
     assert "\x1b" not in str(BootFailure("nats", "has ended", "\x1b]0;title\x07 gone\n\x1b[2J"))
 
 
-def test_a_group_fails_only_if_all_of_it_are_assertions():
+def test_a_group_fails_only_if_all_of_it_are_assertions() -> None:
     class Group(Exception):
         def __init__(self, *exceptions: BaseException) -> None:
             super().__init__("group")

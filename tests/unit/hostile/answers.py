@@ -104,9 +104,9 @@ def bodies(draw: Callable[[Any], Any], valid: Any) -> bytes:
     """Bytes of an answer: a wounded document, one cut short, a trap, or anything at all."""
     how = draw(some.sampled_from(("wounded",) * 6 + ("cut", "trap", "bytes", "json")))
     if how == "trap":
-        return draw(some.sampled_from(TRAPS))
+        return bytes(draw(some.sampled_from(TRAPS)))
     if how == "bytes":
-        return draw(some.binary(max_size=200))
+        return bytes(draw(some.binary(max_size=200)))
     if how == "json":
         return json.dumps(draw(values)).encode()
     body = json.dumps(draw(wounded(valid))).encode()

@@ -6,15 +6,15 @@ import os
 
 from hypothesis import HealthCheck, Phase, settings
 
-PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 settings.register_profile(
     "brief",
+    PATIENT,
     max_examples=30,
     derandomize=True,
     database=None,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    **PATIENT,
 )
-settings.register_profile("nightly", max_examples=2000, print_blob=True, **PATIENT)
+settings.register_profile("nightly", PATIENT, max_examples=2000, print_blob=True)
 settings.load_profile(os.environ.get("FLEET_HYPOTHESIS", "brief"))

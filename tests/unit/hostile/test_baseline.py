@@ -25,7 +25,7 @@ RED: dict[str, Any] = json.loads(json.dumps(nights(night(1, "ppppp"), night(2, "
 
 
 @pytest.mark.parametrize("valid", [VALID, RED, BENCH], ids=["conformance", "red", "bench"])
-def test_any_file(tmp_path_factory: pytest.TempPathFactory, valid: dict[str, Any]):
+def test_any_file(tmp_path_factory: pytest.TempPathFactory, valid: dict[str, Any]) -> None:
     file = tmp_path_factory.mktemp("old") / "old.json"
 
     tonight = document_of({**valid, "run_id": "fc-now", "started": "2027-01-01T00:00:00Z"})
@@ -55,7 +55,7 @@ def shown(found: Any, changes: Any = None) -> None:
 
 
 @given(texts, texts)
-def test_any_words_of_this_run_are_its_figures(name: str, other: str):
+def test_any_words_of_this_run_are_its_figures(name: str, other: str) -> None:
     """What this run measured is never refused, whatever its parts are called."""
     run = made(20, profile=name)
     run.facts.measurements = {name: 1.0, f"{other} s": 2.0}

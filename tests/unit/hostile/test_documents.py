@@ -76,7 +76,7 @@ PROFILE = load("embedded")
 
 
 @given(bodies(PROBED), some.text(max_size=20), some.text(max_size=20))
-def test_any_output(body: bytes, before: str, after: str):
+def test_any_output(body: bytes, before: str, after: str) -> None:
     output = f"{before}{BEGIN}{body.decode('utf-8', 'replace')}{END}{after}"
     with a_reason_at_most(CannotTell):
         assert isinstance(document_in(output, "the census"), dict)
@@ -103,13 +103,13 @@ def use(found: Any) -> None:
 
 
 @given(wounded(CENSUS))
-def test_any_census(document: Any):
+def test_any_census(document: Any) -> None:
     with a_reason_at_most(CannotTell):
         use(census.parse(document))
 
 
 @given(wounded(PROBED), some.dictionaries(some.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
-def test_any_report_of_a_replica(document: Any, environment: dict[str, str]):
+def test_any_report_of_a_replica(document: Any, environment: dict[str, str]) -> None:
     with a_reason_at_most(CannotTell):
         report = replicas.ReplicaReport("orchestrator-1", environment, schema.read(document, "the probe"))
         for name in ("models", "metrics", "vllm"):
@@ -122,7 +122,7 @@ def test_any_report_of_a_replica(document: Any, environment: dict[str, str]):
 
 
 @given(some.dictionaries(some.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
-def test_any_environment_of_a_replica(environment: dict[str, str]):
+def test_any_environment_of_a_replica(environment: dict[str, str]) -> None:
     asked = replicas.request(environment, PROFILE)
     json.dumps(asked)
     assert all(isinstance(host, str) and host for host in hosts(*environment.values()))
@@ -139,7 +139,7 @@ class Silent:
 
 
 @given(wounded(RUNS))
-def test_any_document_of_the_agent_jobs(document: Any):
+def test_any_document_of_the_agent_jobs(document: Any) -> None:
     jobs = agent_jobs.AgentJobs(Silent(), Silent(), PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
     with a_reason_at_most(CannotTell):
         found = asyncio.run(jobs.collect("jobs", SCENARIOS, document, 0))
@@ -150,7 +150,7 @@ def test_any_document_of_the_agent_jobs(document: Any):
 
 
 @given(wounded(LOAD))
-def test_any_document_of_a_load(document: Any):
+def test_any_document_of_a_load(document: Any) -> None:
     with a_reason_at_most(CannotTell):
         found = loads.read(document)
         assert all(row.ended - row.started is not None and isinstance(row.error, str) for row in found.jobs)
@@ -159,7 +159,7 @@ def test_any_document_of_a_load(document: Any):
 @pytest.mark.parametrize(
     "value", [float("nan"), "\ud800 half", f"{BEGIN}[]{END}", b"\xff", {1: 2}, "🦑", ["\x00"], SimpleNamespace(x=1)]
 )
-def test_what_is_emitted_is_found(value: Any, capsys: pytest.CaptureFixture[str]):
+def test_what_is_emitted_is_found(value: Any, capsys: pytest.CaptureFixture[str]) -> None:
     probe.emit({"value": value})
     output = capsys.readouterr().out
     output.encode("ascii")
@@ -167,5 +167,5 @@ def test_what_is_emitted_is_found(value: Any, capsys: pytest.CaptureFixture[str]
 
 
 @given(values)
-def test_any_json_is_emitted_whole(value: Any):
+def test_any_json_is_emitted_whole(value: Any) -> None:
     assert probe.plain(value) == value

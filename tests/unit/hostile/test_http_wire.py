@@ -20,7 +20,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", servers.HTTP)
-async def test_vllm(name: str):
+async def test_vllm(name: str) -> None:
     async with servers.serving(servers.HTTP[name]) as port:
         vllm = Vllm(f"http://127.0.0.1:{port}")
         with servers.within_bounds(), a_reason_at_most():
@@ -29,7 +29,7 @@ async def test_vllm(name: str):
 
 
 @pytest.mark.parametrize("name", ["silent", "not HTTP", "many values", "error page"])
-async def test_ray_and_fault_proxy(name: str):
+async def test_ray_and_fault_proxy(name: str) -> None:
     async with servers.serving(servers.HTTP[name]) as port:
         ray, proxy = Ray(f"http://127.0.0.1:{port}"), FaultProxy(f"http://127.0.0.1:{port}")
         with servers.within_bounds():

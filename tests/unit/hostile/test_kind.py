@@ -22,7 +22,7 @@ ended = some.builds(Completed, some.just(()), some.sampled_from([0, 0, 1, 124, 1
 
 
 @given(ended, ended)
-def test_any_engine(first: Completed, second: Completed):
+def test_any_engine(first: Completed, second: Completed) -> None:
     answers = iter([first, second])
     with a_reason_at_most(UsageProblem):
         assert find(lambda _argv: next(answers)).program in ("docker", "podman")
@@ -33,7 +33,7 @@ def test_any_engine(first: Completed, second: Completed):
 
 
 @given(ended)
-async def test_any_answer_of_kind(done: Completed):
+async def test_any_answer_of_kind(done: Completed) -> None:
     async def run(*_: Any, **__: Any) -> Completed:
         return done
 
@@ -53,13 +53,13 @@ DEFINITION = {
 
 
 @given(wounded(DEFINITION))
-def test_any_definition(document: Any):
+def test_any_definition(document: Any) -> None:
     with a_reason_at_most(BootFailure):
         assert all(one.path.startswith("apis/") for one in crds.types(document))
 
 
 @given(some.binary(max_size=100))
-def test_any_file_of_an_image(tmp_path_factory: pytest.TempPathFactory, content: bytes):
+def test_any_file_of_an_image(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.getbasetemp() / "crds"
     folder.mkdir(exist_ok=True)
     (folder / "a.yaml").write_bytes(content)
@@ -67,14 +67,14 @@ def test_any_file_of_an_image(tmp_path_factory: pytest.TempPathFactory, content:
         assert isinstance(crds._parsed(folder), list)
 
 
-async def test_a_program_that_prints_without_end():
+async def test_a_program_that_prints_without_end() -> None:
     program = "while True: print('x' * 65536)"
     with servers.within_bounds(), a_reason_at_most(CannotTell):
         await commands.run([sys.executable, "-c", program], timeout=1.0)
         pytest.fail("it has ended")
 
 
-async def test_of_a_long_output_the_end_is_kept():
+async def test_of_a_long_output_the_end_is_kept() -> None:
     program = f"print('x' * {5 * commands.LARGEST}); print('the end')"
     done = await commands.run([sys.executable, "-c", program], timeout=30.0)
     assert done.stdout.endswith("the end\n")

@@ -58,7 +58,7 @@ def use(file: Path, context: str | None = None) -> None:
     assert isinstance(found.authorization(), str)
 
 
-def test_a_misplaced_token_is_not_quoted(file: Path):
+def test_a_misplaced_token_is_not_quoted(file: Path) -> None:
     users = [{"name": "u", "user": None, "token": "Kub3-s3cret", "password": "Kub3-s3cret"}]
     file.write_text(yaml.safe_dump({**VALID, "users": users}))
     with pytest.raises(UsageProblem) as raised:
@@ -72,7 +72,7 @@ def without_plugins(document: Any) -> bool:
 
 
 @pytest.mark.parametrize("context", [None, "as-cert", "as-file", "as-nobody"])
-def test_the_valid_one_is_read(file: Path, context: str | None):
+def test_the_valid_one_is_read(file: Path, context: str | None) -> None:
     file.write_text(yaml.safe_dump(VALID))
     use(file, context)
 
@@ -81,14 +81,14 @@ def test_the_valid_one_is_read(file: Path, context: str | None):
     wounded(VALID, instead=values | scalars).filter(without_plugins),
     some.sampled_from([None, "here", "as-cert", "as-file"]),
 )
-def test_any_document(file: Path, document: Any, context: str | None):
+def test_any_document(file: Path, document: Any, context: str | None) -> None:
     file.write_text(yaml.safe_dump(document), "utf-8")
     with a_reason_at_most(UsageProblem, Unauthorized):
         use(file, context)
 
 
 @given(some.binary(max_size=200) | some.text(max_size=200).map(str.encode))
-def test_any_bytes(file: Path, content: bytes):
+def test_any_bytes(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with a_reason_at_most(UsageProblem):
         use(file)
@@ -122,7 +122,7 @@ TRAPS = {
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", TRAPS)
-def test_traps(file: Path, name: str):
+def test_traps(file: Path, name: str) -> None:
     file.write_text(TRAPS[name], "utf-8")
     with a_reason_at_most(UsageProblem):
         use(file)

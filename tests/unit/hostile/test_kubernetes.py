@@ -131,7 +131,8 @@ class Recorded(Transport):
         self.access: Any = SimpleNamespace(context="here", inside=False, server="https://kubernetes")
         self.documents, self.requests, self.used = documents, 0, Counter()
 
-    async def request(self, asked: Asked, _method: str, path: str, **_: Any) -> bytes:
+    async def request(self, asked: Asked, method: str, path: str, **_: Any) -> bytes:
+        del method
         if asked.resource == "pods/log":
             return b"last words"
         plain = path.partition("?")[0]
@@ -187,7 +188,7 @@ async def use(api: Api) -> None:
             await question
 
 
-async def test_the_valid_documents_are_read():
+async def test_the_valid_documents_are_read() -> None:
     api = api_with("version", json.dumps(VALID["version"]).encode())
     found = Found(api, PROFILE)
     for component in Component:
@@ -198,12 +199,12 @@ async def test_the_valid_documents_are_read():
 
 @pytest.mark.parametrize("name", VALID)
 @given(data=some.data())
-async def test_any_answer(name: str, data: some.DataObject):
+async def test_any_answer(name: str, data: some.DataObject) -> None:
     await use(api_with(name, data.draw(bodies(VALID[name]))))
 
 
 @given(wounded(HEAD), wounded(EVENT))
-def test_any_object_is_described(document: Any, event: Any):
+def test_any_object_is_described(document: Any, event: Any) -> None:
     for tell in (objects.describe_pod, objects.describe_workload, objects.describe_ray_cluster):
         assert isinstance(tell(document, [event]), str)
 
@@ -213,24 +214,24 @@ STATUS["details"] = {"causes": [{"reason": "ExitCode", "message": "3"}]}  # type
 
 
 @given(bodies(STATUS), some.integers(100, 599))
-def test_any_refusal(body: bytes, code: int):
+def test_any_refusal(body: bytes, code: int) -> None:
     assert_is_a_reason(str(refusal(Asked("get", "pods", namespace="ray"), "here", code, body)))
 
 
 @given(bodies(STATUS))
-def test_any_end_of_a_command(body: bytes):
+def test_any_end_of_a_command(body: bytes) -> None:
     with a_reason_at_most(CannotTell):
         assert isinstance(exit_status(body, "true in pod x"), int)
 
 
 @given(some.text(max_size=200))
-async def test_any_environment_of_a_container(text: str):
+async def test_any_environment_of_a_container(text: str) -> None:
     cluster: Any = SimpleNamespace(exec=lambda *_, **__: asyncio.sleep(0, SimpleNamespace(returncode=0, stdout=text)))
     assert isinstance(await KubernetesCluster.environment(cluster, SimpleNamespace(name="x")), dict)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", servers.HTTP)
-async def test_any_server(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_any_server(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "TIMEOUTS", dataclasses.replace(TIMEOUTS, request=servers.PATIENCE))
     async with servers.serving(servers.HTTP[name]) as port:
         api = connect(str(write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{port}")), None)

@@ -40,7 +40,7 @@ INFO = {
     "cluster": "fleet",
     "connect_urls": ["127.0.0.1:1"],
 }
-STREAM = {
+STREAM: dict[str, Any] = {
     "type": "io.nats.jetstream.api.v1.stream_info_response",
     "config": {
         "name": "AGENT_RESPONSES",
@@ -112,13 +112,13 @@ class Replies:
 
 def asking(body: bytes) -> Nats:
     nats = Nats("nats://nats:4222", "test")
-    nats._client = Replies(body)  # type: ignore[assignment]
+    nats._client = Replies(body)
     return nats
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 @given(data=some.data())
-async def test_any_answer_of_jetstream(name: str, data: some.DataObject):
+async def test_any_answer_of_jetstream(name: str, data: some.DataObject) -> None:
     valid, ask, kind = QUESTIONS[name]
     with a_reason_at_most():
         found = await ask(asking(data.draw(bodies(valid))))
@@ -126,7 +126,7 @@ async def test_any_answer_of_jetstream(name: str, data: some.DataObject):
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_the_valid_answer_is_read(name: str):
+async def test_the_valid_answer_is_read(name: str) -> None:
     valid, ask, kind = QUESTIONS[name]
     if kind is NotThere:
         with pytest.raises(NotThere, match="stream not found"):
@@ -136,7 +136,7 @@ async def test_the_valid_answer_is_read(name: str):
 
 
 @given(bodies(COMPLETED))
-def test_any_message_of_an_agent(body: bytes):
+def test_any_message_of_an_agent(body: bytes) -> None:
     document = service._document(body)
     assert document is None or isinstance(document, dict)
     for contract in (AgentCompleted, AgentFailed):
@@ -145,14 +145,14 @@ def test_any_message_of_an_agent(body: bytes):
 
 
 @given(wounded(COMPLETED))
-def test_a_wounded_message_that_is_conformant_can_be_shown(document: Any):
+def test_a_wounded_message_that_is_conformant_can_be_shown(document: Any) -> None:
     """What passes for conformant is no NaN and no half character, on which a report would break."""
     if not problems(AgentCompleted, document):
         json.dumps(document, allow_nan=False)
 
 
 @given(some.dictionaries(some.sampled_from(["exp", "iat"]), values) | values)
-def test_any_claims_of_a_jwt(claims: Any):
+def test_any_claims_of_a_jwt(claims: Any) -> None:
     body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     for jwt in (f"a.{body}.c", body, f"a.{body[:-1]}", "a.é.c", ""):
         error = nats_access.verdict("NATS", NatsAccess("k", jwt=jwt), Exception("Authorization Violation"), False)
@@ -212,9 +212,12 @@ async def connected_to(script: servers.Script) -> AsyncIterator[Nats]:
             await nats.close()
 
 
-@pytest.mark.parametrize("name", {**BEGINNINGS, **CONVERSATIONS})
-async def test_any_server(name: str, impatient: None):
-    script = {**BEGINNINGS, **CONVERSATIONS}[name]
+SCRIPTS: dict[str, servers.Script] = {**BEGINNINGS, **CONVERSATIONS}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_any_server(name: str, impatient: None) -> None:
+    script = SCRIPTS[name]
     with servers.within_bounds():
         async with connected_to(script) as nats:
             with a_reason_at_most(Nonconformant, CannotTell):
@@ -278,7 +281,7 @@ async def reading(deliver: Callable[[str], Iterator[bytes]], last: int) -> Async
         server.close()
 
 
-async def test_messages_are_read():
+async def test_messages_are_read() -> None:
     def deliver(place: str) -> Iterator[bytes]:
         yield delivery(place, 1, json.dumps(COMPLETED).encode())
         yield delivery(place, 2, b'{"deep": ' + b"[" * 10_000)
@@ -309,7 +312,7 @@ DELIVERIES: dict[str, Callable[[str], Iterator[bytes]]] = {
 
 
 @pytest.mark.parametrize("name", DELIVERIES)
-async def test_any_delivery(name: str, impatient: None):
+async def test_any_delivery(name: str, impatient: None) -> None:
     with servers.within_bounds():
         async with reading(DELIVERIES[name], 100) as nats:
             with a_reason_at_most(Nonconformant, CannotTell):
@@ -328,7 +331,7 @@ PATHS = [
 
 
 @given(wounded(COMPLETED), some.sampled_from(PATHS), some.sampled_from([str, bool, float]))
-def test_any_field_of_a_message(document: Any, path: tuple[str, ...], kind: type):
+def test_any_field_of_a_message(document: Any, path: tuple[str, ...], kind: type) -> None:
     held = document if isinstance(document, dict) else None
     found = Message(1, "s", b"", held, datetime.now(timezone.utc)).value(kind, *path)
     assert found is None or type(found) is kind
@@ -338,7 +341,7 @@ OUTCOME = Outcome("t", "COMPLETED", (), "", "", 1)
 
 
 @given(some.lists(wounded(COMPLETED), max_size=3))
-def test_any_messages_of_a_deliberation_have_legs_or_none(documents: list[Any]):
+def test_any_messages_of_a_deliberation_have_legs_or_none(documents: list[Any]) -> None:
     now = datetime.now(timezone.utc)
     trip = RoundTrip("DEV", 3, "m", asked=None, started=Started("t", "", 0.1, 0.0), outcome=OUTCOME)  # type: ignore[arg-type]
     trip.messages = [Message(1, "s", b"", one, now) for one in documents if isinstance(one, dict)]

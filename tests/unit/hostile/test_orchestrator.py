@@ -43,7 +43,7 @@ QUESTIONS: dict[str, tuple[Any, type]] = {
 def messages(draw: Any, valid: Any) -> bytes:
     """The valid message in bytes, some of which are others, are missing or come besides; or any bytes at all."""
     if draw(some.integers(0, 5)) == 0:
-        return draw(some.binary(max_size=100))
+        return bytes(draw(some.binary(max_size=100)))
     raw = bytearray(valid.SerializeToString())
     for _ in range(draw(some.integers(1, 4))):
         place = draw(some.integers(0, len(raw)))
@@ -57,7 +57,7 @@ class Server(grpc.GenericRpcHandler):
     answer, refuses = b"", ""
 
     def service(self, _details: Any) -> Any:
-        async def behave(_request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        async def behave(_request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             if self.refuses:
                 await context.abort(grpc.StatusCode.INTERNAL, self.refuses)
             return self.answer
@@ -78,7 +78,7 @@ async def served() -> AsyncIterator[tuple[Server, OrchestratorReplica]]:
 
 @pytest.mark.parametrize("method", QUESTIONS)
 @given(data=some.data())
-async def test_any_answer(method: str, data: some.DataObject, served: tuple[Server, OrchestratorReplica]):
+async def test_any_answer(method: str, data: some.DataObject, served: tuple[Server, OrchestratorReplica]) -> None:
     handler, replica = served
     ask, kind = QUESTIONS[method]
     handler.answer, handler.refuses = data.draw(messages(VALID[method])), ""
@@ -87,7 +87,7 @@ async def test_any_answer(method: str, data: some.DataObject, served: tuple[Serv
 
 
 @given(details=some.text(min_size=1, max_size=50))
-async def test_any_refusal(details: str, served: tuple[Server, OrchestratorReplica]):
+async def test_any_refusal(details: str, served: tuple[Server, OrchestratorReplica]) -> None:
     handler, replica = served
     handler.refuses = details.encode("utf-8", "replace").decode()
     with a_reason_at_most(Refused):
@@ -102,7 +102,7 @@ HUGE = {
 
 
 @pytest.mark.parametrize("name", HUGE)
-async def test_huge_answers(name: str, served: tuple[Server, OrchestratorReplica]):
+async def test_huge_answers(name: str, served: tuple[Server, OrchestratorReplica]) -> None:
     handler, replica = served
     handler.answer, handler.refuses = HUGE[name], ""
     with servers.within_bounds(), a_reason_at_most(Nonconformant):
@@ -124,7 +124,7 @@ WIRE = {
 
 
 @pytest.mark.parametrize("name", WIRE)
-async def test_any_server(name: str):
+async def test_any_server(name: str) -> None:
     async with servers.serving(WIRE[name]) as port:
         replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{port}")
         with servers.within_bounds(), a_reason_at_most(Refused):

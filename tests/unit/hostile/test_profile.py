@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -20,7 +21,8 @@ from fixtures.profile import model as profiles
 from tests.unit.hostile.answers import ODD_NUMBERS, a_reason_at_most, texts, values, wounded
 
 SECRET = "Pr0file-s3cret-0f-a-user"
-VALID: dict[str, Any] = profiles.tomllib.loads((profiles.PROFILES / "swe-ai-fleet.toml").read_text("utf-8")) | {
+
+VALID: dict[str, Any] = tomllib.loads((profiles.PROFILES / "swe-ai-fleet.toml").read_text("utf-8")) | {
     "endpoints": {
         "vllm": "https://vllm:8000",
         "dashboard": "http://10.0.0.1:8265",
@@ -73,13 +75,13 @@ def use(path: Path) -> None:
     addresses.inside(found)
 
 
-def test_the_valid_profile_is_one(file: Path):
+def test_the_valid_profile_is_one(file: Path) -> None:
     file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in VALID.items()), "utf-8")
     use(file)
 
 
 @given(wounded(VALID, instead=instead))
-def test_any_document(file: Path, document: Any):
+def test_any_document(file: Path, document: Any) -> None:
     rows = document.items() if isinstance(document, dict) else [("name", document)]
     text = "\n".join(f"{json.dumps(str(key))} = {toml(value)}" for key, value in rows)
     file.write_bytes(text.encode("utf-8", "replace"))
@@ -91,7 +93,7 @@ AUTH = {"user": {"env": "USER_NAME"}, "password": {"file": "x", "env": None}, "t
 
 
 @given(wounded(AUTH, instead=some.just(SECRET) | some.just([SECRET]) | some.just({"env": SECRET, "x": SECRET})))
-def test_what_stands_under_auth_is_never_quoted(file: Path, document: Any):
+def test_what_stands_under_auth_is_never_quoted(file: Path, document: Any) -> None:
     sections = {**VALID, "nats": {"auth": document}}
     file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in sections.items()), "utf-8")
     said = ""
@@ -118,7 +120,7 @@ TRAPS = {
 
 
 @pytest.mark.parametrize("name", TRAPS)
-def test_traps(file: Path, name: str):
+def test_traps(file: Path, name: str) -> None:
     file.write_bytes(TRAPS[name])
     with a_reason_at_most(UsageProblem):
         use(file)
@@ -126,20 +128,20 @@ def test_traps(file: Path, name: str):
 
 
 @given(some.binary(max_size=200) | some.text(max_size=200).map(str.encode))
-def test_any_bytes(file: Path, content: bytes):
+def test_any_bytes(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with a_reason_at_most(UsageProblem):
         use(file)
 
 
 @given(some.text(max_size=50))
-def test_any_name(name: str):
+def test_any_name(name: str) -> None:
     with a_reason_at_most(UsageProblem):
         profiles.load(name)
 
 
 @given(some.binary(max_size=300) | some.just(b"x" * (2 << 20)), texts)
-def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variable: str):
+def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variable: str) -> None:
     secret = file.with_name("secret")
     secret.write_bytes(content)
     sections = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -63,7 +63,8 @@ class Recorded(Ray):
     def __init__(self, body: bytes) -> None:
         self.body = body
 
-    async def _call(self, _method: str, path: str, **_: Any) -> Answer:
+    async def _call(self, method: str, path: str, **_: Any) -> Answer:
+        del method
         return Answer(f"Ray's dashboard at http://ray:8265 answers {path}", 200, self.body)
 
 
@@ -71,7 +72,9 @@ def only(kind: type) -> Callable[[Any], bool]:
     return lambda found: all(isinstance(one, kind) for one in found)
 
 
-QUESTIONS = {
+Question = tuple[Any, Callable[[Ray], Awaitable[Any]], Callable[[Any], bool]]  # valid answer, call, what it must give
+
+QUESTIONS: dict[str, Question] = {
     "nodes": (NODES, lambda ray: ray.nodes(), only(Node)),
     "actors": (ACTORS, lambda ray: ray.actors("fc-1"), only(Actor)),
     "jobs": (
@@ -91,7 +94,7 @@ QUESTIONS = {
 
 @pytest.mark.parametrize("name", QUESTIONS)
 @given(data=some.data())
-async def test_any_answer(name: str, data: some.DataObject):
+async def test_any_answer(name: str, data: some.DataObject) -> None:
     valid, ask, fits = QUESTIONS[name]
     ray = Recorded(data.draw(bodies(valid)))
     with a_reason_at_most():
@@ -99,7 +102,7 @@ async def test_any_answer(name: str, data: some.DataObject):
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_the_valid_answer_is_read(name: str):
+async def test_the_valid_answer_is_read(name: str) -> None:
     valid, ask, fits = QUESTIONS[name]
     found = await ask(Recorded(json.dumps(valid).encode()))
     assert fits(found) and found

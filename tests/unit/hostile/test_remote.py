@@ -29,7 +29,7 @@ def assert_says_no(answer: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", servers.HTTP)
-async def test_any_http_server(name: str):
+async def test_any_http_server(name: str) -> None:
     async with servers.serving(servers.HTTP[name]) as port:
         with servers.within_bounds():
             answer = await asyncio.to_thread(probe.http, f"http://127.0.0.1:{port}/v1/models", STEP, {"repeat": 2})
@@ -47,9 +47,12 @@ async def test_any_http_server(name: str):
         assert_says_no(answer)
 
 
-@pytest.mark.parametrize("name", {**BEGINNINGS, **CONVERSATIONS})
-async def test_any_nats_server(name: str):
-    async with servers.serving({**BEGINNINGS, **CONVERSATIONS}[name]) as port:
+SCRIPTS: dict[str, servers.Script] = {**BEGINNINGS, **CONVERSATIONS}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_any_nats_server(name: str) -> None:
+    async with servers.serving(SCRIPTS[name]) as port:
         with servers.within_bounds():
             answer = await asyncio.to_thread(nats_wire.nats, f"nats://127.0.0.1:{port}", STEP, {"stream": "S"})
     assert_says_no(answer)
@@ -77,7 +80,7 @@ class Answering:
     bodies(ACCOUNT) | some.just(json.dumps(ACCOUNT).encode()),
     bodies(STREAM),
 )
-async def test_any_answer_of_nats(info: bytes, account: bytes, stream: bytes):
+async def test_any_answer_of_nats(info: bytes, account: bytes, stream: bytes) -> None:
     server = await asyncio.start_server(Answering(info.replace(b"\n", b" "), account, stream), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     answer = await asyncio.to_thread(nats_wire.nats, f"nats://127.0.0.1:{port}", 0.1, {"stream": "S"})
@@ -95,7 +98,7 @@ URLS = (
 
 
 @given(URLS)
-def test_any_url(url: str):
+def test_any_url(url: str) -> None:
     """What stands in a replica's environment need not be a URL."""
     for answer in (
         probe.http(url, 0.05, {}),
@@ -107,7 +110,7 @@ def test_any_url(url: str):
             assert_says_no(answer)
 
 
-def test_the_rest_of_a_removed_distribution_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_rest_of_a_removed_distribution_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken-1.0.dist-info").mkdir()
     (tmp_path / "bytes-1.0.dist-info").mkdir()
     (tmp_path / "bytes-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff\xfe\n")
@@ -120,7 +123,7 @@ def test_the_rest_of_a_removed_distribution_is_passed_over(tmp_path: Path, monke
     assert set(found["installed_since_start"].values()) <= {*found["distributions"].values(), ""}
 
 
-def test_a_module_that_does_anything_when_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_module_that_does_anything_when_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = {"ends": "raise SystemExit(0)", "odd": "__file__ = 5\ndef __getattr__(name): raise RuntimeError(name)"}
     lines["named"] = "class E(Exception):\n    name = object()\nraise E"
     for name, line in lines.items():

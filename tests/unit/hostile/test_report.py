@@ -49,7 +49,7 @@ def run_that_says(text: str) -> Run:
 
 
 @given(anything)
-def test_any_words_in_every_report(tmp_path_factory: pytest.TempPathFactory, text: str):
+def test_any_words_in_every_report(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     run, redactor = run_that_says(text), Redactor()
     for part in (run.results, run.cluster, run.facts, run.timeline):
         redactor.scrub(part)
@@ -66,7 +66,7 @@ def test_any_words_in_every_report(tmp_path_factory: pytest.TempPathFactory, tex
 
 
 @given(values | anything, anything)
-def test_any_evidence(tmp_path_factory: pytest.TempPathFactory, content: Any, name: str):
+def test_any_evidence(tmp_path_factory: pytest.TempPathFactory, content: Any, name: str) -> None:
     evidence = Evidence(tmp_path_factory.getbasetemp(), "INF-01", Redactor())
     for one in (
         content if isinstance(content, dict | list | str) else [content],
@@ -79,13 +79,13 @@ def test_any_evidence(tmp_path_factory: pytest.TempPathFactory, content: Any, na
 
 
 @given(anything)
-def test_a_message_is_shown_as_it_is_but_for_what_is_no_sign(text: str):
+def test_a_message_is_shown_as_it_is_but_for_what_is_no_sign(text: str) -> None:
     shown = message_of(AssertionError(f"said {text}"))
     shown.encode("utf-8")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", shown)
 
 
-def test_an_exception_that_nobody_expects_is_a_sentence_that_says_where():
+def test_an_exception_that_nobody_expects_is_a_sentence_that_says_where() -> None:
     with pytest.raises(KeyError) as raised:
         Redactor().scrub({"a": {}})["b"]
     ended, said = judge(raised.value)
@@ -100,7 +100,7 @@ SECRET = 'Hid"d&n<é>+/s3cret=w0rd'
 
 
 @given(some.integers(8, len(SECRET) - 1), some.booleans())
-def test_a_piece_of_a_registered_secret_is_one(length: int, end: bool):
+def test_a_piece_of_a_registered_secret_is_one(length: int, end: bool) -> None:
     """Messages quote the first 200 characters of a body, logs are kept from their end: either may cut through a secret."""
     redactor = Redactor()
     redactor.add(SECRET)
@@ -110,7 +110,7 @@ def test_a_piece_of_a_registered_secret_is_one(length: int, end: bool):
         assert MASK in redactor.text(text)
 
 
-def test_keys_of_data_are_looked_at_too():
+def test_keys_of_data_are_looked_at_too() -> None:
     redactor = Redactor()
     redactor.add(SECRET)
     assert SECRET not in str(redactor.scrub({f"nats://u:{SECRET}@h": 1, SECRET: {SECRET: 2}}))

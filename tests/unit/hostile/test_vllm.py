@@ -18,7 +18,7 @@ MODELS = {
 
 
 @given(bodies(MODELS))
-def test_any_list_of_models(body: bytes):
+def test_any_list_of_models(body: bytes) -> None:
     with a_reason_at_most():
         found = parse_models(body.decode("utf-8", "replace"), "http://vllm:8000")
         assert all(
@@ -27,5 +27,5 @@ def test_any_list_of_models(body: bytes):
 
 
 @given(some.text() | some.from_regex(r"process_start_time_seconds[ \t]+.*", fullmatch=False))
-def test_any_metrics(body: str):
+def test_any_metrics(body: str) -> None:
     assert isinstance(parse_identity(body), str)

@@ -219,7 +219,7 @@ def test_tests_are_run_and_bounded(tmp_path: Path) -> None:
     assert tool.run([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.2).returncode is None
 
 
-def test_a_client_whose_server_is_gone_has_lost_its_link():
+def test_a_client_whose_server_is_gone_has_lost_its_link() -> None:
     """Ray says it as a system error, not as a connection's: the agent must be started again, not given up."""
     gone = RaySystemError("Ray has not been started yet. You can start Ray with 'ray.init()'.")
     assert isinstance(translated(gone), LinkLost)

@@ -58,13 +58,13 @@ def census(vllm: str = "", error: str = "") -> Census:
     return Census((node,), {})
 
 
-async def test_with_a_census_no_pod_of_ray_is_asked():
+async def test_with_a_census_no_pod_of_ray_is_asked() -> None:
     pods = Pods()
     assert await unresolved(pods, census()) == []  # type: ignore[arg-type]
     assert pods.asked == ["orchestrator-1"]
 
 
-async def test_what_the_census_says():
+async def test_what_the_census_says() -> None:
     wrong = await unresolved(Pods(), census("gaierror: no"))  # type: ignore[arg-type]
     assert wrong == ["worker: localhost: gaierror: no"]
 
@@ -72,21 +72,21 @@ async def test_what_the_census_says():
 @pytest.mark.parametrize(
     "taken", [CannotTell("no job runs"), census(error="no task runs")], ids=["no census", "a hole"]
 )
-async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census | CannotTell):
+async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census | CannotTell) -> None:
     pods = Pods(vllm=f"http://{NOBODY}:8000")
     wrong = await unresolved(pods, taken)  # type: ignore[arg-type]
     assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"head: {NOBODY}", f"worker: {NOBODY}"]
     assert sorted(pods.asked) == ["head", "orchestrator-1", "worker"]
 
 
-async def test_what_a_replica_is_configured_with_is_looked_up_in_it_and_is_enough():
+async def test_what_a_replica_is_configured_with_is_looked_up_in_it_and_is_enough() -> None:
     pods = Pods(replicas_vllm=f"http://{NOBODY}:8000")
     wrong = await unresolved(pods, CannotTell("no job runs"))  # type: ignore[arg-type]
     assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"orchestrator-1: {NOBODY}"]
     assert pods.asked == ["orchestrator-1"]
 
 
-async def test_a_pod_in_which_nothing_runs_leaves_it_open():
+async def test_a_pod_in_which_nothing_runs_leaves_it_open() -> None:
     pods = Pods()
     pods.status = 127
     with pytest.raises(CannotTell, match="orchestrator-1: the probe ended with 127: no such thing"):

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_remote_code_is_python_3_9(module: Path) -> None:
 
 @pytest.mark.parametrize(("module", "name"), [("census", "REQUEST"), ("agents", "SCENARIOS"), ("load", "LOAD")])
 def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str, name: str) -> None:
-    value = {"text": "quotes ' \" and \\ and ünïcode\n"}
+    value: Any = {"text": "quotes ' \" and \\ and ünïcode\n"}
     words = shlex.split(packaging.job_entrypoint(module, **{name: value}))
     assert words[:2] == ["python", "-c"]
     assert len(words) == 3
@@ -51,7 +52,7 @@ def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str,
     ).stdout
     namespace: dict[str, object] = {}
     program = ast.parse(ast.literal_eval(shown))
-    wanted = [
+    wanted: list[ast.stmt] = [
         node
         for node in program.body
         if (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name)

@@ -36,12 +36,12 @@ async def message(*environments: Mapping[str, str]) -> str:
     """What CFG-07 says of replicas orchestrator-1, …"""
     reports = [report(f"orchestrator-{number}", one) for number, one in enumerate(environments, 1)]
     with pytest.raises(AssertionError) as failed:
-        await configuration.test_same_configuration(reports)
+        await configuration.test_same_configuration(tuple(reports))
     return str(failed.value)
 
 
 @pytest.mark.parametrize("name", ["DB_PASSWORD", "LICENCE", "DATABASE_URL"])
-async def test_drifted_variables_are_named_without_their_values(name: str):
+async def test_drifted_variables_are_named_without_their_values(name: str) -> None:
     said = await message({name: OLD}, {name: SECRET}, {name: SECRET}, {})
     assert "hunter2" not in said
     wanted = (
@@ -51,12 +51,12 @@ async def test_drifted_variables_are_named_without_their_values(name: str):
     assert wanted in Redactor().text(said), "the report says it all"
 
 
-async def test_drifted_variables_that_the_suite_knows_are_shown_with_their_values():
+async def test_drifted_variables_that_the_suite_knows_are_shown_with_their_values() -> None:
     said = await message({"TEMPERATURE": "0.7"}, {"TEMPERATURE": "0.2"})
     assert "TEMPERATURE has value 1 (0.7) in orchestrator-1; value 2 (0.2) in orchestrator-2" in said
 
 
-async def test_drifted_credentials_in_a_url_differ_and_are_not_shown():
+async def test_drifted_credentials_in_a_url_differ_and_are_not_shown() -> None:
     said = await message({"NATS_URL": f"nats://user:{OLD}@nats:4222"}, {"NATS_URL": f"nats://user:{SECRET}@nats:4222"})
     assert "hunter2" not in said
     assert "value 1 (nats://[redacted]@nats:4222)" in said
@@ -75,11 +75,11 @@ async def test_drifted_credentials_in_a_url_differ_and_are_not_shown():
         (f"http://vllm:8000?key={SECRET}", "http://vllm:8000?[redacted]"),
     ],
 )
-def test_an_address_is_shown_without_credentials(address: str, seen: str):
+def test_an_address_is_shown_without_credentials(address: str, seen: str) -> None:
     assert shown("VLLM_URL", address) == seen
 
 
-def test_a_variable_without_a_value_is_said_to_have_none():
+def test_a_variable_without_a_value_is_said_to_have_none() -> None:
     assert shown("DB_PASSWORD", None) == "(not set)"
     assert difference("X", {"a": "1", "b": None}) == "X has value 1 in a; no value in b"
 
@@ -106,20 +106,20 @@ def answering(**answers: Any) -> Any:
         lambda reports, _: connectivity.test_orchestrator_reaches_ray(reports, Facts()),
     ],
 )
-async def test_no_check_shows_the_credentials_of_a_url(check: Any):
+async def test_no_check_shows_the_credentials_of_a_url(check: Any) -> None:
     environment = dict.fromkeys(("VLLM_URL", "RAY_ADDRESS", "NATS_URL"), f"x://user:{SECRET}@host:1")
     with pytest.raises(AssertionError, match=r"x://\[redacted\]@host:1") as failed:
         await check([report("orchestrator-1", environment)], load("swe-ai-fleet"))
     assert SECRET not in str(failed.value)
 
 
-def test_a_report_in_a_traceback_shows_no_environment():
+def test_a_report_in_a_traceback_shows_no_environment() -> None:
     assert SECRET not in repr(report("orchestrator-1", {"ANY": SECRET}))
 
 
 @pytest.mark.parametrize(
     "url", [f"nats://user:{SECRET}/x@nats:4222", f"nats://user:{SECRET}\u2100@nats:4222", f"x://{SECRET}"]
 )
-def test_the_probe_quotes_nothing_of_a_url_that_it_cannot_read(url: str):
+def test_the_probe_quotes_nothing_of_a_url_that_it_cannot_read(url: str) -> None:
     assert SECRET not in http(url, 1.0, {})["error"]
     assert SECRET not in nats(url.replace("x://", "nats://["), 1.0, {})["error"]

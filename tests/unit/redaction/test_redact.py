@@ -1,6 +1,7 @@
 """Secrets do not pass the redactor; harmless text passes it unchanged."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -93,23 +94,23 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("text", LEAKS)
-def test_no_secret_passes(text: str):
+def test_no_secret_passes(text: str) -> None:
     seen = Redactor().text(text)
     assert SECRET not in seen, f"the secret is still there: {seen}"
     assert MASK in seen
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_harmless_text_is_not_mangled(text: str):
+def test_harmless_text_is_not_mangled(text: str) -> None:
     assert Redactor().text(text) == text
 
 
 @pytest.mark.parametrize("secret", [JWT, SEED, "hf_abcdefghijklmnopqrst", "ghp_abcdefghijklmnopqrstuvwxyz0123"])
-def test_known_shapes_are_secrets_wherever_they_stand(secret: str):
+def test_known_shapes_are_secrets_wherever_they_stand(secret: str) -> None:
     assert secret not in Redactor().text(f"seen {secret} there")
 
 
-def test_registered_values_are_found_in_every_form():
+def test_registered_values_are_found_in_every_form() -> None:
     redactor = Redactor()
     redactor.add('p"w & <x>/ü')
     forms = ['p"w & <x>/ü', json.dumps('p"w & <x>/ü'), "p&quot;w &amp; &lt;x&gt;/ü", "p%22w%20%26%20%3Cx%3E%2F%C3%BC"]
@@ -117,20 +118,20 @@ def test_registered_values_are_found_in_every_form():
         assert redactor.shapes(f"a {form} b").replace('"', "") == f"a {MASK} b", form
 
 
-def test_short_values_are_not_registered():
+def test_short_values_are_not_registered() -> None:
     redactor = Redactor()
     redactor.add("abc", "")
     assert redactor.text("abc stays") == "abc stays"
 
 
-def test_redacting_twice_changes_nothing_more():
+def test_redacting_twice_changes_nothing_more() -> None:
     redactor = Redactor()
     for text in LEAKS:
         once = redactor.text(text)
         assert redactor.text(once) == once
 
 
-def test_data_is_judged_by_its_keys():
+def test_data_is_judged_by_its_keys() -> None:
     data = {
         "password": "x",
         "nested": [{"name": "NATS_TOKEN", "value": "y"}],
@@ -157,7 +158,7 @@ def test_data_is_judged_by_its_keys():
     }
 
 
-def test_a_key_that_spans_lines_of_a_list_is_found():
+def test_a_key_that_spans_lines_of_a_list_is_found() -> None:
     lines = ["E   -----BEGIN PRIVATE KEY-----", f"E   {SECRET}", "E   -----END PRIVATE KEY-----"]
     assert SECRET not in "".join(Redactor().scrub(lines))
 
@@ -177,7 +178,9 @@ _WRITTEN = st.sampled_from(
 
 @settings(deadline=None)
 @given(value=_NESTED, written=_WRITTEN, name=st.sampled_from(["password", "DB_PASSWORD", "apiKey"]))
-def test_nothing_below_a_secret_name_passes_however_it_is_nested(value, written, name):
+def test_nothing_below_a_secret_name_passes_however_it_is_nested(
+    value: object, written: Callable[[object], str], name: str
+) -> None:
     seen = Redactor().text(f"before {written({name: [value, SECRET]})} after")
     assert SECRET not in seen
     assert seen.startswith("before ")
@@ -189,7 +192,7 @@ def test_nothing_below_a_secret_name_passes_however_it_is_nested(value, written,
 @pytest.mark.parametrize(
     "piece", ["password=(", "password={'", "password=[(']\\", "password=($(", "password=a(", "password={} "]
 )
-def test_a_megabyte_of_open_brackets_takes_seconds_at_most(piece: str):
+def test_a_megabyte_of_open_brackets_takes_seconds_at_most(piece: str) -> None:
     Redactor().text(piece * (1_000_000 // len(piece)))
 
 
@@ -214,6 +217,6 @@ def test_a_megabyte_of_open_brackets_takes_seconds_at_most(piece: str):
         "a: ",
     ],
 )
-def test_a_megabyte_of_anything_takes_seconds_at_most(piece: str):
+def test_a_megabyte_of_anything_takes_seconds_at_most(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
     assert Redactor().text(text) == text

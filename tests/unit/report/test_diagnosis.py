@@ -23,25 +23,25 @@ def run_of(*results: Result) -> Run:
     return run
 
 
-def test_failures_follow_from_their_root_through_several_steps():
+def test_failures_follow_from_their_root_through_several_steps() -> None:
     run = run_of(result("DEP-04", F), result("JOB-01", F, "DEP-04"), result("ORC-04", F, "JOB-01"))
     causes = diagnose(run)
     assert [cause.id for cause in causes] == ["DEP-04"]
     assert [each.cause for each in run.results] == ["", "DEP-04", "DEP-04"]
 
 
-def test_a_check_that_did_not_run_does_not_hide_the_cause():
+def test_a_check_that_did_not_run_does_not_hide_the_cause() -> None:
     run = run_of(result("DEP-04", F), result("JOB-01", D, "DEP-04"), result("ORC-04", F, "JOB-01"))
     diagnose(run)
     assert run.results[2].cause == "DEP-04"
 
 
-def test_a_check_that_passed_ends_the_path():
+def test_a_check_that_passed_ends_the_path() -> None:
     run = run_of(result("DEP-04", F), result("JOB-01", P, "DEP-04"), result("ORC-04", F, "JOB-01"))
     assert [cause.id for cause in diagnose(run)] == ["DEP-04", "ORC-04"]
 
 
-def test_must_comes_before_should_then_the_cause_with_most_consequences():
+def test_must_comes_before_should_then_the_cause_with_most_consequences() -> None:
     run = run_of(
         result("DEP-09", F, level=SHOULD),
         result("INF-02", F),
@@ -51,20 +51,20 @@ def test_must_comes_before_should_then_the_cause_with_most_consequences():
     assert [cause.id for cause in diagnose(run)] == ["DEP-04", "INF-02", "DEP-09"]
 
 
-def test_a_broken_check_can_follow_from_a_failed_one():
+def test_a_broken_check_can_follow_from_a_failed_one() -> None:
     run = run_of(result("INF-09", F), result("NET-05", B, "INF-09"), result("INF-01", B))
     diagnose(run)
     assert run.results[1].cause == "INF-09"
     assert [each.check.id for each in unexplained(run)] == ["INF-01"]
 
 
-def test_a_ring_has_one_root():
+def test_a_ring_has_one_root() -> None:
     run = run_of(result("ORC-04", F, "E2E-01"), result("E2E-01", F, "ORC-04"))
     assert [cause.id for cause in diagnose(run)] == ["E2E-01"]
     assert run.results[0].cause == "E2E-01"
 
 
-def test_the_missing_package_is_named_with_its_workers():
+def test_the_missing_package_is_named_with_its_workers() -> None:
     run = run_of(result("DEP-04", F, detail="nats-py is not installed"))
     run.facts.dependencies = [
         DependencyFact(worker, package, "1", "" if package == "nats-py" else "1", package != "nats-py")
@@ -81,7 +81,7 @@ def keys(node: object, path: str = "") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_says_everything(language: str):
+def test_every_language_says_everything(language: str) -> None:
     english, other = keys(table("en")), keys(table(language))
     assert set(other) == set(english)
     assert all(other.values()), "an empty text"
@@ -91,7 +91,7 @@ def test_every_language_says_everything(language: str):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_link_and_every_area_has_words(language: str):
+def test_every_link_and_every_area_has_words(language: str) -> None:
     texts = Texts(language)
     links, cuts = chain()
     for link in links:
@@ -104,7 +104,7 @@ def test_every_link_and_every_area_has_words(language: str):
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "not conformant"), ("es", "no conforme")])
-def test_the_founding_fault_opens_the_page(language: str, words: str):
+def test_the_founding_fault_opens_the_page(language: str, words: str) -> None:
     detail = "nats-py is not installed on w1, w2: expected 2.10.0"
     run = run_of(result("DEP-04", F, detail=detail), result("JOB-01", F, "DEP-04", detail="dies"), result("INF-01", P))
     run.facts.dependencies = [DependencyFact(worker, "nats-py", "2.10.0", "", False) for worker in ("w1", "w2")]
@@ -119,7 +119,7 @@ def test_the_founding_fault_opens_the_page(language: str, words: str):
     assert "JOB-01" in opening
 
 
-def test_what_operators_write_cannot_break_the_page():
+def test_what_operators_write_cannot_break_the_page() -> None:
     nasty = "a | b <script> *x* ```` [l](u)"
     run = run_of(result("INF-01", F, detail=nasty), result("INF-02", F, detail=f"{nasty}\nsecond line"))
     page = render(run, diagnose(run), "en")

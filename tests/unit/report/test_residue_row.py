@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_on_the_status_page(run: Run, language: str, title: str) -> None:
     assert title not in status.markdown_page(run, [], language)
 
 
-def test_in_the_other_reports(run: Run, tmp_path) -> None:
+def test_in_the_other_reports(run: Run, tmp_path: Path) -> None:
     page = HtmlReport(run, Redactor(), tmp_path, "en")._head()
     assert "messages agent.response.completed: 46; stream AGENT_RESPONSES, sequences 12 to 57" in page
     assert json.loads(json.dumps(run.to_json()))["facts"]["left"][1]["how_many"] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -28,7 +29,7 @@ def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Status(grpc.GenericRpcHandler):
-    def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         async def answer(*_: object) -> bytes:
             return bytes(GetStatusResponse(status="healthy").SerializeToString())
 
@@ -47,12 +48,12 @@ async def target() -> AsyncIterator[str]:
 
 
 @pytest.mark.usefixtures("proxied")
-async def test_an_orchestrator_is_seen_to_be_up_past_a_proxy(target: str):
+async def test_an_orchestrator_is_seen_to_be_up_past_a_proxy(target: str) -> None:
     assert await probes.grpc_ready(target) == ""
 
 
 @pytest.mark.usefixtures("proxied")
-async def test_an_orchestrator_is_asked_past_a_proxy(target: str):
+async def test_an_orchestrator_is_asked_past_a_proxy(target: str) -> None:
     replica = OrchestratorReplica("orchestrator-1", target)
     try:
         assert (await replica.status()).status == "healthy"
@@ -70,7 +71,7 @@ async def test_an_orchestrator_is_asked_past_a_proxy(target: str):
 )
 def test_replicas_get_proxies_for_ways_out_alone(
     own: dict[str, str], wanted: str, proxied: None, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     for name, value in own.items():
         monkeypatch.setenv(name, value)
     environment = processes.base_environment(Path("/image"), Path("/home"), Path("/tmp"), "fc-1")

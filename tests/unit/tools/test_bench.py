@@ -1,7 +1,9 @@
 """The benchmarks' figures, tables, plots and command line; what they measure is measured by ./ci/bench."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Literal
 
 import psutil
 import pytest
@@ -22,7 +24,7 @@ RUN = {
     ],
 }
 CPU = {"raylets": 2.0, "Ray workers (agents, tasks)": 30.5, "NATS": 0.1}
-DETAILS = {
+DETAILS: dict[str, dict[str, Any]] = {
     "suite": {"quiet": RUN, "whole": RUN, "cpu_s": CPU, "cores": 2},
     "round-trip": {
         "legs": {leg: [0.1, 0.2] for leg in LEGS},
@@ -48,23 +50,25 @@ CENSUS = [
         ([0.7], None, "lower", None),
     ],
 )
-def test_the_median_is_held_against_the_bound(samples, bound, better, met):
+def test_the_median_is_held_against_the_bound(
+    samples: list[float], bound: float | None, better: Literal["lower", "higher"], met: bool | None
+) -> None:
     assert Figure("x", "x", "s", samples, bound, better).met is met
 
 
-def test_ratios_are_of_pairs_where_there_are_pairs_else_of_medians():
+def test_ratios_are_of_pairs_where_there_are_pairs_else_of_medians() -> None:
     over, under = Figure("a", "a", "s", [4.0, 9.0]), Figure("b", "b", "s", [2.0, 3.0])
     assert ratio("r", "r", over, under).samples == [2.0, 3.0]
     assert ratio("r", "r", over, Figure("b", "b", "s", [1.0, 2.0, 3.0])).samples == [3.25]
 
 
-def test_the_table_shows_what_is_met_and_what_is_not():
+def test_the_table_shows_what_is_met_and_what_is_not() -> None:
     lines = table(Figure("x", "X", "s", samples, 2.0).to_json() for samples in ([1.0, 1.5, 3.0], [123.4]))
     assert lines[2:] == ["| X | 1.5 s | 1 to 3 | 3 | ≤ 2 ✅ |", "| X | 123 s |  | 1 | ≤ 2 ❌ |"]
     assert [shown(value) for value in (123.456, 12.345, 1.2345, 0.0012)] == ["123", "12.3", "1.23", "0.0012"]
 
 
-def test_a_group_that_is_measured_again_stands_beside_the_others_only_where_that_is_wanted(tmp_path):
+def test_a_group_that_is_measured_again_stands_beside_the_others_only_where_that_is_wanted(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     first = Document(file, "stub", 5, keep=False)
     first.add("census", Measured([Figure("a", "A", "s", [1.0])], {"2": {}}))
@@ -79,7 +83,7 @@ def test_a_group_that_is_measured_again_stands_beside_the_others_only_where_that
     assert [row["group"] for row in third.figures] == ["cold"]
 
 
-def test_every_plot_is_drawn_from_what_was_measured_and_stands_in_the_page(tmp_path):
+def test_every_plot_is_drawn_from_what_was_measured_and_stands_in_the_page(tmp_path: Path) -> None:
     document = Document(tmp_path / "bench.json", "stub", 5, keep=False)
     for group, details in DETAILS.items():
         document.add(group, Measured(CENSUS if group == "census" else [Figure(group, "<x>", "s", [1.0])], details))
@@ -96,24 +100,24 @@ def test_every_plot_is_drawn_from_what_was_measured_and_stands_in_the_page(tmp_p
     assert "<x>" not in page
 
 
-def test_what_is_lost_and_what_is_doubled_is_counted():
+def test_what_is_lost_and_what_is_doubled_is_counted() -> None:
     jobs = [SimpleNamespace(completed=messages) for messages in ((1,), (), (1, 2, 3))]
-    load = SimpleNamespace(asked=4, jobs=jobs, strangers={"of somebody else": 2})
+    load: Any = SimpleNamespace(asked=4, jobs=jobs, strangers={"of somebody else": 2})
     assert (lost(load), doubled(load)) == (2, 4)
 
 
-def test_what_is_there_once_is_a_kind_of_process():
+def test_what_is_there_once_is_a_kind_of_process() -> None:
     assert set(SHARED) <= set(KINDS)
 
 
-def test_a_watch_counts_what_was_spent_while_it_looked():
+def test_a_watch_counts_what_was_spent_while_it_looked() -> None:
     sum(number * number for number in range(2_000_000))
     watch = Watch(psutil.Process())
     spent = watch.ended()
     assert 0 <= sum(spent.values()) < 1.0, "what this process spent before is none of it"
 
 
-def test_the_command_line_says_what_it_takes(capsys):
+def test_the_command_line_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     assert parsed(["census", "--workers", "8,2"]).workers == (2, 8)
     for words in (["boots"], ["--workers", "8"], ["--runs", "0"], ["--workers", "2,x"]):
         with pytest.raises(SystemExit) as ended:
@@ -123,7 +127,9 @@ def test_the_command_line_says_what_it_takes(capsys):
     assert all(name in said for name in GROUPS)
 
 
-def test_a_baseline_that_is_not_there_ends_it_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+def test_a_baseline_that_is_not_there_ends_it_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(command, "MEASURE", {})
     assert command.main(["--baseline", str(tmp_path / "none.json"), "--reports", str(tmp_path)]) == 4
     assert "none.json" in capsys.readouterr().err

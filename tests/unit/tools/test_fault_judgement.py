@@ -22,7 +22,7 @@ from tests.faults.target import read
 FAULT = Fault(
     name="a-fault",
     says="something is <broken>",
-    inject=nullcontext,  # type: ignore[arg-type]
+    inject=nullcontext,
     breaks=("DEP-04",),
     may_break=("JOB-01",),
     words=("nats", "ray-worker-1"),

@@ -1,6 +1,7 @@
 """images/images.toml and the digests of what it describes."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ packages = ["agent"]
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A table with one image, made of one lock and one package."""
     (tmp_path / "images.toml").write_text(TABLE)
     (tmp_path / "small.lock").write_text("")
@@ -27,44 +28,44 @@ def small(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_image_of_the_stack_can_be_named():
+def test_every_image_of_the_stack_can_be_named() -> None:
     assert {"ray-custom", "ray-stock", "orchestrator", "vllm-stub", "vllm-cpu"} <= set(table())
     ids = {named(name).image_id for name in table()}
     assert len(ids) == len(table()), "two images have the same digest"
 
 
-def test_stock_and_custom_differ_by_what_the_agents_need():
+def test_stock_and_custom_differ_by_what_the_agents_need() -> None:
     assert ray_image("custom").reference != ray_image("stock").reference
     assert ray_image("custom") == ray_image(ray_image("custom").reference)
 
 
 @pytest.mark.parametrize("change", ["small.lock", "agent/__init__.py", "agent/new.py"])
-def test_the_digest_changes_with_every_input(small, change):
+def test_the_digest_changes_with_every_input(small: Path, change: str) -> None:
     before = named("ray-small").image_id
     (small / change).write_text("# changed\n")
     assert named("ray-small").image_id != before
 
 
-def test_the_digest_ignores_bytecode(small):
+def test_the_digest_ignores_bytecode(small: Path) -> None:
     before = named("ray-small").image_id
     (small / "agent" / "__pycache__" / "agent.pyc").write_bytes(b"\0")
     assert named("ray-small").image_id == before
 
 
 @pytest.mark.usefixtures("small")
-def test_the_digest_changes_with_the_interpreter(monkeypatch):
+def test_the_digest_changes_with_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     before = named("ray-small").image_id
     monkeypatch.setattr(sys, "version", "3.99.0")
     assert named("ray-small").image_id != before
 
 
-def test_a_missing_lock_is_named(small):
+def test_a_missing_lock_is_named(small: Path) -> None:
     (small / "small.lock").unlink()
     with pytest.raises(UsageProblem, match=r"images/small\.lock is missing"):
         named("ray-small")
 
 
-def test_a_table_that_is_not_toml_is_one_line(small):
+def test_a_table_that_is_not_toml_is_one_line(small: Path) -> None:
     (small / "images.toml").write_text("[ray-small\n")
     with pytest.raises(UsageProblem) as problem:
         table()
@@ -72,19 +73,19 @@ def test_a_table_that_is_not_toml_is_one_line(small):
     assert "\n" not in str(problem.value)
 
 
-def test_an_unknown_ray_image_says_what_is_allowed():
+def test_an_unknown_ray_image_says_what_is_allowed() -> None:
     with pytest.raises(UsageProblem, match="custom, stock, fleet/ray-custom"):
         ray_image("fleet/ray-custom:9.9.9")
 
 
-def test_an_environment_without_ray_is_no_ray_image(tmp_path):
+def test_an_environment_without_ray_is_no_ray_image(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()
     with pytest.raises(UsageProblem, match="Ray is not installed"):
         ray_image(str(tmp_path))
 
 
-def test_an_existing_environment_can_be_a_ray_image(tmp_path):
+def test_an_existing_environment_can_be_a_ray_image(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()
     (tmp_path / "lib" / "python3.11" / "site-packages" / "ray-2.49.2.dist-info").mkdir(parents=True)

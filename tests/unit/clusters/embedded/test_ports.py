@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,13 +11,13 @@ from fixtures.core.errors import CannotTell, UsageProblem
 
 
 @pytest.fixture
-def block():
+def block() -> Iterator[PortBlock]:
     block = PortBlock.claim()
     yield block
     block.close()
 
 
-def test_two_runs_never_share_a_block(block):
+def test_two_runs_never_share_a_block(block: PortBlock) -> None:
     other = PortBlock.claim()
     try:
         assert abs(other.base - block.base) >= SIZE
@@ -24,12 +25,12 @@ def test_two_runs_never_share_a_block(block):
         other.close()
 
 
-def test_a_block_that_another_run_holds_cannot_be_named(block):
+def test_a_block_that_another_run_holds_cannot_be_named(block: PortBlock) -> None:
     with pytest.raises(UsageProblem, match="another run"):
         PortBlock.claim(block.base + 1)
 
 
-def test_a_taken_port_is_named(block):
+def test_a_taken_port_is_named(block: PortBlock) -> None:
     base = block.base
     block.close()
     with socket.socket() as listener:
@@ -43,25 +44,25 @@ def test_a_taken_port_is_named(block):
 
 
 @pytest.mark.parametrize("base", [0, 80, 65_500, 70_000])
-def test_an_impossible_base_says_what_is_allowed(base):
+def test_an_impossible_base_says_what_is_allowed(base: int) -> None:
     with pytest.raises(UsageProblem, match="between 1024 and"):
         PortBlock.claim(base)
 
 
-def test_kept_ports_are_given_once_and_others_come_round_last(block):
+def test_kept_ports_are_given_once_and_others_come_round_last(block: PortBlock) -> None:
     kept = block.keep()
     taken = [block.take() for _ in range(PARTS - 1)]
     assert len({kept, *taken}) == PARTS
     assert block.take() == taken[0], "the port given out longest ago comes first"
 
 
-def test_a_used_up_block_is_said(block, monkeypatch):
+def test_a_used_up_block_is_said(block: PortBlock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fixtures.clusters.embedded.ports.is_free", lambda _: False)
     with pytest.raises(CannotTell, match="all in use"):
         block.take()
 
 
-def test_a_listener_on_any_address_takes_the_port(block):
+def test_a_listener_on_any_address_takes_the_port(block: PortBlock) -> None:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.2", block.base))
@@ -75,7 +76,7 @@ def test_ray_clients_servers_have_ports_that_no_part_is_given() -> None:
         assert not {block.take() for _ in range(PARTS)} & set(block.client_servers)
 
 
-def test_a_fleet_of_many_workers_has_a_larger_block(block) -> None:
+def test_a_fleet_of_many_workers_has_a_larger_block(block: PortBlock) -> None:
     with contextlib.closing(PortBlock.claim(parts=430)) as large:
         assert len({large.take() for _ in range(430)}) == 430
         assert len(large.client_servers) == SIZE - PARTS

@@ -1,12 +1,20 @@
 """The manifests of `--cluster kind`, as they are applied."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from fixtures.clusters.kind import kept_cluster, manifests, plan
+from fixtures.clusters.kind.manifests import Document
 from fixtures.clusters.kind.options import KindOptions
+from fixtures.clusters.kind.plan import Plan
 from fixtures.core.errors import UsageProblem
 from fixtures.profile import model as profiles
 from fixtures.profile.model import bytes_of
+
+Planned = Callable[..., Plan]
 
 SOURCES = """
 [images]
@@ -19,26 +27,26 @@ kuberay = "kuberay:1"
 
 
 @pytest.fixture
-def planned(tmp_path):
+def planned(tmp_path: Path) -> Planned:
     (tmp_path / "sources.toml").write_text(SOURCES)
 
-    def make(**options):
+    def make(**options: Any) -> Plan:
         held = options.pop("profile", None) or profiles.load("kind")
         return plan.resolved(KindOptions(profile=held, sources=str(tmp_path / "sources.toml"), **options))
 
     return make
 
 
-def by_name(documents):
+def by_name(documents: list[Document]) -> dict[tuple[str, str], Document]:
     return {(one["kind"], one["metadata"]["name"]): one for one in documents}
 
 
-def environment(deployment):
+def environment(deployment: Document) -> dict[str, str]:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return {one["name"]: one["value"] for one in container["env"]}
 
 
-def test_every_file_is_filled_in_and_labelled(planned):
+def test_every_file_is_filled_in_and_labelled(planned: Planned) -> None:
     documents = manifests.documents(planned())
     assert len(documents) > 15
     assert "${" not in str(documents)
@@ -46,12 +54,12 @@ def test_every_file_is_filled_in_and_labelled(planned):
         assert one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "fleet-conformance", one["metadata"]["name"]
 
 
-def test_an_unknown_placeholder_is_an_error():
+def test_an_unknown_placeholder_is_an_error() -> None:
     with pytest.raises(KeyError, match="colour"):
         manifests.parse("kind: ${colour}", {})
 
 
-def test_every_image_is_one_that_is_loaded_and_never_pulled_anew(planned):
+def test_every_image_is_one_that_is_loaded_and_never_pulled_anew(planned: Planned) -> None:
     made = planned()
     known = {image.reference for image in made.images.values()}
     for one in manifests.documents(made):
@@ -64,7 +72,7 @@ def test_every_image_is_one_that_is_loaded_and_never_pulled_anew(planned):
                 assert container["imagePullPolicy"] == "IfNotPresent"
 
 
-def test_the_ray_cluster_offers_what_the_profile_asks_for(planned):
+def test_the_ray_cluster_offers_what_the_profile_asks_for(planned: Planned) -> None:
     held = planned().profile
     ray = by_name(manifests.documents(planned()))["RayCluster", held.ray.cluster]["spec"]
     (group,) = ray["workerGroupSpecs"]
@@ -76,7 +84,7 @@ def test_the_ray_cluster_offers_what_the_profile_asks_for(planned):
     assert ray["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
 
 
-def test_the_orchestrator_is_configured_as_the_profile_says(planned):
+def test_the_orchestrator_is_configured_as_the_profile_says(planned: Planned) -> None:
     held = planned().profile
     found = environment(by_name(manifests.documents(planned()))["Deployment", "orchestrator"])
     for name, value in held.orchestrator.environment.items():
@@ -85,7 +93,7 @@ def test_the_orchestrator_is_configured_as_the_profile_says(planned):
     assert found["VLLM_URL"] == "http://fault-proxy.swe-ai-fleet.svc.cluster.local:8000"
 
 
-def test_variables_of_the_profile_replace_and_extend_the_manifests(planned):
+def test_variables_of_the_profile_replace_and_extend_the_manifests(planned: Planned) -> None:
     changed = profiles.load("kind").replaced("orchestrator", environment={"AGENT_TYPE": "mock", "EXTRA": "1"})
     found = environment(by_name(manifests.documents(planned(profile=changed)))["Deployment", "orchestrator"])
     assert (found["AGENT_TYPE"], found["EXTRA"]) == ("mock", "1")
@@ -94,7 +102,7 @@ def test_variables_of_the_profile_replace_and_extend_the_manifests(planned):
 @pytest.mark.parametrize(
     ("vllm", "kind"), [("auto", "stub"), ("stub", "stub"), ("http://10.1.2.3:8000/v1", "external")]
 )
-def test_there_is_one_model_server_behind_one_service(planned, vllm, kind):
+def test_there_is_one_model_server_behind_one_service(planned: Planned, vllm: str, kind: str) -> None:
     made = planned(vllm=vllm)
     documents = manifests.documents(made)
     servers = [one for one in documents if one["kind"] == "Deployment" and one["metadata"]["name"] == "vllm-server"]
@@ -105,12 +113,12 @@ def test_there_is_one_model_server_behind_one_service(planned, vllm, kind):
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1:8000"])
-def test_a_server_on_this_machines_loopback_is_out_of_the_pods_reach(planned, url):
+def test_a_server_on_this_machines_loopback_is_out_of_the_pods_reach(planned: Planned, url: str) -> None:
     with pytest.raises(UsageProblem, match="loopback"):
         planned(vllm=url)
 
 
-def test_the_stock_image_is_run_with_the_agents_code_in_the_job(planned):
+def test_the_stock_image_is_run_with_the_agents_code_in_the_job(planned: Planned) -> None:
     stock = planned(ray_image="stock")
     assert stock.profile.ray.image == stock.ray == stock.stock
     assert stock.profile.agent.delivery == "job"
@@ -119,13 +127,13 @@ def test_the_stock_image_is_run_with_the_agents_code_in_the_job(planned):
     assert planned().foreign == ""
 
 
-def test_another_ray_image_is_taken_as_it_is(planned):
+def test_another_ray_image_is_taken_as_it_is(planned: Planned) -> None:
     other = planned(ray_image="registry.example/ray:7")
     assert other.foreign == other.profile.ray.image == "registry.example/ray:7"
     assert "registry.example/ray:7" in str(manifests.documents(other))
 
 
-def test_a_profile_of_other_names_is_deployed_under_them(planned):
+def test_a_profile_of_other_names_is_deployed_under_them(planned: Planned) -> None:
     held = profiles.load("kind").replaced("kubernetes", namespace="fleet", ray_namespace="rays")
     held = held.replaced("nats", service="bus").replaced("vllm", workload="model", service="model-svc")
     found = by_name(manifests.documents(planned(profile=held)))
@@ -134,7 +142,7 @@ def test_a_profile_of_other_names_is_deployed_under_them(planned):
     assert ("Deployment", "model") in found
 
 
-def test_what_lies_beside_a_kept_cluster_can_be_used_and_is_removed_with_it(planned, tmp_path):
+def test_what_lies_beside_a_kept_cluster_can_be_used_and_is_removed_with_it(planned: Planned, tmp_path: Path) -> None:
     made = planned()
     kubeconfig = tmp_path / "dev.kubeconfig"
     kept_cluster.write(made, kubeconfig)

@@ -1,5 +1,7 @@
 """When a workload is ready, when a pod never will be, and what is applied again."""
 
+from typing import Any
+
 import pytest
 
 from fixtures.clusters.kind.apply import CONTENT, covers, marked
@@ -8,40 +10,40 @@ from fixtures.clusters.kind.readiness import hopeless, ray_missing, replicas_mis
 NOW = 1_800_000_000.0
 
 
-def pod(**status):
+def pod(**status: Any) -> dict[str, Any]:
     return {"metadata": {"name": "p", "namespace": "n"}, "spec": {"containers": [{"name": "c"}]}, "status": status}
 
 
-def waiting(reason, message=""):
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return pod(containerStatuses=[{"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}])
 
 
 @pytest.mark.parametrize(
     "reason", ["ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"]
 )
-def test_a_pod_that_cannot_start_ends_the_wait(reason):
+def test_a_pod_that_cannot_start_ends_the_wait(reason: str) -> None:
     said = hopeless(waiting(reason, "because of this"), NOW)
     assert reason in said
     assert "because of this" in said
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
-def test_a_pod_on_its_way_is_waited_for(reason):
+def test_a_pod_on_its_way_is_waited_for(reason: str) -> None:
     assert hopeless(waiting(reason), NOW) == ""
 
 
-def test_an_init_container_counts_too():
+def test_an_init_container_counts_too() -> None:
     broken = pod(initContainerStatuses=[{"name": "i", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
     assert "CrashLoopBackOff" in hopeless(broken, NOW)
 
 
-def test_a_pod_without_a_node_is_given_some_seconds():
+def test_a_pod_without_a_node_is_given_some_seconds() -> None:
     row = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
     assert hopeless(pod(conditions=[{**row, "lastTransitionTime": "2027-01-15T07:59:55Z"}]), NOW) == ""
     assert "Insufficient cpu" in hopeless(pod(conditions=[{**row, "lastTransitionTime": "2027-01-15T07:59:00Z"}]), NOW)
 
 
-def deployment(generation=2, observed=2, **status):
+def deployment(generation: int = 2, observed: int = 2, **status: Any) -> dict[str, Any]:
     return {
         "metadata": {"generation": generation},
         "spec": {"replicas": 2},
@@ -49,7 +51,7 @@ def deployment(generation=2, observed=2, **status):
     }
 
 
-def test_a_deployment_is_ready_with_all_replicas_in_their_present_form():
+def test_a_deployment_is_ready_with_all_replicas_in_their_present_form() -> None:
     assert replicas_missing(deployment(replicas=2, readyReplicas=2, updatedReplicas=2)) == ""
     assert "1 of 2" in replicas_missing(deployment(replicas=2, readyReplicas=2, updatedReplicas=1))
     assert "1 of 2" in replicas_missing(deployment(replicas=2, readyReplicas=1, updatedReplicas=2))
@@ -58,9 +60,9 @@ def test_a_deployment_is_ready_with_all_replicas_in_their_present_form():
     assert replicas_missing({"metadata": {}, "spec": {"replicas": 1}})
 
 
-def test_a_ray_cluster_is_ready_when_kuberay_says_so_of_all_workers():
+def test_a_ray_cluster_is_ready_when_kuberay_says_so_of_all_workers() -> None:
     spec = {"workerGroupSpecs": [{"replicas": 2}]}
-    both = {"metadata": {"generation": 1}, "spec": spec}
+    both: dict[str, Any] = {"metadata": {"generation": 1}, "spec": spec}
     assert "not seen" in ray_missing(both)
     assert "1 of 2" in ray_missing(
         {**both, "status": {"observedGeneration": 1, "state": "ready", "readyWorkerReplicas": 1}}
@@ -72,7 +74,7 @@ def test_a_ray_cluster_is_ready_when_kuberay_says_so_of_all_workers():
     )
 
 
-def test_what_the_api_server_fills_in_is_no_difference():
+def test_what_the_api_server_fills_in_is_no_difference() -> None:
     wanted = {"spec": {"ports": [{"port": 1}], "replicas": 2}}
     assert covers({"spec": {"ports": [{"port": 1, "protocol": "TCP"}], "replicas": 2, "more": 1}}, wanted)
     assert not covers({"spec": {"ports": [{"port": 1}, {"port": 2}], "replicas": 2}}, wanted)
@@ -80,7 +82,7 @@ def test_what_the_api_server_fills_in_is_no_difference():
     assert not covers({}, wanted)
 
 
-def test_something_taken_out_of_a_manifest_is_told_by_its_mark():
+def test_something_taken_out_of_a_manifest_is_told_by_its_mark() -> None:
     before, after = ({"metadata": {"name": "x"}, "data": data} for data in ({"a": "1", "b": "2"}, {"a": "1"}))
     assert marked(before)["metadata"]["annotations"][CONTENT] != marked(after)["metadata"]["annotations"][CONTENT]
     assert not covers(marked(before), marked(after))

@@ -1,5 +1,8 @@
 """Where `--cluster kind` gets its images from, and the tags that it gives them."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from fixtures.clusters.base import Timeline
@@ -8,6 +11,8 @@ from fixtures.clusters.kind.builder import Builder
 from fixtures.clusters.kind.engine import Engine
 from fixtures.clusters.kind.sources import Sources
 from fixtures.core.errors import UsageProblem
+
+Written = Callable[[str], str]
 
 MINIMAL = """
 [images]
@@ -19,15 +24,15 @@ nats = "nats:1"
 
 
 @pytest.fixture
-def written(tmp_path):
-    def write(text):
+def written(tmp_path: Path) -> Written:
+    def write(text: str) -> str:
         (tmp_path / "sources.toml").write_text(text)
         return str(tmp_path / "sources.toml")
 
     return write
 
 
-def test_the_shipped_file_is_complete(monkeypatch):
+def test_the_shipped_file_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(sources.VARIABLE, raising=False)
     shipped = sources.load()
     assert shipped.profile.name == "kind"
@@ -35,7 +40,9 @@ def test_the_shipped_file_is_complete(monkeypatch):
     assert all(":" in reference for reference in (shipped.images.node, shipped.images.ray, shipped.images.nats))
 
 
-def test_the_variable_names_another_file_and_the_option_wins(written, monkeypatch, tmp_path):
+def test_the_variable_names_another_file_and_the_option_wins(
+    written: Written, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv(sources.VARIABLE, written(MINIMAL + '[profile]\nname = "kind-offline"\n'))
     assert sources.default_profile() == "kind-offline"
     other = tmp_path / "other.toml"
@@ -43,7 +50,7 @@ def test_the_variable_names_another_file_and_the_option_wins(written, monkeypatc
     assert sources.default_profile(str(other)) == "kind"
 
 
-def test_what_is_left_out_has_a_stand_in(written):
+def test_what_is_left_out_has_a_stand_in(written: Written) -> None:
     images = sources.load(written(MINIMAL)).images
     assert images.reference("vllm_python") == "python:1"
     assert images.reference("kuberay") == ""
@@ -59,7 +66,7 @@ def test_what_is_left_out_has_a_stand_in(written):
         (MINIMAL + "[build]\ncontext_files = { 'ca.crt' = '/nowhere/ca.crt' }\n", "no such file: /nowhere/ca.crt"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_file_and_the_key(written, text, words):
+def test_a_mistake_is_one_line_that_names_the_file_and_the_key(written: Written, text: str, words: str) -> None:
     with pytest.raises(UsageProblem) as caught:
         sources.load(written(text))
     assert words in str(caught.value)
@@ -67,25 +74,25 @@ def test_a_mistake_is_one_line_that_names_the_file_and_the_key(written, text, wo
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_named():
+def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageProblem, match=r"/nowhere\.toml: cannot be read"):
         sources.load("/nowhere.toml")
 
 
-def made_from(**images) -> Sources:
+def made_from(**images: str) -> Sources:
     names = {"node": "node:1", "ray": "ray:1", "python": "python:1", "nats": "nats:1", "kuberay": "kuberay:1"}
     return Sources.model_validate({"images": names | images})
 
 
 @pytest.mark.parametrize("name", list(recipes.table()))
-def test_every_image_of_the_table_can_be_named(name):
+def test_every_image_of_the_table_can_be_named(name: str) -> None:
     image = recipes.image(name, made_from())
     assert image.reference.startswith(recipes.table()[name].tag + "-")
     if image.dockerfile:
         assert recipes.IMAGES / image.dockerfile in image.inputs
 
 
-def test_the_tag_changes_with_the_base_and_with_each_file(monkeypatch, tmp_path):
+def test_the_tag_changes_with_the_base_and_with_each_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = recipes.image("ray-custom", made_from()).reference
     assert recipes.image("ray-custom", made_from()).reference == before
     assert recipes.image("ray-custom", made_from(ray="ray:2")).reference != before
@@ -102,7 +109,7 @@ def test_the_tag_changes_with_the_base_and_with_each_file(monkeypatch, tmp_path)
     assert recipes.image("ray-custom", made_from()).reference != one
 
 
-def test_how_packages_are_reached_does_not_change_what_an_image_is():
+def test_how_packages_are_reached_does_not_change_what_an_image_is() -> None:
     plain = recipes.image("orchestrator", made_from())
     behind = Sources.model_validate(
         {
@@ -116,7 +123,7 @@ def test_how_packages_are_reached_does_not_change_what_an_image_is():
     assert recipes.image("orchestrator", other).reference != plain.reference
 
 
-def test_the_build_context_holds_what_the_tag_covers_and_what_the_sources_add(tmp_path):
+def test_the_build_context_holds_what_the_tag_covers_and_what_the_sources_add(tmp_path: Path) -> None:
     (tmp_path / "bundle.pem").write_text("certificate\n")
     behind = made_from(kuberay="").model_copy(
         update={"build": sources.Build(context_files={"ca.crt": str(tmp_path / "bundle.pem")})}
@@ -131,13 +138,13 @@ def test_the_build_context_holds_what_the_tag_covers_and_what_the_sources_add(tm
         assert laid == inputs | ({"ca.crt"} if image.dockerfile else set())
 
 
-def test_stock_and_nats_are_their_sources_under_a_tag_of_their_own():
+def test_stock_and_nats_are_their_sources_under_a_tag_of_their_own() -> None:
     stock = recipes.image("ray-stock", made_from())
     assert (stock.dockerfile, stock.inputs, stock.arguments) == ("", (), {})
     assert "stock" in stock.reference
 
 
-def test_the_operator_is_built_where_no_image_of_it_is_named():
+def test_the_operator_is_built_where_no_image_of_it_is_named() -> None:
     assert recipes.image("kuberay", made_from()).dockerfile == ""
     built = recipes.image("kuberay", made_from(kuberay=""))
     assert built.dockerfile == "kuberay/Dockerfile"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.kind import waits
+from fixtures.clusters.kubernetes.client.api import Api, Documents
 from fixtures.core.errors import BootFailure, Nonconformant
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile.model import Profile, load
@@ -39,8 +40,11 @@ class NatsThatSays:
         self.closed = True
 
 
-class NoPods:
-    async def list(self, *_: Any, **__: Any) -> list[Any]:
+class NoPods(Api):
+    def __init__(self) -> None:
+        pass
+
+    async def list(self, *_: Any, **__: Any) -> Documents:
         return []
 
 
@@ -55,7 +59,9 @@ def put_in_place(monkeypatch: pytest.MonkeyPatch, nats: NatsThatSays) -> None:
     monkeypatch.setattr(waits, "TIMEOUTS", Timeouts(orchestrator_up=0.5))
 
 
-async def test_it_is_waited_for_until_a_stream_captures_the_answers(monkeypatch, profile):
+async def test_it_is_waited_for_until_a_stream_captures_the_answers(
+    monkeypatch: pytest.MonkeyPatch, profile: Profile
+) -> None:
     nats = NatsThatSays(Nonconformant("JetStream does not answer"), "", "AGENT_RESPONSES")
     put_in_place(monkeypatch, nats)
     monkeypatch.setattr(waits, "TIMEOUTS", Timeouts())
@@ -64,7 +70,9 @@ async def test_it_is_waited_for_until_a_stream_captures_the_answers(monkeypatch,
     assert nats.closed
 
 
-async def test_an_orchestrator_that_makes_none_is_the_part_that_did_not_come_up(monkeypatch, profile):
+async def test_an_orchestrator_that_makes_none_is_the_part_that_did_not_come_up(
+    monkeypatch: pytest.MonkeyPatch, profile: Profile
+) -> None:
     nats = NatsThatSays("")
     put_in_place(monkeypatch, nats)
     with pytest.raises(

@@ -37,13 +37,13 @@ def rules(name: str) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def test_reading_is_all_that_the_role_allows():
+def test_reading_is_all_that_the_role_allows() -> None:
     more = [right for right in rules("role.yaml") if right[3] not in READING and right[2] not in STREAMS]
     assert more == []
 
 
 @pytest.mark.parametrize("name", ["role.yaml", "role-disruptive.yaml"])
-def test_rights_are_spelled_out_once_in_the_profiles_namespaces(name: str):
+def test_rights_are_spelled_out_once_in_the_profiles_namespaces(name: str) -> None:
     found = rules(name)
     spaces = load("swe-ai-fleet").kubernetes
     assert len(found) == len(set(found))
@@ -52,11 +52,11 @@ def test_rights_are_spelled_out_once_in_the_profiles_namespaces(name: str):
     assert {one["kind"] for one in documents(name)} <= {"ServiceAccount", "Role", "RoleBinding"}
 
 
-def test_disruptive_rights_repeat_none():
+def test_disruptive_rights_repeat_none() -> None:
     assert not set(rules("role.yaml")) & set(rules("role-disruptive.yaml"))
 
 
-def test_certification_only_reads_and_binds_the_account():
+def test_certification_only_reads_and_binds_the_account() -> None:
     parts = documents("role-certification.yaml")
     granted = [rule for part in parts for rule in part.get("rules") or ()]
     assert granted
@@ -74,7 +74,7 @@ def test_certification_only_reads_and_binds_the_account():
 
 
 @pytest.mark.parametrize("name", ["role.yaml", "role-disruptive.yaml"])
-def test_every_role_is_bound_to_the_account(name: str):
+def test_every_role_is_bound_to_the_account(name: str) -> None:
     roles = {
         (one["metadata"]["namespace"], one["metadata"]["name"]) for one in documents(name) if one["kind"] == "Role"
     }
@@ -84,7 +84,7 @@ def test_every_role_is_bound_to_the_account(name: str):
     assert all(one["subjects"] == [account] for one in bindings)
 
 
-def test_the_cronjob_never_tries_twice_and_is_confined():
+def test_the_cronjob_never_tries_twice_and_is_confined() -> None:
     job = next(one for one in documents("cronjob.yaml") if one["kind"] == "CronJob")
     assert job["spec"]["concurrencyPolicy"] == "Forbid"
     run = job["spec"]["jobTemplate"]["spec"]
@@ -139,7 +139,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_kubeconfig_holds_the_cluster_and_a_token(make_kubeconfig: Kubeconfig, tmp_path: Path):
+def test_a_kubeconfig_holds_the_cluster_and_a_token(make_kubeconfig: Kubeconfig, tmp_path: Path) -> None:
     ran = make_kubeconfig("--context", "prod", "--namespace", "agents", "--duration", "1h")
     assert ran.returncode == 0, ran.stderr
     found = yaml.safe_load(ran.stdout)
@@ -148,7 +148,7 @@ def test_a_kubeconfig_holds_the_cluster_and_a_token(make_kubeconfig: Kubeconfig,
     assert "--context prod -n agents create token fleet-conformance --duration 1h" in (tmp_path / "log").read_text()
 
 
-def test_the_kubeconfig_file_is_its_owners_alone(make_kubeconfig: Kubeconfig, tmp_path: Path):
+def test_the_kubeconfig_file_is_its_owners_alone(make_kubeconfig: Kubeconfig, tmp_path: Path) -> None:
     ran = make_kubeconfig("fleet.kubeconfig")
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
     file = tmp_path / "fleet.kubeconfig"
@@ -157,7 +157,7 @@ def test_the_kubeconfig_file_is_its_owners_alone(make_kubeconfig: Kubeconfig, tm
     assert {path.name for path in tmp_path.iterdir()} == {"bin", "log", "fleet.kubeconfig"}
 
 
-def test_a_kubeconfig_file_with_wider_rights_never_holds_the_token(make_kubeconfig: Kubeconfig, tmp_path: Path):
+def test_a_kubeconfig_file_with_wider_rights_never_holds_the_token(make_kubeconfig: Kubeconfig, tmp_path: Path) -> None:
     file = tmp_path / "fleet.kubeconfig"
     file.write_text("old")
     file.chmod(0o644)
@@ -168,7 +168,7 @@ def test_a_kubeconfig_file_with_wider_rights_never_holds_the_token(make_kubeconf
     assert "the-token" in file.read_text()
 
 
-def test_a_kubeconfig_file_stays_as_it_is_when_there_is_no_token(make_kubeconfig: Kubeconfig, tmp_path: Path):
+def test_a_kubeconfig_file_stays_as_it_is_when_there_is_no_token(make_kubeconfig: Kubeconfig, tmp_path: Path) -> None:
     file = tmp_path / "fleet.kubeconfig"
     file.write_text("old")
     assert make_kubeconfig("fleet.kubeconfig", NO_TOKEN="1").returncode != 0
@@ -179,7 +179,7 @@ def test_a_kubeconfig_file_stays_as_it_is_when_there_is_no_token(make_kubeconfig
 @pytest.mark.parametrize(("rights", "status"), [(0o644, 4), (0o640, 4), (0o604, 4), (0o600, 0)])
 def test_no_token_is_printed_into_a_file_that_others_may_read(
     make_kubeconfig: Kubeconfig, tmp_path: Path, rights: int, status: int
-):
+) -> None:
     file = tmp_path / "redirected"
     file.touch()
     file.chmod(rights)
@@ -196,12 +196,12 @@ def test_no_token_is_printed_into_a_file_that_others_may_read(
     "arguments",
     [["--context"], ["--frobnicate"], ["one", "two"], [""], ["bin"], ["no/such/folder"], ["/proc/self/exe"]],
 )
-def test_bad_options_are_one_line(make_kubeconfig: Kubeconfig, arguments: list[str]):
+def test_bad_options_are_one_line(make_kubeconfig: Kubeconfig, arguments: list[str]) -> None:
     ran = make_kubeconfig(*arguments)
     assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (4, "", 1)
 
 
-def test_the_kubeconfigs_help_names_every_option_and_the_rights(make_kubeconfig: Kubeconfig):
+def test_the_kubeconfigs_help_names_every_option_and_the_rights(make_kubeconfig: Kubeconfig) -> None:
     ran = make_kubeconfig("--help")
     assert ran.returncode == 0
     for word in ("FILE", "0600", "--context", "--namespace", "--account", "--duration", "8h", "example: "):

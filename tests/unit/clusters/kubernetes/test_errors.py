@@ -6,11 +6,23 @@ import json
 import socket
 import threading
 import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fixtures.clusters.kubernetes.client import transport
-from fixtures.clusters.kubernetes.client.api import CONFIG_MAPS, CRDS, DEPLOYMENTS, NODES, PODS, RAY_CLUSTERS, connect
+from fixtures.clusters.kubernetes.client.api import (
+    CONFIG_MAPS,
+    CRDS,
+    DEPLOYMENTS,
+    NODES,
+    PODS,
+    RAY_CLUSTERS,
+    Api,
+    connect,
+)
 from fixtures.clusters.kubernetes.client.errors import (
     Absent,
     ApiProblem,
@@ -23,14 +35,14 @@ from fixtures.clusters.kubernetes.client.errors import (
 from fixtures.clusters.kubernetes.client.exec import exit_status
 from fixtures.core.errors import CannotTell
 from fixtures.core.timeouts import Timeouts
-from tests.support.kubernetes_stand_in import StandIn, status, write_kubeconfig
+from tests.support.kubernetes_stand_in import Answer, StandIn, status, write_kubeconfig
 
 UNKNOWN = status(404, "NotFound", "the server could not find the requested resource")
 RBAC = 'User "{}" cannot {} resource "{}" in API group "{}" {}'
 
 
 @contextlib.asynccontextmanager
-async def api_at(tmp_path, server, **user):
+async def api_at(tmp_path: Path, server: str, **user: str) -> AsyncIterator[Api]:
     api = connect(str(write_kubeconfig(tmp_path / "k", server, user or None, context="prod")), None)
     try:
         yield api
@@ -39,8 +51,10 @@ async def api_at(tmp_path, server, **user):
 
 
 @contextlib.asynccontextmanager
-async def api_that_answers(tmp_path, *answer):
-    server = StandIn(answer[0] if callable(answer[0]) else answer)
+async def api_that_answers(
+    tmp_path: Path, status: int | Callable[[str, str], Answer], body: bytes = b""
+) -> AsyncIterator[Api]:
+    server = StandIn(status if callable(status) else (status, body))
     try:
         async with api_at(tmp_path, server.url) as api:
             yield api
@@ -49,11 +63,11 @@ async def api_that_answers(tmp_path, *answer):
 
 
 @contextlib.contextmanager
-def raw_server(talk):
+def raw_server(talk: Callable[[socket.socket], object]) -> Iterator[str]:
     """A listener that hands each connection to `talk`."""
     listener = socket.create_server(("127.0.0.1", 0))
 
-    def serve():
+    def serve() -> None:
         while True:
             try:
                 connection, _ = listener.accept()
@@ -71,14 +85,14 @@ def raw_server(talk):
         listener.close()
 
 
-async def test_refused_credentials(tmp_path):
+async def test_refused_credentials(tmp_path: Path) -> None:
     async with api_that_answers(tmp_path, 401, status(401, "Unauthorized", "Unauthorized")) as api:
         with pytest.raises(Unauthorized, match=r"refuses the credentials of context prod: token .*expired") as caught:
             await api.list(PODS, "ray")
         assert caught.value.status == 401
 
 
-async def test_a_missing_right_names_who_what_where_and_the_grant(tmp_path):
+async def test_a_missing_right_names_who_what_where_and_the_grant(tmp_path: Path) -> None:
     said = "pods is forbidden: " + RBAC.format(
         "system:serviceaccount:ci:e2e", "list", "pods", "", 'in the namespace "ray"'
     )
@@ -91,21 +105,21 @@ async def test_a_missing_right_names_who_what_where_and_the_grant(tmp_path):
     )
 
 
-async def test_a_missing_right_in_the_whole_cluster_asks_for_a_cluster_role(tmp_path):
+async def test_a_missing_right_in_the_whole_cluster_asks_for_a_cluster_role(tmp_path: Path) -> None:
     said = "x is forbidden: " + RBAC.format("jane", "get", "rayclusters", "ray.io", "at the cluster scope")
     async with api_that_answers(tmp_path, 403, status(403, "Forbidden", said)) as api:
         with pytest.raises(Forbidden, match=r"may not get rayclusters\.ray\.io in the whole cluster.*a ClusterRole:"):
             await api.get(RAY_CLUSTERS, "x", "ray")
 
 
-async def test_a_403_that_is_no_missing_right_keeps_its_reason(tmp_path):
+async def test_a_403_that_is_no_missing_right_keeps_its_reason(tmp_path: Path) -> None:
     said = 'pods "x" is forbidden: exceeded quota: compute, requested: pods=1'
     async with api_that_answers(tmp_path, 403, status(403, "Forbidden", said)) as api:
         with pytest.raises(Forbidden, match=r"cannot create pods in namespace ray: forbidden: .*exceeded quota"):
             await api.create(PODS, {}, "ray")
 
 
-async def test_an_absent_object_is_not_an_unknown_type(tmp_path):
+async def test_an_absent_object_is_not_an_unknown_type(tmp_path: Path) -> None:
     absent = status(404, "NotFound", 'pods "x" not found', name="x", kind="pods")
     async with api_that_answers(tmp_path, 404, absent) as api:
         with pytest.raises(Absent, match='pods "x" not found') as caught:
@@ -115,7 +129,7 @@ async def test_an_absent_object_is_not_an_unknown_type(tmp_path):
 
 
 @pytest.mark.parametrize("body", [UNKNOWN, b"404 page not found\n", b""])
-async def test_an_unknown_type_is_told_with_its_remedy(tmp_path, body):
+async def test_an_unknown_type_is_told_with_its_remedy(tmp_path: Path, body: bytes) -> None:
     async with api_that_answers(tmp_path, 404, body) as api:
         with pytest.raises(Absent, match=r"no resource type rayclusters\.ray\.io: is its CustomRes") as caught:
             await api.list(RAY_CLUSTERS, "ray")
@@ -124,14 +138,14 @@ async def test_an_unknown_type_is_told_with_its_remedy(tmp_path, body):
             await api.list(DEPLOYMENTS, "ray")
 
 
-async def test_somebody_elses_404_says_nothing_about_the_object(tmp_path):
+async def test_somebody_elses_404_says_nothing_about_the_object(tmp_path: Path) -> None:
     async with api_that_answers(tmp_path, 404, b"<html>not here</html>") as api:
         with pytest.raises(ApiProblem, match=r"answered 404: <html>not here") as caught:
             await api.delete(PODS, "x", "ray")
         assert not isinstance(caught.value, Absent)
 
 
-async def test_a_taken_name_can_be_told_apart(tmp_path):
+async def test_a_taken_name_can_be_told_apart(tmp_path: Path) -> None:
     taken = status(409, "AlreadyExists", 'pods "x" already exists', name="x")
     async with api_that_answers(tmp_path, 409, taken) as api:
         with pytest.raises(ApiProblem, match="already exists") as caught:
@@ -152,7 +166,7 @@ async def test_a_taken_name_can_be_told_apart(tmp_path):
         (200, b'{"kind": "PodList"}', "has no items"),
     ],
 )
-async def test_strange_answers_are_one_short_line(tmp_path, code, body, told):
+async def test_strange_answers_are_one_short_line(tmp_path: Path, code: int, body: bytes, told: str) -> None:
     async with api_that_answers(tmp_path, code, body) as api:
         with pytest.raises(ApiProblem) as caught:
             await api.list(PODS, "ray")
@@ -160,7 +174,7 @@ async def test_strange_answers_are_one_short_line(tmp_path, code, body, told):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
-async def test_nobody_listens(tmp_path):
+async def test_nobody_listens(tmp_path: Path) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
@@ -169,19 +183,19 @@ async def test_nobody_listens(tmp_path):
                 await api.list(PODS, "ray")
 
 
-async def test_an_unknown_host(tmp_path):
+async def test_an_unknown_host(tmp_path: Path) -> None:
     async with api_at(tmp_path, "http://no-such-host.invalid") as api:
         with pytest.raises(Unreachable, match=r"no-such-host\.invalid does not answer: "):
             await api.list(PODS, "ray")
 
 
-async def test_a_connection_that_is_cut_before_and_in_the_answer(tmp_path):
+async def test_a_connection_that_is_cut_before_and_in_the_answer(tmp_path: Path) -> None:
     with raw_server(lambda connection: connection.recv(100)) as url:
         async with api_at(tmp_path, url) as api:
             with pytest.raises(Unreachable, match="does not answer: "):
                 await api.list(PODS, "ray")
 
-    def half(connection):
+    def half(connection: socket.socket) -> None:
         connection.recv(10_000)
         connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"items": []}')
 
@@ -191,10 +205,10 @@ async def test_a_connection_that_is_cut_before_and_in_the_answer(tmp_path):
                 await api.list(PODS, "ray")
 
 
-async def test_nothing_is_asked_twice(tmp_path):
+async def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     asked = []
 
-    def talk(connection):
+    def talk(connection: socket.socket) -> None:
         asked.append(connection.recv(10_000))
 
     with raw_server(talk) as url:
@@ -204,11 +218,11 @@ async def test_nothing_is_asked_twice(tmp_path):
     assert len(asked) == 1
 
 
-async def test_silence_and_trickling_end_in_time(tmp_path, monkeypatch):
+async def test_silence_and_trickling_end_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "TIMEOUTS", Timeouts(request=0.4))
     done = threading.Event()
 
-    def trickle(connection):
+    def trickle(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         with contextlib.suppress(OSError):
             while not done.wait(0.05):
@@ -225,14 +239,14 @@ async def test_silence_and_trickling_end_in_time(tmp_path, monkeypatch):
         done.clear()
 
 
-async def test_an_endless_answer_is_not_kept(tmp_path, monkeypatch):
+async def test_an_endless_answer_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "LARGEST", 1 << 20)
     async with api_that_answers(tmp_path, 200, b" " * (3 << 20)) as api:
         with pytest.raises(ApiProblem, match="incomplete answer: more than 1 MiB"):
             await api.list(PODS, "ray")
 
 
-async def test_requests_and_rights_are_counted_as_rbac_names_them(tmp_path):
+async def test_requests_and_rights_are_counted_as_rbac_names_them(tmp_path: Path) -> None:
     async with api_that_answers(tmp_path, 200, b'{"items": []}') as api:
         await api.list(PODS, "ray", labels="a=b")
         await api.list(PODS, "ray", fields="metadata.name=x")
@@ -252,10 +266,10 @@ async def test_requests_and_rights_are_counted_as_rbac_names_them(tmp_path):
         }
 
 
-async def test_names_are_escaped_on_their_way(tmp_path):
+async def test_names_are_escaped_on_their_way(tmp_path: Path) -> None:
     paths = []
 
-    def answer(method, path):
+    def answer(method: str, path: str) -> Answer:
         paths.append(path)
         return 200, b'{"items": []}'
 
@@ -267,21 +281,23 @@ async def test_names_are_escaped_on_their_way(tmp_path):
 
 
 @pytest.mark.parametrize("sub", ["exec", "portforward"])
-async def test_streams_are_refused_with_the_same_lines(tmp_path, sub):
+async def test_streams_are_refused_with_the_same_lines(tmp_path: Path, sub: str) -> None:
     said = "x is forbidden: " + RBAC.format("jane", "create", f"pods/{sub}", "", 'in the namespace "ray"')
 
-    async def ask(api):
+    async def ask(api: Api) -> None:
         if sub == "exec":
             await api.execute("p", "ray", ["true"], timeout=5)
             return
 
-        async def choose():
+        async def choose() -> tuple[str, int]:
             return "p", 80
 
         forward = await api.forward("ray", choose)
         try:
-            with socket.create_connection(forward.address.split(":")) as local:
+            host, port = forward.address.split(":")
+            with socket.create_connection((host, int(port))) as local:
                 assert await asyncio.to_thread(local.recv, 1) == b""
+            assert forward.error
             raise forward.error
         finally:
             await forward.close()
@@ -325,7 +341,7 @@ async def test_streams_are_refused_with_the_same_lines(tmp_path, sub):
         ([], r"\[\]"),
     ],
 )
-def test_the_exit_status_is_the_commands_own(outcome, told):
+def test_the_exit_status_is_the_commands_own(outcome: Any, told: str | int) -> None:
     data = outcome.encode() if outcome == "cut sh" else json.dumps(outcome).encode()
     if isinstance(told, int):
         assert exit_status(data, "x in pod p") == told
@@ -334,6 +350,6 @@ def test_the_exit_status_is_the_commands_own(outcome, told):
             exit_status(data, "x in pod p")
 
 
-def test_bytes_that_are_no_text_do_not_break_a_line():
+def test_bytes_that_are_no_text_do_not_break_a_line() -> None:
     problem = refusal(Asked("get", "pods"), "prod", 500, b"\xff\x00\n\xfe")
     assert "answered 500" in str(problem) and "\n" not in str(problem)

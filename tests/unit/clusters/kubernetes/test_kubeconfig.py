@@ -6,12 +6,15 @@ import contextlib
 import datetime
 import os
 import stat
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 import yaml
 
 from fixtures.clusters.kubernetes.client import kubeconfig
-from fixtures.clusters.kubernetes.client.api import NAMESPACES, connect
+from fixtures.clusters.kubernetes.client.api import NAMESPACES, Api, connect
 from fixtures.clusters.kubernetes.client.errors import ApiProblem, Unauthorized, Unreachable
 from fixtures.clusters.kubernetes.client.kubeconfig import environment_proxy, find
 from fixtures.core.errors import UsageProblem
@@ -19,7 +22,7 @@ from tests.support.kubernetes_stand_in import StandIn, b64, pem, write_kubeconfi
 
 
 @pytest.fixture(autouse=True)
-def no_other_kubeconfig(monkeypatch, tmp_path):
+def no_other_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A home without a kubeconfig, and no pod around."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in list(os.environ):
@@ -28,14 +31,14 @@ def no_other_kubeconfig(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def stand_in():
+def stand_in() -> Iterator[StandIn]:
     server = StandIn((200, b'{"items": []}'))
     yield server
     server.close()
 
 
 @contextlib.asynccontextmanager
-async def api_of(*arguments):
+async def api_of(*arguments: str | None) -> AsyncIterator[Api]:
     api = connect(*arguments)
     try:
         yield api
@@ -43,7 +46,7 @@ async def api_of(*arguments):
         await api.close()
 
 
-def change(path, edit):
+def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> str:
     document = yaml.safe_load(path.read_text())
     edit(document)
     path.write_text(yaml.safe_dump(document))
@@ -53,12 +56,12 @@ def change(path, edit):
 # -- which file, which context -----------------------------------------------------------------------------
 
 
-def test_a_named_file_must_exist(tmp_path):
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"^--kubeconfig .*/nowhere: no such file$"):
         find(str(tmp_path / "nowhere"), None)
 
 
-def test_without_any_kubeconfig_the_way_out_is_named(monkeypatch, tmp_path):
+def test_without_any_kubeconfig_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"~/.kube/config does not exist.*--kubeconfig FILE"):
         find(None, None)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "gone"))
@@ -66,7 +69,7 @@ def test_without_any_kubeconfig_the_way_out_is_named(monkeypatch, tmp_path):
         find(None, None)
 
 
-def test_the_home_and_the_environment_are_looked_at(monkeypatch, tmp_path):
+def test_the_home_and_the_environment_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "home" / ".kube").mkdir(parents=True)
     write_kubeconfig(tmp_path / "home" / ".kube" / "config", context="at-home")
     assert find(None, None).context == "at-home"
@@ -74,7 +77,7 @@ def test_the_home_and_the_environment_are_looked_at(monkeypatch, tmp_path):
     assert find(None, None).context == "elsewhere"
 
 
-def test_several_files_are_merged_and_the_first_goes_before(monkeypatch, tmp_path):
+def test_several_files_are_merged_and_the_first_goes_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one = write_kubeconfig(tmp_path / "one", "http://one:1", context="first")
     two = write_kubeconfig(tmp_path / "two", "http://two:2", context="second")
     change(two, lambda d: d["clusters"][0].update(name="c2") or d["contexts"][0]["context"].update(cluster="c2"))
@@ -83,13 +86,13 @@ def test_several_files_are_merged_and_the_first_goes_before(monkeypatch, tmp_pat
     assert find(None, "second").server == "http://two:2"
 
 
-def test_an_unknown_context_is_told_with_those_that_exist(tmp_path):
+def test_an_unknown_context_is_told_with_those_that_exist(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "k", context="prod")
     with pytest.raises(UsageProblem, match=r"--kube-context staging: no such context; it has prod$"):
         find(str(path), "staging")
 
 
-def test_no_current_context_is_told(tmp_path):
+def test_no_current_context_is_told(tmp_path: Path) -> None:
     path = change(write_kubeconfig(tmp_path / "k"), lambda d: d.pop("current-context"))
     with pytest.raises(UsageProblem, match=r"no current context is set; --kube-context NAME chooses one: it has here"):
         find(path, None)
@@ -110,7 +113,9 @@ def test_no_current_context_is_told(tmp_path):
         (lambda d: d.update(users=["u"]), "an entry of users lacks its name or its user"),
     ],
 )
-def test_a_context_that_hangs_in_the_air_is_told(tmp_path, edit, told):
+def test_a_context_that_hangs_in_the_air_is_told(
+    tmp_path: Path, edit: Callable[[dict[str, Any]], object], told: str
+) -> None:
     path = change(write_kubeconfig(tmp_path / "k"), edit)
     with pytest.raises(UsageProblem, match=told):
         find(path, None)
@@ -125,7 +130,7 @@ def test_a_context_that_hangs_in_the_air_is_told(tmp_path, edit, told):
         (b"\xff\xfe\x00", "not UTF-8 text"),
     ],
 )
-def test_a_file_that_is_no_kubeconfig_is_told(tmp_path, text, told):
+def test_a_file_that_is_no_kubeconfig_is_told(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "k"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UsageProblem, match=told) as caught:
@@ -133,7 +138,7 @@ def test_a_file_that_is_no_kubeconfig_is_told(tmp_path, text, told):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_kubeconfig(tmp_path):
+def test_a_folder_is_no_kubeconfig(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="Is a directory"):
         find(str(tmp_path), None)
 
@@ -156,14 +161,14 @@ def test_a_folder_is_no_kubeconfig(tmp_path):
         ),
     ],
 )
-def test_broken_certificates_are_told(tmp_path, user, cluster, told):
+def test_broken_certificates_are_told(tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], told: str) -> None:
     path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user, **cluster)
     with pytest.raises(UsageProblem, match=told) as caught:
         find(str(path), None)
     assert "\n" not in str(caught.value)
 
 
-def test_no_key_is_left_on_the_disk(tmp_path, monkeypatch):
+def test_no_key_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     user = {"client-certificate-data": b64(pem("CERTIFICATE")), "client-key-data": b64(pem("PRIVATE KEY"))}
     path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user)
@@ -172,24 +177,25 @@ def test_no_key_is_left_on_the_disk(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["k"]
 
 
-async def test_tls_is_verified_by_the_authority_and_the_name(tmp_path):
+async def test_tls_is_verified_by_the_authority_and_the_name(tmp_path: Path) -> None:
     server = StandIn((200, b'{"items": []}'), tls=True)
-    authority = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
+    authority: dict[str, Any] = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
     try:
         good = write_kubeconfig(tmp_path / "good", server.url, **authority)
         async with api_of(str(good), None) as api:
             assert await api.list(NAMESPACES) == []
-        other_name = write_kubeconfig(tmp_path / "n", server.url, **authority, **{"tls-server-name": "stand-in.test"})
+        other_name = write_kubeconfig(tmp_path / "n", server.url, **authority | {"tls-server-name": "stand-in.test"})
         async with api_of(str(other_name), None) as api:
             assert await api.list(NAMESPACES) == []
-        trusting = write_kubeconfig(tmp_path / "t", server.url, **{"insecure-skip-tls-verify": True})
+        anyone: dict[str, Any] = {"insecure-skip-tls-verify": True}
+        trusting = write_kubeconfig(tmp_path / "t", server.url, **anyone)
         async with api_of(str(trusting), None) as api:
             assert await api.list(NAMESPACES) == []
         unknown = write_kubeconfig(tmp_path / "unknown", server.url)
         async with api_of(str(unknown), None) as api:
             with pytest.raises(Unreachable, match="its certificate is not trusted"):
                 await api.list(NAMESPACES)
-        wrong = write_kubeconfig(tmp_path / "w", server.url, **authority, **{"tls-server-name": "another.test"})
+        wrong = write_kubeconfig(tmp_path / "w", server.url, **authority | {"tls-server-name": "another.test"})
         async with api_of(str(wrong), None) as api:
             with pytest.raises(Unreachable, match=r"its certificate is not trusted.*another\.test"):
                 await api.list(NAMESPACES)
@@ -200,7 +206,7 @@ async def test_tls_is_verified_by_the_authority_and_the_name(tmp_path):
 # -- credentials -------------------------------------------------------------------------------------------
 
 
-def plugin(path, script):
+def plugin(path: Path, script: str) -> dict[str, Any]:
     path.write_text("#!/bin/sh\n" + script)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(path), "installHint": "get it"}}
@@ -211,7 +217,7 @@ CREDENTIAL = (
 )
 
 
-async def test_an_exec_plugin_gives_the_token(tmp_path, stand_in):
+async def test_an_exec_plugin_gives_the_token(tmp_path: Path, stand_in: StandIn) -> None:
     path = write_kubeconfig(tmp_path / "k", stand_in.url, plugin(tmp_path / "login", CREDENTIAL % "t0k"))
     async with api_of(str(path), None) as api:
         await api.list(NAMESPACES)
@@ -226,13 +232,13 @@ async def test_an_exec_plugin_gives_the_token(tmp_path, stand_in):
         ("echo '{}'", "missing key"),
     ],
 )
-def test_a_failing_exec_plugin_is_told(tmp_path, script, told):
+def test_a_failing_exec_plugin_is_told(tmp_path: Path, script: str, told: str) -> None:
     path = write_kubeconfig(tmp_path / "k", user=plugin(tmp_path / "login", script))
     with pytest.raises(UsageProblem, match=told):
         find(str(path), None)
 
 
-def test_an_absent_exec_plugin_is_told_with_its_hint(tmp_path):
+def test_an_absent_exec_plugin_is_told_with_its_hint(tmp_path: Path) -> None:
     user = plugin(tmp_path / "login", "")
     (tmp_path / "login").unlink()
     path = write_kubeconfig(tmp_path / "k", user=user)
@@ -240,7 +246,7 @@ def test_an_absent_exec_plugin_is_told_with_its_hint(tmp_path):
         find(str(path), None)
 
 
-async def test_a_token_file_is_read_anew(tmp_path, stand_in):
+async def test_a_token_file_is_read_anew(tmp_path: Path, stand_in: StandIn) -> None:
     (tmp_path / "token").write_text("one\n")
     path = write_kubeconfig(tmp_path / "k", stand_in.url, {"tokenFile": "token"})
     async with api_of(str(path), None) as api:
@@ -253,13 +259,15 @@ async def test_a_token_file_is_read_anew(tmp_path, stand_in):
     assert [headers["Authorization"] for _, _, headers in stand_in.seen] == ["Bearer one", "Bearer two"]
 
 
-def test_an_absent_token_file_is_told(tmp_path):
+def test_an_absent_token_file_is_told(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "k", user={"tokenFile": "gone"})
     with pytest.raises(UsageProblem, match="gone"):
         find(str(path), None)
 
 
-async def test_the_pods_service_account_is_found_and_its_token_followed(tmp_path, monkeypatch):
+async def test_the_pods_service_account_is_found_and_its_token_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = StandIn((200, b'{"items": []}'), tls=True)
     (tmp_path / "token").write_text("first")
     (tmp_path / "ca.crt").write_bytes(pem("CERTIFICATE"))
@@ -281,7 +289,7 @@ async def test_the_pods_service_account_is_found_and_its_token_followed(tmp_path
 
             class Later(datetime.datetime):
                 @classmethod
-                def now(cls, tz=None):
+                def now(cls, tz: datetime.tzinfo | None = None) -> Self:
                     return super().now(tz) + datetime.timedelta(minutes=2)
 
             monkeypatch.setattr(clock, Later)
@@ -305,30 +313,31 @@ async def test_the_pods_service_account_is_found_and_its_token_followed(tmp_path
         ("https://api.internal", None),
     ],
 )
-def test_a_proxy_is_taken_as_kubectl_takes_it(monkeypatch, server, taken):
+def test_a_proxy_is_taken_as_kubectl_takes_it(monkeypatch: pytest.MonkeyPatch, server: str, taken: str | None) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     monkeypatch.setenv("NO_PROXY", "internal")
     assert environment_proxy(server) == taken
 
 
-def test_the_kubeconfigs_proxy_goes_before(tmp_path, monkeypatch):
+def test_the_kubeconfigs_proxy_goes_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
-    path = write_kubeconfig(tmp_path / "k", "https://api.example.org", **{"proxy-url": "http://own:1"})
+    own: dict[str, Any] = {"proxy-url": "http://own:1"}
+    path = write_kubeconfig(tmp_path / "k", "https://api.example.org", **own)
     assert find(str(path), None).proxy == "http://own:1"
 
 
-async def test_requests_and_streams_go_through_the_proxy_with_its_password(tmp_path):
+async def test_requests_and_streams_go_through_the_proxy_with_its_password(tmp_path: Path) -> None:
     server = StandIn((200, b'{"items": []}'), tls=True)
     asked, tunnels = [], []
 
-    async def tunnel(reader, writer):
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         asked.append(head)
         host, port = head.split()[1].split(":")
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
 
-        async def pump(source, sink):
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
             while data := await source.read(65536):
                 sink.write(data)
             sink.close()
@@ -343,8 +352,8 @@ async def test_requests_and_streams_go_through_the_proxy_with_its_password(tmp_p
         lambda *pair: tunnels.append(asyncio.ensure_future(tunnel(*pair))), "127.0.0.1", 0
     )
     url = f"http://me:word@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
-    authority = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
-    path = write_kubeconfig(tmp_path / "k", server.url, **authority, **{"proxy-url": url})
+    authority: dict[str, Any] = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
+    path = write_kubeconfig(tmp_path / "k", server.url, **authority | {"proxy-url": url})
     try:
         async with api_of(str(path), None) as api:
             assert await api.list(NAMESPACES) == []

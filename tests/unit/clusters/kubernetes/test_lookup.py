@@ -39,22 +39,22 @@ def found(answers: dict[Resource, Any] | None = None) -> Found:
     return Found(api, profiles.load("swe-ai-fleet"))
 
 
-async def test_without_kuberay_the_type_itself_is_unknown():
+async def test_without_kuberay_the_type_itself_is_unknown() -> None:
     with pytest.raises(Nonconformant, match=r"does not know rayclusters.ray.io/v1: KubeRay's CRDs are not installed"):
         await found({RAY_CLUSTERS: Absent("404", unknown_type=True)}).workload(Component.RAY_HEAD)
 
 
-async def test_no_ray_cluster_of_that_name():
+async def test_no_ray_cluster_of_that_name() -> None:
     with pytest.raises(Nonconformant, match="there is no RayCluster ray-gpu in namespace ray"):
         await found().ray_groups()
 
 
-async def test_no_workload_of_that_name():
+async def test_no_workload_of_that_name() -> None:
     with pytest.raises(Nonconformant, match="no Deployment and no StatefulSet orchestrator in namespace swe-ai-fleet"):
         await found().workload(Component.ORCHESTRATOR)
 
 
-async def test_what_may_not_be_read_is_no_failure():
+async def test_what_may_not_be_read_is_no_failure() -> None:
     with pytest.raises(CannotTell, match="may not"):
         await found({RAY_CLUSTERS: Forbidden("may not get rayclusters")}).workload(Component.RAY_WORKER)
 
@@ -73,16 +73,16 @@ async def behind(answers: dict[Resource, Any], port: int = 80) -> list[tuple[str
     return await Access(api).behind("vllm", "ns", port)
 
 
-async def test_a_service_leads_to_the_ports_of_its_ready_pods():
+async def test_a_service_leads_to_the_ports_of_its_ready_pods() -> None:
     slices = [slice_of("b", "a", name="http"), slice_of("c", name="http", ready=False), slice_of("d", name="metrics")]
     assert await behind({SERVICES: service(80, "http"), ENDPOINT_SLICES: slices}) == [("a", 8000), ("b", 8000)]
 
 
-async def test_a_service_without_that_port_says_which_it_has():
+async def test_a_service_without_that_port_says_which_it_has() -> None:
     with pytest.raises(Nonconformant, match="service vllm in namespace ns has no port 80; its ports: 8000"):
         await behind({SERVICES: service(8000)})
 
 
-async def test_a_service_that_is_not_there():
+async def test_a_service_that_is_not_there() -> None:
     with pytest.raises(Nonconformant, match="there is no service vllm in namespace ns"):
         await behind({})

@@ -124,15 +124,15 @@ RAY_CLUSTER: dict[str, Any] = {
         "was killed",
     ],
 )
-def test_a_pod_tells(wanted: str):
+def test_a_pod_tells(wanted: str) -> None:
     assert wanted in objects.describe_pod(POD, [event("Pod", POD["metadata"]["name"], "was killed")])
 
 
-def test_no_secret_is_shown():
+def test_no_secret_is_shown() -> None:
     assert SECRET not in objects.describe_pod(POD, [event("Pod", POD["metadata"]["name"], f"password={SECRET}")])
 
 
-def test_events_are_of_the_object_and_of_what_it_made():
+def test_events_are_of_the_object_and_of_what_it_made() -> None:
     events = [
         event("Deployment", "vllm-server", "scaled"),
         event("ReplicaSet", "vllm-server-5c9", "exceeded quota"),
@@ -147,7 +147,7 @@ def test_events_are_of_the_object_and_of_what_it_made():
     assert "of a namesake" not in objects.describe_pod(POD, of_pod), "an earlier pod of the same name"
 
 
-def test_only_the_last_events_are_kept_in_their_order():
+def test_only_the_last_events_are_kept_in_their_order() -> None:
     name = POD["metadata"]["name"]
     events = [event("Pod", name, f"no {n:03}.", f"2026-01-01T10:{n:02}:00Z") for n in range(59, -1, -1)]
     told = objects.describe_pod(POD, events)
@@ -155,7 +155,7 @@ def test_only_the_last_events_are_kept_in_their_order():
     assert told.index("no 035.") < told.index("no 059.")
 
 
-def test_a_workload_tells_what_it_asks_for_and_has():
+def test_a_workload_tells_what_it_asks_for_and_has() -> None:
     told = objects.describe_workload(DEPLOYMENT, [], [READY, POD])
     assert "generation: 4, observed by its controller: 3" in told
     assert "replicas asked for: 2" in told and "image of vllm: vllm:2" in told
@@ -163,7 +163,7 @@ def test_a_workload_tells_what_it_asks_for_and_has():
     assert "NOT READY, restarts 3" in told
 
 
-def test_a_ray_cluster_tells_images_of_each_group():
+def test_a_ray_cluster_tells_images_of_each_group() -> None:
     told = objects.describe_ray_cluster(RAY_CLUSTER, [])
     for wanted in (
         "state: failed quota",
@@ -201,7 +201,7 @@ async def told(api: Asked, pods: list[dict[str, Any]], *owners: dict[str, Any]) 
     return await objects.describe(api, pods, "swe-ai-fleet", owners)  # type: ignore[arg-type]
 
 
-async def test_files_of_a_component():
+async def test_files_of_a_component() -> None:
     api = Asked()
     files = await told(api, [READY, POD], DEPLOYMENT)
     assert set(files) == {
@@ -216,7 +216,7 @@ async def test_files_of_a_component():
     assert len(log) < failure_logs.LIMIT + 100 and log.endswith("the end")
 
 
-async def test_requests_do_not_grow_with_the_number_of_pods():
+async def test_requests_do_not_grow_with_the_number_of_pods() -> None:
     api = Asked()
     pods = [{**READY, "metadata": {"name": f"pod-{number}"}} for number in range(1000)]
     files = await told(api, pods, DEPLOYMENT)
@@ -224,14 +224,14 @@ async def test_requests_do_not_grow_with_the_number_of_pods():
     assert "… and 950 more" in files["deployment-vllm-server.txt"]
 
 
-async def test_missing_rights_are_said_in_place():
+async def test_missing_rights_are_said_in_place() -> None:
     files = await told(Asked(forbidden=True), [POD])
     assert "may not list events" in files["events-swe-ai-fleet.txt"]
     assert "may not get pods/log" in files["vllm-server-5c9-x2x.vllm.previous.log"]
     assert "CrashLoopBackOff" in files["vllm-server-5c9-x2x.txt"]
 
 
-async def test_a_container_that_never_started_has_no_log():
+async def test_a_container_that_never_started_has_no_log() -> None:
     status = {"name": "vllm", "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}
     api = Asked()
     await told(api, [{"metadata": {"name": "p"}, "status": {"containerStatuses": [status]}}])
@@ -253,7 +253,7 @@ JSON = some.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(document=JSON, events=some.lists(JSON, max_size=4), pods=some.lists(JSON, max_size=3))
-def test_any_json_becomes_bounded_text(document: Any, events: list[Any], pods: list[Any]):
+def test_any_json_becomes_bounded_text(document: Any, events: list[Any], pods: list[Any]) -> None:
     for text in (
         objects.describe_pod(document, events),
         objects.describe_workload(document, events, pods),
@@ -264,12 +264,12 @@ def test_any_json_becomes_bounded_text(document: Any, events: list[Any], pods: l
         list(failure_logs.logs_of(pod))
 
 
-def test_a_huge_document_is_cut():
+def test_a_huge_document_is_cut() -> None:
     pod = {"metadata": {"name": "n" * 10**6, "labels": {str(n): "v" * 10**4 for n in range(10**4)}}}
     assert len(objects.describe_pod(pod, [event("Pod", "x", "m" * 10**6)] * 1000)) <= rendering.LIMIT + 100
 
 
-def test_a_service_tells_its_selector_and_ports():
+def test_a_service_tells_its_selector_and_ports() -> None:
     spec = {"selector": {"app": "nats"}, "ports": [{"name": "client", "port": 4222}]}
     told = objects.describe_workload({"kind": "Service", "metadata": {"name": "nats"}, "spec": spec}, [])
     assert "selector: app=nats" in told and "port: name=client, port=4222" in told and "replicas" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,8 @@ from fixtures.clusters.kubernetes.client.api import Api, connect
 from fixtures.clusters.kubernetes.inspect.operator import VERSION_IN, operator, part, ray_objects
 from fixtures.profile.model import load
 from tests.support.kubernetes_stand_in import Answer, StandIn, status, write_kubeconfig
+
+Attach = Callable[["Server"], Api]
 
 RAY, RBAC = "/apis/ray.io/v1/namespaces/ray/rayclusters", 'is forbidden: User "u" cannot '
 DEPLOYMENT = {
@@ -90,7 +93,7 @@ class Server:
 
 
 @pytest.fixture
-def attach(tmp_path: Path):
+def attach(tmp_path: Path) -> Iterator[Attach]:
     """Starts a stand-in; returns the way to it."""
     started: list[StandIn] = []
 
@@ -106,7 +109,7 @@ def attach(tmp_path: Path):
 PROFILE = load("swe-ai-fleet")
 
 
-async def test_the_part_that_bears_on_it_is_recorded_with_its_command(attach):
+async def test_the_part_that_bears_on_it_is_recorded_with_its_command(attach: Attach) -> None:
     told = await operator(attach(Server()), PROFILE, "fc-1", dry_runs=False)
     assert told["version"] == {
         "command": "kubectl get --raw /version | jq '{gitVersion}'",
@@ -123,21 +126,21 @@ async def test_the_part_that_bears_on_it_is_recorded_with_its_command(attach):
     assert told["pods"]["command"] == "kubectl -n kuberay-system get pods -l app=kuberay-operator -o json"
 
 
-async def test_only_webhooks_that_name_rayclusters_are_the_operators(attach):
+async def test_only_webhooks_that_name_rayclusters_are_the_operators(attach: Attach) -> None:
     told = (await operator(attach(Server()), PROFILE, "fc-1", dry_runs=False))["webhooks"]["answer"]
     assert told["configurations"] == 2
     (webhook,) = told["for_ray_clusters"]
     assert (webhook["name"], webhook["clientConfig"]) == ("vraycluster.kb.io", {"service": {"name": "webhook-service"}})
 
 
-async def test_a_reading_run_asks_for_no_dry_run(attach):
+async def test_a_reading_run_asks_for_no_dry_run(attach: Attach) -> None:
     server = Server()
     told = await operator(attach(server), PROFILE, "fc-1", dry_runs=False)
     assert server.made == []
     assert all("right to create" in trial["unknown"] for trial in told["admission"])
 
 
-async def test_dry_runs_make_nothing(attach):
+async def test_dry_runs_make_nothing(attach: Attach) -> None:
     server = Server()
     told = await operator(attach(server), PROFILE, "fc-1", dry_runs=True)
     assert server.made == ["All"] * 3
@@ -154,14 +157,16 @@ async def test_dry_runs_make_nothing(attach):
         (503, "ServiceUnavailable", "later", None),
     ],
 )
-async def test_who_turned_a_dry_run_away_is_told_from_not_knowing(attach, code, reason, message, outcome):
+async def test_who_turned_a_dry_run_away_is_told_from_not_knowing(
+    attach: Attach, code: int, reason: str, message: str, outcome: bool | None
+) -> None:
     server = Server(**{"namespaces/ray/rayclusters": (code, status(code, reason, message))})
     trial = (await operator(attach(server), PROFILE, "fc-1", dry_runs=True))["admission"][0]
     assert trial.get("let_in") is outcome
     assert ("unknown" in trial) is (outcome is None)
 
 
-async def test_a_missing_right_is_said_in_its_place_and_was_not_made_use_of(attach):
+async def test_a_missing_right_is_said_in_its_place_and_was_not_made_use_of(attach: Attach) -> None:
     forbidden = (
         403,
         status(403, "Forbidden", f'x {RBAC}get resource "customresourcedefinitions" at the cluster scope'),
@@ -175,18 +180,18 @@ async def test_a_missing_right_is_said_in_its_place_and_was_not_made_use_of(atta
     assert ("get", "customresourcedefinitions.apiextensions.k8s.io") not in api.used
 
 
-async def test_the_ray_cluster_comes_with_its_status_and_without_the_rest(attach):
+async def test_the_ray_cluster_comes_with_its_status_and_without_the_rest(attach: Attach) -> None:
     told = await ray_objects(attach(Server()), PROFILE)
     assert told["ray_cluster"]["answer"]["status"] == {"state": "ready", "head": {"podIP": "10.0.0.1"}}
     assert "managedFields" not in told["ray_cluster"]["answer"]["metadata"]
     assert told["pods"] == {"command": "kubectl -n ray get pods -l ray.io/cluster=ray-gpu -o json", "answer": []}
 
 
-def test_of_environments_the_version_alone_is_kept():
+def test_of_environments_the_version_alone_is_kept() -> None:
     container = {"env": [{"name": "TOKEN", "value": "t"}, {"name": VERSION_IN, "value": "kuberay_version=v1.6.2"}]}
     assert part(container, {"env": {}}) == {"env": container["env"][1:]}
 
 
-def test_lists_are_gone_through():
+def test_lists_are_gone_through() -> None:
     document = {"a": [{"b": 1, "c": 2}, {"c": 3}], "d": {"e": [1]}}
     assert part(document, {"a": {"b": {}}, "d": {}, "absent": {}}) == {"a": [{"b": 1}, {}], "d": {"e": [1]}}

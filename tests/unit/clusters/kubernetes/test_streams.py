@@ -4,32 +4,42 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
 
 from fixtures.clusters.kubernetes.client import exec, portforward, streams
-from fixtures.clusters.kubernetes.client.api import connect
+from fixtures.clusters.kubernetes.client.api import Api, connect
 from fixtures.clusters.kubernetes.client.errors import ApiProblem, Unreachable
+from fixtures.clusters.kubernetes.client.portforward import Forward
 from fixtures.core.errors import CannotTell
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import Timeouts
 from tests.support.kubernetes_stand_in import write_kubeconfig
 
+Query = dict[str, list[str]]
+Talk = Callable[[ServerConnection, Query], Awaitable[None]]
+ApiWith = Callable[[Talk], AbstractAsyncContextManager[Api]]
+
 SUCCESS = b"\x03" + json.dumps({"kind": "Status", "status": "Success"}).encode()
 
 
 @pytest.fixture
-def api_with(tmp_path):
+def api_with(tmp_path: Path) -> ApiWith:
     """A client of a server that hands each stream to a function."""
 
     @contextlib.asynccontextmanager
-    async def start(talk):
-        async def handler(connection):
+    async def start(talk: Talk) -> AsyncIterator[Api]:
+        async def handler(connection: ServerConnection) -> None:
+            assert connection.request
             await talk(connection, parse_qs(urlsplit(connection.request.path).query))
 
-        async with serve(handler, "127.0.0.1", 0, subprotocols=["v4.channel.k8s.io"], compression=None) as server:
+        async with serve(handler, "127.0.0.1", 0, subprotocols=[streams.PROTOCOL], compression=None) as server:
             port = server.sockets[0].getsockname()[1]
             api = connect(str(write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{port}")), None)
             try:
@@ -41,8 +51,8 @@ def api_with(tmp_path):
 
 
 @contextlib.asynccontextmanager
-async def forward_of(api):
-    async def choose():
+async def forward_of(api: Api) -> AsyncIterator[Forward]:
+    async def choose() -> tuple[str, int]:
         return "pod-1", 80
 
     opened = await api.forward("ns", choose)
@@ -52,7 +62,7 @@ async def forward_of(api):
         await opened.close()
 
 
-async def reach(forward, data=b""):
+async def reach(forward: Forward, data: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     host, port = forward.address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(data)
@@ -62,14 +72,15 @@ async def reach(forward, data=b""):
 # -- exec --------------------------------------------------------------------------------------------------
 
 
-async def test_input_is_counted_for_the_command(api_with):
-    asked, got = {}, []
+async def test_input_is_counted_for_the_command(api_with: ApiWith) -> None:
+    asked: Query = {}
+    got: list[bytes] = []
 
-    async def talk(connection, query):
+    async def talk(connection: ServerConnection, query: Query) -> None:
         asked.update(query)
         await connection.send(b"\x01")
         while sum(len(one) - 1 for one in got) < 100_000:
-            got.append(await connection.recv())
+            got.append(await connection.recv(decode=False))
         await connection.send(SUCCESS)
 
     async with api_with(talk) as api:
@@ -85,8 +96,8 @@ async def test_input_is_counted_for_the_command(api_with):
     assert b"".join(one[1:] for one in got) == b"x" * 100_000 and {one[0] for one in got} == {0}
 
 
-async def test_output_that_comes_after_the_status_counts(api_with):
-    async def talk(connection, query):
+async def test_output_that_comes_after_the_status_counts(api_with: ApiWith) -> None:
+    async def talk(connection: ServerConnection, query: Query) -> None:
         await connection.send(b"\x01one ")
         await connection.send(SUCCESS)
         await connection.send(b"\x01two")
@@ -95,10 +106,12 @@ async def test_output_that_comes_after_the_status_counts(api_with):
         assert (await api.execute("p", "ns", ["x"], timeout=5)).stdout == "one two"
 
 
-async def test_a_server_that_does_not_close_after_the_status_is_not_waited_for(api_with, monkeypatch):
+async def test_a_server_that_does_not_close_after_the_status_is_not_waited_for(
+    api_with: ApiWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exec, "TIMEOUTS", Timeouts(stream_close=0.2))
 
-    async def talk(connection, query):
+    async def talk(connection: ServerConnection, query: Query) -> None:
         await connection.send(SUCCESS)
         await connection.wait_closed()
 
@@ -108,16 +121,16 @@ async def test_a_server_that_does_not_close_after_the_status_is_not_waited_for(a
         assert time.monotonic() - start < 1
 
 
-async def broken(connection, query):
+async def broken(connection: ServerConnection, query: Query) -> None:
     await connection.send(b"\x01half of the out")
     connection.transport.abort()
 
 
-async def closed(connection, query):
+async def closed(connection: ServerConnection, query: Query) -> None:
     await connection.send(b"\x01half of the out")
 
 
-async def strange(connection, query):
+async def strange(connection: ServerConnection, query: Query) -> None:
     await connection.send(b"\x09what")
     await connection.wait_closed()
 
@@ -130,7 +143,7 @@ async def strange(connection, query):
         (strange, "data on the unknown channel 9"),
     ],
 )
-async def test_half_an_output_is_no_output(api_with, talk, told):
+async def test_half_an_output_is_no_output(api_with: ApiWith, talk: Talk, told: str) -> None:
     async with api_with(talk) as api:
         with pytest.raises(CannotTell, match=f"^x in pod p: {told}") as caught:
             await api.execute("p", "ns", ["x"], timeout=5)
@@ -140,14 +153,14 @@ async def test_half_an_output_is_no_output(api_with, talk, told):
 # -- port-forward ------------------------------------------------------------------------------------------
 
 
-async def echo(connection, query):
+async def echo(connection: ServerConnection, query: Query) -> None:
     for channel in (b"\x00", b"\x01"):
         await connection.send(channel + int(query["ports"][0]).to_bytes(2, "little"))
     async for message in connection:
         await connection.send(message)
 
 
-async def test_bytes_pass_unchanged(api_with):
+async def test_bytes_pass_unchanged(api_with: ApiWith) -> None:
     data = bytes(range(256)) * 10_000
     async with api_with(echo) as api, forward_of(api) as forward:
         reader, writer = await reach(forward, data)
@@ -155,8 +168,8 @@ async def test_bytes_pass_unchanged(api_with):
         writer.close()
 
 
-async def test_an_error_of_the_pods_side_ends_the_connection_and_is_told(api_with):
-    async def talk(connection, query):
+async def test_an_error_of_the_pods_side_ends_the_connection_and_is_told(api_with: ApiWith) -> None:
+    async def talk(connection: ServerConnection, query: Query) -> None:
         await connection.send(b"\x00\x50\x00")
         await connection.send(b"\x01\x50\x00")
         await connection.send(b"\x00some")
@@ -171,10 +184,10 @@ async def test_an_error_of_the_pods_side_ends_the_connection_and_is_told(api_wit
         writer.close()
 
 
-async def test_a_connection_that_breaks_ends_at_once_and_the_next_is_new(api_with):
+async def test_a_connection_that_breaks_ends_at_once_and_the_next_is_new(api_with: ApiWith) -> None:
     count = []
 
-    async def talk(connection, query):
+    async def talk(connection: ServerConnection, query: Query) -> None:
         count.append(1)
         if len(count) == 1:
             connection.transport.abort()
@@ -192,7 +205,9 @@ async def test_a_connection_that_breaks_ends_at_once_and_the_next_is_new(api_wit
         writer.close()
 
 
-async def test_a_server_that_does_not_answer_does_not_hold_the_client(tmp_path, monkeypatch):
+async def test_a_server_that_does_not_answer_does_not_hold_the_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streams, "TIMEOUTS", Timeouts(request=0.3))
     held = []
     silent = await asyncio.start_server(lambda *pair: held.append(pair), "127.0.0.1", 0)
@@ -211,11 +226,12 @@ async def test_a_server_that_does_not_answer_does_not_hold_the_client(tmp_path, 
         await api.close()
 
 
-async def test_a_choice_that_takes_too_long_is_given_up(api_with, monkeypatch):
+async def test_a_choice_that_takes_too_long_is_given_up(api_with: ApiWith, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portforward, "TIMEOUTS", Timeouts(request=0.2))
 
-    async def choose():
-        await asyncio.sleep(60)
+    async def choose() -> NoReturn:
+        await asyncio.Future()
+        raise AssertionError("a future that nobody ends has ended")
 
     async with api_with(echo) as api:
         opened = await api.forward("ns", choose)
@@ -226,10 +242,12 @@ async def test_a_choice_that_takes_too_long_is_given_up(api_with, monkeypatch):
         await opened.close()
 
 
-async def test_a_client_that_does_not_read_is_given_up_when_the_pod_has_ended(api_with, monkeypatch):
+async def test_a_client_that_does_not_read_is_given_up_when_the_pod_has_ended(
+    api_with: ApiWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(portforward, "TIMEOUTS", Timeouts(request=0.5))
 
-    async def talk(connection, query):
+    async def talk(connection: ServerConnection, query: Query) -> None:
         await connection.send(b"\x00\x50\x00")
         with contextlib.suppress(Exception):
             for _ in range(500):
@@ -241,16 +259,16 @@ async def test_a_client_that_does_not_read_is_given_up_when_the_pod_has_ended(ap
         assert len(opened._connections) == 1
         writer.transport.abort()
 
-        async def gone():
+        async def gone() -> bool:
             return not opened._connections
 
         await wait_until(gone, "the connection is given up", 5.0)
 
 
-async def test_ended_clients_let_go_of_a_silent_pod(api_with):
+async def test_ended_clients_let_go_of_a_silent_pod(api_with: ApiWith) -> None:
     ended = asyncio.Event()
 
-    async def talk(connection, query):
+    async def talk(connection: ServerConnection, query: Query) -> None:
         await connection.send(b"\x00\x50\x00")
         await connection.wait_closed()
         ended.set()
@@ -262,8 +280,8 @@ async def test_ended_clients_let_go_of_a_silent_pod(api_with):
         await asyncio.wait_for(ended.wait(), 5)
 
 
-async def test_the_first_problem_of_an_unknown_kind_is_told(api_with):
-    async def choose():
+async def test_the_first_problem_of_an_unknown_kind_is_told(api_with: ApiWith) -> None:
+    async def choose() -> NoReturn:
         raise ApiProblem("one line")
 
     async with api_with(echo) as api:

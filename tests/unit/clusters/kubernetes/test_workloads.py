@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component
+from fixtures.clusters.base import Component, Workload
 from fixtures.clusters.kubernetes import workloads
 
 
@@ -37,11 +37,11 @@ def template(image: str) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "main", "image": image}]}}
 
 
-def listed(image: str, *pods: dict[str, Any]):
+def listed(image: str, *pods: dict[str, Any]) -> Workload:
     return workloads.workload("ray", Component.RAY_WORKER, len(pods), template(image), pods)
 
 
-def test_a_pod_as_a_replica():
+def test_a_pod_as_a_replica() -> None:
     found = workloads.replica(pod("a"), Component.RAY_WORKER, "gpu")
     assert (found.name, found.image, found.image_id, found.ready, found.address) == (
         "a", "fleet/ray:1", "sha256:1", True, "10.0.0.1",
@@ -51,32 +51,32 @@ def test_a_pod_as_a_replica():
     assert not found.is_node("a", "10.0.0.2")
 
 
-def test_pods_that_leave_are_no_replicas():
+def test_pods_that_leave_are_no_replicas() -> None:
     leaving = pod("a", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
     assert [
         one.name for one in listed("fleet/ray:1", leaving, pod("b"), pod("c", status={"phase": "Failed"})).replicas
     ] == ["b"]
 
 
-def test_patched_specification_makes_every_pod_stale():
+def test_patched_specification_makes_every_pod_stale() -> None:
     assert [one.name for one in listed("fleet/ray:2", pod("a"), pod("b")).stale] == ["a", "b"]
 
 
-def test_pods_left_behind_by_a_roll_out_are_stale():
+def test_pods_left_behind_by_a_roll_out_are_stale() -> None:
     found = listed("fleet/ray:2", pod("a"), pod("b", "fleet/ray:2", "sha256:2"))
     assert [one.name for one in found.stale] == ["a"]
 
 
-def test_a_tag_that_moved_makes_the_older_pod_stale():
+def test_a_tag_that_moved_makes_the_older_pod_stale() -> None:
     found = listed("r:1", pod("old", "r:1", "sha256:1"), pod("new", "r:1", "sha256:2", started="2026-01-02T00:00:00Z"))
     assert [one.name for one in found.stale] == ["old"]
 
 
-def test_two_names_of_one_digest_are_one_image():
+def test_two_names_of_one_digest_are_one_image() -> None:
     assert not listed("mirror/ray:1", pod("a", "fleet/ray:1"), pod("b", "mirror/ray:1")).stale
 
 
-def test_nothing_is_stale_where_all_run_what_is_named():
+def test_nothing_is_stale_where_all_run_what_is_named() -> None:
     assert not listed("fleet/ray:1", pod("a"), pod("b")).stale
 
 
@@ -111,7 +111,7 @@ def test_nothing_is_stale_where_all_run_what_is_named():
         ({"conditions": [], "containerStatuses": [], "phase": "Pending"}, "phase Pending"),
     ],
 )  # fmt: skip
-def test_the_most_telling_reason(status, said):
+def test_the_most_telling_reason(status: dict[str, Any], said: str) -> None:
     assert workloads.why_not_ready(pod("a", ready=False, status=status)) == said
 
 
@@ -129,7 +129,7 @@ def ray_cluster(**status: Any) -> dict[str, Any]:
     }
 
 
-def test_each_worker_group_has_its_own_image_and_pods():
+def test_each_worker_group_has_its_own_image_and_pods() -> None:
     head = pod("h", labels={"ray.io/node-type": "head", "ray.io/group": "headgroup"})
     worker = pod("w", labels={"ray.io/node-type": "worker", "ray.io/group": "gpu-workers"})
     found = workloads.ray_groups(ray_cluster(), [head, worker])
@@ -153,7 +153,7 @@ def test_each_worker_group_has_its_own_image_and_pods():
         ),
     ],
 )
-def test_the_objects_own_word(status, said):
+def test_the_objects_own_word(status: dict[str, Any], said: str) -> None:
     complaint = workloads.ray_complaint(ray_cluster(**status))
     assert said in complaint
     assert bool(complaint) == bool(said)

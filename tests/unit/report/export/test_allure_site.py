@@ -72,7 +72,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 # -- the banner -----------------------------------------------------------------------------------------------
 
 
-def test_the_banner_says_verdict_cause_and_remedy():
+def test_the_banner_says_verdict_cause_and_remedy() -> None:
     run = run_of(Status.FAILED, Status.PASSED)
     run.facts.dependencies = [DependencyFact("worker-1", "words", "1.0", "", False)]
     shown = banner(run, page="../status.md")
@@ -83,15 +83,15 @@ def test_the_banner_says_verdict_cause_and_remedy():
     assert "<details open>" in shown
 
 
-def test_a_green_run_is_one_line():
+def test_a_green_run_is_one_line() -> None:
     assert "<details>" in banner(run_of(Status.PASSED))
 
 
-def test_further_causes_are_named():
+def test_further_causes_are_named() -> None:
     assert "Mend these, too: DEP-02–03" in banner(run_of(Status.FAILED, Status.FAILED, Status.BROKEN))
 
 
-def test_a_run_that_ended_early_says_why():
+def test_a_run_that_ended_early_says_why() -> None:
     run = run_of(Status.BROKEN, Status.BROKEN)
     run.aborted = "no cluster\nmore of it"
     shown = banner(run)
@@ -100,7 +100,7 @@ def test_a_run_that_ended_early_says_why():
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_nothing_of_the_system_is_taken_for_markup(language: str):
+def test_nothing_of_the_system_is_taken_for_markup(language: str) -> None:
     run = run_of(Status.FAILED, words=ODD)
     run.aborted = ODD
     shown = banner(run, language, page=ODD)
@@ -111,7 +111,7 @@ def test_nothing_of_the_system_is_taken_for_markup(language: str):
 # -- the page -------------------------------------------------------------------------------------------------
 
 
-def test_the_page_asks_nobody_and_begins_with_the_banner():
+def test_the_page_asks_nobody_and_begins_with_the_banner() -> None:
     page = allure_site.dressed(PAGE, "<i>banner</i>")
     assert "googletagmanager" not in page
     assert "gtag(" not in page
@@ -123,18 +123,18 @@ def test_the_page_asks_nobody_and_begins_with_the_banner():
     assert "http" not in policy[1]
 
 
-def test_the_app_waits_for_data_that_the_browser_has_not_read_yet():
+def test_the_app_waits_for_data_that_the_browser_has_not_read_yet() -> None:
     page = allure_site.dressed(PAGE, "")
     assert page.index("window.allureReportDataReady = false") < page.index("<body>")
 
 
 @pytest.mark.parametrize("without", ["<head>", "<body>", "googletagmanager"])
-def test_a_page_of_another_version_is_refused(without: str):
+def test_a_page_of_another_version_is_refused(without: str) -> None:
     with pytest.raises(UsageProblem, match="not as that of the pinned version"):
         allure_site.dressed(PAGE.replace(without, "other"), "")
 
 
-def test_allure_is_told_verdict_language_and_categories(folder: Path):
+def test_allure_is_told_verdict_language_and_categories(folder: Path) -> None:
     told = allure_site.configuration(command.load(folder, "es"), Texts("es"), Path("out"), Path("h"))
     options = told["plugins"]["awesome"]["options"]
     assert told["name"] == "Conformidad de la flota: no conforme"
@@ -143,7 +143,7 @@ def test_allure_is_told_verdict_language_and_categories(folder: Path):
     assert told["globalAttachments"] == [str((folder / "conformance.json").resolve())]
 
 
-def test_the_status_page_is_linked_to_from_where_the_site_is(tmp_path: Path):
+def test_the_status_page_is_linked_to_from_where_the_site_is(tmp_path: Path) -> None:
     assert allure_site._status_page(tmp_path, tmp_path / "site") == ""
     (tmp_path / "status.md").touch()
     assert allure_site._status_page(tmp_path, tmp_path / "site") == "../status.md"
@@ -151,7 +151,7 @@ def test_the_status_page_is_linked_to_from_where_the_site_is(tmp_path: Path):
     assert allure_site._status_page(tmp_path, tmp_path / "site") == "../status.html"
 
 
-def test_results_of_another_run_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_results_of_another_run_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     next((folder / "allure-results").glob("*-result.json")).unlink()
     assert command.main(["--reports", str(folder), "--site", str(folder / "site")]) == 4
     assert "needs the results of the same run" in said(capsys)
@@ -175,7 +175,7 @@ def kept(path: Path) -> list[str]:
     return [json.loads(line)["name"] for line in path.read_text().splitlines()]
 
 
-def test_a_run_is_in_the_history_once_and_in_its_place(tmp_path: Path):
+def test_a_run_is_in_the_history_once_and_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "nights" / "history.jsonl"
     first, second, third = (run_of(Status.PASSED, run_id=f"fc-{day}", day=day) for day in (1, 2, 3))
     assert rendered(path, first, tmp_path) == []
@@ -186,7 +186,7 @@ def test_a_run_is_in_the_history_once_and_in_its_place(tmp_path: Path):
     assert len({json.loads(line)["uuid"] for line in path.read_text().splitlines()}) == 3
 
 
-def test_the_history_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_history_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allure_history, "LIMIT", 2)
     for day in (1, 2, 3):
         rendered(tmp_path / "h", run_of(Status.PASSED, run_id=f"fc-{day}", day=day), tmp_path)
@@ -194,7 +194,7 @@ def test_the_history_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("folder", "where"), [("2026-01-31T03-15-00Z", "."), ("reports", "reports")])
-def test_nights_share_a_history(tmp_path: Path, folder: str, where: str):
+def test_nights_share_a_history(tmp_path: Path, folder: str, where: str) -> None:
     (tmp_path / folder).mkdir()
     (tmp_path / "latest").symlink_to(folder)
     for way in (folder, "latest"):
@@ -202,7 +202,7 @@ def test_nights_share_a_history(tmp_path: Path, folder: str, where: str):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"uuid": "x"}', "[" * 100_000, "\ud800"])
-def test_what_is_no_history_is_left_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str], content: str):
+def test_what_is_no_history_is_left_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
     path = folder / "mine.txt"
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
     assert command.main(["--reports", str(folder), "--site", str(folder / "s"), "--history", str(path)]) == 4
@@ -232,26 +232,32 @@ def site(folder: Path) -> int:
     return command.main(["--reports", str(folder), "--site", str(folder / "site")])
 
 
-def test_without_node_one_line_says_what_to_install(folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]):
+def test_without_node_one_line_says_what_to_install(
+    folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert site(folder) == 4
     line = said(capsys).strip().splitlines()[-1]
     assert "needs Node.js 20.19 or newer with npm, found: none" in line
     assert "https://nodejs.org" in line
 
 
-def test_an_old_node_is_named(folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_old_node_is_named(folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program(programs / "node", "echo v18.19.0")
     assert site(folder) == 4
     assert "found: version 18.19.0" in said(capsys)
 
 
-def test_without_npm_one_line_says_what_to_install(folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]):
+def test_without_npm_one_line_says_what_to_install(
+    folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     program(programs / "node", "echo v22.0.0")
     assert site(folder) == 4
     assert "apt-get install npm" in said(capsys)
 
 
-def test_packages_that_cannot_be_had_leave_nothing(folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]):
+def test_packages_that_cannot_be_had_leave_nothing(
+    folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     program(programs / "node", "echo v22.0.0")
     program(programs / "npm", "echo 'npm error network request failed' >&2; echo 'npm error A complete log'; exit 1")
     assert site(folder) == 4
@@ -261,7 +267,7 @@ def test_packages_that_cannot_be_had_leave_nothing(folder: Path, programs: Path,
 
 def test_allure_that_fails_leaves_no_page_and_no_history(
     folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     program(programs / "node", 'if [ "$1" = --version ]; then echo v22.0.0; else echo "Error: too bad"; exit 3; fi')
     program(programs / "npm", "exit 0")
     assert site(folder) == 4
@@ -270,14 +276,16 @@ def test_allure_that_fails_leaves_no_page_and_no_history(
     assert not (folder / allure_history.NAME).exists()
 
 
-def test_allure_that_renders_nothing_is_no_success(folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]):
+def test_allure_that_renders_nothing_is_no_success(
+    folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     program(programs / "node", 'if [ "$1" = --version ]; then echo v22.0.0; else echo "plugin awesome error"; fi')
     program(programs / "npm", "exit 0")
     assert site(folder) == 4
     assert "Allure rendered no page: plugin awesome error" in said(capsys)
 
 
-def test_packages_are_installed_once(folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]):
+def test_packages_are_installed_once(folder: Path, programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program(programs / "node", "echo v22.0.0")
     program(programs / "npm", "echo installed >> ../npm.log")
     for _ in range(2):
@@ -286,7 +294,7 @@ def test_packages_are_installed_once(folder: Path, programs: Path, capsys: pytes
     assert said(capsys).count("(once)") == 1
 
 
-def test_a_program_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_program_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fixtures.report.export.progress.EVERY", 0.05)
     lines: list[str] = []
     status, text = Progress(lines.append).run(["sleep", "60"], tmp_path, 0.2)
@@ -298,7 +306,7 @@ def test_a_program_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytes
 # -- the lock file --------------------------------------------------------------------------------------------
 
 
-def test_the_lock_file_names_no_registry_and_is_that_of_the_package():
+def test_the_lock_file_names_no_registry_and_is_that_of_the_package() -> None:
     lock = json.loads((allure_command.PINNED / "package-lock.json").read_text())
     package = json.loads((allure_command.PINNED / "package.json").read_text())
     assert lock["packages"][""]["dependencies"] == package["dependencies"]
@@ -312,7 +320,7 @@ def _versions(engine: str) -> list[str]:
     return re.findall(r"\d+(?:\.\d+)*", engine)
 
 
-def test_no_package_needs_a_newer_node_than_is_asked_for():
+def test_no_package_needs_a_newer_node_than_is_asked_for() -> None:
     lock = json.loads((allure_command.PINNED / "package-lock.json").read_text())
     engines = [each.get("engines", {}).get("node", "") for name, each in lock["packages"].items() if name]
     # "20 || >=22" is content with 20
@@ -320,10 +328,10 @@ def test_no_package_needs_a_newer_node_than_is_asked_for():
     assert max(oldest) <= allure_command.needed() == (20, 19, 0)
 
 
-def test_nothing_is_installed_into_the_checkout():
+def test_nothing_is_installed_into_the_checkout() -> None:
     assert sorted(path.name for path in allure_command.PINNED.iterdir()) == sorted(allure_command.FILES)
     assert not os.path.exists(allure_command.PINNED.parents[1] / "node_modules")
 
 
-def test_a_finished_run_can_be_asked_for_its_folder(folder: Path):
+def test_a_finished_run_can_be_asked_for_its_folder(folder: Path) -> None:
     assert isinstance(command.load(folder, "en"), Finished)

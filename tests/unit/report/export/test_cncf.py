@@ -43,7 +43,7 @@ def standings(run: Run, seen: dict[str, Any]) -> dict[str, str]:
     return {claim["id"]: claim["status"] for claim in to_json(assessed(run, seen))["claims"]}
 
 
-def test_a_whole_run_shows_every_claim_and_says_that_there_are_no_webhooks(seen):
+def test_a_whole_run_shows_every_claim_and_says_that_there_are_no_webhooks(seen: dict[str, Any]) -> None:
     document = to_json(assessed(made(), seen))
     claims = {claim["id"]: claim for claim in document["claims"]}
     assert {name: claim["status"] for name, claim in claims.items() if claim["status"] != "shown"} == {
@@ -64,7 +64,7 @@ def test_a_whole_run_shows_every_claim_and_says_that_there_are_no_webhooks(seen)
     assert document["requirement"]["checklist"] == "1.34"
 
 
-def test_without_evidence_nothing_but_the_checks_own_claim_is_shown():
+def test_without_evidence_nothing_but_the_checks_own_claim_is_shown() -> None:
     document = to_json(assessed(made(), {}))
     assert {claim["id"]: claim["status"] for claim in document["claims"]} == {
         **{claim.id: "not shown" for claim in CLAIMS},
@@ -74,25 +74,25 @@ def test_without_evidence_nothing_but_the_checks_own_claim_is_shown():
 
 
 @pytest.mark.parametrize("missing", ["INF-05/operator.json", "INF-05/ray.json", "ORC-18/ray-after.json"])
-def test_a_file_that_is_missing_takes_only_its_own_claims(seen, missing):
+def test_a_file_that_is_missing_takes_only_its_own_claims(seen: dict[str, Any], missing: str) -> None:
     del seen[missing]
     lost = {claim.id for claim in CLAIMS if missing in claim.evidence}
     assert {name for name, status in standings(made(), seen).items() if status == "not shown"} == lost
 
 
-def test_a_check_that_did_not_run_shows_nothing(seen):
+def test_a_check_that_did_not_run_shows_nothing(seen: dict[str, Any]) -> None:
     found = standings(made(INF_06=Status.DISABLED, JOB_05=Status.BROKEN), seen)
     assert (found["reconciled"], found["works"]) == ("not shown", "not shown")
 
 
-def test_a_run_that_is_not_conformant_is_no_evidence(seen):
+def test_a_run_that_is_not_conformant_is_no_evidence(seen: dict[str, Any]) -> None:
     document = to_json(assessed(made(JOB_05=Status.FAILED), seen))
     assert {claim["id"]: claim["status"] for claim in document["claims"]}["works"] == "contradicted"
     assert document["product_status"] == "Not Implemented"
     assert "JOB-05" in document["because"]
 
 
-def test_a_missing_right_is_named_and_the_served_type_stands_in_for_the_definition(seen):
+def test_a_missing_right_is_named_and_the_served_type_stands_in_for_the_definition(seen: dict[str, Any]) -> None:
     told = seen["INF-05/operator.json"]
     for question in ("definition", "deployment", "pods", "webhooks"):
         told[question] = {"command": "kubectl", "unknown": f"user u may not get {question}"}
@@ -123,13 +123,13 @@ def broken(seen: dict[str, Any], name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["installed", "operator_pods", "validation", "reconciled", "worker_recreated", "head_recreated"]
 )
-def test_evidence_that_says_otherwise_contradicts(seen, name):
+def test_evidence_that_says_otherwise_contradicts(seen: dict[str, Any], name: str) -> None:
     broken(seen, name)
     found = standings(made(), seen)
     assert {claim for claim, status in found.items() if status == "contradicted"} == {name}
 
 
-def test_a_ray_cluster_that_was_not_touched_shows_no_reconciliation(seen):
+def test_a_ray_cluster_that_was_not_touched_shows_no_reconciliation(seen: dict[str, Any]) -> None:
     seen["IMG-05/ray-after.json"] = copy.deepcopy(seen["IMG-05/ray-before.json"])
     assert standings(made(), seen)["worker_recreated"] == "not shown"
 
@@ -146,14 +146,14 @@ WEBHOOK = {"kind": "validatingwebhookconfigurations", "configuration": "kuberay"
         ({"unknown": "not asked"}, {"unknown": "not asked"}, "not shown"),
     ],
 )
-def test_a_webhook_has_to_act(seen, valid, wrong, status):
+def test_a_webhook_has_to_act(seen: dict[str, Any], valid: dict[str, Any], wrong: dict[str, Any], status: str) -> None:
     told = seen["INF-05/operator.json"]
     told["webhooks"]["answer"]["for_ray_clusters"] = [WEBHOOK]
     told["admission"] = [{"name": "valid", **valid}, {"name": "breaks-the-webhooks-rule", **wrong}]
     assert standings(made(), seen)["webhooks"] == status
 
 
-def test_pods_are_shown_as_kubectl_prints_them(seen):
+def test_pods_are_shown_as_kubectl_prints_them(seen: dict[str, Any]) -> None:
     lines = table(seen["INF-05/operator.json"]["pods"]["answer"], OPERATOR_PODS).splitlines()
     assert lines[0].split() == ["NAME", "READY", "RESTARTS", "CREATED", "IMAGE"]
     assert lines[1].split()[1:3] == ["True", "0"]
@@ -173,7 +173,7 @@ def reports(tmp_path: Path, seen: dict[str, Any]) -> Path:
     return folder
 
 
-def test_the_files_of_a_submission(reports: Path, tmp_path: Path):
+def test_the_files_of_a_submission(reports: Path, tmp_path: Path) -> None:
     made_here = tmp_path / "out"
     assert command.main(["--reports", str(reports), "--cncf", str(made_here)]) == 0
     product = yaml.safe_load((made_here / "PRODUCT-robust_controller.yaml").read_text("utf-8"))
@@ -190,7 +190,7 @@ def test_the_files_of_a_submission(reports: Path, tmp_path: Path):
     assert "robust_controller: shown" in log
 
 
-def test_the_transcript_has_commands_outputs_and_what_they_bear_on(reports: Path, tmp_path: Path):
+def test_the_transcript_has_commands_outputs_and_what_they_bear_on(reports: Path, tmp_path: Path) -> None:
     command.main(["--reports", str(reports), "--cncf", str(tmp_path / "out")])
     text = (tmp_path / "out" / "robust-controller.md").read_text("utf-8")
     for expected in (
@@ -206,7 +206,9 @@ def test_the_transcript_has_commands_outputs_and_what_they_bear_on(reports: Path
     assert "(this run recorded no answer)" not in text
 
 
-def test_a_run_on_processes_is_refused_in_one_line(reports: Path, tmp_path: Path, capsys):
+def test_a_run_on_processes_is_refused_in_one_line(
+    reports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = made()
     run.cluster.kind, run.cluster.versions = "embedded", {}
     (reports / "conformance.json").write_text(json.dumps(run.to_json()), "utf-8")
@@ -218,7 +220,9 @@ def test_a_run_on_processes_is_refused_in_one_line(reports: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("fault", ["same folder", "no junit", "damaged evidence", "a file in the way"])
-def test_what_cannot_be_written_or_read_is_one_line(reports: Path, tmp_path: Path, capsys, fault: str):
+def test_what_cannot_be_written_or_read_is_one_line(
+    reports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
     target = tmp_path / "out"
     if fault == "same folder":
         target = reports

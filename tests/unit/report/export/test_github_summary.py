@@ -39,7 +39,7 @@ def reports(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("language", "title"), [("en", "Checklist"), ("es", "Lista de comprobación")])
-def test_what_counts_is_open_and_the_rest_folded(language: str, title: str):
+def test_what_counts_is_open_and_the_rest_folded(language: str, title: str) -> None:
     page = summary(broken_fleet(), "https://reports.example/1", language=language)
     open_part = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
     for words in ("DEP-04 (MUST): nats imports", "](https://reports.example/1)", "2026-01-01 03:15", "| · |"):
@@ -50,7 +50,7 @@ def test_what_counts_is_open_and_the_rest_folded(language: str, title: str):
     assert "trends.png" not in page, "a summary has no files beside it"
 
 
-def test_headings_in_code_part_nothing():
+def test_headings_in_code_part_nothing() -> None:
     run = broken_fleet()
     run.results[2].detail = "seen\n## Checklist\n```\n## Timeline"
     page = summary(run)
@@ -58,7 +58,7 @@ def test_headings_in_code_part_nothing():
     assert page.count("<summary>Checklist</summary>") == 1
 
 
-def test_below_the_limit_what_matters_least_goes_first():
+def test_below_the_limit_what_matters_least_goes_first() -> None:
     run = broken_fleet()
     whole = summary(run)
     folded = re.findall(r"<summary>(.*?)</summary>", whole)
@@ -70,7 +70,7 @@ def test_below_the_limit_what_matters_least_goes_first():
     assert "Left out, to stay below what GitHub shows of a step: Where the time went." in page
 
 
-def test_what_is_too_large_even_so_is_cut_at_a_line():
+def test_what_is_too_large_even_so_is_cut_at_a_line() -> None:
     run = broken_fleet()
     run.results[2].detail = "\n".join(["a line of much"] * 100_000)
     page = summary(run)
@@ -79,7 +79,7 @@ def test_what_is_too_large_even_so_is_cut_at_a_line():
     assert len(re.findall(r"^```", page, re.MULTILINE)) % 2 == 0, "a block of code is open"
 
 
-def test_it_is_appended_and_what_stands_there_counts(reports: Path, monkeypatch: pytest.MonkeyPatch):
+def test_it_is_appended_and_what_stands_there_counts(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = reports / "summary"
     target.write_text("x" * (github.LIMIT - 6500) + "\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
@@ -89,7 +89,9 @@ def test_it_is_appended_and_what_stands_there_counts(reports: Path, monkeypatch:
     assert target.stat().st_size <= github.LIMIT
 
 
-def test_annotations_are_for_jobs(reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_annotations_are_for_jobs(
+    reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = ["--reports", str(reports), "--github-summary", str(reports / "summary")]
     assert command.main(asked) == 0
     assert capsys.readouterr().out == ""
@@ -101,7 +103,7 @@ def test_annotations_are_for_jobs(reports: Path, monkeypatch: pytest.MonkeyPatch
     ]
 
 
-def test_it_can_be_printed(reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_it_can_be_printed(reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert command.main(["--reports", str(reports), "--github-summary", "-"]) == 0
     said = capsys.readouterr().out
@@ -111,13 +113,13 @@ def test_it_can_be_printed(reports: Path, monkeypatch: pytest.MonkeyPatch, capsy
 @pytest.mark.parametrize(("target", "status"), [(None, 4), ("no/such/folder/summary", 1)])
 def test_nowhere_to_write_is_one_line(
     reports: Path, capsys: pytest.CaptureFixture[str], target: str | None, status: int
-):
+) -> None:
     named = [str(reports / target)] if target else []
     assert command.main(["--reports", str(reports), "--github-summary", *named]) == status
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_no_secret_is_told():
+def test_no_secret_is_told() -> None:
     run = broken_fleet()
     run.results[2].detail = "refused: nats://user:hunter2hunter2@nats:4222"
     assert "hunter2" not in summary(run)

@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check
 from fixtures.core.errors import UsageProblem
-from fixtures.core.timeouts import shorten
+from fixtures.core.timeouts import TIMEOUTS, shorten
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.export import chat, command
@@ -106,7 +106,7 @@ def many(causes: int, text: str = "x" * 5000) -> Run:
 # -- posting ----------------------------------------------------------------------------------------------
 
 
-def test_the_run_is_told_once(server: Server, reports: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_run_is_told_once(server: Server, reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = ["--reports", str(reports), "--webhook", server.url, "--link", "https://reports.example/1"]
     assert command.main(told) == 0
     ((path, said),) = server.posted
@@ -124,7 +124,9 @@ def test_the_run_is_told_once(server: Server, reports: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(("format", "key"), [("generic", "schema"), ("slack", "blocks"), ("teams", "attachments")])
-def test_by_the_environment(server: Server, reports: Path, monkeypatch: pytest.MonkeyPatch, format: str, key: str):
+def test_by_the_environment(
+    server: Server, reports: Path, monkeypatch: pytest.MonkeyPatch, format: str, key: str
+) -> None:
     monkeypatch.setenv("FLEET_WEBHOOK", server.url)
     monkeypatch.setenv("FLEET_WEBHOOK_FORMAT", format)
     assert command.main(["--reports", str(reports), "--webhook"]) == 0
@@ -144,14 +146,14 @@ def test_by_the_environment(server: Server, reports: Path, monkeypatch: pytest.M
 )
 def test_a_webhook_that_does_not_take_it_is_one_line(
     server: Server, reports: Path, capsys: pytest.CaptureFixture[str], status: int | None, body: str, words: str
-):
+) -> None:
     server.status, server.body = status, body
-    before = command.webhook.TIMEOUTS.webhook
+    before = TIMEOUTS.webhook
     shorten(webhook=0.3)
     try:
         assert command.main(["--reports", str(reports), "--webhook", server.url]) == 1
     finally:
-        object.__setattr__(command.webhook.TIMEOUTS, "webhook", before)
+        object.__setattr__(TIMEOUTS, "webhook", before)
     out, said = capsys.readouterr()
     assert out == "" and len(said.splitlines()) == 1 and words in said
     assert len(server.posted) == 1, "tried again, or elsewhere"
@@ -169,7 +171,7 @@ def test_a_webhook_that_does_not_take_it_is_one_line(
         ("", 4),
     ],
 )
-def test_the_url_is_never_shown(reports: Path, capsys: pytest.CaptureFixture[str], url: str, status: int):
+def test_the_url_is_never_shown(reports: Path, capsys: pytest.CaptureFixture[str], url: str, status: int) -> None:
     assert command.main(["--reports", str(reports), "--webhook", url]) == status
     out, said = capsys.readouterr()
     assert out == "" and len(said.splitlines()) == 1
@@ -180,18 +182,18 @@ def test_the_url_is_never_shown(reports: Path, capsys: pytest.CaptureFixture[str
     "options",
     [["--webhook"], ["--webhook", "-", "--webhook-format", "irc"], ["--webhook", "-", "--link", "javascript:alert(1)"]],
 )
-def test_what_cannot_be_told_is_said_so(reports: Path, capsys: pytest.CaptureFixture[str], options: list[str]):
+def test_what_cannot_be_told_is_said_so(reports: Path, capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     assert command.main(["--reports", str(reports), *options]) == 4
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_it_can_be_printed_instead(reports: Path, capsys: pytest.CaptureFixture[str]):
+def test_it_can_be_printed_instead(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--reports", str(reports), "--webhook", "-", "--lang", "es"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["texts"]["title"] == "❌ Conformidad de la flota: no conforme"
 
 
-def test_an_alert_is_heard_although_the_webhook_is_not(reports: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_alert_is_heard_although_the_webhook_is_not(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--reports", str(reports), "--webhook", "http://127.0.0.1:1/", "--alert", "new"]
     assert command.main(options) == 1
     first, second = capsys.readouterr().err.splitlines()
@@ -201,14 +203,14 @@ def test_an_alert_is_heard_although_the_webhook_is_not(reports: Path, capsys: py
 # -- messages ---------------------------------------------------------------------------------------------
 
 
-def test_causes_have_their_first_step_and_the_new_one_comes_first():
+def test_causes_have_their_first_step_and_the_new_one_comes_first() -> None:
     said = message_of(finished(broken_fleet()))
     (cause,) = said["causes"]
     assert (cause["id"], cause["first_step"], cause["consequences"]) == ("DEP-04", "remedy", ["JOB-01", "E2E-01"])
     assert said["texts"]["news"][2] == "  NEW: DEP-04 (MUST): nats imports; 2 more checks fail because of it"
 
 
-def test_a_long_link_is_refused():
+def test_a_long_link_is_refused() -> None:
     with pytest.raises(UsageProblem):
         message_of(finished(broken_fleet()), "https://x/" + "y" * 3000)
 
@@ -229,7 +231,7 @@ WORDS = ("x" * 5000, "<!channel> & <https://x|y> " * 300, "ñ→❌ " * 2000, "`
 
 @pytest.mark.parametrize("causes", [0, 1, 5, 80])
 @pytest.mark.parametrize("text", WORDS)
-def test_slack_takes_it(causes: int, text: str):
+def test_slack_takes_it(causes: int, text: str) -> None:
     """docs.slack.dev, "Blocks" and "Formatting text": the limits, and what must be escaped."""
     said = chat.slack(message_of(finished(many(causes, text)), "https://reports.example/1"))
     assert set(said) == {"text", "blocks"} and len(said["text"]) <= 3000
@@ -247,7 +249,7 @@ def test_slack_takes_it(causes: int, text: str):
 
 @pytest.mark.parametrize("causes", [0, 1, 5, 80])
 @pytest.mark.parametrize("text", WORDS)
-def test_teams_takes_it(causes: int, text: str):
+def test_teams_takes_it(causes: int, text: str) -> None:
     """adaptivecards.io, schema 1.4; learn.microsoft.com: 28 KB a message."""
     said = chat.teams(message_of(finished(many(causes, text)), "https://reports.example/1"))
     assert len(json.dumps(said)) <= 20_000
@@ -269,20 +271,20 @@ def test_teams_takes_it(causes: int, text: str):
     assert all(texts_of(card["body"]))
 
 
-def test_causes_that_are_not_shown_are_named():
+def test_causes_that_are_not_shown_are_named() -> None:
     said = message_of(finished(many(7, "short")))
     for shown in (chat.slack(said), chat.teams(said)):
         assert "More causes: INF-03, INF-05" in json.dumps(shown)
 
 
-def test_a_run_that_ended_early_says_why_instead_of_what_it_could_not_tell():
+def test_a_run_that_ended_early_says_why_instead_of_what_it_could_not_tell() -> None:
     said = message_of(finished(night(1, "bbbbb", aborted="the cluster did not come up")))
     for shown in (chat.slack(said), chat.teams(said)):
         assert "the cluster did not come up" in json.dumps(shown)
         assert "NET-04" not in json.dumps(shown)
 
 
-def test_no_secret_of_the_system_is_told():
+def test_no_secret_of_the_system_is_told() -> None:
     run = broken_fleet()
     run.results[2].detail = "cannot log in with password: hunter2hunter2"
     assert "hunter2" not in json.dumps(message_of(finished(run)))

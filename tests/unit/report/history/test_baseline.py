@@ -35,7 +35,7 @@ BENCH = {
 }
 
 
-def made(day: int = 1, trip: float = 6.0, **cluster: str) -> Run:
+def made(day: int = 1, trip: float = 6.0, **cluster: Any) -> Run:
     """A small run; its suite took 60 s without what it built."""
     info = ClusterInfo(**{"kind": "kind", "profile": "kind", "vllm": "stub", **cluster})
     run = Run(f"2026-01-{day:02}T03:15:00+00:00", "0.1.0", "", "fc-1", info, 60.0, 12.0, 20.0)
@@ -70,7 +70,7 @@ def beside(run: Run, *earlier: Run) -> Run:
 # -- documents --------------------------------------------------------------------------------------------
 
 
-def test_the_series_of_a_run():
+def test_the_series_of_a_run() -> None:
     series = document(made()).series
     assert {name: (one.samples[0], one.unit, one.better) for name, one in series.items()} == {
         "duration": (60.0, "s", "lower"),
@@ -87,7 +87,7 @@ def test_the_series_of_a_run():
     }
 
 
-def test_the_series_of_a_benchmark():
+def test_the_series_of_a_benchmark() -> None:
     found = document_of(BENCH)
     assert {name: (one.samples, one.better) for name, one in found.series.items()} == {
         "boot": ((9.1, 9.2), "lower"),
@@ -108,7 +108,7 @@ def test_the_series_of_a_benchmark():
         (lambda run: setattr(run, "aborted", "Ctrl-C"), "aborted", ""),
     ],
 )
-def test_what_is_not_comparable_is_said_to_be_so(change: Any, reason: str, before: str):
+def test_what_is_not_comparable_is_said_to_be_so(change: Any, reason: str, before: str) -> None:
     other = made()
     change(other)
     found = beside(made(), other).baseline
@@ -116,7 +116,7 @@ def test_what_is_not_comparable_is_said_to_be_so(change: Any, reason: str, befor
     assert [(each.source, each.reason, each.before) for each in found.skipped] == [("0.json", reason, before)]
 
 
-def test_other_figures_other_machines_and_runs_that_ended_early():
+def test_other_figures_other_machines_and_runs_that_ended_early() -> None:
     assert judge(document(made()), [document_of(BENCH)]).skipped[0].reason == "document"
     larger = {**BENCH, "machine": {"cores": 64}}
     assert judge(document_of(BENCH), [document_of(larger)]).skipped[0].reason == "machine"
@@ -125,7 +125,7 @@ def test_other_figures_other_machines_and_runs_that_ended_early():
     assert judge(document(ended), [document(made())]).skipped[0].reason == "aborted_now"
 
 
-def test_a_run_that_fails_more_than_the_earlier_one_is_compared():
+def test_a_run_that_fails_more_than_the_earlier_one_is_compared() -> None:
     worse = made(trip=12.0)
     worse.results[0].status = Status.FAILED
     found = beside(worse, made()).baseline
@@ -141,7 +141,7 @@ def written(path: Path, run: Run) -> Path:
     return path
 
 
-def test_files_and_folders_are_read_once_oldest_first(tmp_path: Path):
+def test_files_and_folders_are_read_once_oldest_first(tmp_path: Path) -> None:
     for day in (3, 1, 2):
         written(tmp_path / f"2026-01-0{day}" / "conformance.json", made(day))
     (tmp_path / "latest").symlink_to("2026-01-03")
@@ -175,7 +175,7 @@ def test_files_and_folders_are_read_once_oldest_first(tmp_path: Path):
         (json.dumps({**BENCH, "figures": [{"name": "boot", "better": "bigger", "samples": [1]}]}), "figures.0.better"),
     ],
 )
-def test_a_file_that_is_neither_is_one_line(tmp_path: Path, content: str | None, words: str):
+def test_a_file_that_is_neither_is_one_line(tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:
         (tmp_path / "old.json").write_text(content)
     with pytest.raises(UsageProblem) as raised:
@@ -184,7 +184,7 @@ def test_a_file_that_is_neither_is_one_line(tmp_path: Path, content: str | None,
     assert said.startswith("--baseline old.json: ") and words in said and "\n" not in said
 
 
-def test_a_folder_without_any_is_a_mistake_too(tmp_path: Path):
+def test_a_folder_without_any_is_a_mistake_too(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps(BENCH))
     with pytest.raises(UsageProblem, match=r"--baseline \.: there is no conformance\.json or bench\.json"):
         read(["."], tmp_path)
@@ -204,7 +204,7 @@ def nights(count: int) -> list[Run]:
         ("es", "## Comparación con ejecuciones", "| ida y vuelta p50 | 9 s | 6.1 s | 1.48 | 0.726 s | **más lento** |"),
     ],
 )
-def test_on_the_status_page(language: str, title: str, row: str):
+def test_on_the_status_page(language: str, title: str, row: str) -> None:
     run = beside(made(20, 9.0), *nights(6), made(7, kind="attach"))
     page = status.markdown_page(run, [], language, "trends.png")
     assert title in page and row in page and "](trends.png)" in page
@@ -213,7 +213,7 @@ def test_on_the_status_page(language: str, title: str, row: str):
     assert title not in status.markdown_page(made(), [], language)
 
 
-def test_in_the_other_reports(tmp_path: Path):
+def test_in_the_other_reports(tmp_path: Path) -> None:
     run = beside(made(20, 9.0), *nights(6))
     lines = [line for line, _ in terminal.summary(run, [], [], [], "en")]
     assert "  slower: round trip p50 9 s, before 6.1 s (× 1.48)" in lines
@@ -225,7 +225,7 @@ def test_in_the_other_reports(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("language", "nothing"), [("en", "Nothing is slower"), ("es", "Nada es más lento")])
-def test_a_line_where_nothing_changed(language: str, nothing: str):
+def test_a_line_where_nothing_changed(language: str, nothing: str) -> None:
     run = beside(made(20), made(1))
     found, texts = run.baseline, Texts(language)
     assert found is not None
@@ -235,7 +235,7 @@ def test_a_line_where_nothing_changed(language: str, nothing: str):
     )
 
 
-def test_what_is_no_time_is_better_or_worse():
+def test_what_is_no_time_is_better_or_worse() -> None:
     run, before = made(2), made(1)
     run.facts.measurements["Kubernetes API requests"] = 100
     assert "  worse: Kubernetes API requests 100 requests, before 57 requests (× 1.75)" in metric_text.lines(
@@ -243,7 +243,7 @@ def test_what_is_no_time_is_better_or_worse():
     )
 
 
-def test_every_reason_has_words_in_every_language():
+def test_every_reason_has_words_in_every_language() -> None:
     settings = {*document(made()).setting, *document_of(BENCH).setting}
     for language in ("en", "es"):
         for reason in (*settings, "failed", "aborted", "aborted_now", "unread"):
@@ -251,7 +251,7 @@ def test_every_reason_has_words_in_every_language():
         assert all(Texts(language).first("series", name) for name in baseline.HEADLINES)
 
 
-def test_the_picture_of_the_last_runs(tmp_path: Path):
+def test_the_picture_of_the_last_runs(tmp_path: Path) -> None:
     few, run = beside(made(3), *nights(1)).baseline, beside(made(20), *nights(6))
     assert few is not None and trends.figures(few) == []
     assert run.baseline is not None and trends.figures(run.baseline) == ["duration", "boot", "round trip p50"]

@@ -33,11 +33,11 @@ def run_of(*results: Result, aborted: str = "") -> Run:
         (["INF-12", "CFG-13"], "INF-12, CFG-13"),
     ],
 )
-def test_neighbouring_ids_are_drawn_together(checks: list[str], said: str):
+def test_neighbouring_ids_are_drawn_together(checks: list[str], said: str) -> None:
     assert ids(result(check, Status.BROKEN) for check in checks) == said
 
 
-def test_what_could_not_be_told_is_grouped_by_its_reason():
+def test_what_could_not_be_told_is_grouped_by_its_reason() -> None:
     run = run_of(
         *(result(each, Status.BROKEN, why) for each, why in (("INF-01", "a"), ("INF-02", "b"), ("INF-03", "a")))
     )
@@ -47,7 +47,7 @@ def test_what_could_not_be_told_is_grouped_by_its_reason():
     ]
 
 
-def test_why_a_run_ended_early_is_said_once():
+def test_why_a_run_ended_early_is_said_once() -> None:
     reason = "the cluster did not come up: no route"
     run = run_of(
         result("INF-01", Status.BROKEN, "no route\nand what the machine printed"),
@@ -62,7 +62,7 @@ def test_why_a_run_ended_early_is_said_once():
     assert "--explain" in steps[1]
 
 
-def test_legs_are_in_the_order_in_which_they_happen():
+def test_legs_are_in_the_order_in_which_they_happen() -> None:
     run = run_of()
     assert legs(run) == []
     run.facts.measurements = {
@@ -79,7 +79,7 @@ def test_legs_are_in_the_order_in_which_they_happen():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_both_pages_say_the_same(language: str):
+def test_both_pages_say_the_same(language: str) -> None:
     run = run_of(
         result("INF-01", Status.FAILED, "one < two"),
         result("INF-02", Status.FAILED, "slow", SHOULD),
@@ -100,7 +100,7 @@ def test_both_pages_say_the_same(language: str):
             assert words in page
 
 
-def test_nothing_of_a_system_is_taken_for_markup():
+def test_nothing_of_a_system_is_taken_for_markup() -> None:
     hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>"
     run = run_of(result("INF-01", Status.FAILED, f"{hostile}\nsecond line"))
     run.cluster.notes = [hostile]

@@ -89,7 +89,7 @@ def labels(document: dict[str, Any], name: str) -> list[str]:
     return [label["value"] for label in document["labels"] if label["name"] == name]
 
 
-def test_checks_are_grouped_by_area_and_weighed_by_level(folder: Path, run: Run):
+def test_checks_are_grouped_by_area_and_weighed_by_level(folder: Path, run: Run) -> None:
     found = written(folder, run)
     assert {check_id: labels(found[check_id], "severity") for check_id in ("DEP-04", "JOB-01")} == {
         "DEP-04": ["critical"],
@@ -103,19 +103,19 @@ def test_checks_are_grouped_by_area_and_weighed_by_level(folder: Path, run: Run)
     ]
 
 
-def test_a_disruptive_check_is_one_in_allure_too(folder: Path, run: Run):
+def test_a_disruptive_check_is_one_in_allure_too(folder: Path, run: Run) -> None:
     run.results.append(Result(Check("ORC-15", MUST, "title", "", disrupts=Disrupts.CLUSTER), P))
     assert labels(written(folder, run)["ORC-15"], "tag") == ["MUST", "disruptive"]
 
 
-def test_a_check_that_never_ran_has_the_time_of_the_run(folder: Path, run: Run):
+def test_a_check_that_never_ran_has_the_time_of_the_run(folder: Path, run: Run) -> None:
     found = written(folder, run)["IMG-06"]
     assert (found["status"], found["start"], found["stop"]) == ("skipped", BEGAN * 1000, BEGAN * 1000)
     assert found["statusDetails"]["message"] == "disabled: seen this"
     assert found["steps"] == []
 
 
-def test_the_phases_are_steps_with_what_was_waited_for(folder: Path, run: Run):
+def test_the_phases_are_steps_with_what_was_waited_for(folder: Path, run: Run) -> None:
     found = written(folder, run)["DEP-04"]
     steps = [(step["name"], step["status"], [each["name"] for each in step["steps"]]) for step in found["steps"]]
     assert steps == [
@@ -126,26 +126,26 @@ def test_the_phases_are_steps_with_what_was_waited_for(folder: Path, run: Run):
     assert (found["start"], found["stop"]) == ((BEGAN + 1) * 1000, (BEGAN + 5) * 1000)
 
 
-def test_evidence_of_fixtures_stands_with_that_of_the_check(folder: Path, run: Run):
+def test_evidence_of_fixtures_stands_with_that_of_the_check(folder: Path, run: Run) -> None:
     assert [each["name"] for each in written(folder, run)["DEP-04"]["attachments"]] == ["seen.json", "ray-head.log"]
     assert not list(folder.glob("*-container.json"))
 
 
-def test_containers_of_other_tests_stay(folder: Path, run: Run):
+def test_containers_of_other_tests_stay(folder: Path, run: Run) -> None:
     (folder / "o1-result.json").write_text(json.dumps({"uuid": "o1", "labels": [], "fullName": "mine", "name": "n"}))
     (folder / "c9-container.json").write_text(json.dumps({"uuid": "c9", "children": ["o1", "r1"], "befores": []}))
     assert written(folder, run)["mine"]["name"] == "n"
     assert [path.name for path in folder.glob("*-container.json")] == ["c9-container.json"]
 
 
-def test_the_description_explains_and_mends(folder: Path, run: Run):
+def test_the_description_explains_and_mends(folder: Path, run: Run) -> None:
     found = written(folder, run)
     assert found["JOB-01"]["description"] == (
         "It matters.\n\n**When it fails:** Do this:\n\n```sh\nkubectl get pods\n```\n\n**May be a consequence of:** DEP-04"
     )
 
 
-def test_links_follow_the_patterns(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_links_follow_the_patterns(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_SHA", raising=False)
     found = written(folder, run, ("tms", "https://tests.example/{}"), ("issue", "https://issues.example/?q={}"))
     assert [(link["type"], link["url"]) for link in found["DEP-04"]["links"]] == [
@@ -157,14 +157,14 @@ def test_links_follow_the_patterns(folder: Path, run: Run, monkeypatch: pytest.M
 @pytest.mark.parametrize(("commit", "linked"), [("abc123def", True), ("fed321", False)])
 def test_a_job_of_the_suites_own_repository_links_to_the_source(
     folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, commit: str, linked: bool
-):
+) -> None:
     for name, value in {"SHA": commit, "SERVER_URL": "https://git.example", "REPOSITORY": "a/b"}.items():
         monkeypatch.setenv(f"GITHUB_{name}", value)
     urls = [link["url"] for link in written(folder, run)["DEP-04"]["links"]]
     assert urls == (["https://git.example/a/b/blob/abc123def/tests/e2e/test_dependencies.py"] if linked else [])
 
 
-def test_causes_and_what_could_not_be_told_are_global_errors(folder: Path, run: Run):
+def test_causes_and_what_could_not_be_told_are_global_errors(folder: Path, run: Run) -> None:
     written(folder, run)
     messages = [error["message"] for error in json.loads((folder / GLOBALS).read_text())["errors"]]
     assert [message.partition("\n")[0] for message in messages] == [
@@ -174,14 +174,14 @@ def test_causes_and_what_could_not_be_told_are_global_errors(folder: Path, run: 
     assert all("What to do: Do this: kubectl get pods" in message for message in messages)
 
 
-def test_a_run_that_ended_early_says_so_once(tmp_path: Path, run: Run):
+def test_a_run_that_ended_early_says_so_once(tmp_path: Path, run: Run) -> None:
     run.aborted, run.results = "no cluster", [result("INF-01", B), result("INF-02", B)]
     written(tmp_path, run)
     errors = json.loads((tmp_path / GLOBALS).read_text())["errors"]
     assert [error["message"] for error in errors] == ["The run ended early: no cluster"]
 
 
-def test_every_status_but_passed_has_its_category():
+def test_every_status_but_passed_has_its_category() -> None:
     assert [(each["matchedStatuses"], each.get("messageRegex")) for each in CATEGORIES] == [
         (["failed"], None),
         (["broken"], None),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 import xmlschema
 
 from fixtures.checks.catalogue import load_catalogue
-from fixtures.checks.declaration import CATALOGUE, MUST, SHOULD, Check
+from fixtures.checks.declaration import CATALOGUE, MUST, SHOULD, Check, Level
 from fixtures.core.paths import ROOT
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
@@ -33,7 +34,7 @@ def schema() -> xmlschema.XMLSchema:
     return xmlschema.XMLSchema(SCHEMA)
 
 
-def result(id: str, status: Status, level=MUST, follows: tuple[str, ...] = (), **more) -> Result:
+def result(id: str, status: Status, level: Level = MUST, follows: tuple[str, ...] = (), **more: Any) -> Result:
     check = Check(id, level, f"the title of {id}", MEND, "It matters.", follows=follows)
     return Result(check, status, duration_s=1.25, remedy=MEND, **more)
 

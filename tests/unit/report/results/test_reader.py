@@ -36,14 +36,14 @@ def made() -> Run:
     return run
 
 
-def test_nothing_is_lost(tmp_path: Path):
+def test_nothing_is_lost(tmp_path: Path) -> None:
     conformance.write(made(), tmp_path / "conformance.json", Redactor())
     found = reader.read(tmp_path / "conformance.json", {CHECK.id: CHECK})
     assert found == made()
     assert found.results[0].check is CHECK, "what a document does not say comes from the catalogue"
 
 
-def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Path):
+def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Path) -> None:
     conformance.write(made(), tmp_path / "conformance.json", Redactor())
     check = reader.read(tmp_path / "conformance.json", {}).results[0].check
     assert (check.id, check.title, check.level, check.meaning) == (CHECK.id, CHECK.title, MUST, "")
@@ -59,7 +59,7 @@ def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Pat
         ({"cluster": 3}, "cluster should be an object"),
     ],
 )
-def test_another_document_is_refused_in_one_line(tmp_path: Path, change: dict[str, object], why: str):
+def test_another_document_is_refused_in_one_line(tmp_path: Path, change: dict[str, object], why: str) -> None:
     path = tmp_path / "conformance.json"
     path.write_text(json.dumps({**made().to_json(), **change}), encoding="utf-8")
     with pytest.raises(UsageProblem) as refused:
@@ -67,18 +67,20 @@ def test_another_document_is_refused_in_one_line(tmp_path: Path, change: dict[st
     assert why in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_a_folder_without_a_run_ends_the_command_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_folder_without_a_run_ends_the_command_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command.main(["--reports", str(tmp_path), "--status", str(tmp_path)]) == 4
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "is not there" in said and "--reports" in said
 
 
-def test_nothing_asked_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_nothing_asked_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--reports", str(tmp_path)]) == 4
     assert "--help" in capsys.readouterr().err
 
 
-def test_the_status_pages_in_another_language(tmp_path: Path):
+def test_the_status_pages_in_another_language(tmp_path: Path) -> None:
     conformance.write(made(), tmp_path / "conformance.json", Redactor())
     target = tmp_path / "other" / "place"
     assert command.main(["--reports", str(tmp_path), "--lang", "es", "--status", str(target)]) == 0

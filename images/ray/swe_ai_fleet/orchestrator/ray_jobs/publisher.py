@@ -68,7 +68,7 @@ class Publisher:
             )
         except (nats.errors.Error, JetStreamError, asyncio.TimeoutError) as error:
             raise RuntimeError(f"JetStream did not acknowledge {subject}: {error or type(error).__name__}") from error
-        return ack.seq
+        return int(ack.seq)
 
     async def publish_if_possible(self, message: Dict[str, Any], seconds: float) -> None:
         """Publish a failure; when that fails too, say so in the log: the run's exception still tells the submitter."""
