@@ -8,10 +8,9 @@ import argparse
 import os
 import platform
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
-
-import tomllib
 
 SETTINGS = Path(__file__).with_name("cpu.toml")
 

@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -88,7 +88,7 @@ class Document:
             self.content = json.loads(file.read_text(encoding="utf-8"))
         self.content.update(
             schema=SCHEMA,
-            started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=commit(),
             machine=machine(),
             vllm=vllm,

@@ -158,6 +158,6 @@ async def test_a_build_that_is_cancelled_leaves_nothing(
     script.write_text("#!/bin/sh\nsleep 600\n")
     script.chmod(0o755)
     monkeypatch.setattr(images, "uv_program", lambda: str(script))
-    with pytest.raises(asyncio.TimeoutError):
+    with pytest.raises(TimeoutError):
         await asyncio.wait_for(store.ready(named("plain")), 0.3)
     assert built() == []

@@ -199,7 +199,7 @@ def test_a_missing_cpu_feature_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({"FLEET_PYTHON": "no-such-python"}, ["needs Python 3.10 to 3.13", "python3-venv"]),
+        ({"FLEET_PYTHON": "no-such-python"}, ["needs Python 3.11 to 3.13", "python3-venv"]),
         ({"FLEET_CACHE": "/proc/nowhere"}, ["cannot create the cache folder /proc/nowhere"]),
     ],
 )

@@ -34,7 +34,7 @@ async def lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(str(len(OPEN)).encode())
         elif word in ("send", "late"):
             if word == "late":
-                with contextlib.suppress(asyncio.TimeoutError):
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(reader.read(), 0.5)
             left = int(number)
             while left:

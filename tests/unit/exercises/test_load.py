@@ -7,7 +7,7 @@ import base64
 import json
 import time
 import zlib
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,7 +60,7 @@ class StandInNats:
 
     def __init__(self, *messages: tuple[str, str, str], collector: bool = True) -> None:
         self.found = [
-            Message(n, subject, b"", {"task_id": task, "agent_id": agent}, datetime.now(timezone.utc))
+            Message(n, subject, b"", {"task_id": task, "agent_id": agent}, datetime.now(UTC))
             for n, (subject, task, agent) in enumerate(messages, 1)
         ]
         self.collector = collector

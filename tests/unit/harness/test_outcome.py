@@ -1,6 +1,5 @@
 """What a check raised decides how it ended and what the operator reads."""
 
-import asyncio
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -28,7 +27,7 @@ def skipped(skip: Callable[[str], NoReturn], reason: str) -> BaseException:
         (AssertionError(), Status.FAILED, "the assertion has no message"),
         (CannotTell("kubeconfig does not load"), Status.BROKEN, "kubeconfig does not load"),
         (KeyError("x"), Status.BROKEN, "KeyError: 'x'"),
-        (asyncio.TimeoutError(), Status.BROKEN, "TimeoutError"),
+        (TimeoutError(), Status.BROKEN, "TimeoutError"),
         (
             pytest.fail.Exception("Timeout (>1.0s) from pytest-timeout."),
             Status.BROKEN,

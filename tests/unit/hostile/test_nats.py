@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import chain, repeat
 from typing import Any
 
@@ -333,7 +333,7 @@ PATHS = [
 @given(wounded(COMPLETED), some.sampled_from(PATHS), some.sampled_from([str, bool, float]))
 def test_any_field_of_a_message(document: Any, path: tuple[str, ...], kind: type) -> None:
     held = document if isinstance(document, dict) else None
-    found = Message(1, "s", b"", held, datetime.now(timezone.utc)).value(kind, *path)
+    found = Message(1, "s", b"", held, datetime.now(UTC)).value(kind, *path)
     assert found is None or type(found) is kind
 
 
@@ -342,7 +342,7 @@ OUTCOME = Outcome("t", "COMPLETED", (), "", "", 1)
 
 @given(some.lists(wounded(COMPLETED), max_size=3))
 def test_any_messages_of_a_deliberation_have_legs_or_none(documents: list[Any]) -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     trip = RoundTrip("DEV", 3, "m", asked=None, started=Started("t", "", 0.1, 0.0), outcome=OUTCOME)  # type: ignore[arg-type]
     trip.messages = [Message(1, "s", b"", one, now) for one in documents if isinstance(one, dict)]
     legs = trip.legs()
