@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.clusters.base import Timeline
+from fixtures.clusters.cache import cache_folder
 from fixtures.clusters.embedded.image_table import named
-from fixtures.clusters.embedded.images import ImageStore, cache_folder
+from fixtures.clusters.embedded.images import ImageStore
 from fixtures.clusters.embedded.rundir import RunDirectory
 from fixtures.core.paths import ROOT
 

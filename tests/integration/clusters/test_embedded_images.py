@@ -10,20 +10,24 @@ from typing import NoReturn
 
 import pytest
 
+from fixtures.clusters import image_recipes
 from fixtures.clusters.base import Timeline
-from fixtures.clusters.embedded import image_table, images
+from fixtures.clusters.cache import cache_folder
+from fixtures.clusters.embedded import images
 from fixtures.clusters.embedded.image_table import named
-from fixtures.clusters.embedded.images import ImageStore, cache_folder
+from fixtures.clusters.embedded.images import ImageStore
 from fixtures.clusters.embedded.rundir import RunDirectory
 from fixtures.core.errors import BootFailure, UsageProblem
 
 TABLE = """
-[plain]
+[containers]
+
+[environments.plain]
 reference = "fleet/plain:1"
 locks = ["empty.lock"]
 packages = ["agent"]
 
-[needy]
+[environments.needy]
 reference = "fleet/needy:1"
 locks = ["needy.lock"]
 """
@@ -38,8 +42,7 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "images.toml").write_text(TABLE)
     (folder / "empty.lock").write_text("")
     (folder / "needy.lock").write_text(f"surely-not-there==1.0 --hash=sha256:{'0' * 64}\n")
-    monkeypatch.setattr(image_table, "IMAGES", folder)
-    monkeypatch.setattr(images, "IMAGES", folder)
+    monkeypatch.setattr(image_recipes, "IMAGES", folder)
     monkeypatch.setenv("FLEET_CACHE", str(tmp_path / "cache"))
     return folder
 

@@ -182,7 +182,7 @@ def test_a_missing_cpu_feature_is_named(tmp_path: Path) -> None:
     """Python 3.11 is what the lock of the real server is for; elsewhere that is the obstacle that is named."""
     program = (
         "import sys, pytest; from pathlib import Path\n"
-        "from fixtures.clusters.embedded import vllm_choice\n"
+        "from fixtures.clusters import vllm_choice\n"
         "vllm_choice.cpu_flags = lambda *_: frozenset({'sse2'})\n"
         "sys.exit(pytest.main(['-m', 'e2e', 'tests/e2e', '--vllm', 'cpu', '-p', 'no:cacheprovider']))\n"
     )

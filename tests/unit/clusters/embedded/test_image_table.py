@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clusters.embedded import image_table
-from fixtures.clusters.embedded.image_table import named, ray_image, table
+from fixtures.clusters import image_recipes
+from fixtures.clusters.embedded import image_table as environments
+from fixtures.clusters.embedded.image_table import named, ray_image
+from fixtures.clusters.image_recipes import recipes
 from fixtures.core.errors import UsageProblem
 
 TABLE = """
-[ray-small]
+[containers]
+
+[environments.ray-small]
 reference = "fleet/ray-small:1"
 locks = ["small.lock"]
 packages = ["agent"]
@@ -24,14 +28,15 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "small.lock").write_text("")
     (tmp_path / "agent" / "__pycache__").mkdir(parents=True)
     (tmp_path / "agent" / "__init__.py").write_text("VALUE = 1\n")
-    monkeypatch.setattr(image_table, "IMAGES", tmp_path)
+    monkeypatch.setattr(image_recipes, "IMAGES", tmp_path)
     return tmp_path
 
 
 def test_every_image_of_the_stack_can_be_named() -> None:
-    assert {"ray-custom", "ray-stock", "orchestrator", "vllm-stub", "vllm-cpu"} <= set(table())
-    ids = {named(name).image_id for name in table()}
-    assert len(ids) == len(table()), "two images have the same digest"
+    environments = recipes().environments
+    assert {"ray-custom", "ray-stock", "orchestrator", "vllm-stub", "vllm-cpu"} <= set(environments)
+    ids = {named(name).image_id for name in environments}
+    assert len(ids) == len(environments), "two images have the same digest"
 
 
 def test_stock_and_custom_differ_by_what_the_agents_need() -> None:
@@ -68,7 +73,7 @@ def test_a_missing_lock_is_named(small: Path) -> None:
 def test_a_table_that_is_not_toml_is_one_line(small: Path) -> None:
     (small / "images.toml").write_text("[ray-small\n")
     with pytest.raises(UsageProblem) as problem:
-        table()
+        recipes()
     assert "images.toml" in str(problem.value)
     assert "\n" not in str(problem.value)
 
@@ -92,3 +97,22 @@ def test_an_existing_environment_can_be_a_ray_image(tmp_path: Path) -> None:
     image = ray_image(str(tmp_path))
     assert (image.reference, image.folder) == (str(tmp_path), tmp_path)
     assert image.image_id.startswith("sha256:")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_digest_is_that_of_the_release_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another digest of the same inputs would build every environment again, which takes an hour with the real vLLM."""
+    monkeypatch.setattr(sys, "version", "3.11")
+    monkeypatch.setattr(environments, "interpreter", lambda: "python")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert named("ray-small").image_id == "sha256:c1fd3cf2801ddfed1126a54e3d1f8de55f9d8c3677389b8b21aef7201e144e57"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["[environments.ray-small]\n", "[environment.ray-small]\n", "[containers.nats]\ntag = 1\n"]
+)
+def test_a_table_that_is_not_as_it_should_be_is_one_line_that_names_the_entry(small: Path, wrong: str) -> None:
+    (small / "images.toml").write_text(wrong)
+    with pytest.raises(UsageProblem, match=r"images\.toml: (environments|environment|containers)") as problem:
+        recipes()
+    assert "\n" not in str(problem.value)

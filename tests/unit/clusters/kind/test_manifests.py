@@ -152,3 +152,12 @@ def test_what_lies_beside_a_kept_cluster_can_be_used_and_is_removed_with_it(plan
     assert variables["FLEET_TEST_CONTEXT"] == "kind-dev"
     kept_cluster.remove(kubeconfig)
     assert [file.name for file in tmp_path.iterdir()] == ["sources.toml"]
+
+
+def test_the_operator_is_deployed_in_the_namespace_that_the_profile_names(planned: Planned) -> None:
+    """The profile is the one place: the deployer and the manifests take it from there."""
+    made = planned(profile=profiles.load("kind").replaced("kubernetes", operator_namespace="ray-operators"))
+    documents = manifests.documents(made)
+    assert "kuberay-system" not in str(documents)
+    assert by_name(documents)["Deployment", "kuberay-operator"]["metadata"]["namespace"] == "ray-operators"
+    assert ("Namespace", "ray-operators") in by_name(documents)

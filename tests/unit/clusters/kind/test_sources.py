@@ -1,10 +1,12 @@
 """Where `--cluster kind` gets its images from, and the tags that it gives them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from fixtures.clusters import image_recipes
 from fixtures.clusters.base import Timeline
 from fixtures.clusters.kind import recipes, sources
 from fixtures.clusters.kind.builder import Builder
@@ -84,12 +86,12 @@ def made_from(**images: str) -> Sources:
     return Sources.model_validate({"images": names | images})
 
 
-@pytest.mark.parametrize("name", list(recipes.table()))
+@pytest.mark.parametrize("name", list(image_recipes.recipes().containers))
 def test_every_image_of_the_table_can_be_named(name: str) -> None:
     image = recipes.image(name, made_from())
-    assert image.reference.startswith(recipes.table()[name].tag + "-")
+    assert image.reference.startswith(image_recipes.recipes().containers[name].tag + "-")
     if image.dockerfile:
-        assert recipes.IMAGES / image.dockerfile in image.inputs
+        assert image_recipes.IMAGES / image.dockerfile in image.inputs
 
 
 def test_the_tag_changes_with_the_base_and_with_each_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -97,7 +99,8 @@ def test_the_tag_changes_with_the_base_and_with_each_file(monkeypatch: pytest.Mo
     assert recipes.image("ray-custom", made_from()).reference == before
     assert recipes.image("ray-custom", made_from(ray="ray:2")).reference != before
     assert recipes.image("ray-custom", made_from(nats="nats:2")).reference == before
-    monkeypatch.setattr(recipes, "IMAGES", tmp_path)
+    shutil.copy(image_recipes.IMAGES / "images.toml", tmp_path)
+    monkeypatch.setattr(image_recipes, "IMAGES", tmp_path)
     for file in ("ray/Dockerfile", "ray/custom.lock", "ray/swe_ai_fleet/__init__.py"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text("1\n")

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from fixtures.clusters.embedded import vllm_choice
-from fixtures.clusters.embedded.vllm_choice import CpuServer, VllmChoice, choose, cpu_flags
+from fixtures.clusters import vllm_choice
+from fixtures.clusters.vllm_choice import CpuServer, VllmChoice, choose, cpu_flags
 from fixtures.core.errors import UsageProblem
 
 
