@@ -1,0 +1,72 @@
+"""The one table of addresses: schemes, hosts and ports from each point of view."""
+
+from __future__ import annotations
+
+from fixtures.clusters.base import Endpoints
+from fixtures.clusters.endpoints import EndpointsCluster
+from fixtures.profile import addresses
+from fixtures.profile import model as profiles
+from fixtures.profile.addresses import Address
+from fixtures.profile.model import Profile
+from fixtures.profile.sections import InsideEndpoints, PlainEndpoints, Tls
+
+PLAIN = PlainEndpoints(
+    vllm="https://models.example:8443/prefix",
+    dashboard="http://ray.example",
+    nats="tls://nats.example:4222",
+    orchestrators=("[::1]:50055", "orchestrator.example:50056"),
+    inside=InsideEndpoints(nats="nats://10.0.0.1:4222"),
+)
+
+
+def with_tls() -> Profile:
+    profile = profiles.load("swe-ai-fleet")
+    for section in ("vllm", "ray", "nats", "orchestrator"):
+        profile = profile.replaced(section, tls=Tls())
+    return profile
+
+
+def test_pods_reach_services_by_their_names() -> None:
+    seen = addresses.from_pods(profiles.load("swe-ai-fleet"))
+    assert seen.vllm.url == "http://vllm-server-service.swe-ai-fleet.svc.cluster.local:8000"
+    assert seen.dashboard.url == "http://ray-gpu-head-svc.ray.svc.cluster.local:8265"
+    assert seen.nats.url == "nats://nats.swe-ai-fleet.svc.cluster.local:4222"
+    assert seen.ray_client is not None
+    assert seen.ray_client.url == "ray://ray-gpu-head-svc.ray.svc.cluster.local:10001"
+    assert [one.target for one in seen.orchestrators] == ["orchestrator.swe-ai-fleet.svc.cluster.local:50055"]
+    assert seen.fault_proxy is None
+
+
+def test_tls_of_the_profile_is_in_every_scheme() -> None:
+    seen = addresses.from_pods(with_tls())
+    assert [seen.vllm.scheme, seen.dashboard.scheme, seen.nats.scheme] == ["https", "https", "tls"]
+    assert [one.scheme for one in seen.orchestrators] == ["grpcs"]
+
+
+def test_plain_endpoints_are_as_the_profile_names_them() -> None:
+    seen = addresses.from_outside(with_tls(), PLAIN)
+    assert [seen.vllm.url, seen.dashboard.url, seen.nats.url] == [PLAIN.vllm, PLAIN.dashboard, PLAIN.nats]
+    assert tuple(one.target for one in seen.orchestrators) == PLAIN.orchestrators
+    assert seen.ray_client is None
+
+
+def test_workers_reach_what_inside_names_and_the_rest_as_the_suite_does() -> None:
+    seen = addresses.from_workers(with_tls(), PLAIN)
+    assert (seen.nats.url, seen.vllm.url) == ("nats://10.0.0.1:4222", PLAIN.vllm)
+
+
+def test_the_attached_endpoints_are_those_of_the_table() -> None:
+    profile = with_tls().model_copy(update={"endpoints": PLAIN})
+    cluster = EndpointsCluster(profile, "fc-1", allow_disruptive=False)
+    assert (cluster.endpoints.vllm, cluster.endpoints.ray_client) == (PLAIN.vllm, "")
+    assert dict(cluster.inside.orchestrators) == {
+        "orchestrator-1": "[::1]:50055",
+        "orchestrator-2": "orchestrator.example:50056",
+    }
+    assert cluster.inside.nats == "nats://10.0.0.1:4222"
+    assert Endpoints.of(addresses.from_pods(profile)).ray_client.startswith("ray://")
+
+
+def test_an_address_keeps_its_parts() -> None:
+    assert Address.of("https://[fd00::1]:8443/v1") == Address("https", "fd00::1", 8443, "/v1")
+    assert Address("ray", "fd00::1", 1).url == "ray://[fd00::1]:1"
