@@ -18,19 +18,22 @@ from fixtures.probes import packaging
 
 def test_the_probe_runs_on_nothing_but_an_interpreter() -> None:
     request = {"modules": ["json", "no_such_module"], "symbols": ["json:loads", "json:nope"], "distributions": True}
-    ran = subprocess.run(
-        [sys.executable, "-S", "-c", packaging.probe_source()],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    (_, *arguments), stdin = packaging.read_from_stdin(packaging.probe_source(), json.dumps(request))
+    command = [sys.executable, "-S", *arguments]
+    ran = subprocess.run(command, input=stdin, capture_output=True, text=True, check=True)
     document = packaging.document_in("noise\n" + ran.stdout + "more noise", "the probe")
     assert document["modules"]["json"]["ok"]
     assert document["modules"]["no_such_module"]["missing"] == "no_such_module"
     assert "Traceback" in document["modules"]["no_such_module"]["traceback"]
     assert document["symbols"]["json:loads"]["ok"]
     assert "has no attribute nope" in document["symbols"]["json:nope"]["error"]
+
+
+def test_a_program_on_stdin_finds_its_data_behind_itself() -> None:
+    program, data = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()); # grüße", "ä\nöü\n"
+    (_, *arguments), stdin = packaging.read_from_stdin(program, data)
+    ran = subprocess.run([sys.executable, *arguments], input=stdin.encode(), capture_output=True, check=True)
+    assert ran.stdout.decode() == data
 
 
 @pytest.mark.parametrize("module", [*packaging.SHARED.values(), *sorted(packaging.REMOTE.glob("*.py"))])

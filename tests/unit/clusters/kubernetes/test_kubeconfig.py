@@ -319,6 +319,18 @@ def test_a_proxy_is_taken_as_kubectl_takes_it(monkeypatch: pytest.MonkeyPatch, s
     assert environment_proxy(server) == taken
 
 
+def test_a_proxy_without_a_scheme_is_an_http_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
+    assert environment_proxy("https://api.example.org") == "http://proxy:3128"
+
+
+def test_a_proxy_of_another_kind_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy:1080")
+    path = write_kubeconfig(tmp_path / "k", "https://api.example.org")
+    with pytest.raises(UsageProblem, match=r"^\$HTTPS_PROXY: only http and https proxies can be used for https://api"):
+        connect(str(path), None)
+
+
 def test_the_kubeconfigs_proxy_goes_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     own: dict[str, Any] = {"proxy-url": "http://own:1"}
@@ -326,7 +338,10 @@ def test_the_kubeconfigs_proxy_goes_before(tmp_path: Path, monkeypatch: pytest.M
     assert find(str(path), None).proxy == "http://own:1"
 
 
-async def test_requests_and_streams_go_through_the_proxy_with_its_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [{}, {"tls-server-name": "stand-in.test"}], ids=["by-host", "by-tls-server-name"])
+async def test_requests_and_streams_go_through_the_proxy_with_its_password(
+    tmp_path: Path, name: dict[str, str]
+) -> None:
     server = StandIn((200, b'{"items": []}'), tls=True)
     asked, tunnels = [], []
 
@@ -352,12 +367,12 @@ async def test_requests_and_streams_go_through_the_proxy_with_its_password(tmp_p
         lambda *pair: tunnels.append(asyncio.ensure_future(tunnel(*pair))), "127.0.0.1", 0
     )
     url = f"http://me:word@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
-    authority: dict[str, Any] = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
-    path = write_kubeconfig(tmp_path / "k", server.url, **authority | {"proxy-url": url})
+    settings: dict[str, Any] = {"certificate-authority-data": b64(pem("CERTIFICATE")), **name, "proxy-url": url}
+    path = write_kubeconfig(tmp_path / "k", server.url, **settings)
     try:
         async with api_of(str(path), None) as api:
             assert await api.list(NAMESPACES) == []
-            with pytest.raises(ApiProblem):  # the stand-in does not upgrade connections
+            with pytest.raises(ApiProblem, match="answered 200"):  # the stand-in does not upgrade connections
                 await api.execute("p", "ns", ["true"], timeout=5)
     finally:
         proxy.close()

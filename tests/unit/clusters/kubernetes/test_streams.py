@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NoReturn
@@ -12,19 +12,22 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from fixtures.clusters.kubernetes.client import exec, portforward, streams
 from fixtures.clusters.kubernetes.client.api import Api, connect
-from fixtures.clusters.kubernetes.client.errors import ApiProblem, Unreachable
+from fixtures.clusters.kubernetes.client.errors import ApiProblem, Forbidden, Unreachable
 from fixtures.clusters.kubernetes.client.portforward import Forward
+from fixtures.clusters.kubernetes.client.streams import V4, V5
 from fixtures.core.errors import CannotTell
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import Timeouts
-from tests.support.kubernetes_stand_in import write_kubeconfig
+from fixtures.probes.packaging import probe_source, read_from_stdin
+from tests.support.kubernetes_stand_in import StandIn, status, write_kubeconfig
 
 Query = dict[str, list[str]]
 Talk = Callable[[ServerConnection, Query], Awaitable[None]]
-ApiWith = Callable[[Talk], AbstractAsyncContextManager[Api]]
+ApiWith = Callable[..., AbstractAsyncContextManager[Api]]
 
 SUCCESS = b"\x03" + json.dumps({"kind": "Status", "status": "Success"}).encode()
 
@@ -34,12 +37,12 @@ def api_with(tmp_path: Path) -> ApiWith:
     """A client of a server that hands each stream to a function."""
 
     @contextlib.asynccontextmanager
-    async def start(talk: Talk) -> AsyncIterator[Api]:
+    async def start(talk: Talk, *protocols: Subprotocol) -> AsyncIterator[Api]:
         async def handler(connection: ServerConnection) -> None:
             assert connection.request
             await talk(connection, parse_qs(urlsplit(connection.request.path).query))
 
-        async with serve(handler, "127.0.0.1", 0, subprotocols=[streams.PROTOCOL], compression=None) as server:
+        async with serve(handler, "127.0.0.1", 0, subprotocols=protocols or [V5, V4], compression=None) as server:
             port = server.sockets[0].getsockname()[1]
             api = connect(str(write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{port}")), None)
             try:
@@ -72,28 +75,84 @@ async def reach(forward: Forward, data: bytes = b"") -> tuple[asyncio.StreamRead
 # -- exec --------------------------------------------------------------------------------------------------
 
 
-async def test_input_is_counted_for_the_command(api_with: ApiWith) -> None:
-    asked: Query = {}
-    got: list[bytes] = []
+@contextlib.contextmanager
+def recording() -> Iterator[tuple[list[dict[str, list[str]]], list[bytes], Talk]]:
+    """The queries of the execs, what arrived, and a server that ends a command after 100,000 bytes of input."""
+    queries: list[dict[str, list[str]]] = []
+    received: list[bytes] = []
 
-    async def talk(connection: ServerConnection, query: Query) -> None:
-        asked.update(query)
+    async def talk(connection: ServerConnection, query: dict[str, list[str]]) -> None:
+        queries.append(query)
         await connection.send(b"\x01")
-        while sum(len(one) - 1 for one in got) < 100_000:
-            got.append(await connection.recv(decode=False))
+        size = 0
+        while "stdin" in query and size < 100_000:
+            message = await connection.recv()
+            assert isinstance(message, bytes)
+            received.append(message)
+            size += len(message) - 1
+        if connection.subprotocol == V5 and "stdin" in query:
+            received.append(bytes(await connection.recv()))  # type: ignore[arg-type]
         await connection.send(SUCCESS)
 
-    async with api_with(talk) as api:
-        done = await api.execute("p", "ns", ["cat", "-"], stdin="x" * 100_000, container="c", timeout=5)
+    yield queries, received, talk
+
+
+async def test_input_ends_by_closing_its_channel(api_with: ApiWith) -> None:
+    with recording() as (queries, received, talk):
+        async with api_with(talk) as api:
+            done = await api.execute("p", "ns", ["cat", "-"], stdin="x" * 100_000, container="c", timeout=5)
     assert done.returncode == 0
-    assert asked["command"] == ["sh", "-c", exec.COUNTED, "sh", "100000", "cat", "-"]
-    assert (asked["stdin"], asked["stdout"], asked["stderr"], asked["container"]) == (
-        ["true"],
-        ["true"],
-        ["true"],
-        ["c"],
-    )
-    assert b"".join(one[1:] for one in got) == b"x" * 100_000 and {one[0] for one in got} == {0}
+    assert queries == [
+        {"command": ["cat", "-"], "stdin": ["true"], "stdout": ["true"], "stderr": ["true"], "container": ["c"]}
+    ]
+    assert received.pop() == bytes([255, 0])
+    assert b"".join(one[1:] for one in received) == b"x" * 100_000 and {one[0] for one in received} == {0}
+
+
+async def test_a_server_without_v5_has_the_input_counted_and_is_offered_v5_once(api_with: ApiWith) -> None:
+    with recording() as (queries, received, talk):
+        async with api_with(talk, V4) as api:
+            for _ in range(2):
+                assert (await api.execute("p", "ns", ["cat"], stdin="x" * 100_000, timeout=5)).returncode == 0
+            assert api.requests == 3
+    assert [query["command"] for query in queries] == [["sh", "-c", exec.COUNTED, "sh", "100000", "cat"]] * 2
+    assert b"".join(one[1:] for one in received) == b"x" * 200_000 and {one[0] for one in received} == {0}
+
+
+@pytest.mark.parametrize("protocol", [V4, V5])
+async def test_a_command_without_input_runs_by_either_protocol(api_with: ApiWith, protocol: Subprotocol) -> None:
+    with recording() as (queries, received, talk):
+        async with api_with(talk, protocol) as api:
+            assert (await api.execute("p", "ns", ["true"], timeout=5)).returncode == 0
+            assert api.requests == 1
+    assert (queries[0]["command"], received) == (["true"], [])
+
+
+async def test_a_refusal_in_rbacs_words_is_not_taken_for_an_old_protocol(tmp_path: Path) -> None:
+    said = 'pods "p" is forbidden: User "jane" cannot create resource "pods/exec" in API group "" in the namespace "ns"'
+    server = StandIn((403, status(403, "Forbidden", said)))
+    api = connect(str(write_kubeconfig(tmp_path / "k", server.url)), None)
+    try:
+        with pytest.raises(Forbidden, match="grant it with a Role in ns"):
+            await api.execute("p", "ns", ["cat"], stdin="x", timeout=5)
+        assert api.requests == 1
+    finally:
+        await api.close()
+        server.close()
+
+
+async def test_the_probes_source_is_not_in_the_request_line(api_with: ApiWith) -> None:
+    paths: list[str] = []
+
+    async def talk(connection: ServerConnection, query: dict[str, list[str]]) -> None:
+        assert connection.request is not None
+        paths.append(connection.request.path)
+        await connection.send(SUCCESS)
+
+    argv, stdin = read_from_stdin(probe_source(), "{}")
+    async with api_with(talk) as api:
+        await api.execute("p", "ns", argv, stdin=stdin, timeout=5)
+    assert len(paths[0]) < 1000, "proxies before an API server take 8 KB, some less"
 
 
 async def test_output_that_comes_after_the_status_counts(api_with: ApiWith) -> None:
