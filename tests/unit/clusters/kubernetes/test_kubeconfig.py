@@ -4,16 +4,19 @@ import asyncio
 import base64
 import contextlib
 import datetime
+import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import yaml
 
-from fixtures.clusters.kubernetes.client import kubeconfig
+from fixtures.clusters.kubernetes.client import credentials, kubeconfig
 from fixtures.clusters.kubernetes.client.api import NAMESPACES, Api, connect
 from fixtures.clusters.kubernetes.client.errors import ApiProblem, Unauthorized, Unreachable
 from fixtures.clusters.kubernetes.client.kubeconfig import environment_proxy, find
@@ -172,8 +175,7 @@ def test_no_key_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     user = {"client-certificate-data": b64(pem("CERTIFICATE")), "client-key-data": b64(pem("PRIVATE KEY"))}
     path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user)
-    for _ in range(2):  # the official client remembers the files that it wrote
-        assert find(str(path), None).tls is not None
+    assert find(str(path), None).tls is not None
     assert os.listdir(tmp_path) == ["k"]
 
 
@@ -227,9 +229,15 @@ async def test_an_exec_plugin_gives_the_token(tmp_path: Path, stand_in: StandIn)
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("echo please log in >&2; exit 1", r"the exec plugin .*/login gives no credentials: exec: process returned 1"),
-        ("echo nonsense", "failed to decode"),
-        ("echo '{}'", "missing key"),
+        (
+            "echo please log in >&2; exit 1",
+            r"the exec plugin .*/login gives no credentials \(it ended with status 1: please log in\)$",
+        ),
+        ("exit 3", "it ended with status 3: it printed no reason"),
+        ("echo nonsense", "what it printed cannot be used, is not JSON"),
+        ("echo '{}'", "what it printed cannot be used, apiVersion is missing"),
+        (CREDENTIAL % "x" + " | sed s,/v1,/v1beta1,", "it answers in client.authentication.k8s.io/v1beta1, not in"),
+        (CREDENTIAL.replace('"token": "%s"', ""), "neither a token nor a certificate with its key"),
     ],
 )
 def test_a_failing_exec_plugin_is_told(tmp_path: Path, script: str, told: str) -> None:
@@ -238,11 +246,98 @@ def test_a_failing_exec_plugin_is_told(tmp_path: Path, script: str, told: str) -
         find(str(path), None)
 
 
+def test_a_plugin_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "PLUGIN_S", 0.2)
+    path = write_kubeconfig(tmp_path / "k", user=plugin(tmp_path / "login", "exec sleep 60"))
+    with pytest.raises(UsageProblem, match=r"gives no credentials \(it did not end within 0\.2 s\)"):
+        find(str(path), None)
+
+
+async def test_a_plugins_token_is_renewed_before_it_expires(
+    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = f"echo x >> {tmp_path}/runs; " + CREDENTIAL.replace("%s", "t'$(wc -l < %s/runs)'") % tmp_path
+    script = script.replace('"token"', '"expirationTimestamp": "2030-01-01T00:00:00Z", "token"')
+    path = write_kubeconfig(tmp_path / "k", stand_in.url, plugin(tmp_path / "login", script))
+    expires = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC).timestamp()
+    now = expires - 3600
+    monkeypatch.setattr("time.time", lambda: now)
+    async with api_of(str(path), None) as api:
+        await api.list(NAMESPACES)
+        now = expires - 30
+        await api.list(NAMESPACES)
+    assert [headers["Authorization"] for _, _, headers in stand_in.seen] == ["Bearer t1", "Bearer t2"]
+
+
+def test_a_plugin_is_given_what_the_kubeconfig_says(tmp_path: Path) -> None:
+    script = f'printf "%s\\n" "$1" "$PLACE" "$KUBERNETES_EXEC_INFO" "$PWD" > {tmp_path}/given; ' + CREDENTIAL % "t"
+    user = plugin(tmp_path / "login", script)
+    user["exec"] |= {"args": ["now"], "env": [{"name": "PLACE", "value": "here"}], "provideClusterInfo": True}
+    extension = {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "a"}}
+    (tmp_path / "ca.crt").write_bytes(pem("CERTIFICATE"))
+    authority = {"certificate-authority": "ca.crt"}
+    path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user, extensions=[extension], **authority)
+    find(str(path), None)
+    argument, variable, info, folder = (tmp_path / "given").read_text().splitlines()
+    assert (argument, variable, folder) == ("now", "here", str(tmp_path))
+    assert json.loads(info) == {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "spec": {
+            "interactive": False,
+            "cluster": {
+                "server": "https://127.0.0.1:1",
+                "certificate-authority-data": b64(pem("CERTIFICATE")),
+                "config": {"audience": "a"},
+            },
+        },
+    }
+
+
+def test_a_plugin_may_give_a_certificate(tmp_path: Path) -> None:
+    status = {"clientCertificateData": pem("CERTIFICATE").decode(), "clientKeyData": pem("PRIVATE KEY").decode()}
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+    (tmp_path / "answer").write_text(json.dumps(answer))
+    path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", plugin(tmp_path / "login", f"cat {tmp_path}/answer"))
+    found = find(str(path), None)
+    assert found.tls is not None and found.authorization() == ""
+    (tmp_path / "answer").write_text(json.dumps({**answer, "status": {**status, "clientKeyData": "nonsense"}}))
+    with pytest.raises(UsageProblem, match="client certificate and key cannot be used"):
+        find(str(path), None)
+
+
+def test_a_user_with_a_password_is_basic(tmp_path: Path) -> None:
+    path = write_kubeconfig(tmp_path / "k", user={"username": "me", "password": "word"})
+    assert find(str(path), None).authorization() == f"Basic {b64(b'me:word')}"
+
+
+def id_token(expires: int) -> str:
+    """A JSON Web Token, as far as a client reads it."""
+    parts = [json.dumps(part).encode() for part in ({"alg": "none"}, {"exp": expires}, {})]
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+def test_the_legacy_auth_provider_is_read(tmp_path: Path) -> None:
+    token = id_token(4102444800)
+    user = {"auth-provider": {"name": "oidc", "config": {"id-token": token}}}
+    assert find(str(write_kubeconfig(tmp_path / "k", user=user)), None).authorization() == f"Bearer {token}"
+    user = {"auth-provider": {"name": "oidc", "config": {"id-token": id_token(0)}}}
+    with pytest.raises(UsageProblem, match=r"auth-provider gives no credentials \(") as caught:
+        find(str(write_kubeconfig(tmp_path / "k", user=user)), None)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_official_client_is_not_imported() -> None:
+    """It costs 865 modules and seconds in each run on Kubernetes."""
+    program = "import sys, fixtures.clusters.kubernetes.cluster; sys.exit('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_an_absent_exec_plugin_is_told_with_its_hint(tmp_path: Path) -> None:
     user = plugin(tmp_path / "login", "")
     (tmp_path / "login").unlink()
     path = write_kubeconfig(tmp_path / "k", user=user)
-    with pytest.raises(UsageProblem, match=r"/login gives no credentials: there is no such command.*; get it$"):
+    with pytest.raises(UsageProblem, match=r"/login gives no credentials \(there is no such command.*; get it$"):
         find(str(path), None)
 
 
@@ -271,10 +366,7 @@ async def test_the_pods_service_account_is_found_and_its_token_followed(
     server = StandIn((200, b'{"items": []}'), tls=True)
     (tmp_path / "token").write_text("first")
     (tmp_path / "ca.crt").write_bytes(pem("CERTIFICATE"))
-    official = "kubernetes.config.incluster_config"
-    monkeypatch.setattr(f"{official}.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
-    monkeypatch.setattr(f"{official}.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
-    monkeypatch.setattr(kubeconfig, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(kubeconfig, "SERVICE_ACCOUNT", tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", server.url.rpartition(":")[2])
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
@@ -285,16 +377,8 @@ async def test_the_pods_service_account_is_found_and_its_token_followed(
             assert (api.inside, api.context) == (True, "in-cluster")
             await api.list(NAMESPACES)
             (tmp_path / "token").write_text("second")
-            clock = f"{official}.datetime.datetime"
-
-            class Later(datetime.datetime):
-                @classmethod
-                def now(cls, tz: datetime.tzinfo | None = None) -> Self:
-                    return super().now(tz) + datetime.timedelta(minutes=2)
-
-            monkeypatch.setattr(clock, Later)
             await api.list(NAMESPACES)
-        assert [h["Authorization"].lower() for _, _, h in server.seen] == ["bearer first", "bearer second"]
+        assert [h["Authorization"] for _, _, h in server.seen] == ["Bearer first", "Bearer second"]
     finally:
         server.close()
 
