@@ -1,10 +1,9 @@
-"""When a workload is ready, when a pod never will be, and what is applied again."""
+"""When a workload is ready, and when a pod never will be."""
 
 from typing import Any
 
 import pytest
 
-from fixtures.clusters.kind.apply import CONTENT, covers, marked
 from fixtures.clusters.kind.readiness import hopeless, ray_missing, replicas_missing
 
 NOW = 1_800_000_000.0
@@ -72,17 +71,3 @@ def test_a_ray_cluster_is_ready_when_kuberay_says_so_of_all_workers() -> None:
     assert (
         ray_missing({**patched, "status": {"observedGeneration": 3, "state": "ready", "readyWorkerReplicas": 2}}) == ""
     )
-
-
-def test_what_the_api_server_fills_in_is_no_difference() -> None:
-    wanted = {"spec": {"ports": [{"port": 1}], "replicas": 2}}
-    assert covers({"spec": {"ports": [{"port": 1, "protocol": "TCP"}], "replicas": 2, "more": 1}}, wanted)
-    assert not covers({"spec": {"ports": [{"port": 1}, {"port": 2}], "replicas": 2}}, wanted)
-    assert not covers({"spec": {"ports": [{"port": 1}], "replicas": 1}}, wanted), "scaled by somebody"
-    assert not covers({}, wanted)
-
-
-def test_something_taken_out_of_a_manifest_is_told_by_its_mark() -> None:
-    before, after = ({"metadata": {"name": "x"}, "data": data} for data in ({"a": "1", "b": "2"}, {"a": "1"}))
-    assert marked(before)["metadata"]["annotations"][CONTENT] != marked(after)["metadata"]["annotations"][CONTENT]
-    assert not covers(marked(before), marked(after))
