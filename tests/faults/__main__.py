@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from fixtures.core.timeouts import shorten
 from fixtures.harness.interrupts import heed_signals
-from tests.faults.short import SHORT
-
-# A fleet on this machine answers in seconds (fixtures/core/timeouts.py has what was seen); a fault that makes the suite wait
-# for ever would otherwise cost minutes. Before anything is imported that takes a value as a default.
-shorten(**SHORT)
-
-from tests.faults.command import main  # noqa: E402
+from tests.faults.command import main
 
 if __name__ == "__main__":
     heed_signals()

@@ -14,12 +14,14 @@ from typing import Any
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.paths import ROOT
+from fixtures.core.timeouts import applied
 from tests.faults import matrix
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.embedded_target import Lab
 from tests.faults.experiment import tried
 from tests.faults.kubernetes_target import KubernetesLab, there
 from tests.faults.model import Fault, Outcome
+from tests.faults.target import SHORT
 
 WHOLE_EVERY = 10  # under each tenth fault all checks that disturb nothing are run
 PLACES = {"embedded": Lab, "kubernetes": KubernetesLab}
@@ -150,8 +152,9 @@ def main() -> int:
     elsewhere = [] if there() else [fault for fault in faults if fault.where == "kubernetes"]
     trials = Trials(asked, [fault for fault in faults if fault not in elsewhere])
     try:
-        for where in PLACES:
-            trials.run(where)
+        with applied(SHORT):  # for what faults wait for themselves
+            for where in PLACES:
+                trials.run(where)
         status = int(trials.good < len(trials.faults))
         if elsewhere and not trials.stopped:
             status |= in_kubernetes(asked, elsewhere)

@@ -12,17 +12,43 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Generator, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from fixtures.clusters.base import Cluster
 from fixtures.core.paths import ROOT
+from fixtures.core.timeouts import Timeouts
 from tests.faults.model import Session
 
 T = TypeVar("T")
+
+#: A fleet under test answers in seconds (fixtures/core/timeouts.py has what was seen); a fault that makes the suite wait for
+#: what never comes would otherwise cost minutes.
+SHORT = Timeouts(
+    agent=30,
+    deliberation=40,
+    # The suite's Ray job waits 60 s for an agent that starts nowhere (30 + 5 for its answer, 10 for its connections, 15 for
+    # its CPUs), and took 68 s in all with five processes for each CPU. A job that is cut off tells nothing of any agent.
+    job=90,
+    census=60,
+    settle=15,
+    request=8,
+    ray_client=30,
+)
+
+
+class ShortTimeouts:
+    """Gives a session's profile the timeouts above, as if its [timeouts] had them."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fleet_cluster(self) -> Generator[None, Cluster, Cluster]:
+        cluster = yield
+        cluster.profile = cluster.profile.model_copy(update={"timeouts": SHORT})
+        return cluster
 
 
 class Place:
@@ -93,7 +119,9 @@ class Place:
         arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # from the second session on all is imported
         chosen = ["-m", "e2e or load", "-k", " or ".join(sorted(ids)), str(ROOT / "tests" / "e2e")]
         with (folder / "output.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
-            status = pytest.main([*arguments, "--report-dir", str(folder), *options, *chosen], plugins)
+            status = pytest.main(
+                [*arguments, "--report-dir", str(folder), *options, *chosen], [*plugins, ShortTimeouts()]
+            )
         if status == pytest.ExitCode.INTERRUPTED:  # pytest has caught it; it was meant for all of this
             raise KeyboardInterrupt
         document = json.loads((folder / "conformance.json").read_text(encoding="utf-8"))

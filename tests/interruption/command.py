@@ -252,7 +252,7 @@ async def on_a_fleet_that_stays(book: Book, runs: int, drawn: random.Random) -> 
             place = Staying(fleet, persistent_fleet.attached_profile(Path(below), fleet.cluster.endpoints))
             await fleet.note()
             await ended_on(place, book, runs, drawn)
-            book.in_the_end = await fleet.as_before(persistent_fleet.BY_THEMSELVES)
+            book.in_the_end = await fleet.as_before(persistent_fleet.ended_by_themselves())
             records = await fleet.records()
             await whole(place, Path(below) / "last")
             print(f"records of killed runs in Ray: {records}, after the next run {await fleet.records()}", flush=True)

@@ -20,7 +20,10 @@ from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import ENDED, Ray
 
-BY_THEMSELVES = TIMEOUTS.job + TIMEOUTS.agent  # a killed run's jobs, and the agents of its deliberations, have ended
+
+def ended_by_themselves() -> float:
+    """Seconds in which a killed run's jobs, and the agents of its deliberations, have ended."""
+    return TIMEOUTS.job + TIMEOUTS.agent
 
 
 def attached_profile(folder: Path, endpoints: Endpoints, more: str = "") -> Path:

@@ -79,9 +79,9 @@ class Before:
             f"folder {self.parent / name}" for name in sorted(folders(self.parent, self.prefixes) - self.found)
         ]
 
-    def left_in_the_end(self, run_id: str, within: float = TIMEOUTS.stop) -> list[str]:
-        """What is still there after `within` seconds: whoever cleans up after a run outlives it by a moment."""
-        deadline = time.monotonic() + within
+    def left_in_the_end(self, run_id: str, within: float | None = None) -> list[str]:
+        """What is still there after `within` seconds (default: TIMEOUTS.stop): whoever cleans up after a run outlives it by a moment."""
+        deadline = time.monotonic() + (TIMEOUTS.stop if within is None else within)
         while (lines := self.left(run_id)) and time.monotonic() < deadline:
             time.sleep(0.1)
         return lines

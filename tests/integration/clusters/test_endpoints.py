@@ -139,7 +139,7 @@ async def test_a_run_that_is_ended_or_killed_while_its_job_runs(
             await run.ended()
             assert run.left() == []
             assert bool(await staying.jobs_of(run.run_id)) is (number is signal.SIGKILL)
-    assert await staying.as_before(persistent_fleet.BY_THEMSELVES) == []
+    assert await staying.as_before(persistent_fleet.ended_by_themselves()) == []
 
 
 async def test_an_endpoint_that_does_not_answer_is_found_by_its_check(fleet: EmbeddedCluster, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ async def test_checks_that_fail_together_share_what_was_gathered(
     await gathered.gather(second)
     assert cluster.asked == [Component.VLLM]
     assert names(first) == names(second) == {"vllm-pod.txt"}
-    monkeypatch.setattr(collector, "TIMEOUTS", Timeouts(diagnostics_fresh=0))
+    monkeypatch.setattr(collector, "TIMEOUTS", Timeouts(diagnostics_fresh=1e-9))
     await gathered.gather(evidence("INF-03"))
     assert cluster.asked == [Component.VLLM] * 2
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.core.timeouts import TIMEOUTS
+from fixtures.core.timeouts import Timeouts
 from fixtures.exercises import residue
 from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.services.ray import Actor, Node
@@ -46,7 +46,7 @@ class Dashboard:
 
 @pytest.fixture(autouse=True)
 def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(residue, "TIMEOUTS", replace(TIMEOUTS, settle=0.1))
+    monkeypatch.setattr(residue, "TIMEOUTS", Timeouts(settle=0.1))
 
 
 async def stay(*table: Actor) -> list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
-from fixtures.core.timeouts import TIMEOUTS
+from fixtures.core.timeouts import Timeouts
 from fixtures.services import http
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy, Vllm
@@ -16,7 +14,7 @@ from tests.unit.hostile.answers import a_reason_at_most
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "TIMEOUTS", dataclasses.replace(TIMEOUTS, request=servers.PATIENCE))
+    monkeypatch.setattr(http, "TIMEOUTS", Timeouts(request=servers.PATIENCE))
 
 
 @pytest.mark.parametrize("name", servers.HTTP)

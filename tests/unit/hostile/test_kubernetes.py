@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -27,7 +26,7 @@ from fixtures.clusters.kubernetes.inspect import objects
 from fixtures.clusters.kubernetes.lookup import Found
 from fixtures.clusters.kubernetes.service_endpoints import Access
 from fixtures.core.errors import CannotTell, Nonconformant
-from fixtures.core.timeouts import TIMEOUTS
+from fixtures.core.timeouts import Timeouts
 from fixtures.profile import model as profiles
 from tests.support.kubernetes_stand_in import write_kubeconfig
 from tests.unit.hostile import servers
@@ -232,7 +231,7 @@ async def test_any_environment_of_a_container(text: str) -> None:
 
 @pytest.mark.parametrize("name", servers.HTTP)
 async def test_any_server(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "TIMEOUTS", dataclasses.replace(TIMEOUTS, request=servers.PATIENCE))
+    monkeypatch.setattr(transport, "TIMEOUTS", Timeouts(request=servers.PATIENCE))
     async with servers.serving(servers.HTTP[name]) as port:
         api = connect(str(write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{port}")), None)
         with servers.within_bounds(), a_reason_at_most(ApiProblem):

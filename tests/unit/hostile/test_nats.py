@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +17,7 @@ from hypothesis import strategies as some
 
 from fixtures.checks.contract import AgentCompleted, AgentFailed, problems
 from fixtures.core.errors import CannotTell, Nonconformant
-from fixtures.core.timeouts import TIMEOUTS
+from fixtures.core.timeouts import Timeouts
 from fixtures.exercises.deliberations import RoundTrip
 from fixtures.profile.credentials import NatsAccess
 from fixtures.services import nats as service
@@ -165,7 +164,7 @@ def test_any_claims_of_a_jwt(claims: Any) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (service, nats_access):
-        monkeypatch.setattr(module, "TIMEOUTS", dataclasses.replace(TIMEOUTS, request=servers.PATIENCE))
+        monkeypatch.setattr(module, "TIMEOUTS", Timeouts(request=servers.PATIENCE))
 
 
 def greets(info: Any = INFO) -> bytes:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fixtures.core.errors import Nonconformant
+from fixtures.core.timeouts import Timeouts, applied
 from fixtures.services import orchestrator_pb2 as pb
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Refused, Started
 from tests.unit.hostile import servers
@@ -128,6 +129,7 @@ async def test_any_server(name: str) -> None:
     async with servers.serving(WIRE[name]) as port:
         replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{port}")
         with servers.within_bounds(), a_reason_at_most(Refused):
-            await replica.call("GetStatus", timeout=servers.PATIENCE)
+            with applied(Timeouts(request=servers.PATIENCE)):
+                await replica.call("GetStatus")
             pytest.fail("such a server was understood")
         await replica.close()

@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import UsageProblem
+from fixtures.core.timeouts import Timeouts
 from fixtures.probes import census
 from fixtures.profile import model as profiles
 from tests.e2e.test_image import required
@@ -45,6 +46,14 @@ def test_reference_values() -> None:
         ('name = "swe-ai-fleet"', 'nmae = "x"\nname = "swe-ai-fleet"', ["nmae", "unknown key", "allowed here", "vllm"]),
         ("[limits]", "[limits", ["not TOML", "line"]),
         ("workers = 2", "workers = 2\nworker = 3", ["ray.worker", "unknown key", "worker_group"]),
+        (
+            "[limits]",
+            "[timeouts]\ndeliberaton = 300\n[limits]",
+            ["timeouts.deliberaton", "unknown key", "deliberation, "],
+        ),
+        ("[limits]", "[timeouts]\njob = -1\n[limits]", ["timeouts.job", "greater than 0", "-1"]),
+        ("[limits]", "[timeouts]\njob = 1e9\n[limits]", ["timeouts.job", "86400"]),
+        ("[limits]", "[timeouts]\njob = '2m'\n[limits]", ["timeouts.job", "number", "2m"]),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
@@ -92,3 +101,20 @@ def test_packages_that_a_profile_does_not_name_are_asked_for_nowhere() -> None:
     assert asked["modules"] == ["aiohttp"]
     assert asked["symbols"] == [few.agent.job]
     assert required(few) == ["aiohttp"]
+
+
+def test_a_profile_may_lengthen_and_shorten_timeouts(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(REFERENCE + "\n[timeouts]\ndeliberation = 300\nsettle = 2.5\n", encoding="utf-8")
+    assert profiles.load(str(file)).timeouts == Timeouts(deliberation=300, settle=2.5)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in profiles.PROFILES.glob("*.toml")))
+def test_the_commented_timeouts_of_a_shipped_profile_are_the_defaults(tmp_path: Path, name: str) -> None:
+    text = (profiles.PROFILES / f"{name}.toml").read_text(encoding="utf-8")
+    start = text.index("# [timeouts]")
+    section = "".join(line.removeprefix("# ") for line in text[start:].splitlines(keepends=True))
+    (tmp_path / "mine.toml").write_text(text[:start] + section, encoding="utf-8")
+    loaded = profiles.load(str(tmp_path / "mine.toml"))
+    assert loaded.timeouts.model_fields_set
+    assert loaded.timeouts.changed() == {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import pytest
 import fixtures
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
-from fixtures.core.timeouts import TIMEOUTS
+from fixtures.core.timeouts import Timeouts
 from tests.faults import matrix
 from tests.faults.model import Fault, Outcome, Session
-from tests.faults.short import SHORT
-from tests.faults.target import read
+from tests.faults.target import SHORT, read
 
 FAULT = Fault(
     name="a-fault",
@@ -113,11 +111,10 @@ def test_the_page_shows_each_cell_and_escapes() -> None:
     assert all(check in text for check in CATALOGUE)
 
 
-@pytest.mark.parametrize("shortened", [{}, SHORT], ids=["a run", "under faults"])
-def test_a_ray_job_of_agents_outlasts_the_waits_that_it_is_made_of(shortened: dict[str, float]) -> None:
+@pytest.mark.parametrize("seconds", [Timeouts(), SHORT], ids=["a run", "under faults"])
+def test_a_ray_job_of_agents_outlasts_the_waits_that_it_is_made_of(seconds: Timeouts) -> None:
     """An agent that starts nowhere is waited for, asked for its connections, and its CPUs are waited for: with less time
     for the whole job, nothing can be told of agents that failed. Half a minute is left for the start of its driver."""
-    seconds = replace(TIMEOUTS, **shortened)
     waits = seconds.agent + seconds.agent_fault_grace + of_agents("COUNTED") + of_agents("SETTLE")
     assert seconds.job >= waits + 30
 

@@ -34,7 +34,7 @@ from fixtures.clusters.kubernetes.client.errors import (
 )
 from fixtures.clusters.kubernetes.client.exec import exit_status
 from fixtures.core.errors import CannotTell
-from fixtures.core.timeouts import Timeouts
+from fixtures.core.timeouts import Timeouts, applied
 from tests.support.kubernetes_stand_in import Answer, StandIn, status, write_kubeconfig
 
 UNKNOWN = status(404, "NotFound", "the server could not find the requested resource")
@@ -218,8 +218,7 @@ async def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     assert len(asked) == 1
 
 
-async def test_silence_and_trickling_end_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "TIMEOUTS", Timeouts(request=0.4))
+async def test_silence_and_trickling_end_in_the_time_of_this_run(tmp_path: Path) -> None:
     done = threading.Event()
 
     def trickle(connection: socket.socket) -> None:
@@ -232,7 +231,7 @@ async def test_silence_and_trickling_end_in_time(tmp_path: Path, monkeypatch: py
         with raw_server(talk) as url:
             async with api_at(tmp_path, url) as api:
                 start = time.monotonic()
-                with pytest.raises(ApiProblem, match=told):
+                with applied(Timeouts(request=0.4)), pytest.raises(ApiProblem, match=told):
                     await api.list(PODS, "ray")
                 assert time.monotonic() - start < 2
                 done.set()

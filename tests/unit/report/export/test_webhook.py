@@ -13,10 +13,9 @@ import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check
 from fixtures.core.errors import UsageProblem
-from fixtures.core.timeouts import TIMEOUTS, shorten
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
-from fixtures.report.export import chat, command
+from fixtures.report.export import chat, command, webhook
 from fixtures.report.export.completed_run import Finished
 from fixtures.report.export.message import message_of
 from fixtures.report.model import Run, Status
@@ -145,15 +144,17 @@ def test_by_the_environment(
     ],
 )
 def test_a_webhook_that_does_not_take_it_is_one_line(
-    server: Server, reports: Path, capsys: pytest.CaptureFixture[str], status: int | None, body: str, words: str
+    server: Server,
+    reports: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int | None,
+    body: str,
+    words: str,
 ) -> None:
     server.status, server.body = status, body
-    before = TIMEOUTS.webhook
-    shorten(webhook=0.3)
-    try:
-        assert command.main(["--reports", str(reports), "--webhook", server.url]) == 1
-    finally:
-        object.__setattr__(TIMEOUTS, "webhook", before)
+    monkeypatch.setattr(webhook, "ANSWER_WITHIN", 0.3)
+    assert command.main(["--reports", str(reports), "--webhook", server.url]) == 1
     out, said = capsys.readouterr()
     assert out == "" and len(said.splitlines()) == 1 and words in said
     assert len(server.posted) == 1, "tried again, or elsewhere"
