@@ -63,8 +63,8 @@ async def test_a_pod_that_crashes(api: Api, namespace: str, image: str) -> None:
 
     await wait_until(backing_off, f"a restart of {name}", UP, every=0.5)
     files = await objects.describe(api, [await api.get(PODS, name, namespace)], namespace)
-    told = files[f"{name}.txt"]
-    for wanted in ("exit code 3", "MODE=test", "NATS_TOKEN from secretKeyRef", "Events:", f"Pod/{name}"):
+    told = files[f"{name}.yaml"]
+    for wanted in ("exitCode: 3", "name: MODE", "value: test", "secretKeyRef:", "Events:", f"Pod/{name}"):
         assert wanted in told, told
     assert "my last words" in files[f"{name}.main.previous.log"]
     assert not [file for file, text in files.items() if SECRET in text]
@@ -80,9 +80,9 @@ async def test_a_pod_whose_image_cannot_be_had(api: Api, namespace: str) -> None
 
     await wait_until(waits, f"the refusal of the image of {name}", UP, every=0.5)
     files = await objects.describe(api, [await api.get(PODS, name, namespace)], namespace)
-    assert list(files) == [f"{name}.txt"], "it has never had a log"
-    assert "ErrImageNeverPull" in files[f"{name}.txt"]
-    assert "fleet/does-not-exist:1" in files[f"{name}.txt"]
+    assert list(files) == [f"{name}.yaml"], "it has never had a log"
+    assert "ErrImageNeverPull" in files[f"{name}.yaml"]
+    assert "fleet/does-not-exist:1" in files[f"{name}.yaml"]
 
 
 async def test_the_manifests_are_taken(api: Api, namespace: str) -> None:

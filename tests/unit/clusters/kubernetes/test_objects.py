@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from fixtures.clusters.kubernetes.inspect import failure_logs, objects, rendering
+from fixtures.clusters.kubernetes.inspect import failure_logs, objects
 from fixtures.core.errors import CannotTell
 
 SECRET = "hunter2secret"
@@ -102,34 +103,62 @@ RAY_CLUSTER: dict[str, Any] = {
 }
 
 
+def described(document: Any, *events: Any, kind: str = "Pod", pods: list[Any] | None = None) -> str:
+    return objects.describe_object(kind, document, events, pods)
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
-        "CrashLoopBackOff: back-off 40s",
-        "OOMKilled",
-        "exit code 137",
-        "restarts: 3",
-        "sha256:abc",
-        "ContainersNotReady: unready: [vllm]",
-        "ReplicaSet/vllm-server-5c9",
-        "VLLM_MODEL=Qwen/Qwen3-0.6B",
-        "EXTRA_ARGS=(not shown)",
-        "NATS_URL=nats://[redacted]@nats:4222",
-        "API_KEY from secretKeyRef (name=vllm, key=api-key)",
-        "all of secretRef more",
-        "httpGet path=/health, port=8000 (periodSeconds=5)",
-        "claimName=models",
-        "--port 8000",
-        "memory=2Gi",
+        "reason: CrashLoopBackOff",
+        "message: back-off 40s",
+        "reason: OOMKilled",
+        "exitCode: 137",
+        "restartCount: 3",
+        "imageID: sha256:abc",
+        "message: 'unready: [vllm]'",
+        "name: vllm-server-5c9",
+        "value: Qwen/Qwen3-0.6B",
+        "value: (not shown)",
+        "value: nats://[redacted]@nats:4222",
+        "key: api-key",
+        "secretRef:",
+        "path: /health",
+        "periodSeconds: 5",
+        "claimName: models",
+        "- --port",
+        "memory: 2Gi",
         "was killed",
+        "team: a",
     ],
 )
 def test_a_pod_tells(wanted: str) -> None:
-    assert wanted in objects.describe_pod(POD, [event("Pod", POD["metadata"]["name"], "was killed")])
+    annotations = {**POD["metadata"]["annotations"], "team": "a"}
+    pod = {**POD, "metadata": {**POD["metadata"], "annotations": annotations}}
+    assert wanted in described(pod, event("Pod", POD["metadata"]["name"], "was killed"))
+
+
+def test_what_is_shown_is_yaml_whose_status_comes_first() -> None:
+    text = described({**POD, "metadata": {**POD["metadata"], "managedFields": [{"manager": "kubelet"}]}})
+    shown = yaml.safe_load(text)
+    assert list(shown) == ["kind", "metadata", "status", "spec"]
+    assert (shown["kind"], shown["status"]) == ("Pod", POD["status"])
+    assert "managedFields" not in text and "last-applied" not in text
+    assert shown["spec"]["containers"][0]["command"][3:5] == ["--port", "8000"]
+
+
+def test_a_script_keeps_its_lines() -> None:
+    text = described({"spec": {"containers": [{"command": ["sh", "-c", "set -e\necho a: b\n"]}]}})
+    assert "    - |\n      set -e\n      echo a: b\n" in text
 
 
 def test_no_secret_is_shown() -> None:
-    assert SECRET not in objects.describe_pod(POD, [event("Pod", POD["metadata"]["name"], f"password={SECRET}")])
+    text = described(POD, event("Pod", POD["metadata"]["name"], f"password={SECRET}"))
+    assert SECRET not in text
+    assert yaml.safe_load(text)["spec"]["containers"][0]["command"] == [
+        *("serve", "--api-key", "[redacted]", "--port", "8000", "--hf-token=[redacted]")
+    ]
+    assert POD["spec"]["containers"][0]["env"][1]["value"] == f"anything, {SECRET} too", "what is described stays as it was"
 
 
 def test_events_are_of_the_object_and_of_what_it_made() -> None:
@@ -140,40 +169,31 @@ def test_events_are_of_the_object_and_of_what_it_made() -> None:
         event("Pod", "other", "somebody else's"),
         event("Deployment", "vllm-server-2", "a namesake"),
     ]
-    told = objects.describe_workload(DEPLOYMENT, events)
+    told = described(DEPLOYMENT, *events, kind="Deployment")
     assert all(one in told for one in ("scaled", "exceeded quota", "a pod that is gone"))
     assert "somebody else" not in told and "namesake" not in told
     of_pod = [event("Pod", POD["metadata"]["name"], "of a namesake", uid="u-0")]
-    assert "of a namesake" not in objects.describe_pod(POD, of_pod), "an earlier pod of the same name"
+    assert "of a namesake" not in described(POD, *of_pod), "an earlier pod of the same name"
 
 
 def test_only_the_last_events_are_kept_in_their_order() -> None:
     name = POD["metadata"]["name"]
     events = [event("Pod", name, f"no {n:03}.", f"2026-01-01T10:{n:02}:00Z") for n in range(59, -1, -1)]
-    told = objects.describe_pod(POD, events)
+    told = described(POD, *events)
     assert "no 059." in told and "no 034." not in told
     assert told.index("no 035.") < told.index("no 059.")
 
 
 def test_a_workload_tells_what_it_asks_for_and_has() -> None:
-    told = objects.describe_workload(DEPLOYMENT, [], [READY, POD])
-    assert "generation: 4, observed by its controller: 3" in told
-    assert "replicas asked for: 2" in told and "image of vllm: vllm:2" in told
-    assert told.index("vllm-server-5c9-x2x") < told.index("vllm-server-5c9-aaa"), "what is not well comes first"
-    assert "NOT READY, restarts 3" in told
+    told = described(DEPLOYMENT, kind="Deployment", pods=[READY, POD])
+    assert all(one in told for one in ("generation: 4", "observedGeneration: 3", "replicas: 2", "image: vllm:2"))
+    assert told.index("vllm-server-5c9-x2x") < told.index("vllm-server-5c9-aaa"), "what is not ready comes first"
+    assert "NOT READY, restarts 3 CrashLoopBackOff" in told
 
 
 def test_a_ray_cluster_tells_images_of_each_group() -> None:
-    told = objects.describe_ray_cluster(RAY_CLUSTER, [])
-    for wanted in (
-        "state: failed quota",
-        "custom:1",
-        "worker group gpu-workers",
-        "stock:1",
-        "restarts no pod",
-        "10.1.1.1",
-    ):
-        assert wanted in told
+    shown = yaml.safe_load(described(RAY_CLUSTER, kind="RayCluster"))
+    assert shown["status"] == RAY_CLUSTER["status"] and shown["spec"] == RAY_CLUSTER["spec"]
 
 
 class Asked:
@@ -205,9 +225,9 @@ async def test_files_of_a_component() -> None:
     api = Asked()
     files = await told(api, [READY, POD], DEPLOYMENT)
     assert set(files) == {
-        "deployment-vllm-server.txt",
-        "vllm-server-5c9-x2x.txt",
-        "vllm-server-5c9-aaa.txt",
+        "deployment-vllm-server.yaml",
+        "vllm-server-5c9-x2x.yaml",
+        "vllm-server-5c9-aaa.yaml",
         "vllm-server-5c9-x2x.vllm.previous.log",
         "vllm-server-5c9-aaa.vllm.log",
     }
@@ -221,14 +241,14 @@ async def test_requests_do_not_grow_with_the_number_of_pods() -> None:
     pods = [{**READY, "metadata": {"name": f"pod-{number}"}} for number in range(1000)]
     files = await told(api, pods, DEPLOYMENT)
     assert (api.lists, len(api.asked)) == (1, objects.PODS)
-    assert "… and 950 more" in files["deployment-vllm-server.txt"]
+    assert "… and 950 more" in files["deployment-vllm-server.yaml"]
 
 
 async def test_missing_rights_are_said_in_place() -> None:
     files = await told(Asked(forbidden=True), [POD])
     assert "may not list events" in files["events-swe-ai-fleet.txt"]
     assert "may not get pods/log" in files["vllm-server-5c9-x2x.vllm.previous.log"]
-    assert "CrashLoopBackOff" in files["vllm-server-5c9-x2x.txt"]
+    assert "CrashLoopBackOff" in files["vllm-server-5c9-x2x.yaml"]
 
 
 async def test_a_container_that_never_started_has_no_log() -> None:
@@ -254,22 +274,26 @@ JSON = some.recursive(
 @settings(max_examples=200, deadline=None)
 @given(document=JSON, events=some.lists(JSON, max_size=4), pods=some.lists(JSON, max_size=3))
 def test_any_json_becomes_bounded_text(document: Any, events: list[Any], pods: list[Any]) -> None:
-    for text in (
-        objects.describe_pod(document, events),
-        objects.describe_workload(document, events, pods),
-        objects.describe_ray_cluster(document, events, pods),
-    ):
-        assert len(text) <= rendering.LIMIT + 100
+    text = objects.describe_object("Pod", document, events, pods)
+    assert len(text) <= objects.LIMIT + 20_000
+    yaml.safe_load(text)
     for pod in pods:
         list(failure_logs.logs_of(pod))
 
 
-def test_a_huge_document_is_cut() -> None:
-    pod = {"metadata": {"name": "n" * 10**6, "labels": {str(n): "v" * 10**4 for n in range(10**4)}}}
-    assert len(objects.describe_pod(pod, [event("Pod", "x", "m" * 10**6)] * 1000)) <= rendering.LIMIT + 100
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"metadata": {"name": "n" * 10**6, "labels": {str(n): "v" * 10**4 for n in range(10**4)}}},
+        {"spec": [[[[["x" * 100] * 50] * 50] * 50] * 50] * 50},
+    ],
+)
+def test_a_huge_document_is_cut(document: Any) -> None:
+    text = described(document, *[event("Pod", "x", "m" * 10**6)] * 1000)
+    assert len(text) <= objects.LIMIT + 100 and "# Parts are left out" in text
 
 
 def test_a_service_tells_its_selector_and_ports() -> None:
     spec = {"selector": {"app": "nats"}, "ports": [{"name": "client", "port": 4222}]}
-    told = objects.describe_workload({"kind": "Service", "metadata": {"name": "nats"}, "spec": spec}, [])
-    assert "selector: app=nats" in told and "port: name=client, port=4222" in told and "replicas" not in told
+    shown = yaml.safe_load(described({"metadata": {"name": "nats"}, "spec": spec}, kind="Service"))
+    assert shown["spec"] == spec
