@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,20 +54,27 @@ def test_{name}():
 """
 
 
+#: ci/nightly with the commands of another folder: the first argument.
+NIGHTLY = """
+import sys
+from pathlib import Path
+from fixtures.nightly.command import main
+sys.exit(main(sys.argv[2:], Path(sys.argv[1])))
+"""
+
+
 class Nights:
-    """A copy of ci/nightly with a made-up fleet behind it."""
+    """ci/nightly with a made-up fleet behind it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.count = folder, 0
         ci, project = folder / "suite" / "ci", folder / "project"
         for path in (ci, project / "tests" / "e2e", folder / "bin"):
             path.mkdir(parents=True)
-        for name in ("nightly", "dated.sh"):
-            shutil.copy(ROOT / "ci" / name, ci / name)
         pytest_ = (
             f"exec {sys.executable} -m pytest -q -p no:cacheprovider -m e2e -c {project}/pytest.ini --rootdir {project}"
         )
-        self._script(ci / "e2e", f'{pytest_} {project}/tests/e2e "$@"')
+        self._script(ci / "e2e", f'export PYTHONPATH={ROOT}; {pytest_} {project}/tests/e2e "$@"')
         self._script(ci / "report", f'exec {sys.executable} -m fixtures.report.export "$@"')
         self._script(folder / "bin" / "docker", "exit 0")
         (project / "pytest.ini").write_text(
@@ -105,12 +111,8 @@ class Nights:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("FLEET_", "PYTEST_"))}
         environment |= {"PATH": f"{self.folder / 'bin'}:{environment['PATH']}", "PYTHONPATH": str(ROOT)}
         environment |= {"FAULTS": faults, "STARTED": started, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [
-            str(self.folder / "suite" / "ci" / "nightly"),
-            "--keep-reports",
-            str(self.folder / "nights"),
-            *options,
-        ]
+        arguments = [str(self.folder / "suite" / "ci"), "--keep-reports", str(self.folder / "nights"), *options]
+        command = [sys.executable, "-c", NIGHTLY, *arguments]
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
         written = self.latest.resolve()
         written.rename(written.with_name(f"2026-01-{self.count:02}T03-15-00Z"))
@@ -148,3 +150,20 @@ def test_the_second_night_names_the_one_new_fault(nights: Nights) -> None:
     assert fourth.returncode == 1
     assert [each["id"] for each in nights.changes["new"]] == ["NET-04"]
     assert "NEW: NET-04" in fourth.stderr and "NEW: DEP-04" not in fourth.stderr
+
+
+def test_the_command_itself_complains_in_one_line() -> None:
+    ran = subprocess.run(
+        [ROOT / "ci" / "nightly", "--frobnicate"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (4, 1), ran.stderr
+    assert "--frobnicate" in ran.stderr
+
+
+def test_the_runner_images_command_complains_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to(ROOT / "images" / "runner" / "run")
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    environment = {**os.environ, "FLEET_ALERT": "often", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    ran = subprocess.run([tmp_path / "run"], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (4, 1), ran.stderr
+    assert "always or new" in ran.stderr
