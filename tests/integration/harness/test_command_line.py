@@ -201,6 +201,7 @@ def test_a_missing_cpu_feature_is_named(tmp_path: Path) -> None:
     [
         ({"FLEET_PYTHON": "no-such-python"}, ["needs Python 3.11 to 3.13", "python3-venv"]),
         ({"FLEET_CACHE": "/proc/nowhere"}, ["cannot create the cache folder /proc/nowhere"]),
+        ({"FLEET_CACHE": "/proc"}, ["cannot write to the cache folder /proc"]),
     ],
 )
 def test_a_machine_that_does_not_allow_it_is_told_so(environment: dict[str, str], words: list[str]) -> None:

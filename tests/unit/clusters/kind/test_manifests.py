@@ -1,5 +1,6 @@
 """The manifests of `--cluster kind`, as they are applied."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,14 +145,16 @@ def test_a_profile_of_other_names_is_deployed_under_them(planned: Planned) -> No
 
 def test_what_lies_beside_a_kept_cluster_can_be_used_and_is_removed_with_it(planned: Planned, tmp_path: Path) -> None:
     made = planned()
-    kubeconfig = tmp_path / "dev.kubeconfig"
+    folder = tmp_path / "a cache; with signs"
+    folder.mkdir()
+    kubeconfig = folder / "dev.kubeconfig"
     kept_cluster.write(made, kubeconfig)
     assert profiles.load(str(kept_cluster.profile_of(kubeconfig))) == made.profile
-    variables = dict(line.split("=", 1) for line in (tmp_path / "dev.env").read_text().splitlines())
-    assert variables["FLEET_TEST_STOCK_IMAGE"] == made.stock
-    assert variables["FLEET_TEST_CONTEXT"] == "kind-dev"
+    sourced = 'source dev.env && printf "%s\n" "$FLEET_TEST_KUBECONFIG" "$FLEET_TEST_STOCK_IMAGE" "$FLEET_TEST_CONTEXT"'
+    ran = subprocess.run(["bash", "-c", sourced], cwd=folder, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == [str(kubeconfig), made.stock, "kind-dev"]
     kept_cluster.remove(kubeconfig)
-    assert [file.name for file in tmp_path.iterdir()] == ["sources.toml"]
+    assert list(folder.iterdir()) == []
 
 
 def test_the_operator_is_deployed_in_the_namespace_that_the_profile_names(planned: Planned) -> None:
