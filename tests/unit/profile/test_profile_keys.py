@@ -1,0 +1,32 @@
+"""A key that no profile and no page shows is one that nobody finds."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator
+
+from fixtures.core.paths import ROOT
+from fixtures.profile.model import PROFILES, Profile
+from fixtures.profile.sections import Section
+
+
+def sections(annotation: object) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from sections(argument)
+
+
+def keys(section: type[Section], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield f"{prefix}{name}"
+        for inner in sections(field.annotation):
+            yield from keys(inner, f"{prefix}{name}.")
+
+
+def test_every_key_is_shown_in_a_shipped_profile_or_in_the_documentation() -> None:
+    shown = "\n".join(path.read_text() for path in [*PROFILES.glob("*.toml"), *(ROOT / "docs").rglob("*.md")])
+    words = set(re.findall(r"\w+", shown))
+    missing = [key for key in keys(Profile) if key.rpartition(".")[2] not in words]
+    assert not missing, f"show in fixtures/profile/shipped/ or docs/ what these are for: {', '.join(missing)}"
