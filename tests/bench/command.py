@@ -55,9 +55,9 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
         description="Measure what the suite costs and how fast a fleet is, each figure beside the floor that it "
         "rests on, in fleets of its own on this machine. Groups:\n"
         + "\n".join(f"  {name:<12} {title}" for name, title in TITLES.items()),
-        epilog="Writes bench.json, and into bench/ report.html, table.md and the plots as PNG. Give it a machine that does nothing else. "
-        "Exit status 0: all was measured, whether or not a bound is met; 1: something is slower than in the --baseline; 2: "
-        "something could not be measured.",
+        epilog="Writes bench.json, and into bench/ report.html, table.md and the plots as PNG. Give it a machine that "
+        "does nothing else. Exit status 0: all was measured, whether or not a bound is met; 1: something is slower "
+        "than in the --baseline; 2: something could not be measured.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="which groups (default: all)")

@@ -131,6 +131,7 @@ def table(rows: Iterable[dict[str, Any]]) -> list[str]:
         sign = {True: "✅", False: "❌", None: ""}[row["met"]]
         limit = "" if row["bound"] is None else f"{'≤' if row['better'] == 'lower' else '≥'} {row['bound']:g} {sign}"
         lines.append(
-            f"| {row['title']} | {shown(row['median'])} {row['unit']} | {spread(row['samples'])} | {len(row['samples'])} | {limit} |"
+            f"| {row['title']} | {shown(row['median'])} {row['unit']} | {spread(row['samples'])} | "
+            f"{len(row['samples'])} | {limit} |"
         )
     return lines

@@ -24,7 +24,8 @@ from fixtures.core.paths import ROOT
 PLUGINS_OFF = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # as in ci/e2e; and no trace in the checkout
 LOOK_EVERY = 0.5  # seconds between two looks at the processes of a run, which take a tenth of a core
 
-#: What a process is, by the first of these that its command line fits. Those of `SHARED` do not come with each Ray node.
+#: What a process is, by the first of these that its command line fits. Those of `SHARED` do not come with
+#: each Ray node.
 KINDS = {
     "raylets": r"^\S*raylet/raylet ",
     "GCS": r"^\S*gcs_server ",
@@ -44,7 +45,10 @@ SHARED = ("GCS", "Ray jobs' supervisors and drivers", "Ray's dashboard", "the su
 
 @dataclass
 class Checked:
-    """One run. `seconds` is its wall clock, builds taken off; `cpu` the CPU seconds by kind of process, where it was watched."""
+    """One run.
+
+    `seconds` is its wall clock, builds taken off; `cpu` the CPU seconds by kind of process, where it was watched.
+    """
 
     seconds: float
     document: dict[str, Any]
@@ -56,7 +60,9 @@ class Checked:
 
 
 class Watch:
-    """Looks at the processes below one, itself included, until `ended`, in a thread: one has its title only after it has begun."""
+    """Looks at the processes below one, itself included, until `ended`, in a thread:
+    one has its title only after it has begun.
+    """
 
     def __init__(self, root: psutil.Process) -> None:
         self._root = root
@@ -103,7 +109,10 @@ class RunFailed(Exception):
 
 
 async def run(name: str, *options: str, watched: bool = False) -> Checked:
-    """Run checks and wait for the end; one that is `watched` is slower. Raises RunFailed when they are not all green."""
+    """Run checks and wait for the end; one that is `watched` is slower.
+
+    Raises RunFailed when they are not all green.
+    """
     with tempfile.TemporaryDirectory(
         prefix="fb", dir="/tmp"
     ) as folder:  # short: the names of Ray's sockets lie below it

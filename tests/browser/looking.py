@@ -27,7 +27,10 @@ def launch(playwright: Playwright) -> Browser:
 
 @dataclass
 class Look:
-    """An opened page. `complaints` gathers errors of its scripts and console, and requests to anywhere but its own folder."""
+    """An opened page.
+
+    `complaints` gathers errors of its scripts and console, and requests to anywhere but its own folder.
+    """
 
     path: Path
     page: Page
@@ -70,7 +73,9 @@ class Look:
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
     def violations(self, within: str | None = None) -> list[str]:
-        """What axe finds against WCAG 2.1 A and AA, contrast included, in the page or `within` what a selector names."""
+        """What axe finds against WCAG 2.1 A and AA, contrast included,
+        in the page or `within` what a selector names.
+        """
         found = Axe().run(self.page, within, {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
         return [
             f"{each['id']}: {each['help']} ({len(each['nodes'])}×, e.g. {each['nodes'][0]['html'][:160]})"
@@ -81,7 +86,8 @@ class Look:
         return self.page.locator(":focus")
 
 
-#: Text nodes whose whole box is visible: in the viewport, not cut off by a scrolling ancestor, neither hidden nor covered.
+#: Text nodes whose whole box is visible: in the viewport, not cut off by a scrolling ancestor, neither
+#: hidden nor covered.
 _IN_VIEW = """() => {
   const seen = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const clips = element => {

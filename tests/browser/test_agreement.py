@@ -41,7 +41,8 @@ def test_the_html_report_agrees(run: Path, look: Looking) -> None:
     for each in STATUSES:
         assert f"{found['summary'][each]} {each}" in shown
     rows = page.locator("#results-table tbody .collapsible").evaluate_all(
-        "rows => rows.map(row => [row.querySelector('.col-check').innerText, row.querySelector('.col-result').innerText.trim()])"
+        "rows => rows.map(row => [row.querySelector('.col-check').innerText, "
+        "row.querySelector('.col-result').innerText.trim()])"
     )
     assert dict(rows) == {row["id"]: row["status"] for row in found["checks"]}
 

@@ -1,4 +1,6 @@
-"""The Allure site of every run, as ./ci/report renders it with the real Allure command line, which takes Node.js and npm."""
+"""The Allure site of every run, as ./ci/report renders it with the real Allure command line,
+which takes Node.js and npm.
+"""
 
 from __future__ import annotations
 

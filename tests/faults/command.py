@@ -32,10 +32,10 @@ Rows = list[dict[str, Any]]
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ci/faults",
-        description="Put faults into a fleet, one after another, and see that the checks name each and nothing else: in a "
-        "fleet on this machine, then, for those that need it, in one on Kubernetes (kind).",
-        epilog="Exit status 0: every fault detected, exact, diagnosed and healed. In the report folder: faults.json, the "
-        "page faults.html, and for each fault a folder with the reports of its session.",
+        description="Put faults into a fleet, one after another, and see that the checks name each and nothing else: "
+        "in a fleet on this machine, then, for those that need it, in one on Kubernetes (kind).",
+        epilog="Exit status 0: every fault detected, exact, diagnosed and healed. In the report folder: faults.json, "
+        "the page faults.html, and for each fault a folder with the reports of its session.",
     )
     parser.add_argument(
         "-k",

@@ -32,7 +32,8 @@ class Said:
 
 
 class Borrowed:
-    """The running fleet for one session: neither started nor ended by it, with its own run id, and seen as a fault says.
+    """The running fleet for one session: neither started nor ended by it, with its own run id, and seen as
+    a fault says.
 
     A stand-in for a cluster only in that; every question goes to the fleet itself.
     """

@@ -1,7 +1,7 @@
 """Where faults are put in and sessions of checks are run.
 
-The fleet lives in a loop of its own in a second thread, so that a fault can go on (a link that delays, say) while pytest
-has the main thread. Each session is a whole `pytest` of checks in this process, against the fleet that is there.
+The fleet lives in a loop of its own in a second thread, so that a fault can go on (a link that delays, say) while
+pytest has the main thread. Each session is a whole `pytest` of checks in this process, against the fleet that is there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The command: runs that are ended at random moments, on a fleet of their own and on one that stays, and what they left."""
+"""The command: runs that are ended at random moments, on a fleet of their own and on one that stays,
+and what they left.
+"""
 
 from __future__ import annotations
 
@@ -272,9 +274,9 @@ def without_a_fleet(book: Book, runs: int, seed: int) -> None:
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ci/interrupt",
-        description="End runs of checks by Ctrl-C, SIGTERM and SIGKILL at random moments of boot, checks and teardown, and "
-        "look for what they left: on this machine processes, ports, shared memory and temporary folders; on a fleet that "
-        "stays consumers, keys, messages beyond the streams' limits, Ray jobs and actors.",
+        description="End runs of checks by Ctrl-C, SIGTERM and SIGKILL at random moments of boot, checks and teardown, "
+        "and look for what they left: on this machine processes, ports, shared memory and temporary folders; on a "
+        "fleet that stays consumers, keys, messages beyond the streams' limits, Ray jobs and actors.",
         epilog="Exit status 0: every run ended as it must and left nothing. In the report folder: ends.json, the table "
         "ends.md, and in ends/ the logs and reports of runs that did not.",
     )

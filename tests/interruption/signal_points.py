@@ -114,7 +114,8 @@ def pytest_runtestloop(session):
         folder.mkdir()
         child = os.fork()
         if child == 0:
-            session.config.pluginmanager.get_plugin("fixtures.harness.interrupts").pytest_sessionstart(session)  # none of others
+            plugins = session.config.pluginmanager
+            plugins.get_plugin("fixtures.harness.interrupts").pytest_sessionstart(session)  # none of others
             CHOSEN.update(place=place, folder=folder)
             counting = Counting()
             sys.setprofile(counting if isinstance(place, int) else None)
@@ -177,7 +178,9 @@ class Ended:
 
     @property
     def wrong(self) -> str:
-        """What is wrong with it; "" when it ended as it must: 2, or 0 when every check had its result before; cleaned up."""
+        """What is wrong with it; "" when it ended as it must: 2, or 0 when every check had its result before;
+        cleaned up.
+        """
         if not self.sent:
             return "the moment did not come"
         if self.steps.count("started") != self.steps.count("stopped"):

@@ -1,8 +1,8 @@
 """Runs the checklist N times, with no retry anywhere, and reports status flips, durations and leftovers.
 
-A run is green when `ci/e2e` ends with 0. A flip is a check whose status is not the same in all runs. What a run leaves on
-this machine is looked for after its end: processes, shared memory, temporary folders. reports/soak.json has all of it;
-the reports of a run that was not green stay under reports/soak/.
+A run is green when `ci/e2e` ends with 0. A flip is a check whose status is not the same in all runs. What a run leaves
+on this machine is looked for after its end: processes, shared memory, temporary folders. reports/soak.json has all of
+it; the reports of a run that was not green stay under reports/soak/.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Stand-ins for vLLM, Ray's dashboard, NATS and the orchestrator that fail every check and tell secrets while they do."""
+"""Stand-ins for vLLM, Ray's dashboard, NATS and the orchestrator that fail every check
+and tell secrets while they do.
+"""
 
 from __future__ import annotations
 

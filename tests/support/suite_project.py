@@ -1,4 +1,6 @@
-"""A project of its own with made-up checks, and a real pytest that runs in it: what the tests of the reports are made with."""
+"""A project of its own with made-up checks, and a real pytest that runs in it:
+what the tests of the reports are made with.
+"""
 
 import json
 import os

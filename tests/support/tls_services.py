@@ -100,8 +100,8 @@ class Authority:
         self.folder, self.name = folder, name
         self.ca = folder / f"{name}-ca.pem"
         self._run(
-            "req", "-x509", *self._key(folder / f"{name}-ca.key"), "-out", str(self.ca), "-subj", f"/CN={name} authority",
-            "-days", "2",
+            "req", "-x509", *self._key(folder / f"{name}-ca.key"), "-out", str(self.ca),
+            "-subj", f"/CN={name} authority", "-days", "2",
         )  # fmt: skip
 
     def issue(self, name: str, names: str = "IP:127.0.0.1,DNS:localhost", days: int = 2) -> tuple[Path, Path]:

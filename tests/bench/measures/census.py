@@ -1,7 +1,8 @@
 """The census of W workers, beside the procedure that it replaces and beside tasks that ask nothing.
 
-The procedure: one `exec` for each worker and package, one probe for each worker and target, one after another, as people do by
-hand. Its price in Kubernetes is higher: each `kubectl exec` also has a client to start and an API server to pass.
+The procedure: one `exec` for each worker and package, one probe for each worker and target, one after another, as
+people do by hand. Its price in Kubernetes is higher: each `kubectl exec` also has a client to start and an API
+server to pass.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ async def by_hand(cluster: EmbeddedCluster) -> tuple[float, int]:
 
 
 async def of(workers: int, settings: Settings) -> tuple[list[Figure], dict[str, object]]:
-    """Census, tasks that ask nothing, the manual procedure (once: it is a sum of many) and the census's CPU seconds outside of
-    the nodes, with so many workers."""
+    """Census, tasks that ask nothing, the manual procedure (once: it is a sum of many) and the census's CPU seconds
+    outside of the nodes, with so many workers."""
     whole, bare = Clock(), Clock()
     async with fleet(settings, workers) as cluster:
         ray = Ray(cluster.endpoints.dashboard)

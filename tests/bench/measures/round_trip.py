@@ -36,7 +36,8 @@ LEGS = {
 
 
 async def legs(trip: RoundTrip, proxy: FaultProxy) -> dict[str, float]:
-    """Seconds of each leg, from what the caller, the proxy before vLLM and the stream note; all clocks are one machine's.
+    """Seconds of each leg, from what the caller, the proxy before vLLM and the stream note; all clocks
+    are one machine's.
 
     The agent tells in its message how long it took until it had its answer: so it is known when its run began.
     """

@@ -1,7 +1,7 @@
 """Mutants of the agent job.
 
-Ray pickles an actor class that its module decorates by value: the code of vllm_agent_job.py is the submitter's, which is
-the head for the suite's own jobs and an orchestrator for a deliberation's. What the class imports is the worker's.
+Ray pickles an actor class that its module decorates by value: the code of vllm_agent_job.py is the submitter's, which
+is the head for the suite's own jobs and an orchestrator for a deliberation's. What the class imports is the worker's.
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ FAULTS = (
             Edit(
                 JOB,
                 "                return message\n",
-                "                await publisher.publish(message, seconds=REPORT_SECONDS)\n                return message\n",
+                "                await publisher.publish(message, seconds=REPORT_SECONDS)\n"
+                "                return message\n",
             ),
         ),
         breaks=("JOB-05", "E2E-02"),
@@ -171,11 +172,12 @@ FAULTS = (
             Edit(
                 PUBLISHER,
                 "await self._connection.jetstream().publish(\n"
-                '                subject, json.dumps(message).encode(), timeout=seconds, headers={"Nats-Msg-Id": message_id}\n'
+                "                subject, json.dumps(message).encode(), timeout=seconds, "
+                'headers={"Nats-Msg-Id": message_id}\n'
                 "            )",
                 "await self._connection.publish(subject, json.dumps(message).encode())",
             ),
-            Edit(PUBLISHER, "return ack.seq", "return 0"),
+            Edit(PUBLISHER, "return int(ack.seq)", "return 0"),
         ),
         breaks=("JOB-03", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
         words=("AGENT_RESPONSES", "returned"),

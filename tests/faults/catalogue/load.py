@@ -31,7 +31,8 @@ class Holder:
 ray.init(logging_level="ERROR")
 node = next(node for node in ray.nodes() if node["NodeName"] == "NAME")
 here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-holder = ray.remote(num_cpus=node["Resources"]["CPU"])(Holder).options(name="{HOLDER}", scheduling_strategy=here).remote()
+actor = ray.remote(num_cpus=node["Resources"]["CPU"])(Holder)
+holder = actor.options(name="{HOLDER}", scheduling_strategy=here).remote()
 ray.get(holder.held.remote())
 time.sleep(3600)
 """

@@ -91,7 +91,8 @@ FAULTS = (
             edit(
                 "service",
                 "        self.driver.launch(task_id)\n        return state\n",
-                "        self.driver.launch(task_id)\n        import asyncio\n\n        await asyncio.sleep(3)\n        return state\n",
+                "        self.driver.launch(task_id)\n        import asyncio\n\n        await asyncio.sleep(3)\n"
+                "        return state\n",
             )
         ),
         breaks=("ORC-03",),
@@ -173,7 +174,8 @@ FAULTS = (
             edit(
                 "deliberation",
                 "    if state.unanswered:",
-                "    if state.unanswered or 0 < sum(not a.content for a in state.answers.values()) < len(state.agents):",
+                "    if state.unanswered or 0 < sum(not a.content for a in state.answers.values()) < "
+                "len(state.agents):",
             )
         ),
         breaks=("ORC-07",),

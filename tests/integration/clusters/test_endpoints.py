@@ -120,7 +120,10 @@ async def test_everything_that_needs_no_pods_runs(staying: persistent_fleet.Flee
 async def test_a_run_that_is_ended_or_killed_while_its_job_runs(
     staying: persistent_fleet.Fleet, tmp_path: Path
 ) -> None:
-    """Ended, it takes its job with it; killed, the job ends by itself. Its record: tests/unit/services/test_ray_jobs.py."""
+    """Ended, it takes its job with it; killed, the job ends by itself.
+
+    Its record: tests/unit/services/test_ray_jobs.py.
+    """
     await staying.note()
     against = (
         "--cluster",
@@ -165,7 +168,10 @@ async def test_an_endpoint_that_does_not_answer_is_found_by_its_check(fleet: Emb
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ('\n[nats.auth]\ntoken = { env = "NO_SUCH_VARIABLE" }\n', r"nats\.auth\.token \(\$NO_SUCH_VARIABLE\) is not set"),
+        (
+            '\n[nats.auth]\ntoken = { env = "NO_SUCH_VARIABLE" }\n',
+            r"nats\.auth\.token \(\$NO_SUCH_VARIABLE\) is not set",
+        ),
         (f'\n[nats.auth]\ntoken = "{TOKEN}"\n', r"nats\.auth\.token: .*must not stand in a profile"),
     ],
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""A run that is told to end does so with status 2, its clean-up and its reports, whatever it is doing: no fleet needed."""
+"""A run that is told to end does so with status 2, its clean-up and its reports, whatever it is doing:
+no fleet needed.
+"""
 
 from __future__ import annotations
 

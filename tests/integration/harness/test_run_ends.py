@@ -85,7 +85,9 @@ def test_an_interrupt_that_a_test_swallows_ends_the_run_all_the_same(tmp_path: P
 
 
 async def test_a_part_that_dies_in_mid_run(tmp_path: Path) -> None:
-    """vLLM is killed after the boot: its checks fail, what cannot be told is broken, and the run reports and cleans up."""
+    """vLLM is killed after the boot: its checks fail, what cannot be told is broken,
+    and the run reports and cleans up.
+    """
     with Run(tmp_path / "reports", "-k", "INF or NET or DEP-04") as run:
         await run.says("boot: vllm-server-1")
         await run.says("boot: ray-worker-2")

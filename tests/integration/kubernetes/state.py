@@ -37,7 +37,9 @@ def _life(pod: dict[str, Any]) -> str:
 
 
 async def _nats(address: str, answers: str) -> dict[str, list[str]]:
-    """Passing consumers count on the stream of the agents' `answers` alone: on its buckets the orchestrator has its own."""
+    """Passing consumers count on the stream of the agents' `answers` alone:
+    on its buckets the orchestrator has its own.
+    """
     client = await nats.connect(f"nats://{address}")
     try:
         context = client.jetstream()

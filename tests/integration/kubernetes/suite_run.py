@@ -1,4 +1,6 @@
-"""Runs the checks against a Kubernetes cluster as a user does, in a process of their own, and reads what they report."""
+"""Runs the checks against a Kubernetes cluster as a user does, in a process of their own,
+and reads what they report.
+"""
 
 from __future__ import annotations
 

@@ -248,7 +248,10 @@ async def test_a_command_has_its_own_status_and_separate_outputs(api: Api, names
 @pytest.mark.parametrize("size", [1, 3 << 20])
 async def test_input_arrives_whole_and_ends(api: Api, namespace: str, server: str, size: int) -> None:
     text = ("äöü\n" * (size // 4 + 1))[:size]
-    script = "import sys, hashlib; data = sys.stdin.buffer.read(); print(len(data), hashlib.sha256(data).hexdigest()); sys.exit(7)"
+    script = (
+        "import sys, hashlib; data = sys.stdin.buffer.read(); "
+        "print(len(data), hashlib.sha256(data).hexdigest()); sys.exit(7)"
+    )
     done = await api.execute(server, namespace, ["python", "-c", script], stdin=text, timeout=60)
     data = text.encode()
     assert (done.returncode, done.stdout) == (7, f"{len(data)} {hashlib.sha256(data).hexdigest()}\n"), done.stderr

@@ -201,7 +201,9 @@ class TestRights:
     def test_certification_needs_no_more_than_its_own_file(
         self, fleet: Fleet, restricted: Path, tmp_path: Path
     ) -> None:
-        """A run with both roles reads what `ci/report --cncf` wants of the operator; without, the missing right is named."""
+        """A run with both roles reads what `ci/report --cncf` wants of the operator; without,
+        the missing right is named.
+        """
         arguments = ("--kubeconfig", str(restricted), "--profile", str(fleet.profile_file), "-k", "INF-05")
         told = [operator_told(suite_run.run(tmp_path / "without", *arguments))]
         role = ROOT / "ci" / "attach" / "role-certification.yaml"
@@ -376,7 +378,9 @@ async def job_runs(api: Api, profile: Profile, run_id: str) -> None:
 
 @asynccontextmanager
 async def gate(kubeconfig: Path, folder: Path) -> AsyncIterator[tuple[Path, Any]]:
-    """A copy of the kubeconfig whose way to the API server leads through a gate here, and the function that shuts it."""
+    """A copy of the kubeconfig whose way to the API server leads through a gate here,
+    and the function that shuts it.
+    """
     document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
     cluster = document["clusters"][0]["cluster"]
     host, _, port = cluster["server"].removeprefix("https://").rpartition(":")

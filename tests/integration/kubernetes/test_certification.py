@@ -1,4 +1,6 @@
-"""`ci/report --cncf` on the report of a whole run on Kubernetes, which FLEET_TEST_REPORTS names: every claim has its evidence."""
+"""`ci/report --cncf` on the report of a whole run on Kubernetes, which FLEET_TEST_REPORTS names:
+every claim has its evidence.
+"""
 
 from __future__ import annotations
 

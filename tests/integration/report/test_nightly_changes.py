@@ -1,4 +1,5 @@
-"""Nights one after another through ci/nightly, the recorder in a real pytest and ./ci/report: what is new, and who is told.
+"""Nights one after another through ci/nightly, the recorder in a real pytest and ./ci/report: what is new, and
+who is told.
 
 The fleet is made up: checks of the catalogue that fail where $FAULTS names them, with what follows from them.
 """

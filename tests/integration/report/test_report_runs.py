@@ -97,7 +97,10 @@ def test_boot(recorder, request):
 
 
 def test_ctrl_c_still_writes_every_report(project: Project) -> None:
-    bodies = "\n@check('CFG-01', MUST, 'hangs', remedy='x')\ndef test_hang():\n    open('begun', 'w').close()\n    import time; time.sleep(50)\n"
+    bodies = (
+        "\n@check('CFG-01', MUST, 'hangs', remedy='x')\ndef test_hang():\n"
+        "    open('begun', 'w').close()\n    import time; time.sleep(50)\n"
+    )
     order = "\n@check('INF-03', MUST, 'first', remedy='x')\ndef test_first(): pass\n"
     project.write(green=order + bodies + GREEN)
     running = subprocess.Popen(

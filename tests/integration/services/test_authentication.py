@@ -259,7 +259,10 @@ async def test_api_key(keyed_vllm: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
-        ('[vllm.auth]\napi_key = { env = "WRONG" }', r"refuses the suite's credentials, vllm\.auth\.api_key \(\$WRONG\), with 401"),
+        (
+            '[vllm.auth]\napi_key = { env = "WRONG" }',
+            r"refuses the suite's credentials, vllm\.auth\.api_key \(\$WRONG\), with 401",
+        ),
         ("", r"wants credentials \(401\), and the profile names none: set vllm\.auth\.api_key"),
     ],
 )  # fmt: skip
@@ -314,7 +317,13 @@ async def test_dashboard_token_over_tls(folder: Path, authority: Authority, cert
 @pytest.mark.parametrize(
     ("names", "days", "sections", "kind", "words"),
     [
-        ("IP:127.0.0.1", 2, '[ray.auth]\ntoken = { env = "WRONG" }', CannotTell, r"ray\.auth\.token \(\$WRONG\), with 403"),
+        (
+            "IP:127.0.0.1",
+            2,
+            '[ray.auth]\ntoken = { env = "WRONG" }',
+            CannotTell,
+            r"ray\.auth\.token \(\$WRONG\), with 403",
+        ),
         ("DNS:dashboard", 2, RAY, CannotTell, r"ray\.tls\.server_name"),
         ("IP:127.0.0.1", -1, RAY, Nonconformant, "its certificate has expired"),
     ],
@@ -352,7 +361,9 @@ async def test_a_dashboard_without_tls(folder: Path, authority: Authority) -> No
 
 @asynccontextmanager
 async def orchestrator(certificate: tuple[Path, Path], clients: Path | None = None) -> AsyncIterator[str]:
-    """A gRPC server that answers GetStatus over TLS; with `clients`, to clients with a certificate of that authority."""
+    """A gRPC server that answers GetStatus over TLS; with `clients`,
+    to clients with a certificate of that authority.
+    """
 
     async def status(_request: Any, _context: Any) -> Any:
         return pb.GetStatusResponse(status="SERVING")
@@ -426,7 +437,10 @@ async def test_orchestrator_with_an_expired_certificate(folder: Path, authority:
     [
         ('[nats.auth]\ntoken = { env = "NO_SUCH" }', r"nats\.auth\.token \(\$NO_SUCH\) is not set in the environment"),
         ('[nats.auth]\ntoken = { env = "EMPTY" }', r"nats\.auth\.token \(\$EMPTY\) is empty"),
-        ('[nats.auth]\ntoken = { file = "no-such" }', r"nats\.auth\.token \(/.*/no-such\) cannot be read: No such file"),
+        (
+            '[nats.auth]\ntoken = { file = "no-such" }',
+            r"nats\.auth\.token \(/.*/no-such\) cannot be read: No such file",
+        ),
         ('[nats.auth]\ntoken = { file = "." }', r"nats\.auth\.token .* cannot be read: Is a directory"),
         ('[nats.auth]\ncredentials = { file = "profile.toml" }', "is not a NATS credentials file"),
         ('[vllm.auth]\napi_key = { env = "P" }', r"vllm\.auth\.api_key \(\$P\) holds blanks or signs"),

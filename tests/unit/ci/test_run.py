@@ -1,4 +1,6 @@
-"""ci/offline/run: one command with an engine around it, which is stopped afterwards unless a kept cluster lives in it."""
+"""ci/offline/run: one command with an engine around it,
+which is stopped afterwards unless a kept cluster lives in it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A check that fails while the suite's own way into the cluster is cut is broken; one whose way leads nowhere is failed."""
+"""A check that fails while the suite's own way into the cluster is cut is broken;
+one whose way leads nowhere is failed.
+"""
 
 from __future__ import annotations
 

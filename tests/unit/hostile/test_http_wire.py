@@ -1,4 +1,6 @@
-"""Whatever comes over the wire from what should be an HTTP service: an end in time, in bounded memory, with a reason."""
+"""Whatever comes over the wire from what should be an HTTP service: an end in time, in bounded memory,
+with a reason.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Whatever an API server, or who answers in its place, says: what a check asks for, or a reason, in time and in bounded memory."""
+"""Whatever an API server, or who answers in its place, says: what a check asks for, or a reason,
+in time and in bounded memory.
+"""
 
 from __future__ import annotations
 
@@ -225,7 +227,8 @@ def test_any_end_of_a_command(body: bytes) -> None:
 @given(some.text(max_size=200))
 async def test_any_environment_of_a_container(text: str) -> None:
     cluster: Any = SimpleNamespace(exec=lambda *_, **__: asyncio.sleep(0, SimpleNamespace(returncode=0, stdout=text)))
-    assert isinstance(await KubernetesCluster.environment(cluster, SimpleNamespace(name="x")), dict)  # type: ignore[arg-type]
+    # type: ignore[arg-type]
+    assert isinstance(await KubernetesCluster.environment(cluster, SimpleNamespace(name="x")), dict)
 
 
 @pytest.mark.parametrize("name", servers.HTTP)

@@ -1,4 +1,6 @@
-"""Whatever stands in a profile, and in the files and variables that it names: a profile or one line that says what is wrong."""
+"""Whatever stands in a profile, and in the files and variables that it names:
+a profile or one line that says what is wrong.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Whatever the system's words are, every report can be written and read; an exception that nobody expects is a sentence."""
+"""Whatever the system's words are, every report can be written and read;
+an exception that nobody expects is a sentence.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ SECRET = 'Hid"d&n<é>+/s3cret=w0rd'
 
 @given(some.integers(8, len(SECRET) - 1), some.booleans())
 def test_a_piece_of_a_registered_secret_is_one(length: int, end: bool) -> None:
-    """Messages quote the first 200 characters of a body, logs are kept from their end: either may cut through a secret."""
+    """Messages quote the first 200 characters of a body, logs are kept from their end:
+    either may cut through a secret.
+    """
     redactor = Redactor()
     redactor.add(SECRET)
     piece = SECRET[-length:] if end else SECRET[:length]

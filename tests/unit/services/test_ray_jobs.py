@@ -1,4 +1,6 @@
-"""The suite's Ray jobs leave no record: not of a run that is ended while Ray takes one in, nor, later, of a killed one."""
+"""The suite's Ray jobs leave no record: not of a run that is ended while Ray takes one in, nor, later,
+of a killed one.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ class Dashboard:
 @pytest.mark.parametrize("slow", [0.0, 0.1], ids=["while it runs", "while it is taken in"])
 async def test_a_run_that_is_ended_leaves_no_job(slow: float) -> None:
     ray = Dashboard(slow)
-    job = asyncio.ensure_future(run_job(ray, Program("census", {"REQUEST": {}}), f"{RUN}-census", {}, 60))  # type: ignore[arg-type]
+    # type: ignore[arg-type]
+    job = asyncio.ensure_future(run_job(ray, Program("census", {"REQUEST": {}}), f"{RUN}-census", {}, 60))
     await asyncio.sleep(0.02)
     job.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,6 @@
-"""What ci/attach/ puts into a cluster: narrow rights, a confined pod, and a kubeconfig that holds no more than a token."""
+"""What ci/attach/ puts into a cluster: narrow rights, a confined pod,
+and a kubeconfig that holds no more than a token.
+"""
 
 from __future__ import annotations
 

@@ -158,7 +158,9 @@ def test_no_secret_is_shown() -> None:
     assert yaml.safe_load(text)["spec"]["containers"][0]["command"] == [
         *("serve", "--api-key", "[redacted]", "--port", "8000", "--hf-token=[redacted]")
     ]
-    assert POD["spec"]["containers"][0]["env"][1]["value"] == f"anything, {SECRET} too", "what is described stays as it was"
+    assert POD["spec"]["containers"][0]["env"][1]["value"] == f"anything, {SECRET} too", (
+        "what is described stays as it was"
+    )
 
 
 def test_events_are_of_the_object_and_of_what_it_made() -> None:

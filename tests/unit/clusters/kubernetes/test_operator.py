@@ -35,7 +35,10 @@ DEPLOYMENT = {
     "status": {"availableReplicas": 1},
 }
 WEBHOOKS = [
-    {"metadata": {"name": "policies"}, "webhooks": [{"name": "all", "rules": [{"apiGroups": ["*"], "resources": ["*"]}]}]},
+    {
+        "metadata": {"name": "policies"},
+        "webhooks": [{"name": "all", "rules": [{"apiGroups": ["*"], "resources": ["*"]}]}],
+    },
     {
         "metadata": {"name": "kuberay"},
         "webhooks": [

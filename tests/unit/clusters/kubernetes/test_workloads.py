@@ -84,7 +84,11 @@ def test_nothing_is_stale_where_all_run_what_is_named() -> None:
     ("status", "said"),
     [
         (
-            {"containerStatuses": [{"name": "m", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]},
+            {
+                "containerStatuses": [
+                    {"name": "m", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+                ]
+            },
             "m: ImagePullBackOff: no such image",
         ),
         (
@@ -102,7 +106,12 @@ def test_nothing_is_stale_where_all_run_what_is_named() -> None:
         (
             {
                 "conditions": [
-                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: no GPU"}
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": "0/1 nodes: no GPU",
+                    }
                 ],
                 "containerStatuses": [],
             },

@@ -1,4 +1,6 @@
-"""The Allure site: what stands above the app, what Allure is told, its history, and what is missing where it cannot be rendered."""
+"""The Allure site: what stands above the app, what Allure is told, its history,
+and what is missing where it cannot be rendered.
+"""
 
 from __future__ import annotations
 

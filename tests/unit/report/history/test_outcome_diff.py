@@ -31,7 +31,8 @@ STATUSES = {
     "u": Status.UNSUPPORTED,
     "d": Status.DISABLED,
 }
-#: The way of a small fleet: JOB-01 and E2E-01 follow from DEP-04, E2E-01 from NET-04, too; NET-02 is a SHOULD of its own.
+#: The way of a small fleet: JOB-01 and E2E-01 follow from DEP-04, E2E-01 from NET-04, too; NET-02 is a SHOULD
+#: of its own.
 CHECKS = (
     Check("NET-02", SHOULD, "latency", "remedy", meaning="m"),
     Check("NET-04", MUST, "workers reach NATS", "remedy", meaning="m"),

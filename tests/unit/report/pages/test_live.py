@@ -1,4 +1,6 @@
-"""What the terminal says of checks: lines for areas and failures, how it is shown, and a summary that fits the screen."""
+"""What the terminal says of checks: lines for areas and failures, how it is shown,
+and a summary that fits the screen.
+"""
 
 from __future__ import annotations
 

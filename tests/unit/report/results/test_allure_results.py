@@ -141,7 +141,8 @@ def test_containers_of_other_tests_stay(folder: Path, run: Run) -> None:
 def test_the_description_explains_and_mends(folder: Path, run: Run) -> None:
     found = written(folder, run)
     assert found["JOB-01"]["description"] == (
-        "It matters.\n\n**When it fails:** Do this:\n\n```sh\nkubectl get pods\n```\n\n**May be a consequence of:** DEP-04"
+        "It matters.\n\n**When it fails:** Do this:\n\n```sh\nkubectl get pods\n```\n\n"
+        "**May be a consequence of:** DEP-04"
     )
 
 

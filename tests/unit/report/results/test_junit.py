@@ -23,10 +23,15 @@ MEND = "Build it and roll it out: docker build -t fleet/ray-custom:2.49.2 .\nThe
 
 PYTESTS = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites name="pytest tests"><testsuite name="pytest" errors="0" failures="0" skipped="0" tests="2" time="1.0"
- timestamp="2026-01-01T00:00:00.1+00:00" hostname="node-7"><testcase classname="tests.e2e.test_x" name="test_x" time="0.1">
-<properties><property name="id" value="INF-01" /></properties><failure message="x">def test_x</failure></testcase>{other}
+ timestamp="2026-01-01T00:00:00.1+00:00" hostname="node-7">
+<testcase classname="tests.e2e.test_x" name="test_x" time="0.1">
+<properties><property name="id" value="INF-01" /></properties>
+<failure message="x">def test_x</failure></testcase>{other}
 </testsuite></testsuites>"""
-OTHER = '<testcase classname="tests.unit.test_u" name="test_u" time="0.250"><failure message="no">trace</failure></testcase>'
+OTHER = (
+    '<testcase classname="tests.unit.test_u" name="test_u" time="0.250">'
+    '<failure message="no">trace</failure></testcase>'
+)
 
 
 @pytest.fixture(scope="module")
