@@ -26,13 +26,14 @@ from tests.faults.model import Session
 
 T = TypeVar("T")
 
-#: A fleet under test answers in seconds (fixtures/core/timeouts.py has what was seen); a fault that makes the suite wait for
-#: what never comes would otherwise cost minutes.
+#: A fleet under test answers in seconds (fixtures/core/timeouts.py has what was seen); a fault that makes the suite
+#: wait for what never comes would otherwise cost minutes.
 SHORT = Timeouts(
     agent=30,
     deliberation=40,
-    # The suite's Ray job waits 60 s for an agent that starts nowhere (30 + 5 for its answer, 10 for its connections, 15 for
-    # its CPUs), and took 68 s in all with five processes for each CPU. A job that is cut off tells nothing of any agent.
+    # The suite's Ray job waits 60 s for an agent that starts nowhere (30 + 5 for its answer, 10 for its connections,
+    # 15 for its CPUs), and took 68 s in all with five processes for each CPU. A job that is cut off tells nothing of
+    # any agent.
     job=90,
     census=60,
     settle=15,

@@ -227,8 +227,8 @@ def test_any_end_of_a_command(body: bytes) -> None:
 @given(some.text(max_size=200))
 async def test_any_environment_of_a_container(text: str) -> None:
     cluster: Any = SimpleNamespace(exec=lambda *_, **__: asyncio.sleep(0, SimpleNamespace(returncode=0, stdout=text)))
-    # type: ignore[arg-type]
-    assert isinstance(await KubernetesCluster.environment(cluster, SimpleNamespace(name="x")), dict)
+    replica: Any = SimpleNamespace(name="x")
+    assert isinstance(await KubernetesCluster.environment(cluster, replica), dict)
 
 
 @pytest.mark.parametrize("name", servers.HTTP)
