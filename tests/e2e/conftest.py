@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from fixtures.checks.declaration import CATALOGUE
 from fixtures.clusters.base import Cluster
 from fixtures.diagnostics.collector import Diagnostics
 from fixtures.diagnostics.evidence import Evidence
@@ -28,6 +29,6 @@ async def last_words(
     outcome = request.node.stash.get(CALL, None)
     if outcome is not None and outcome.failed:
         try:
-            await diagnostics.gather(evidence)
+            await diagnostics.gather(evidence, CATALOGUE[evidence.check_id].concerns)
         except OSError as error:
             suite.recorder.writer.problems.append(f"diagnostics of {evidence.check_id}: {error}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fixtures.checks import contract
-from fixtures.checks.declaration import MUST, SHOULD, Disrupts, check
+from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import CannotTell
 from fixtures.core.polling import wait_until
@@ -22,6 +22,7 @@ from fixtures.services.nats import Nats
 from fixtures.services.ray import Actor, Ray
 from fixtures.services.vllm import FaultProxy
 
+AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
 IMAGE = "Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
 LOGS = "ray job list --address {dashboard}; ray logs actor --id ID --address {dashboard}"
 
@@ -54,8 +55,12 @@ def show(evidence: Evidence, runs: Iterable[AgentRun]) -> None:
     MUST,
     "a Ray job imports nats and nats.js",
     remedy=IMAGE,
+    concerns=AGENTS,
+    cuts=(Link.IMPORTS, Link.PUBLISH, Link.COLLECT),
+    impact="Every agent job dies on its first import of NATS: no result is published, and no failure event.",
     follows=("INF-10", "DEP-04", "DEP-05"),
     package="nats",
+    supports=("works",),
 )
 async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     """Inside a Ray job, in the interpreter that runs the agents, nats and nats.js import, and no agent dies on them."""
@@ -74,7 +79,11 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     MUST,
     "an agent actor starts on every worker",
     remedy="See why it is not placed or dies: " + LOGS,
+    concerns=AGENTS,
+    cuts=(Link.JOB,),
+    impact="No agent runs on these workers: tasks wait for a worker, or fail before they begin.",
     follows=("INF-06", "INF-07", "INF-10", "DEP-07"),
+    supports=("works",),
 )
 async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     """The actor's constructor runs on every worker: a process starts there, the class is there, and a CPU is free."""
@@ -93,6 +102,9 @@ async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     "the agent job connects to NATS from every worker",
     remedy="Compare nats_url with the service: kubectl -n {namespace} get svc {nats_service}. A job that returned all the "
     "same published elsewhere, or not to JetStream: js.publish on {completed} waits for the stream. " + IMAGE,
+    concerns=AGENTS,
+    cuts=(Link.PUBLISH, Link.COLLECT),
+    impact="Agents on these workers work in vain: neither their results nor their failures reach NATS.",
     follows=("INF-09", "NET-04", "DEP-04", "DEP-05", "JOB-02"),
 )
 async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> None:
@@ -110,7 +122,11 @@ async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> 
     remedy="Ask vLLM as the agent does: curl {vllm_url}/v1/chat/completions -H 'Content-Type: application/json' "
     '-d \'{"model": "{model}", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 16}\' '
     "(a reasoning parser can leave content null)",
+    concerns=(Component.VLLM, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS),
+    cuts=(Link.VLLM,),
+    impact="Agents end without a usable proposal: deliberations fail or are decided by fewer agents.",
     follows=("INF-02", "INF-03", "NET-03", "DEP-03", "DEP-04", "DEP-05", "JOB-02", "JOB-03"),
+    supports=("works",),
 )
 async def test_job_generates(agent_runs: AgentRuns, profile: Profile) -> None:
     """Each job comes back with a non-empty proposal, of counted tokens, from the model that was asked for."""
@@ -135,7 +151,11 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile) -> None:
     MUST,
     "exactly one completed message per job, stored by JetStream",
     remedy="Publish with JetStream and wait for its acknowledgement (js.publish, not nc.publish), once, on {completed}",
+    concerns=AGENTS,
+    cuts=(Link.PUBLISH, Link.COLLECT),
+    impact="Results are lost, or counted more than once: deliberations time out or are decided on wrong numbers.",
     follows=("INF-10", "DEP-04", "DEP-05", "JOB-02", "JOB-03", "JOB-04"),
+    supports=("works",),
 )
 async def test_one_message(agent_runs: AgentRuns, profile: Profile) -> None:
     """The stream holds one agent.response.completed of each job, under a sequence number, and no failure of it."""
@@ -153,6 +173,9 @@ async def test_one_message(agent_runs: AgentRuns, profile: Profile) -> None:
     MUST,
     "the completed message fulfils the contract",
     remedy="Compare with fixtures/checks/contract.py: every field, its type, and the ids that the job was given",
+    concerns=AGENTS,
+    cuts=(Link.COLLECT,),
+    impact="The orchestrator cannot read the agents' results, or assigns them to the wrong task or agent.",
     follows=("JOB-04", "JOB-05"),
 )
 async def test_message_contract(agent_runs: AgentRuns, profile: Profile) -> None:
@@ -177,6 +200,9 @@ async def test_message_contract(agent_runs: AgentRuns, profile: Profile) -> None
     MUST,
     "the job's return value equals what it published",
     remedy="Return the very document that was published from run()",
+    concerns=AGENTS,
+    cuts=(Link.PUBLISH,),
+    impact="Two readers of the same job see different results: what is stored is not what the caller was given.",
     follows=("JOB-04", "JOB-05"),
 )
 async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile) -> None:
@@ -219,6 +245,9 @@ FAILURES_FOLLOW = ("INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "JOB-03")
     MUST,
     "vLLM unreachable: the job reports it and raises",
     remedy="Catch the error in run(), publish it on {failed} with error and error_type, and raise it again",
+    concerns=AGENTS,
+    cuts=(Link.COLLECT,),
+    impact="When vLLM is down nobody is told: deliberations wait until they time out.",
     follows=FAILURES_FOLLOW,
 )
 async def test_vllm_unreachable(agent_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
@@ -233,6 +262,9 @@ async def test_vllm_unreachable(agent_runs: AgentRuns, profile: Profile, evidenc
     MUST,
     "model unknown to vLLM: the job reports it and names the model",
     remedy="Put vLLM's own message (error.message of its 404) into the error that is published",
+    concerns=AGENTS,
+    cuts=(Link.COLLECT,),
+    impact="When an agent asks for a model that is not served, its error does not say so: the cause has to be guessed.",
     follows=(*FAILURES_FOLLOW, "JOB-04"),
 )
 async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
@@ -249,6 +281,9 @@ async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence: 
     MUST,
     "vLLM hangs: the job reports it within its timeout and 5 s",
     remedy="Bound the whole of run() by the job's timeout (asyncio.wait_for), not only single reads",
+    concerns=AGENTS,
+    cuts=(Link.COLLECT,),
+    impact="An agent whose vLLM hangs blocks its CPU and its deliberation far beyond its timeout.",
     follows=FAILURES_FOLLOW,
     late=True,
 )
@@ -265,6 +300,9 @@ async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: E
     "agents end: CPUs, actors and NATS connections are back",
     remedy="Close the NATS connection in run() whatever happens, and end actors when their answer is collected: "
     "ray list actors --address {dashboard} --filter state=ALIVE",
+    concerns=AGENTS,
+    cuts=(Link.JOB,),
+    impact="Each agent leaves a CPU, an actor or a connection behind: after some hours no agent can be started.",
     follows=("JOB-02",),
     late=True,
 )
@@ -303,6 +341,9 @@ async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:
     SHOULD,
     "a worker process that crashes during the job is survived or reported",
     remedy="Declare the actor with max_restarts and max_task_retries, or report RayActorError to the orchestrator",
+    concerns=AGENTS,
+    cuts=(Link.JOB,),
+    impact="When a worker process crashes, its agent's answer is missing and the deliberation waits until it times out.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disrupts.REPLICA,
     follows=("JOB-04", "JOB-05"),
@@ -345,6 +386,9 @@ async def test_worker_crash(
     "a job that cannot import nats is reported with the module's name",
     remedy="Import nats where its failure is still told: inside run(), so that the Ray call raises ModuleNotFoundError; "
     "the submitter must watch its object refs, since no message can come",
+    concerns=AGENTS,
+    cuts=(Link.COLLECT,),
+    impact="A job that cannot import `nats` dies in silence: deliberations wait until they time out, and nobody knows why.",
     follows=("JOB-02",),
 )
 async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence: Evidence) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fixtures.checks.declaration import MUST, check
-from fixtures.clusters.base import Feature
+from fixtures.checks.declaration import MUST, Link, check
+from fixtures.clusters.base import Component, Feature
 from fixtures.core.errors import CannotTell
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
@@ -51,7 +51,16 @@ def one_line(error: str) -> str:
     return " ".join(error.split())[-400:]
 
 
-@check("CFG-01", MUST, "AGENT_TYPE is vllm on every replica", remedy=SET + "AGENT_TYPE=vllm", needs=REPLICAS)
+@check(
+    "CFG-01",
+    MUST,
+    "AGENT_TYPE is vllm on every replica",
+    remedy=SET + "AGENT_TYPE=vllm",
+    concerns=(Component.ORCHESTRATOR,),
+    cuts=(Link.JOB,),
+    impact="Answers are made up by mock agents: nothing runs on Ray or vLLM.",
+    needs=REPLICAS,
+)
 async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """With AGENT_TYPE=mock everything looks green and no agent ever runs."""
     wanted = profile.orchestrator.environment.get("AGENT_TYPE", "vllm")
@@ -65,6 +74,9 @@ async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: P
     MUST,
     "VLLM_URL leads to the vLLM that was checked",
     remedy=SET + "VLLM_URL={vllm_url}",
+    concerns=(Component.ORCHESTRATOR, Component.VLLM),
+    cuts=(Link.VLLM,),
+    impact="Agents ask another vLLM than the one that was checked, or none.",
     needs=REPLICAS,
     follows=("INF-01", "INF-02", "NET-01"),
 )
@@ -90,6 +102,9 @@ async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm) 
     MUST,
     "VLLM_MODEL is served at VLLM_URL",
     remedy=SET + "VLLM_MODEL={model}",
+    concerns=(Component.ORCHESTRATOR, Component.VLLM),
+    cuts=(Link.VLLM,),
+    impact="Every agent that the orchestrator starts gets a 404 from vLLM: no deliberation gets a proposal.",
     needs=REPLICAS,
     follows=("INF-03", "CFG-02"),
 )
@@ -109,6 +124,9 @@ async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: P
     MUST,
     "RAY_ADDRESS leads to the Ray cluster that was checked",
     remedy=SET + "RAY_ADDRESS={ray_address}",
+    concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
+    cuts=(Link.JOB,),
+    impact="Agent jobs run in another Ray cluster than the one that was checked, or nowhere.",
     needs=REPLICAS,
     follows=("INF-05", "NET-06", "CFG-06"),
 )
@@ -132,6 +150,9 @@ async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray)
     MUST,
     "NATS_URL leads to the NATS that was checked",
     remedy=SET + "NATS_URL={nats_url}",
+    concerns=(Component.ORCHESTRATOR, Component.NATS),
+    cuts=(Link.PUBLISH, Link.COLLECT),
+    impact="The orchestrator listens at another NATS: results are published where nobody reads them.",
     needs=REPLICAS,
     follows=("INF-09", "NET-05"),
 )
@@ -159,6 +180,9 @@ def _same_cluster(seen: Mapping[str, Any], info: ServerInfo, created: str) -> bo
     "the orchestrator's Ray and Python fit the cluster's",
     remedy="Build the orchestrator image with ray[client]=={ray_version} on Python {python}: Ray Client needs the same "
     "Ray version and the same Python minor on both sides",
+    concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
+    cuts=(Link.JOB,),
+    impact="The orchestrator cannot hand jobs to Ray: the client's and the cluster's versions do not fit.",
     needs=REPLICAS,
     follows=("INF-05", "NET-06"),
 )
@@ -182,6 +206,9 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
     "all replicas have the same configuration",
     remedy="One replica was not restarted after a change: "
     "kubectl -n {namespace} rollout restart deployment/{orchestrator_workload}",
+    concerns=(Component.ORCHESTRATOR,),
+    cuts=(Link.ORCHESTRATOR,),
+    impact="The same task behaves differently from call to call: it depends on which replica takes it.",
     needs=REPLICAS,
 )
 async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from statistics import median
 
-from fixtures.checks.declaration import MUST, SHOULD, check
-from fixtures.clusters.base import Cluster, Feature
+from fixtures.checks.declaration import MUST, SHOULD, Link, check
+from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import CannotTell
 from fixtures.probes.census import Census
 from fixtures.probes.name_resolution import unresolved
@@ -27,6 +27,9 @@ POLICY = "Look for a NetworkPolicy or a wrong name: kubectl -n {namespace} get n
     "orchestrator → vLLM, from every replica",
     remedy=POLICY + "kubectl -n {namespace} exec deploy/{orchestrator_workload} -- python -c "
     "\"import os,urllib.request as u; print(u.urlopen(os.environ['VLLM_URL']+'/v1/models').read())\"",
+    concerns=(Component.ORCHESTRATOR, Component.VLLM),
+    cuts=(Link.VLLM,),
+    impact="Agents are started with a VLLM_URL that does not answer from the orchestrator: deliberations fail or wait until they time out.",
     needs=REPLICAS,
     follows=("INF-01", "INF-02", "INF-03", "NET-07"),
 )
@@ -53,6 +56,9 @@ async def test_orchestrator_reaches_vllm(
     SHOULD,
     "orchestrator → vLLM is fast enough",
     remedy="Place orchestrator and vLLM in one zone, and look for a proxy between them; limits.vllm_latency_ms is the bound",
+    concerns=(Component.ORCHESTRATOR, Component.VLLM),
+    cuts=(),
+    impact="Deliberations take longer; none is lost.",
     needs=REPLICAS,
     follows=("NET-01",),
 )
@@ -77,6 +83,9 @@ async def test_orchestrator_vllm_latency(
     + WORKER
     + " -- python -c "
     "\"import urllib.request as u; print(u.urlopen('{vllm_url}/v1/models', timeout=5).read())\"",
+    concerns=(Component.RAY_WORKER, Component.VLLM),
+    cuts=(Link.VLLM,),
+    impact="Agents on these workers get no completion from vLLM.",
     follows=("INF-01", "INF-02", "NET-07"),
 )
 async def test_workers_reach_vllm(census: Census, facts: Facts) -> None:
@@ -98,6 +107,9 @@ async def test_workers_reach_vllm(census: Census, facts: Facts) -> None:
     remedy=POLICY + "kubectl -n {ray_namespace} exec " + WORKER + " -- python -c "
     "\"import socket; print(socket.create_connection(('{nats_service}.{namespace}.svc.cluster.local', {nats_port}), 5).recv(200))\" "
     "greets with INFO; if the stage is authentication, compare user and password in nats_url",
+    concerns=(Component.RAY_WORKER, Component.NATS),
+    cuts=(Link.PUBLISH,),
+    impact="No result of an agent on these workers reaches the orchestrator, and no failure event either.",
     follows=("INF-09", "INF-10", "NET-07"),
 )
 async def test_workers_reach_nats(census: Census, facts: Facts) -> None:
@@ -121,6 +133,9 @@ async def test_workers_reach_nats(census: Census, facts: Facts) -> None:
     remedy=POLICY + "kubectl -n {namespace} exec deploy/{orchestrator_workload} -- python -c "
     "\"import os,socket,urllib.parse as p; u=p.urlsplit(os.environ['NATS_URL']); "
     'print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))" greets with INFO',
+    concerns=(Component.ORCHESTRATOR, Component.NATS),
+    cuts=(Link.COLLECT,),
+    impact="The orchestrator receives no results.",
     needs=REPLICAS,
     follows=("INF-09", "INF-10", "NET-07"),
 )
@@ -140,6 +155,9 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
     MUST,
     "orchestrator → Ray Client port, from every replica",
     remedy=POLICY + "kubectl -n {ray_namespace} get svc {head_service} (port {client_port} must be there)",
+    concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
+    cuts=(Link.JOB,),
+    impact="The orchestrator cannot start agent jobs.",
     needs=REPLICAS,
     follows=("INF-05", "NET-07"),
 )
@@ -159,6 +177,9 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
     MUST,
     "service names resolve in every worker and replica",
     remedy="kubectl -n kube-system get pods -l k8s-app=kube-dns; kubectl -n {ray_namespace} exec POD -- getent hosts NAME",
+    concerns=(Component.RAY_WORKER, Component.ORCHESTRATOR),
+    cuts=(Link.VLLM, Link.PUBLISH, Link.COLLECT),
+    impact="Agents and orchestrators cannot find vLLM, NATS or Ray by name: jobs fail wherever a name does not resolve.",
     needs=(Feature.KUBERNETES, Feature.REPLICAS),
 )
 async def test_names_resolve(cluster: Cluster, census_or_why_not: Census | CannotTell) -> None:

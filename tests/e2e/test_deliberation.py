@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from fixtures.checks.declaration import MUST, SHOULD, check
-from fixtures.clusters.base import Feature
+from fixtures.checks.declaration import MUST, SHOULD, Link, check
+from fixtures.clusters.base import Component, Feature
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.deliberations import Deliberations, RoundTrip, percentile
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.vllm import FaultProxy
 
+FLEET = (Component.ORCHESTRATOR, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS, Component.VLLM)
 CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
 
 
@@ -21,7 +22,11 @@ CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
     MUST,
     "the full round trip, for every role",
     remedy="The first failed check above names the broken link; follow its remedy first",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Deliberations do not come back complete: users get no answer, or one without all agents.",
     follows=(*CHAIN, "ORC-05", "ORC-06"),
+    supports=("works",),
 )
 async def test_round_trip(round_trips: list[RoundTrip], profile: Profile) -> None:
     """For each role a deliberation of three agents goes all the way: the one thing that no part's health can show."""
@@ -36,6 +41,9 @@ async def test_round_trip(round_trips: list[RoundTrip], profile: Profile) -> Non
     MUST,
     "ten deliberations at once: none lost, crossed or duplicated",
     remedy="Look for state that tasks share in the orchestrator: answers must be keyed by task_id and agent_id",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Deliberations that run at the same time lose answers, or get each other's.",
     follows=(*CHAIN, "ORC-05"),
 )
 async def test_ten_at_once(burst: list[RoundTrip], profile: Profile) -> None:
@@ -65,6 +73,9 @@ async def test_ten_at_once(burst: list[RoundTrip], profile: Profile) -> None:
     "diversity: the first agent at the base temperature, the others above it",
     remedy="Submit the first agent with diversity=False and the others with diversity=True, which multiplies the "
     "temperature by {diversity_factor}",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="All agents answer alike, or none at the base temperature: a deliberation chooses among copies.",
     follows=(*CHAIN, "CFG-01", "CFG-07"),
 )
 async def test_diversity(round_trips: list[RoundTrip], profile: Profile) -> None:
@@ -94,6 +105,9 @@ async def test_diversity(round_trips: list[RoundTrip], profile: Profile) -> None
     SHOULD,
     "rubric, requirements and metadata reach the prompt",
     remedy="Hand the whole of TaskConstraints to the agent job, and put all of it into its system prompt",
+    concerns=FLEET,
+    cuts=(),
+    impact="Agents do not see what the caller demanded: proposals ignore rubric, requirements or metadata.",
     needs=(Feature.FAULT_PROXY,),
     follows=CHAIN,
 )
@@ -121,6 +135,9 @@ async def test_constraints_reach_the_prompt(
     "round trips keep the profile's limits",
     remedy="See which leg is slow in the evidence; start-up of agents dominates where CPUs are scarce "
     "(limits.round_trip_p50_s and _p95_s are the bounds)",
+    concerns=FLEET,
+    cuts=(),
+    impact="Deliberations take longer than agreed; none is lost.",
     follows=(*CHAIN, "E2E-01", "E2E-02"),
 )
 async def test_round_trip_times(

@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.checks.declaration import MUST, SHOULD, case, check
+from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
+from fixtures.clusters.base import Component
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
 from fixtures.report.model import DependencyFact, Facts
 
+RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 MENDS = "The image lacks it. Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
 #: On a node that runs another image whatever that image lacks is a consequence.
 IMAGE_RUNS = ("INF-06", "IMG-01", "IMG-02")
-WHY = {
-    "ray": "Ray's own package: another version than the head's cannot take part in the cluster.",
-    "requests": "Used by agents for plain HTTP.",
-    "aiohttp": "Used by the agent job to ask vLLM for a completion.",
-    "nats": "The agent job publishes its result with it. Without it the job dies on `import nats`, and since "
-    "the failure event needs NATS too, nobody is told.",
+#: Module → why agents need it, the links that are cut without it, and what that means for the fleet.
+PACKAGES = {
+    "ray": (
+        "Ray's own package: another version than the head's cannot take part in the cluster.",
+        (Link.JOB, Link.IMPORTS, Link.PUBLISH, Link.COLLECT),
+        "No agent job can start on these workers: they cannot run Ray's own code.",
+    ),
+    "requests": (
+        "Used by agents for plain HTTP.",
+        (Link.IMPORTS,),
+        "Agents that use plain HTTP fail on these workers; the call to vLLM itself does not need the package.",
+    ),
+    "aiohttp": (
+        "Used by the agent job to ask vLLM for a completion.",
+        (Link.IMPORTS, Link.VLLM),
+        "Agent jobs cannot call vLLM from these workers: no proposal is generated.",
+    ),
+    "nats": (
+        "The agent job publishes its result with it. Without it the job dies on `import nats`, and since "
+        "the failure event needs NATS too, nobody is told.",
+        (Link.IMPORTS, Link.PUBLISH, Link.COLLECT),
+        "No result ever reaches the orchestrator: every agent job dies on `import nats` on these workers. And because "
+        "its failure event needs NATS too, nobody is told: pods stay Running, vLLM stays healthy, and deliberations "
+        "wait until they time out.",
+    ),
 }
 
 
@@ -32,10 +53,13 @@ WHY = {
             title=f"{module} imports on every worker, in the profile's version",
             meaning=f"`import {module}` succeeds in every worker's interpreter, in the profile's version. {why}",
             remedy=MENDS,
+            concerns=RAY,
+            cuts=cuts,
+            impact=impact,
             follows=IMAGE_RUNS,
             package=module,
         )
-        for number, (module, why) in enumerate(WHY.items(), start=1)
+        for number, (module, (why, cuts, impact)) in enumerate(PACKAGES.items(), start=1)
     ],
 )
 async def test_package(module: str, census: Census, profile: Profile, facts: Facts, evidence: Evidence) -> None:
@@ -62,6 +86,9 @@ async def test_package(module: str, census: Census, profile: Profile, facts: Fac
     MUST,
     "nats.js imports and has JetStreamContext",
     remedy="`nats` is half installed or shadowed by another module (see the file that is named). " + MENDS,
+    concerns=RAY,
+    cuts=(Link.IMPORTS, Link.PUBLISH, Link.COLLECT),
+    impact="No result ever reaches the orchestrator: the agent job cannot open JetStream on these workers, neither for its result nor for its failure event.",
     follows=("DEP-04",),
     package="nats",
 )
@@ -80,6 +107,9 @@ async def test_jetstream_client(census: Census) -> None:
     MUST,
     "Python as in the profile on every worker",
     remedy="Build the image on the profile's Python ({python}): {build_image}",
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="Agents die or cannot be started on these workers: pickles and Ray Client do not cross Python versions.",
     follows=(*IMAGE_RUNS, "INF-08"),
 )
 async def test_python(census: Census, profile: Profile) -> None:
@@ -98,6 +128,9 @@ async def test_python(census: Census, profile: Profile) -> None:
     MUST,
     "the agent job's class imports on every worker and on the head",
     remedy='The package that holds {agent_job} is not in the image (agent.delivery = "{delivery}"). ' + MENDS,
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="No agent job can start there: its class cannot be loaded.",
     follows=IMAGE_RUNS,
 )
 async def test_agent_class(census: Census, profile: Profile) -> None:
@@ -115,6 +148,9 @@ async def test_agent_class(census: Census, profile: Profile) -> None:
     MUST,
     "the tools' modules import on every worker",
     remedy="The image was built without the tools. " + MENDS,
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="Agents with tools fail on these workers; agents without tools are not touched.",
     follows=IMAGE_RUNS,
 )
 async def test_tools(census: Census, profile: Profile) -> None:
@@ -137,6 +173,9 @@ async def test_tools(census: Census, profile: Profile) -> None:
     "all workers hold the same distributions",
     remedy="One worker was changed by hand or runs an older image: "
     "kubectl -n {ray_namespace} delete pod NAME replaces it from the image",
+    concerns=RAY,
+    cuts=(),
+    impact="Which worker an agent lands on decides how it behaves: failures come and go.",
     follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-10"),
 )
 async def test_same_distributions(census: Census) -> None:
@@ -156,6 +195,9 @@ async def test_same_distributions(census: Census) -> None:
     SHOULD,
     "nothing is installed on a worker that its image does not contain",
     remedy="A manual `pip install` is gone with the next restart. Put the package into images/ray/ and roll out: {roll_out}",
+    concerns=RAY,
+    cuts=(),
+    impact="What was installed by hand is gone as soon as a worker is replaced.",
     follows=("INF-06",),
 )
 async def test_nothing_installed_by_hand(census: Census) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.checks.declaration import MUST, SHOULD, Disrupts, check
+from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
@@ -23,6 +23,7 @@ from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.ray import Ray
 
+RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 REPLICAS = (Feature.REPLICAS,)
 IMAGE = "{build_image}\n{roll_out}"
 
@@ -48,7 +49,16 @@ def digest(image_id: str) -> str:
     return image_id.rpartition("@")[2][:19] or "digest unknown"
 
 
-@check("IMG-01", MUST, "head and every worker group name the profile's image", remedy=IMAGE, needs=REPLICAS)
+@check(
+    "IMG-01",
+    MUST,
+    "head and every worker group name the profile's image",
+    remedy=IMAGE,
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="Agents that land on a group with another image fail when they import what that image lacks.",
+    needs=REPLICAS,
+)
 async def test_specified_image(cluster: Cluster) -> None:
     """The specification of head and of each worker group names the image of the profile; one stock group is enough
     for agents to fail by chance of placement."""
@@ -61,6 +71,9 @@ async def test_specified_image(cluster: Cluster) -> None:
     MUST,
     "every replica runs the image that the specification names now",
     remedy="KubeRay does not roll pods when the image changes. Restart workers AND head: {restart_ray}",
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="What runs is not what the specification says: a restart changes the behaviour of the fleet.",
     needs=REPLICAS,
 )
 async def test_running_image(cluster: Cluster) -> None:
@@ -83,6 +96,9 @@ async def test_running_image(cluster: Cluster) -> None:
     SHOULD,
     "the image reference is pinned",
     remedy="Name a version or a digest: {image}; a floating tag such as :latest means something else tomorrow",
+    concerns=RAY,
+    cuts=(),
+    impact="The next pull may bring another image without anybody asking for it.",
     needs=REPLICAS,
 )
 async def test_pinned(cluster: Cluster) -> None:
@@ -102,6 +118,9 @@ async def test_pinned(cluster: Cluster) -> None:
     MUST,
     "the image alone imports all that the profile requires",
     remedy="Add what is missing to images/ray/custom.in and build again:\n" + IMAGE,
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="Every new worker lacks what agents import: the fleet works only as long as repaired workers live.",
     needs=(Feature.FRESH_INSTANCE,),
     disrupts=Disrupts.REPLICA,
     follows=("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
@@ -123,18 +142,22 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidenc
     MUST,
     "a replaced worker has everything again",
     remedy="What was installed by hand is gone with the pod. Put it into the image:\n" + IMAGE,
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="The fleet works only until a worker is replaced.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION),
     disrupts=Disrupts.REPLICA,
     follows=("IMG-04", "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
+    supports=("worker_recreated",),
 )
 async def test_replaced_worker(
     cluster: Cluster, profile: Profile, take_census: Callable[[str], Awaitable[Census]], evidence: Evidence
 ) -> None:
     """A worker is removed and a new one takes its place: it imports all that agents need, and nothing was by hand."""
     old = (await cluster.workload(Component.RAY_WORKER)).ready[-1]
-    await operator_evidence.leave(evidence, operator_evidence.BEFORE, cluster.ray_objects())
+    await operator_evidence.leave(evidence, operator_evidence.BEFORE["worker"], cluster.ray_objects())
     new = await cluster.replace(old)
-    await operator_evidence.leave(evidence, operator_evidence.AFTER, cluster.ray_objects())
+    await operator_evidence.leave(evidence, operator_evidence.AFTER["worker"], cluster.ray_objects())
     found = await take_census("census-replaced")
     worker = next((node for node in found.workers if node.name == new.name), None)
     assert worker is not None, f"Ray does not list the new worker {new.name}"
@@ -149,6 +172,9 @@ async def test_replaced_worker(
     MUST,
     "the roll-out from the stock to the custom image mends the fleet",
     remedy="Patch the image of headGroupSpec AND every workerGroupSpec, then restart workers AND head:\n{roll_out}",
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="The fix that the missing package needs does not work: agents go on failing after the roll-out.",
     needs=(Feature.REPLICAS, Feature.ROLL_OUT),
     disrupts=Disrupts.IMAGE,
     follows=("IMG-04", "DEP-04", "ORC-18"),
@@ -204,6 +230,9 @@ async def test_roll_out(
     SHOULD,
     "the stop-gap: a runtime_env with the missing package works on stock workers",
     remedy="The workers must reach a package index for it, and the image needs pip; rolling out the custom image is the cure",
+    concerns=RAY,
+    cuts=(),
+    impact="Nothing bridges the time until the custom image is rolled out: until then agents fail on stock workers.",
     needs=(Feature.REPLICAS, Feature.ROLL_OUT),
     disrupts=Disrupts.IMAGE,
     follows=("NET-04",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from fixtures.checks.declaration import MUST, check
+from fixtures.checks.declaration import MUST, Link, check
 from fixtures.clusters.base import Cluster, Component, Feature, Workload
 from fixtures.core.errors import Nonconformant
 from fixtures.diagnostics import operator_evidence
@@ -32,6 +32,9 @@ def not_ready(workload: Workload) -> str:
     "vLLM: all replicas are ready",
     remedy="kubectl -n {namespace} rollout status deployment/{vllm_workload}; "
     "kubectl -n {namespace} describe pod -l app={vllm_workload}",
+    concerns=(Component.VLLM,),
+    cuts=(Link.VLLM,),
+    impact="Agents get no completion, or wait for one, while replicas of vLLM are missing.",
     needs=REPLICAS,
 )
 async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Facts) -> None:
@@ -60,6 +63,9 @@ async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Fact
     "vLLM: /health answers 200",
     remedy="The server answers but its engine is dead: kubectl -n {namespace} logs deployment/{vllm_workload} --tail=50; "
     "kubectl -n {namespace} rollout restart deployment/{vllm_workload}",
+    concerns=(Component.VLLM,),
+    cuts=(Link.VLLM,),
+    impact="Agents get no completion: the server is up, its engine is not.",
     follows=("INF-01",),
 )
 async def test_vllm_is_healthy(vllm: Vllm) -> None:
@@ -76,6 +82,9 @@ async def test_vllm_is_healthy(vllm: Vllm) -> None:
     MUST,
     "vLLM lists the profile's model",
     remedy="Serve the model under the name that the agents ask for: --served-model-name {model}",
+    concerns=(Component.VLLM,),
+    cuts=(Link.VLLM,),
+    impact="Every request of an agent is refused: the model it asks for is not served.",
     follows=("INF-01", "INF-02"),
 )
 async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
@@ -91,6 +100,9 @@ async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
     MUST,
     "vLLM: the model's context is the profile's",
     remedy="Start vLLM with --max-model-len {max_model_len}",
+    concerns=(Component.VLLM,),
+    cuts=(Link.VLLM,),
+    impact="Long tasks are refused by vLLM: the context is smaller than the agents assume.",
     follows=("INF-01", "INF-03"),
 )
 async def test_model_context(vllm: Vllm, profile: Profile) -> None:
@@ -108,6 +120,10 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
     "Ray: head runs, GCS and dashboard answer",
     remedy="kubectl -n {ray_namespace} get raycluster {ray_cluster}; "
     "kubectl -n {ray_namespace} logs -l ray.io/cluster={ray_cluster},ray.io/node-type=head --tail=50",
+    concerns=(Component.RAY_HEAD,),
+    cuts=(Link.JOB,),
+    impact="No agent job can be started at all.",
+    supports=("installed", "reconciled"),
 )
 async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: Evidence) -> None:
     """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows.
@@ -137,7 +153,11 @@ async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: 
     "Ray: desired workers = running replicas = alive nodes",
     remedy="A worker that runs while Ray does not list it has lost its raylet: "
     "kubectl -n {ray_namespace} delete pod NAME, and look at its /tmp/ray/session_latest/logs/raylet.err first",
+    concerns=(Component.RAY_HEAD, Component.RAY_WORKER),
+    cuts=(Link.JOB,),
+    impact="Agent jobs wait for workers that are not there.",
     follows=("INF-05",),
+    supports=("reconciled",),
 )
 async def test_workers_agree(ray: Ray, cluster: Cluster, profile: Profile, facts: Facts) -> None:
     """The specification, the running replicas and Ray's own node table agree on the number of workers.
@@ -168,7 +188,11 @@ async def test_workers_agree(ray: Ray, cluster: Cluster, profile: Profile, facts
     "Ray: resources cover the profile's",
     remedy="Compare the worker group's resources and rayStartParams: "
     "kubectl -n {ray_namespace} get raycluster {ray_cluster} -o yaml",
+    concerns=(Component.RAY_HEAD, Component.RAY_WORKER),
+    cuts=(Link.JOB,),
+    impact="Agent jobs wait for resources that the cluster does not have.",
     follows=("INF-05", "INF-06"),
+    supports=("works",),
 )
 async def test_ray_resources(ray: Ray, profile: Profile) -> None:
     """GPUs, CPUs and memory of all nodes together are at least what the profile names; else agents queue for ever."""
@@ -193,7 +217,11 @@ async def test_ray_resources(ray: Ray, profile: Profile) -> None:
     MUST,
     "Ray: one version of Ray and Python everywhere",
     remedy="Head and worker groups must run the same image: {roll_out}",
+    concerns=(Component.RAY_HEAD, Component.RAY_WORKER),
+    cuts=(Link.JOB,),
+    impact="Agents die or cannot be started where versions differ: Ray needs one version throughout.",
     follows=("INF-05", "INF-06"),
+    supports=("works",),
 )
 async def test_one_ray_version(census: Census, profile: Profile) -> None:
     """Head and workers run the profile's Ray and one Python minor; Ray refuses or corrupts tasks between others."""
@@ -214,6 +242,9 @@ async def test_one_ray_version(census: Census, profile: Profile) -> None:
     "NATS answers, JetStream is on and has room",
     remedy="Start nats-server with -js (Helm: config.jetstream.enabled=true) and enough storage; "
     "look with: nats account info",
+    concerns=(Component.NATS,),
+    cuts=(Link.PUBLISH, Link.COLLECT),
+    impact="No result can be published or received.",
 )
 async def test_jetstream(nats: Nats, facts: Facts) -> None:
     """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results."""
@@ -241,6 +272,9 @@ async def test_jetstream(nats: Nats, facts: Facts) -> None:
     MUST,
     "a stream captures the agents' answers, on disk, by limits",
     remedy="nats stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults",
+    concerns=(Component.NATS,),
+    cuts=(Link.PUBLISH, Link.COLLECT),
+    impact="Published results are not kept: no stream captures them.",
     follows=("INF-09",),
 )
 async def test_stream(nats: Nats, profile: Profile) -> None:
@@ -269,6 +303,9 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     "orchestrator: every replica serves, in the profile's version",
     remedy="kubectl -n {namespace} rollout status deployment/{orchestrator_workload}; "
     "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=50",
+    concerns=(Component.ORCHESTRATOR,),
+    cuts=(Link.ORCHESTRATOR,),
+    impact="Requests that land on the missing replica fail.",
     follows=("INF-09",),
 )
 async def test_orchestrator_replicas(
@@ -308,6 +345,9 @@ async def test_orchestrator_replicas(
     "durable pull consumers collect completed and failed",
     remedy="nats consumer add {stream} {completed_consumer} --filter {completed} --pull --ack explicit --deliver all "
     "--defaults (and {failed_consumer} for {failed}); the reference orchestrator creates them at its start",
+    concerns=(Component.NATS, Component.ORCHESTRATOR),
+    cuts=(Link.COLLECT,),
+    impact="The orchestrator never reads the results, although they are published.",
     follows=("INF-10", "INF-11"),
 )
 async def test_consumers(nats: Nats, profile: Profile) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from fixtures.checks.declaration import MUST, SHOULD, check
+from fixtures.checks.declaration import MUST, SHOULD, Link, check
+from fixtures.clusters.base import Component
 from fixtures.core.errors import CannotTell, Nonconformant
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
@@ -21,6 +22,7 @@ from fixtures.services.jetstream import Consumer
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 
+AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS, Component.VLLM)
 SHOWN = 5  # of many that are wrong alike
 FAIR = 0.5  # of a worker's share
 LEAST = 2  # jobs: a smaller share says nothing
@@ -37,6 +39,9 @@ def some(lines: list[str]) -> str:
     "every agent job of a load returns its result",
     remedy="What fails for one of many is shared: connections, rates, memory, files. Look at the workers while the load runs: "
     "ray list actors --address {dashboard} --filter state=DEAD --detail",
+    concerns=AGENTS,
+    cuts=(Link.JOB,),
+    impact="With many agents at once some of them fail or never return: busy hours lose answers.",
     follows=("JOB-02", "JOB-03", "JOB-04"),
 )
 async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -> None:
@@ -71,12 +76,15 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -
     "under load no result is lost, doubled or another's",
     remedy="Publish with JetStream, wait for its acknowledgement (js.publish), once for each job, under a message id of task and "
     "agent: nats stream info {stream}",
+    concerns=AGENTS,
+    cuts=(Link.PUBLISH,),
+    impact="With many agents at once results are lost, doubled or assigned to other tasks.",
     follows=("JOB-05", "JOB-06", "LOAD-01"),
 )
 async def test_nothing_lost_or_doubled(load: Load) -> None:
     """The stream holds exactly one completed message of each job that returned, and nothing that is none of theirs."""
     if not load.good:
-        raise CannotTell("no agent job of the load returned (see LOAD-01)")
+        raise CannotTell("no agent job of the load returned")
     lost = [f"{job.task_id} published no result" for job in load.good if not job.completed]
     doubled = [f"{job.task_id} ×{len(job.completed)}" for job in load.jobs if len(job.completed) > 1]
     both = [f"{job.task_id} returned a result" for job in load.good if job.failed]
@@ -93,6 +101,9 @@ async def test_nothing_lost_or_doubled(load: Load) -> None:
     "the orchestrator takes in every result of a load, once",
     remedy="Acknowledge each message once it is stored, within the consumer's ack wait: "
     "nats consumer info {stream} {completed_consumer}",
+    concerns=(Component.ORCHESTRATOR, Component.NATS),
+    cuts=(Link.COLLECT,),
+    impact="The orchestrator falls behind a burst of results, or takes in some of them twice: deliberations complete late or wrong.",
     follows=("INF-12", "ORC-10", "LOAD-02"),
 )
 async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) -> None:
@@ -101,10 +112,10 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
     if isinstance(load.collector, Nonconformant):
         raise load.collector
     if load.collector.num_ack_pending:
-        raise CannotTell(f"{name} had unacknowledged messages already before the load (see ORC-10)")
+        raise CannotTell(f"{name} had unacknowledged messages already before the load")
     last = max((message.sequence for job in load.jobs for message in job.completed), default=0)
     if not last:
-        raise CannotTell("the load published no result that the orchestrator could take in (see LOAD-02)")
+        raise CannotTell("the load published no result that the orchestrator could take in")
     seen: list[Consumer] = []
 
     async def taken() -> bool:
@@ -130,6 +141,9 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
     SHOULD,
     "a load is spread over all workers",
     remedy="See what holds a worker's CPUs, or keeps its processes from starting: ray status -v --address {dashboard}",
+    concerns=AGENTS,
+    cuts=(),
+    impact="Some workers idle while others queue: deliberations take longer than the hardware requires.",
     follows=("INF-06", "INF-07", "LOAD-01"),
 )
 async def test_spread(load: Load) -> None:
@@ -152,13 +166,16 @@ async def test_spread(load: Load) -> None:
     SHOULD,
     "under load agent jobs keep the profile's limits",
     remedy="Fewer at a time (--load-at-once), more workers or a faster vLLM; limits.round_trip_p50_s and _p95_s are the bounds",
+    concerns=AGENTS,
+    cuts=(),
+    impact="In busy hours agents take longer than agreed; none is lost.",
     follows=("E2E-05", "LOAD-01"),
 )
 async def test_limits(load: Load, profile: Profile, facts: Facts) -> None:
     """With as many at work as there are CPUs, a job takes no longer than a round trip may, as median and as 95th percentile."""
     seconds = [job.seconds for job in load.good]
     if not seconds:
-        raise CannotTell("no agent job of the load returned (see LOAD-01)")
+        raise CannotTell("no agent job of the load returned")
     p50, p95, limits = median(seconds), percentile(seconds, 95), profile.limits
     facts.measurements |= {"load: agent job p50 s": round(p50, 3), "load: agent job p95 s": round(p95, 3)}
     assert p50 <= limits.round_trip_p50_s and p95 <= limits.round_trip_p95_s, (
@@ -173,6 +190,9 @@ async def test_limits(load: Load, profile: Profile, facts: Facts) -> None:
     "after a load nothing of it is left",
     remedy="End agents when their answer is there, and what they start with them: "
     "ray list actors --address {dashboard} --filter state=ALIVE",
+    concerns=AGENTS,
+    cuts=(),
+    impact="Each load leaves actors behind that hold CPUs and memory: the fleet gets slower until Ray is restarted.",
     follows=("JOB-11", "LOAD-01"),
 )
 async def test_nothing_left(load: Load, ray: Ray, run_id: str) -> None:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from contextlib import AsyncExitStack
 
-from fixtures.checks.declaration import MUST, SHOULD, Disrupts, check
+from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
@@ -22,6 +22,7 @@ from fixtures.services.orchestrator import Orchestrator, Refused
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy
 
+FLEET = (Component.ORCHESTRATOR, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
 LOGS = "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=100"
 ANSWERS = ("JOB-03", "JOB-04", "JOB-05")
 CHAIN = ("INF-11", "INF-12", "CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "DEP-04", "DEP-07", *ANSWERS)
@@ -51,7 +52,16 @@ def show(evidence: Evidence, trips: list[RoundTrip]) -> None:
         )
 
 
-@check("ORC-01", MUST, "GetStatus is healthy on every replica", remedy=LOGS, follows=("INF-11", "CFG-04", "CFG-05"))
+@check(
+    "ORC-01",
+    MUST,
+    "GetStatus is healthy on every replica",
+    remedy=LOGS,
+    concerns=FLEET,
+    cuts=(Link.ORCHESTRATOR,),
+    impact="The orchestrator itself reports that it lacks NATS or Ray: deliberations fail or are refused.",
+    follows=("INF-11", "CFG-04", "CFG-05"),
+)
 async def test_status(orchestrator: Orchestrator) -> None:
     """Each replica says of itself that it is healthy, which it may only while it reaches NATS and Ray."""
 
@@ -69,6 +79,9 @@ async def test_status(orchestrator: Orchestrator) -> None:
     "councils for all roles exist, as configured",
     remedy='grpcurl -plaintext -d \'{"role": "ROLE", "num_agents": 3}\' {orchestrator} '
     "orchestrator.v1.OrchestratorService/CreateCouncil",
+    concerns=FLEET,
+    cuts=(Link.ORCHESTRATOR,),
+    impact="Deliberations for these roles are refused: there is no council to run them.",
     follows=("INF-11",),
 )
 async def test_councils(councils: dict[str, str], orchestrator: Orchestrator, profile: Profile) -> None:
@@ -96,6 +109,9 @@ async def test_councils(councils: dict[str, str], orchestrator: Orchestrator, pr
     MUST,
     "Deliberate returns within 1 s, with a task id",
     remedy="Deliberate must only accept the task; submit to Ray in the background and return metadata.execution_id",
+    concerns=FLEET,
+    cuts=(Link.ORCHESTRATOR,),
+    impact="Callers of Deliberate are refused, or wait until the agents are done, and run into their own timeouts.",
     follows=("INF-11", "ORC-02"),
 )
 async def test_deliberate_returns_at_once(round_trips: list[RoundTrip], profile: Profile) -> None:
@@ -114,6 +130,9 @@ async def test_deliberate_returns_at_once(round_trips: list[RoundTrip], profile:
     MUST,
     "the orchestrator receives the results",
     remedy="Follow one task: nats stream view {stream}; nats consumer info {stream} {completed_consumer}; " + LOGS,
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Deliberations never complete: results do not come back to whoever asked.",
     follows=(*CHAIN, "ORC-02", "ORC-03"),
 )
 async def test_results_arrive(round_trips: list[RoundTrip], evidence: Evidence) -> None:
@@ -140,6 +159,9 @@ async def test_results_arrive(round_trips: list[RoundTrip], evidence: Evidence) 
     MUST,
     "what the orchestrator reports is what was published",
     remedy="Key collected answers by task_id and agent_id, never by order of arrival; " + LOGS,
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Callers get answers that no agent of their task gave.",
     follows=("CFG-05", "ORC-04"),
 )
 async def test_reports_what_was_published(round_trips: list[RoundTrip], profile: Profile) -> None:
@@ -167,6 +189,9 @@ async def test_reports_what_was_published(round_trips: list[RoundTrip], profile:
     MUST,
     "the result is readable from every replica",
     remedy="Keep results where every replica reads them (a JetStream key-value bucket), not in one process's memory",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Half of the answers cannot be found: it depends on which replica is asked.",
     follows=("CFG-05", "ORC-04"),
 )
 async def test_readable_everywhere(round_trips: list[RoundTrip]) -> None:
@@ -188,6 +213,9 @@ async def test_readable_everywhere(round_trips: list[RoundTrip]) -> None:
     MUST,
     "one of N agents fails: COMPLETED with N-1, the failure shown",
     remedy="Count failures as answers; name them in metadata.tags or error_message of GetDeliberationResult",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="One failed agent holds up its whole deliberation, or nobody learns that it failed.",
     needs=(Feature.FAULT_PROXY,),
     disrupts=Disrupts.MESSAGES,
     follows=("ORC-04",),
@@ -213,6 +241,9 @@ async def test_one_agent_fails(
     MUST,
     "all agents fail: FAILED, and the message names the cause",
     remedy="When every awaited agent has failed, end as FAILED and put their errors into error_message",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="A deliberation in which every agent failed waits until it times out, or ends without the reason.",
     follows=(*CHAIN, "ORC-02", "JOB-09"),
 )
 async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, evidence: Evidence) -> None:
@@ -234,6 +265,9 @@ async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, e
     MUST,
     "unknown role and unknown task are refused properly",
     remedy="Answer NOT_FOUND or FAILED_PRECONDITION; INTERNAL says that the server is at fault",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Callers cannot tell their own mistake from a broken server, and retry requests that can never succeed.",
     follows=("INF-11",),
 )
 async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
@@ -258,6 +292,9 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     MUST,
     "nothing is pending, unacknowledged or redelivered after the run",
     remedy="Acknowledge every message once it is stored, unknown tasks too: nats consumer info {stream} {completed_consumer}",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Results are delivered again and again, or never finished: the backlog grows and new results wait behind it.",
     follows=("INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(
@@ -292,6 +329,9 @@ async def test_all_acknowledged(
     MUST,
     "results published while every replica is down arrive after the restart",
     remedy="Collect with durable consumers (deliver policy all), not with a core subscription, and leave agents running",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Every restart of the orchestrator loses the results that arrive meanwhile: those deliberations never complete.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disrupts.REPLICA,
     follows=("ORC-04", "INF-12"),
@@ -326,6 +366,9 @@ async def test_results_survive_downtime(
     MUST,
     "the same message twice counts once",
     remedy="Count answers by agent_id, not by message",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="A message that is delivered twice counts as two agents: deliberations complete without all of their answers.",
     needs=(Feature.FAULT_PROXY,),
     disrupts=Disrupts.MESSAGES,
     follows=("ORC-04",),
@@ -362,6 +405,9 @@ async def test_duplicate_counts_once(
     MUST,
     "a malformed message is set aside and stalls nothing",
     remedy="Terminate what cannot be parsed (msg.term()), log it, go on; never let it be redelivered for ever",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="One malformed message stops the collector: no deliberation completes until somebody removes it.",
     disrupts=Disrupts.MESSAGES,
     needs=(Feature.DISRUPTION,),
     follows=("ORC-04", "ORC-10"),
@@ -396,6 +442,9 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     SHOULD,
     "an approved plan starts one deliberation per role",
     remedy="Subscribe durably to {plan_approved} and start {story_id}-{role}-deliberation for each of its roles",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Approved plans start nothing: their deliberations have to be started by hand.",
     needs=(Feature.DISRUPTION,),
     disrupts=Disrupts.MESSAGES,
     follows=("ORC-04",),
@@ -438,6 +487,9 @@ async def test_auto_dispatch(
     MUST,
     "a replica killed in mid-deliberation loses nothing",
     remedy="Keep the deliberation's state where another replica can go on with it, and the agents detached",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Each deliberation whose replica dies is lost: a rolling restart loses all that are under way.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disrupts.REPLICA,
     follows=("ORC-04", "ORC-06"),
@@ -477,6 +529,9 @@ async def test_replica_killed(
     MUST,
     "a deliberation without answers ends after its timeout",
     remedy="Give every deliberation a deadline of its own (timeout_seconds) that any replica enforces",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Deliberations without answers never end: callers wait forever, and their agents keep CPUs.",
     needs=(Feature.FAULT_PROXY,),
     disrupts=Disrupts.MESSAGES,
     follows=("ORC-02",),
@@ -506,6 +561,9 @@ async def test_deliberation_times_out(
     MUST,
     "every agent ran in the Ray cluster that was checked",
     remedy="Set RAY_ENABLE_AUTO_CONNECT=0 in the orchestrator: a lost Ray Client otherwise starts a local Ray in its process",
+    concerns=FLEET,
+    cuts=(Link.JOB,),
+    impact="Agents run in another Ray, or inside the orchestrator's own process: not on the workers that were checked.",
     follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
 )
 async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: Profile) -> None:
@@ -529,9 +587,13 @@ async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: 
     "after a restart of Ray the next deliberation runs, from every replica",
     remedy="On ConnectionError shut Ray Client down and initialise it again, with RAY_ENABLE_AUTO_CONNECT=0; as a stop-gap: "
     "kubectl -n {namespace} rollout restart deployment/{orchestrator_workload}",
+    concerns=FLEET,
+    cuts=(Link.JOB,),
+    impact="After every restart of Ray the orchestrator starts no agents until it is restarted, too.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION),
     disrupts=Disrupts.CLUSTER,
     follows=("ORC-04", "ORC-17"),
+    supports=("head_recreated",),
 )
 async def test_ray_restart(
     cluster: Cluster,
@@ -543,9 +605,9 @@ async def test_ray_restart(
 ) -> None:
     """The head comes back as a new cluster: every replica notices, connects again and runs its agents there."""
     old = {node.id for node in await ray.nodes()}
-    await operator_evidence.leave(evidence, operator_evidence.BEFORE, cluster.ray_objects())
+    await operator_evidence.leave(evidence, operator_evidence.BEFORE["head"], cluster.ray_objects())
     await cluster.restart_ray()
-    await operator_evidence.leave(evidence, operator_evidence.AFTER, cluster.ray_objects())
+    await operator_evidence.leave(evidence, operator_evidence.AFTER["head"], cluster.ray_objects())
     trips = [deliberations.new(profile.agent.roles[0], agents=1, replica=replica) for replica in orchestrator.replicas]
     await deliberations.run(trips)
     show(evidence, trips)

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
+from typing import Any
 
-from fixtures.checks.declaration import CATALOGUE, MUST
+from fixtures.checks.declaration import CATALOGUE, MUST, Check
 from tests.faults.model import Fault, Outcome, Session
 from tests.faults.target import Place, first_line
 
-#: Run under every fault, because they are quick and look everywhere: what is there, and what the workers hold.
-CENSUS = frozenset(
-    {
-        *("INF-02", "INF-03", "INF-06", "INF-09", "INF-10", "INF-11", "INF-12"),
-        *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-06", "DEP-07", "DEP-08", "DEP-09", "DEP-10"),
-        *("NET-03", "NET-04", "IMG-01", "IMG-02", "IMG-03", "ORC-01"),
-    }
+#: Fixtures that take long or change the fleet: agent jobs, deliberations, councils, and probes in replicas.
+SLOW = frozenset(
+    {"agent_runs", "hanging_runs", "run_without_nats", "deliberations", "round_trips", "councils", "replica_reports"}
 )
+
+
+def _declared(test: Callable[..., Any]) -> Iterator[Check]:
+    """The checks that a test decides: its own, or those of its cases."""
+    for mark in getattr(test, "pytestmark", ()):
+        if mark.name == "conformance":
+            yield from mark.args
+        for case in mark.args[1] if mark.name == "parametrize" else ():
+            yield from (check for inner in case.marks if inner.name == "conformance" for check in inner.args)
+
+
+@cache
+def quick() -> frozenset[str]:
+    """The checks that disturb nothing and ask for nothing slow. They are run under every fault: they look everywhere."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("tests.e2e.test_")]
+    tests = [test for module in modules for _, test in inspect.getmembers(module, inspect.isfunction)]
+    return frozenset(
+        check.id
+        for test in tests
+        if SLOW.isdisjoint(inspect.signature(test).parameters)
+        for check in _declared(test)
+        if not (check.disrupts or check.on_request)
+    )
 
 
 def quiet() -> frozenset[str]:
@@ -27,7 +50,7 @@ def quiet() -> frozenset[str]:
 
 def under(fault: Fault, whole: bool) -> Collection[str]:
     """The checks that are run under a fault."""
-    return fault.touches | frozenset(fault.also) | CENSUS | (quiet() if whole else frozenset())
+    return fault.touches | frozenset(fault.also) | quick() | (quiet() if whole else frozenset())
 
 
 class Held:

@@ -22,7 +22,7 @@ FAULTS = (
         where="kubernetes",
         breaks=("NET-07",),
         # Without names a worker of Ray can start nothing, so that whatever the census tells cannot be told.
-        may_break=(*NAMES, *(f"DEP-{number:02}" for number in range(1, 11)), *REPLICAS, "INF-06", "INF-12"),
+        may_break=(*NAMES, *(f"DEP-{number:02}" for number in range(1, 11)), *REPLICAS, "INF-06", "INF-08", "INF-12"),
         words=("resolve",),
     ),
     Fault(
@@ -30,7 +30,7 @@ FAULTS = (
         says="the selector of vLLM's service fits no pod, while the pods are ready",
         inject=vllm_service_selects_nobody(),
         where="kubernetes",
-        breaks=("INF-01", "INF-02", "INF-03", "NET-03"),
+        breaks=("INF-01", "INF-02", "INF-03", "INF-04", "NET-03"),
         words=("service leads to 0 of 1", "selector"),
     ),
     Fault(

@@ -49,7 +49,7 @@ from fixtures.checks.declaration import MUST, check
 FAULTS = os.environ["FAULTS"].split()
 """
 CHECK = """
-@check({id!r}, MUST, {title!r}, remedy="mend it", follows={follows!r})
+@check({id!r}, MUST, {title!r}, remedy="mend it", concerns=(), cuts=(), impact="x", follows={follows!r})
 def test_{name}():
     assert not {{{id!r}, *{follows!r}}} & set(FAULTS), "seen to fail"
 """

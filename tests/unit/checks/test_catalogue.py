@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 
 from fixtures.checks.catalogue import load_catalogue
-from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Disrupts, case, check
+from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Disrupts, Link, case, check
 from fixtures.clusters.base import Feature
 from fixtures.profile import model as profiles
 from fixtures.profile.remedy_values import names
+from fixtures.report.export.cncf.claims import CLAIMS
 
 COUNTS = {"INF": 12, "CFG": 7, "NET": 7, "DEP": 10, "IMG": 7, "JOB": 13, "ORC": 18, "E2E": 5, "LOAD": 6}
 
@@ -31,6 +33,23 @@ def test_every_check_speaks_to_a_reader_without_the_code(catalogue: dict[str, Ch
         assert len(one.title) <= 80, one.id
         assert len(one.meaning) >= 60, f"{one.id}: the docstring does not explain it"
         assert len(one.remedy) >= 20, f"{one.id}: no remedy"
+        assert len(one.impact) >= 30, f"{one.id}: no impact"
+
+
+def test_every_check_says_which_components_it_concerns(catalogue: dict[str, Check]) -> None:
+    assert not [one.id for one in catalogue.values() if not one.concerns]
+
+
+def test_links_are_cut_in_the_order_of_the_chain_and_each_by_some_check(catalogue: dict[str, Check]) -> None:
+    order = list(Link)
+    for one in catalogue.values():
+        assert list(one.cuts) == sorted(set(one.cuts), key=order.index), one.id
+    assert {link for one in catalogue.values() for link in one.cuts} == set(order)
+
+
+def test_a_check_supports_claims_that_exist(catalogue: dict[str, Check]) -> None:
+    claims = {claim.id for claim in CLAIMS}
+    assert {claim for one in catalogue.values() for claim in one.supports} <= claims
 
 
 def test_follows_names_checks_and_never_goes_in_circles(catalogue: dict[str, Check]) -> None:
@@ -66,14 +85,15 @@ def test_the_roll_out_runs_last(catalogue: dict[str, Check]) -> None:
 
 
 def test_an_id_cannot_be_declared_twice() -> None:
-    case(1, id="XXX-01", level=MUST, title="one", meaning="m", remedy="r")
+    declare = partial(case, 1, id="XXX-01", level=MUST, meaning="m", remedy="r", concerns=(), cuts=(), impact="i")
+    declare(title="one")
     with pytest.raises(ValueError, match="XXX-01 is declared twice"):
-        case(1, id="XXX-01", level=MUST, title="another", meaning="m", remedy="r")
+        declare(title="another")
     CATALOGUE.pop("XXX-01")
 
 
 def test_a_declaration_keeps_the_docstring_and_marks_the_test() -> None:
-    @check("XXX-02", MUST, "title", remedy="do", disrupts=Disrupts.MESSAGES)
+    @check("XXX-02", MUST, "title", remedy="do", concerns=(), cuts=(), impact="i", disrupts=Disrupts.MESSAGES)
     def decided() -> None:
         """What it means."""
 

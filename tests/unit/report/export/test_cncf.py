@@ -10,16 +10,22 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.checks.declaration import MUST, Check
+from fixtures.checks.catalogue import load_catalogue
 from fixtures.clusters.base import Step
+from fixtures.diagnostics.operator_evidence import AFTER, BEFORE, OPERATOR, RAY
 from fixtures.report.export import command
 from fixtures.report.export.cncf.claims import CLAIMS
 from fixtures.report.export.cncf.evidence import assessed, to_json
 from fixtures.report.export.cncf.transcript import OPERATOR_PODS, table
 from fixtures.report.model import ClusterInfo, ComponentFact, Result, Run, Status
 
-RECORDED = Path(__file__).parent / "cncf_data" / "evidence.json"  # by its path, of a run on kind; made smaller
-ASKED = sorted({check for claim in CLAIMS for check in claim.checks})
+RECORDED = Path(__file__).parent / "cncf_data" / "evidence.json"  # by file name, of a run on kind; made smaller
+LEFT_BY = {"worker": "IMG-05", "head": "ORC-18"}  # kind of pod → the check that deletes one
+PATHS = {
+    **{name: f"INF-05/{name}" for name in (OPERATOR, RAY)},
+    **{files[kind]: f"{check}/{files[kind]}" for files in (BEFORE, AFTER) for kind, check in LEFT_BY.items()},
+}
+ASKED = [check for check in load_catalogue().values() if check.supports]
 
 
 @pytest.fixture
@@ -28,31 +34,31 @@ def seen() -> dict[str, Any]:
 
 
 def made(**ended: Status) -> Run:
-    """A run on kind in which every check that a claim names passed but those given (INF_05=…)."""
+    """A run on kind in which every check that supports a claim passed but those given (INF_05=…)."""
     info = ClusterInfo("kind", "kind-offline", "stub", {"kubernetes": "v1.34.12"}, notes=["vLLM is a stub"])
     run = Run("2026-01-01T00:00:00+00:00", "0.1.0", "abc", "fc-1", info, 60.0, timeline=[Step("deploy", 0.0, 20.0)])
     for check in ASKED:
-        status = ended.get(check.replace("-", "_"), Status.PASSED)
+        status = ended.get(check.id.replace("-", "_"), Status.PASSED)
         detail = "" if status is Status.PASSED else "one of two"
-        run.results.append(Result(Check(check, MUST, "title", "remedy"), status, 1.0, detail))
+        run.results.append(Result(check, status, 1.0, detail))
     run.facts.components["Ray head"] = ComponentFact("Ray head", "2.49.2")
     return run
 
 
 def standings(run: Run, seen: dict[str, Any]) -> dict[str, str]:
-    return {claim["id"]: claim["status"] for claim in to_json(assessed(run, seen))["claims"]}
+    return {claim["id"]: claim["status"] for claim in to_json(assessed(run, seen, PATHS))["claims"]}
 
 
 def test_a_whole_run_shows_every_claim_and_says_that_there_are_no_webhooks(seen: dict[str, Any]) -> None:
-    document = to_json(assessed(made(), seen))
+    document = to_json(assessed(made(), seen, PATHS))
     claims = {claim["id"]: claim for claim in document["claims"]}
     assert {name: claim["status"] for name, claim in claims.items() if claim["status"] != "shown"} == {
         "webhooks": "not applicable"
     }
     assert "without admission webhooks" in claims["webhooks"]["seen"]
     assert claims["worker_recreated"]["evidence"] == [
-        "evidence/IMG-05/ray-before.json",
-        "evidence/IMG-05/ray-after.json",
+        "evidence/IMG-05/ray-before-new-worker.json",
+        "evidence/IMG-05/ray-after-new-worker.json",
     ]
     assert claims["reconciled"]["checks"] == [
         {"id": "INF-05", "status": "passed"},
@@ -65,7 +71,7 @@ def test_a_whole_run_shows_every_claim_and_says_that_there_are_no_webhooks(seen:
 
 
 def test_without_evidence_nothing_but_the_checks_own_claim_is_shown() -> None:
-    document = to_json(assessed(made(), {}))
+    document = to_json(assessed(made(), {}, {}))
     assert {claim["id"]: claim["status"] for claim in document["claims"]} == {
         **{claim.id: "not shown" for claim in CLAIMS},
         "works": "shown",
@@ -73,7 +79,7 @@ def test_without_evidence_nothing_but_the_checks_own_claim_is_shown() -> None:
     assert (document["status"], document["product_status"]) == ("not shown", "")
 
 
-@pytest.mark.parametrize("missing", ["INF-05/operator.json", "INF-05/ray.json", "ORC-18/ray-after.json"])
+@pytest.mark.parametrize("missing", [OPERATOR, RAY, AFTER["head"]])
 def test_a_file_that_is_missing_takes_only_its_own_claims(seen: dict[str, Any], missing: str) -> None:
     del seen[missing]
     lost = {claim.id for claim in CLAIMS if missing in claim.evidence}
@@ -86,17 +92,17 @@ def test_a_check_that_did_not_run_shows_nothing(seen: dict[str, Any]) -> None:
 
 
 def test_a_run_that_is_not_conformant_is_no_evidence(seen: dict[str, Any]) -> None:
-    document = to_json(assessed(made(JOB_05=Status.FAILED), seen))
+    document = to_json(assessed(made(JOB_05=Status.FAILED), seen, PATHS))
     assert {claim["id"]: claim["status"] for claim in document["claims"]}["works"] == "contradicted"
     assert document["product_status"] == "Not Implemented"
     assert "JOB-05" in document["because"]
 
 
 def test_a_missing_right_is_named_and_the_served_type_stands_in_for_the_definition(seen: dict[str, Any]) -> None:
-    told = seen["INF-05/operator.json"]
+    told = seen[OPERATOR]
     for question in ("definition", "deployment", "pods", "webhooks"):
         told[question] = {"command": "kubectl", "unknown": f"user u may not get {question}"}
-    claims = {claim["id"]: claim for claim in to_json(assessed(made(), seen))["claims"]}
+    claims = {claim["id"]: claim for claim in to_json(assessed(made(), seen, PATHS))["claims"]}
     assert claims["installed"]["status"] == "shown"
     assert "may not get definition" in claims["installed"]["seen"]
     assert claims["operator_pods"]["status"] == claims["webhooks"]["status"] == "not shown"
@@ -104,7 +110,7 @@ def test_a_missing_right_is_named_and_the_served_type_stands_in_for_the_definiti
 
 
 def broken(seen: dict[str, Any], name: str) -> None:
-    operator, ray = seen["INF-05/operator.json"], seen["INF-05/ray.json"]
+    operator, ray = seen[OPERATOR], seen[RAY]
     if name == "installed":
         operator["definition"]["answer"]["status"]["conditions"] = [{"type": "Established", "status": "False"}]
     if name == "operator_pods":
@@ -114,10 +120,10 @@ def broken(seen: dict[str, Any], name: str) -> None:
     if name == "reconciled":
         ray["ray_cluster"]["answer"]["status"]["state"] = "suspended"
     if name == "worker_recreated":
-        pods = seen["IMG-05/ray-after.json"]["pods"]["answer"]
+        pods = seen[AFTER["worker"]]["pods"]["answer"]
         pods[-1]["metadata"]["ownerReferences"] = []
     if name == "head_recreated":
-        seen["ORC-18/ray-after.json"]["pods"]["answer"].pop()
+        seen[AFTER["head"]]["pods"]["answer"].pop()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_evidence_that_says_otherwise_contradicts(seen: dict[str, Any], name: st
 
 
 def test_a_ray_cluster_that_was_not_touched_shows_no_reconciliation(seen: dict[str, Any]) -> None:
-    seen["IMG-05/ray-after.json"] = copy.deepcopy(seen["IMG-05/ray-before.json"])
+    seen[AFTER["worker"]] = copy.deepcopy(seen[BEFORE["worker"]])
     assert standings(made(), seen)["worker_recreated"] == "not shown"
 
 
@@ -147,14 +153,14 @@ WEBHOOK = {"kind": "validatingwebhookconfigurations", "configuration": "kuberay"
     ],
 )
 def test_a_webhook_has_to_act(seen: dict[str, Any], valid: dict[str, Any], wrong: dict[str, Any], status: str) -> None:
-    told = seen["INF-05/operator.json"]
+    told = seen[OPERATOR]
     told["webhooks"]["answer"]["for_ray_clusters"] = [WEBHOOK]
     told["admission"] = [{"name": "valid", **valid}, {"name": "breaks-the-webhooks-rule", **wrong}]
     assert standings(made(), seen)["webhooks"] == status
 
 
 def test_pods_are_shown_as_kubectl_prints_them(seen: dict[str, Any]) -> None:
-    lines = table(seen["INF-05/operator.json"]["pods"]["answer"], OPERATOR_PODS).splitlines()
+    lines = table(seen[OPERATOR]["pods"]["answer"], OPERATOR_PODS).splitlines()
     assert lines[0].split() == ["NAME", "READY", "RESTARTS", "CREATED", "IMAGE"]
     assert lines[1].split()[1:3] == ["True", "0"]
     assert table([{}], OPERATOR_PODS).splitlines()[1].split() == ["<none>"] * 5
@@ -164,8 +170,8 @@ def test_pods_are_shown_as_kubectl_prints_them(seen: dict[str, Any]) -> None:
 def reports(tmp_path: Path, seen: dict[str, Any]) -> Path:
     """A report folder as a run leaves it."""
     folder = tmp_path / "reports"
-    for path, document in seen.items():
-        file = folder / "evidence" / path
+    for name, document in seen.items():
+        file = folder / "evidence" / PATHS[name]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(document), "utf-8")
     (folder / "conformance.json").write_text(json.dumps(made().to_json()), "utf-8")
