@@ -28,6 +28,7 @@ markers =
 
 CONFTEST = """
 import pytest
+from fixtures.profile.remedy_values import RemedyValues
 from fixtures.report.model import ClusterInfo, Run
 from fixtures.harness.recorder import Recorder, check_of
 
@@ -41,7 +42,8 @@ def pytest_configure(config):
     run = Run("2026-01-01T00:00:00Z", "0.1.0", "abcdef", "run-1", cluster)
     report_dir = config.rootpath / config.getoption("--report-dir")
     config.recorder = Recorder.install(config, run, report_dir, config.getoption("--lang"))
-    config.recorder.names["image"] = "fleet/ray-custom:2.49.2"
+    values = RemedyValues(names={"image": "fleet/ray-custom:2.49.2"})
+    config.recorder.values = lambda: values
 
 @pytest.fixture
 def recorder(request):

@@ -2,17 +2,25 @@
 
 import pytest
 
-from fixtures.checks.catalogue import explain, filled, list_checks
+from fixtures.checks.catalogue import explain, list_checks
 from fixtures.checks.declaration import MUST, SHOULD, Check, Disrupts
+from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Feature
 from fixtures.core.errors import UsageProblem
+from fixtures.profile.remedy_values import RemedyValues
 
 CHECKS = {
     check.id: check
     for check in (
-        Check("DEP-04", MUST, "nats imports", "Build it:\ndocker build -t {image} .", "The agents need it."),
-        Check("NET-07", MUST, "names resolve", "x", needs=frozenset({Feature.KUBERNETES})),
-        Check("JOB-12", SHOULD, "a crash " * 12, "x", disrupts=Disrupts.REPLICA, follows=("DEP-04",)),
+        Check(
+            "DEP-04",
+            MUST,
+            "nats imports",
+            steps("Build it:", shell("docker build -t {image} .")),
+            "The agents need it.",
+        ),
+        Check("NET-07", MUST, "names resolve", steps("x"), needs=frozenset({Feature.KUBERNETES})),
+        Check("JOB-12", SHOULD, "a crash " * 12, steps("x"), disrupts=Disrupts.REPLICA, follows=("DEP-04",)),
     )
 }
 
@@ -27,19 +35,15 @@ def test_the_list_is_grouped_marked_and_narrow() -> None:
 
 
 def test_explain_says_meaning_needs_origin_and_remedy() -> None:
-    text = explain("job-12", CHECKS)
+    text = explain("job-12", CHECKS, RemedyValues())
     assert text.startswith("JOB-12 (SHOULD)")
     assert "Follows:    DEP-04 nats imports" in text
     assert "restarts, replaces or adds single replicas" in text
-    assert "docker build -t custom ." in explain("DEP-04", CHECKS, {"image": "custom"})
+    text = explain("DEP-04", CHECKS, RemedyValues(names={"image": "custom"}))
+    assert text.endswith("When it fails:\n  Build it:\n    docker build -t custom ."), "a command is apart from prose"
 
 
 @pytest.mark.parametrize(("wanted", "hint"), [("DEP-44", "DEP-04"), ("NET-99", "NET-07"), ("zzz", "--list-checks")])
 def test_an_unknown_id_is_answered_with_near_ones(wanted: str, hint: str) -> None:
     with pytest.raises(UsageProblem, match=hint):
-        explain(wanted, CHECKS)
-
-
-def test_braces_that_hold_no_name_stay() -> None:
-    text = "kubectl get x -o jsonpath={.items[0]} -p '{\"a\": {}}' {model} {unknown}"
-    assert filled(text, {"model": "Qwen"}) == text.replace("{model}", "Qwen")
+        explain(wanted, CHECKS, RemedyValues())

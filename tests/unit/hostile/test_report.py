@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fixtures.checks.declaration import MUST, Check
+from fixtures.checks.remedy import steps
 from fixtures.clusters.base import Step
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.residual_item import LeftFact
@@ -37,9 +38,9 @@ def run_that_says(text: str) -> Run:
     for number, ended in enumerate(
         (Status.FAILED, Status.BROKEN, Status.PASSED, Status.UNSUPPORTED, Status.DISABLED), 1
     ):
-        check = Check(f"INF-0{number}", MUST, "title", "remedy", meaning="what it means")
+        check = Check(f"INF-0{number}", MUST, "title", steps("remedy"), meaning="what it means")
         detail = message_of(AssertionError(text)) if ended is Status.FAILED else text
-        run.results.append(Result(check, ended, 0.1, detail, remedy=text, evidence=[text], nodeid=text))
+        run.results.append(Result(check, ended, 0.1, detail, remedy=steps(text), evidence=[text], nodeid=text))
     run.facts.components = {text: ComponentFact(text, text, 1.0, 1, 2, text)}
     run.facts.links = [LinkFact(text, text, False, 1.0, text)]
     run.facts.dependencies = [DependencyFact(text, text, text, text, False, text)]

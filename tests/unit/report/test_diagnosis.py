@@ -4,6 +4,7 @@ import pytest
 
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import AREAS, MUST, SHOULD, Check, Level, Link
+from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Step
 from fixtures.report.diagnosis import diagnose, unexplained
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
@@ -14,8 +15,10 @@ F, P, B, D = Status.FAILED, Status.PASSED, Status.BROKEN, Status.DISABLED
 
 
 def result(check_id: str, status: Status, *follows: str, level: Level = MUST, detail: str = "") -> Result:
-    check = Check(check_id, level, f"title of {check_id}", "do this", follows=follows, impact="nothing gets through")
-    return Result(check, status, detail=detail, remedy="do this")
+    check = Check(
+        check_id, level, f"title of {check_id}", steps("do this"), follows=follows, impact="nothing gets through"
+    )
+    return Result(check, status, detail=detail, remedy=steps("do this"))
 
 
 def run_of(*results: Result) -> Run:
@@ -116,7 +119,9 @@ def test_the_founding_fault_opens_the_page(language: str, words: str) -> None:
     detail = "nats-py is not installed on w1, w2: expected 2.10.0"
     run = run_of(result("DEP-04", F, detail=detail), result("JOB-01", F, "DEP-04", detail="dies"), result("INF-01", P))
     run.facts.dependencies = [DependencyFact(worker, "nats-py", "2.10.0", "", False) for worker in ("w1", "w2")]
-    run.results[0].remedy = "Build the custom image and roll it out:\ndocker build -t custom images\nkubectl patch x"
+    run.results[0].remedy = steps(
+        "Build the custom image and roll it out:", shell("docker build -t custom images"), shell("kubectl patch x")
+    )
     run.timeline = [Step("NATS", 0.0, 0.2)]
     page = render(run, diagnose(run), language)
     opening = page[:1900]

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from fixtures.checks.declaration import MUST, Check
+from fixtures.checks.remedy import steps
 from fixtures.redaction.redact import Redactor
 from fixtures.report.model import ClusterInfo, Result, Run, Status
 from fixtures.report.pages import status
@@ -59,6 +60,6 @@ def test_in_conformance_json_and_read_back(run: Run) -> None:
 def test_in_junit_and_allure(run: Run, tmp_path: Path) -> None:
     allure_results.reconcile(tmp_path, run, Redactor())
     assert "Timeout.deliberation=300 s" in (tmp_path / "environment.properties").read_text("latin-1").replace("\\", "")
-    run.results.append(Result(Check("INF-01", MUST, "answers", "start it"), Status.PASSED))
+    run.results.append(Result(Check("INF-01", MUST, "answers", steps("start it")), Status.PASSED))
     written = ElementTree.tostring(junit.document(run, tmp_path, Texts("en")), "unicode")
     assert '<property name="timeout.settle" value="2.5 s"' in written

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.checks.declaration import MUST, Check
+from fixtures.checks.remedy import shell, steps
 from fixtures.core.errors import UsageProblem
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
@@ -44,9 +45,9 @@ PAGE = """<!DOCTYPE html>
 def run_of(*statuses: Status, words: str = "words", run_id: str = "fc-1", day: int = 1) -> Run:
     run = Run(f"2026-01-{day:02}T00:00:00+00:00", "0", "", run_id, ClusterInfo("embedded", "embedded", "stub"))
     for number, status in enumerate(statuses, 1):
-        check = Check(f"DEP-{number:02}", MUST, f"title {words}", "")
+        check = Check(f"DEP-{number:02}", MUST, f"title {words}", ())
         detail = "" if status is Status.PASSED else words
-        run.results.append(Result(check, status, 0.1, detail, f"{words}\nkubectl get {words}"))
+        run.results.append(Result(check, status, 0.1, detail, steps(words, shell(f"kubectl get {words}"))))
     return run
 
 

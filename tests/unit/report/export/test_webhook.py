@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check
+from fixtures.checks.remedy import steps
 from fixtures.core.errors import UsageProblem
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
@@ -96,8 +97,8 @@ def many(causes: int, text: str = "x" * 5000) -> Run:
     run.results.clear()
     for number in range(causes):
         found = night(1, "ppfpp").results[2]
-        found.check = Check(f"INF-{number:02}", SHOULD if number % 2 else MUST, text, text)
-        found.status, found.detail, found.remedy = Status.FAILED, text, text
+        found.check = Check(f"INF-{number:02}", SHOULD if number % 2 else MUST, text, steps(text))
+        found.status, found.detail, found.remedy = Status.FAILED, text, steps(text)
         run.results.append(found)
     return run
 

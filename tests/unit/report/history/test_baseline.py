@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks.declaration import MUST, Check
+from fixtures.checks.remedy import steps
 from fixtures.clusters.base import Step
 from fixtures.core.errors import UsageProblem
 from fixtures.redaction.redact import Redactor
@@ -40,7 +41,7 @@ def made(day: int = 1, trip: float = 6.0, **cluster: Any) -> Run:
     info = ClusterInfo(**{"kind": "kind", "profile": "kind", "vllm": "stub", **cluster})
     run = Run(f"2026-01-{day:02}T03:15:00+00:00", "0.1.0", "", "fc-1", info, 60.0, 12.0, 20.0)
     for number, ended in enumerate((Status.PASSED, Status.PASSED, Status.UNSUPPORTED, Status.DISABLED), 1):
-        run.results.append(Result(Check(f"INF-0{number}", MUST, "title", "remedy", meaning="what"), ended, 2.0))
+        run.results.append(Result(Check(f"INF-0{number}", MUST, "title", steps("remedy"), meaning="what"), ended, 2.0))
     run.timeline = [
         Step("build: fleet/ray:1", 0.0, 12.0),
         Step("create the kind cluster fc-8d7e", 12.0, 8.0),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check
+from fixtures.checks.remedy import steps
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.export import alert
@@ -34,11 +35,11 @@ STATUSES = {
 #: The way of a small fleet: JOB-01 and E2E-01 follow from DEP-04, E2E-01 from NET-04, too; NET-02 is a SHOULD
 #: of its own.
 CHECKS = (
-    Check("NET-02", SHOULD, "latency", "remedy", meaning="m"),
-    Check("NET-04", MUST, "workers reach NATS", "remedy", meaning="m"),
-    Check("DEP-04", MUST, "nats imports", "remedy", meaning="m"),
-    Check("JOB-01", MUST, "a job delivers", "remedy", meaning="m", follows=("DEP-04",)),
-    Check("E2E-01", MUST, "a deliberation ends", "remedy", meaning="m", follows=("JOB-01", "NET-04")),
+    Check("NET-02", SHOULD, "latency", steps("remedy"), meaning="m"),
+    Check("NET-04", MUST, "workers reach NATS", steps("remedy"), meaning="m"),
+    Check("DEP-04", MUST, "nats imports", steps("remedy"), meaning="m"),
+    Check("JOB-01", MUST, "a job delivers", steps("remedy"), meaning="m", follows=("DEP-04",)),
+    Check("E2E-01", MUST, "a deliberation ends", steps("remedy"), meaning="m", follows=("JOB-01", "NET-04")),
 )
 CATALOGUE = {check.id: check for check in CHECKS}
 
@@ -48,7 +49,7 @@ def night(day: int, outcomes: str, aborted: str = "", **cluster: Any) -> Run:
     info = ClusterInfo(**{"kind": "kind", "profile": "kind", "vllm": "stub", **cluster})
     run = Run(f"2026-01-{day:02}T03:15:00+00:00", "0.1.0", "", f"fc-{day}", info, aborted=aborted)
     run.results = [
-        Result(check, STATUSES[letter], 1.0, "" if letter == "p" else "seen", "remedy")
+        Result(check, STATUSES[letter], 1.0, "" if letter == "p" else "seen", steps("remedy"))
         for check, letter in zip(CHECKS, outcomes, strict=True)
         if letter != "."
     ]

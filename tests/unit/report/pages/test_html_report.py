@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.checks.declaration import MUST, Check
+from fixtures.checks.remedy import shell, steps
 from fixtures.redaction.redact import Redactor
 from fixtures.report.model import ClusterInfo, Result, Run, Status
 from fixtures.report.pages.html_report import HtmlReport
@@ -19,7 +20,7 @@ def page(tmp_path: Path) -> HtmlReport:
 
 
 def row(page: HtmlReport, evidence: str) -> str:
-    check = Check("INF-01", MUST, "all is there", "Mend it: kubectl get pods")
+    check = Check("INF-01", MUST, "all is there", steps("Mend it:", shell("kubectl get pods")))
     return page._details(Result(check, Status.FAILED, detail="a < b", remedy=check.remedy, evidence=[evidence]))
 
 

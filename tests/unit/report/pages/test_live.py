@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check
+from fixtures.checks.remedy import shell, steps
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
 from fixtures.report.pages import terminal
@@ -21,7 +22,7 @@ LONG = "a title that goes on about workers, their interpreters, and every packag
 
 
 def declared(id: str, level: Any = MUST, title: str = "is well", follows: tuple[str, ...] = ()) -> Check:
-    return Check(id, level, title, "Do this: kubectl get pods -A", follows=follows)
+    return Check(id, level, title, steps("Do this:", shell("kubectl get pods -A")), follows=follows)
 
 
 def test_an_area_counts_its_checks_not_its_tests() -> None:
@@ -123,7 +124,9 @@ def test_whatever_was_found_verdict_cause_and_first_step_are_on_the_last_25_line
     tail = lines[-24:]  # and pytest's last line
     assert any(line.startswith("NOT CONFORMANT") for line in tail)
     cause = next(number for number, line in enumerate(tail) if line.startswith("FAILED DEP-01 (MUST)"))
-    assert any(line == "  -> Do this: kubectl get pods -A" for line in tail[cause : cause + 9])
+    step = tail.index("  -> Do this:")
+    assert step < cause + 8
+    assert tail[step + 1] == "     kubectl get pods -A", "a command is on a line of its own, to be pasted"
     assert [line for line in tail if line.startswith("and ")] == ["and 2 more: JOB-01, ORC-01"]
 
 

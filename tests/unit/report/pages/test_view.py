@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check, Level
+from fixtures.checks.remedy import shell, steps
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.model import ClusterInfo, Result, Run, Status
 from fixtures.report.pages.status import html_page, markdown_page
@@ -13,7 +14,7 @@ from fixtures.report.texts import LANGUAGES, Texts
 
 
 def result(check_id: str, status: Status, detail: str = "", level: Level = MUST) -> Result:
-    check = Check(check_id, level, f"claim {check_id}", "Mend it: kubectl get pods")
+    check = Check(check_id, level, f"claim {check_id}", steps("Mend it:", shell("kubectl get pods")))
     return Result(check, status, detail=detail, remedy=check.remedy)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check, Disrupts
+from fixtures.checks.remedy import shell, steps
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.model import ClusterInfo, Phase, Result, Run, Status
@@ -45,8 +46,8 @@ CONTAINERS = {
 
 
 def result(check_id: str, status: Status, *follows: str, **more: Any) -> Result:
-    check = Check(check_id, more.pop("level", MUST), f"title of {check_id}", "", meaning="It matters.", follows=follows)
-    return Result(check, status, detail="seen this", remedy="Do this: kubectl get pods", **more)
+    check = Check(check_id, more.pop("level", MUST), f"title of {check_id}", (), meaning="It matters.", follows=follows)
+    return Result(check, status, detail="seen this", remedy=steps("Do this:", shell("kubectl get pods")), **more)
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_checks_are_grouped_by_area_and_weighed_by_level(folder: Path, run: Run)
 
 
 def test_a_disruptive_check_is_one_in_allure_too(folder: Path, run: Run) -> None:
-    run.results.append(Result(Check("ORC-15", MUST, "title", "", disrupts=Disrupts.CLUSTER), P))
+    run.results.append(Result(Check("ORC-15", MUST, "title", (), disrupts=Disrupts.CLUSTER), P))
     assert labels(written(folder, run)["ORC-15"], "tag") == ["MUST", "disruptive"]
 
 
@@ -172,7 +173,7 @@ def test_causes_and_what_could_not_be_told_are_global_errors(folder: Path, run: 
         "DEP-04 (MUST) failed: title of DEP-04",
         "INF-01 (MUST) broken: title of INF-01",
     ]
-    assert all("What to do: Do this: kubectl get pods" in message for message in messages)
+    assert all("What to do: Do this:\nkubectl get pods" in message for message in messages)
 
 
 def test_a_run_that_ended_early_says_so_once(tmp_path: Path, run: Run) -> None:

@@ -11,6 +11,7 @@ import xmlschema
 
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE, MUST, SHOULD, Check, Level
+from fixtures.checks.remedy import as_text, shell, steps
 from fixtures.core.paths import ROOT
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
@@ -19,7 +20,7 @@ from fixtures.report.results import junit
 from fixtures.report.texts import Texts
 
 SCHEMA = Path(__file__).with_name("junit.xsd")
-MEND = "Build it and roll it out: docker build -t fleet/ray-custom:2.49.2 .\nThen look again."
+MEND = steps("Build it and roll it out:", shell("docker build -t fleet/ray-custom:2.49.2 ."), "Then look again.")
 
 PYTESTS = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites name="pytest tests"><testsuite name="pytest" errors="0" failures="0" skipped="0" tests="2" time="1.0"
@@ -123,7 +124,10 @@ def test_the_text_has_detail_meaning_remedy_and_traceback(run: Run, tmp_path: Pa
     trace.write_text("def test_it(): ...\n")
     failure = case(written(run, tmp_path), "DEP-04").find("failure")
     assert failure is not None
-    assert failure.text == f"no nats on ray-worker-1\nand more\n\nIt matters.\n\nRemedy:\n{MEND}\n\ndef test_it(): ..."
+    assert (
+        failure.text
+        == f"no nats on ray-worker-1\nand more\n\nIt matters.\n\nRemedy:\n{as_text(MEND)}\n\ndef test_it(): ..."
+    )
 
 
 @pytest.mark.parametrize("variable", ["CI_PROJECT_DIR", "WORKSPACE", "GITHUB_WORKSPACE", ""])

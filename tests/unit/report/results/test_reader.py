@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.checks.declaration import MUST, Check
+from fixtures.checks.remedy import Step as RemedyStep
+from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Step
 from fixtures.core.errors import UsageProblem
 from fixtures.exercises.residual_item import LeftFact
@@ -16,7 +18,8 @@ from fixtures.report.export import command
 from fixtures.report.model import ClusterInfo, ComponentFact, LinkFact, Result, Run, Status
 from fixtures.report.results import conformance, reader
 
-CHECK = Check("INF-01", MUST, "all is there", "Mend it", meaning="It matters.", follows=("INF-02",))
+REMEDY = steps("Look first:", shell("kubectl get pods"), "Then fix it")
+CHECK = Check("INF-01", MUST, "all is there", REMEDY, meaning="It matters.", follows=("INF-02",))
 
 
 def made() -> Run:
@@ -24,9 +27,7 @@ def made() -> Run:
         "2026-01-01T00:00:00+00:00", "0.1.0", "abc", "fc-1", ClusterInfo("kind", "kind", "stub", {"ray": "2.49.2"})
     )
     run.cluster.unsupported = {"DNS": "there is none"}
-    run.results = [
-        Result(CHECK, Status.FAILED, 1.5, "two of three", "Mend it", ["evidence/INF-01/a.json"], "t.py::t", "")
-    ]
+    run.results = [Result(CHECK, Status.FAILED, 1.5, "two of three", REMEDY, ["evidence/INF-01/a.json"], "t.py::t", "")]
     run.timeline = [Step("boot", 0.0, 1.0)]
     run.facts.components["NATS"] = ComponentFact("NATS", "2.15.1", 3.0, 1, 1)
     run.facts.links = [LinkFact("a", "b", True, 1.25)]
@@ -41,6 +42,15 @@ def test_nothing_is_lost(tmp_path: Path) -> None:
     found = reader.read(tmp_path / "conformance.json", {CHECK.id: CHECK})
     assert found == made()
     assert found.results[0].check is CHECK, "what a document does not say comes from the catalogue"
+
+
+def test_a_document_without_steps_has_the_lines_of_its_remedy(tmp_path: Path) -> None:
+    document = made().to_json()
+    assert document["checks"][0]["remedy"] == "Look first:\nkubectl get pods\nThen fix it"
+    assert document["checks"][0].pop("remedy_steps")[1] == {"kind": "command", "text": "kubectl get pods"}
+    (tmp_path / "conformance.json").write_text(json.dumps(document), encoding="utf-8")
+    remedy = reader.read(tmp_path / "conformance.json", {}).results[0].remedy
+    assert remedy == tuple(map(RemedyStep, ("Look first:", "kubectl get pods", "Then fix it")))
 
 
 def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Path) -> None:

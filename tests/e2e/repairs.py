@@ -1,0 +1,133 @@
+"""Steps that remedies of several checks share: each for the systems that have the means."""
+
+from __future__ import annotations
+
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, Remedy, do, kubectl, shell, steps
+
+RAY_PODS = "-l ray.io/cluster={ray_cluster}"
+IMAGES = "-o 'custom-columns=POD:.metadata.name,IMAGE:.spec.containers[0].image'"
+
+#: The fleet of this machine is gone when the run ends: there is nothing left that a command could ask.
+EVIDENCE = do(
+    "The evidence has the last lines of the logs. The fleet of this machine is gone: --keep-run-dir keeps all of them.",
+    EMBEDDED,
+)
+LOGS = steps(
+    kubectl("-n {namespace} get {orchestrator_pods} -o wide"),
+    kubectl("-n {namespace} logs {orchestrator_logs} --tail=100"),
+    do("Read the log of each orchestrator, where it runs.", ENDPOINTS),
+    EVIDENCE,
+)
+POLICIES = steps(
+    do("Look for a NetworkPolicy, a wrong name or a service that leads to no pod:", KUBERNETES),
+    kubectl("-n {namespace} get networkpolicies,services,endpointslices"),
+)
+#: What a person sets POD to, who has read which worker is meant.
+WORKERS = kubectl("-n {ray_namespace} get pods " + RAY_PODS + ",ray.io/node-type=worker -o wide")
+
+
+def restart_ray() -> Remedy:
+    """Head and workers, by KubeRay: it makes the pods again from the image that the specification names."""
+    return steps(
+        kubectl(f"-n {{ray_namespace}} get pods {RAY_PODS} {IMAGES}"),
+        do("Those of another image are to be replaced. This replaces all:", KUBERNETES),
+        kubectl(f"-n {{ray_namespace}} delete pods {RAY_PODS}"),
+        do("Start Ray's head and every worker again, from {image}.", ENDPOINTS),
+        do("Run the suite again: each run starts its own fleet.", EMBEDDED),
+    )
+
+
+def _rolled_out() -> Remedy:
+    """The patch names the head and every worker group; KubeRay does not restart pods for it."""
+    both = (KUBERNETES, EMBEDDED)
+    return steps(
+        kubectl(f"-n {{ray_namespace}} get pods {RAY_PODS} {IMAGES}", *both),
+        do("Then set the image of all of them and restart them, which ends running jobs:", *both),
+        kubectl("-n {ray_namespace} patch raycluster {ray_cluster} --type json -p {image_patch}", *both),
+        kubectl(f"-n {{ray_namespace}} delete pods {RAY_PODS}", *both),
+        do("Start Ray's head and every worker on {image}.", ENDPOINTS),
+    )
+
+
+def image(why: str = "") -> Remedy:
+    """Build the custom image, and roll it out to the head and every worker group."""
+    return steps(
+        do(f"{why} Run the fleet of this machine on the custom image:", EMBEDDED),
+        shell("./ci/e2e --ray-image custom", EMBEDDED),
+        do("In Kubernetes, build the image and see what the head and every worker group run:", EMBEDDED),
+        do(f"{why} Build the custom image, and see what the head and every worker group run:", KUBERNETES),
+        do(f"{why} Build the custom image:", ENDPOINTS),
+        shell("{build_image}"),
+        "{pinned}",
+        _rolled_out(),
+    )
+
+
+def roll_out(why: str) -> Remedy:
+    """Roll out the image that is there already."""
+    return steps(
+        do(f"{why} Run the fleet of this machine on one image:", EMBEDDED),
+        shell("./ci/e2e --ray-image custom", EMBEDDED),
+        do("In Kubernetes, see what the head and every worker group run:", EMBEDDED),
+        do(f"{why} See what the head and every worker group run:", KUBERNETES),
+        do(why, ENDPOINTS),
+        _rolled_out(),
+    )
+
+
+def set_variable(name: str, why: str = "") -> Remedy:
+    """Set an environment variable of every orchestrator to the profile's value. `kubectl set env` restarts them."""
+    assignment = f"{name}={{{name}}}"
+    return steps(
+        do(f"{why} See what is set:", KUBERNETES),
+        kubectl("-n {namespace} set env {orchestrator_workload} --list"),
+        do(f"Then set {name}, which restarts the replicas:", KUBERNETES),
+        kubectl(f"-n {{namespace}} set env {{orchestrator_workload}} {assignment}"),
+        do(f"{why} Start every orchestrator with {assignment}.", ENDPOINTS),
+        do(f"{why} Set {name} under [orchestrator.environment] of the profile.", EMBEDDED),
+    )
+
+
+def restart_orchestrator(why: str) -> Remedy:
+    return steps(
+        why,
+        do("See which replica it is:", KUBERNETES),
+        LOGS,
+        do("Then restart all of them:", KUBERNETES),
+        kubectl("-n {namespace} rollout restart {orchestrator_workload}"),
+        do("Then restart all of them.", ENDPOINTS),
+    )
+
+
+def in_orchestrator(python: str) -> Remedy:
+    """A line of Python in a replica; it may use single quotes, and neither double ones nor $."""
+    return (kubectl(f'-n {{namespace}} exec {{orchestrator_workload}} -- python -c "{python}"'),)
+
+
+def in_worker(python: str) -> Remedy:
+    """A line of Python in one of Ray's workers, as `in_orchestrator` has it."""
+    return (kubectl(f'-n {{ray_namespace}} exec {{worker_pod}} -- python -c "{python}"'),)
+
+
+def ray_cli(arguments: str) -> Remedy:
+    """A command of Ray's command line: in the head's pod, or on a machine that has Ray and reaches the dashboard."""
+    return steps(
+        kubectl(f"-n {{ray_namespace}} exec service/{{head_service}} -- ray {arguments}"),
+        shell(f"ray {arguments} --address {{dashboard}}", ENDPOINTS),
+        EVIDENCE,
+    )
+
+
+def nats_reached() -> Remedy:
+    """How the commands of nats_cli() reach the server."""
+    return steps(
+        do("Forward NATS's port in a second terminal:", KUBERNETES),
+        kubectl("-n {namespace} port-forward service/{nats_service} {nats_port}:{nats_port}"),
+        do("{nats_tls}", KUBERNETES),
+    )
+
+
+def nats_cli(why: str, *commands: str) -> Remedy:
+    """Commands of the nats CLI, after what they are for."""
+    asked = (shell(f"nats --server {{nats_server}} {command}", KUBERNETES, ENDPOINTS) for command in commands)
+    return steps(do(why, KUBERNETES, ENDPOINTS), *asked)

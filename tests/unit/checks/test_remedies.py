@@ -1,0 +1,207 @@
+"""Every remedy of every check, as reports show it: for each shipped profile and for what operators have besides."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.declaration import AREAS, CATALOGUE
+from fixtures.checks.remedy import Remedy, filled
+from fixtures.profile import model as profiles
+from fixtures.profile.model import Profile
+from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
+from fixtures.profile.sections import PlainEndpoints, Secret, Tls, VllmAuth
+
+PROGRAMS = {"kubectl", "docker", "nats", "grpcurl", "ray", "curl", "python3", "./ci/e2e", "#"}
+DESTRUCTIVE = re.compile(r"\b(delete|patch|restart|scale|set env (?!.*--list)|stream (rm|edit)|consumer (rm|edit))\b")
+READING = re.compile(r"\b(get|describe|logs|exec|info|view|set env .*--list|rollout status)\b")
+TARGET = KubernetesTarget(
+    "prod-eu",
+    "/home/me/kube config",
+    worker_groups=("gpu-workers", "cpu-workers"),
+    selectors={"vllm-server": "app.kubernetes.io/name=vllm,tier=models", "orchestrator": "app=orchestrator"},
+    workloads={"vllm-server": "statefulsets"},
+)
+PLAIN = PlainEndpoints(
+    vllm="https://models.example",
+    dashboard="http://ray.example:8265",
+    nats="tls://nats.example:4222",
+    orchestrators=("orchestrator.example:50055",),
+)
+DIGEST = "registry.example/ray-custom@sha256:" + "a" * 64
+
+
+def with_tls() -> Profile:
+    profile = profiles.load("swe-ai-fleet").replaced("ray", image=DIGEST, tls=Tls())
+    key = VllmAuth(api_key=Secret(env="VLLM_API_KEY"))
+    profile = profile.replaced("vllm", tls=Tls(), auth=key).replaced("nats", tls=Tls())
+    return profile.replaced("orchestrator", tls=Tls(), environment={})
+
+
+def without_kubernetes() -> Profile:
+    return with_tls().model_copy(update={"endpoints": PLAIN})
+
+
+SYSTEMS: dict[str, RemedyValues] = {
+    "embedded": remedy_values(profiles.load("embedded"), "embedded", None),
+    "kind": remedy_values(profiles.load("kind"), "kind", KubernetesTarget("kind-fleet", "/cache/fleet.kubeconfig")),
+    "kind-offline": remedy_values(profiles.load("kind-offline"), "kind", KubernetesTarget("kind-fleet", "/k")),
+    "swe-ai-fleet": remedy_values(profiles.load("swe-ai-fleet"), "attach", KubernetesTarget()),
+    "attached": remedy_values(with_tls(), "attach", TARGET),
+    "in-cluster": remedy_values(with_tls(), "attach", KubernetesTarget(server="https://10.96.0.1:443")),
+    "endpoints": remedy_values(without_kubernetes(), "attach", None),
+}
+
+
+def remedies(system: str) -> Iterator[tuple[str, Remedy]]:
+    load_catalogue()
+    for check in CATALOGUE.values():
+        if check.id.partition("-")[0] in AREAS:
+            yield check.id, filled(check.remedy, SYSTEMS[system])
+
+
+def commands(system: str) -> Iterator[tuple[str, str]]:
+    for id, remedy in remedies(system):
+        yield from ((id, step.text) for step in remedy if step.is_command)
+
+
+def of(system: str, id: str) -> str:
+    return "\n".join(step.text for step in dict(remedies(system))[id])
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_command_is_one_that_a_shell_parses_and_begins_with_a_known_program(system: str) -> None:
+    script = []
+    for id, command in commands(system):
+        assert shlex.split(command, comments=True) or command.startswith("#"), id
+        assert command.split()[0] in PROGRAMS, f"{id}: {command}"
+        script.append(command)
+    checked = subprocess.run(["bash", "-n"], input="\n".join(script), text=True, capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert not re.search(r"\.\s[A-Z][a-z]+ ", re.sub(r"'[^']*'|\"[^\"]*\"", "", "\n".join(script))), (
+        "prose in a command"
+    )
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_no_placeholder_is_left_and_every_check_has_something_to_say(system: str) -> None:
+    for id, remedy in remedies(system):
+        assert remedy, id
+        for step in remedy:
+            assert not re.search(r"(?<!\$)\{\w+\}", step.text), f"{id}: {step.text}"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_prose_that_announces_commands_is_followed_by_one_and_holds_none(system: str) -> None:
+    for id, remedy in remedies(system):
+        for step, after in zip(remedy, [*remedy[1:], None], strict=True):
+            if step.is_command:
+                continue
+            assert not re.search(r"\b(kubectl|docker|curl|nats|ray) (-|get|job|list|build|stream)", step.text), (
+                f"{id}: {step}"
+            )
+            if step.text.endswith(":"):
+                assert after is not None and after.is_command, f"{id}: nothing follows {step.text!r}"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_command_that_reads_comes_before_the_first_that_changes_something_and_in_a_block_of_its_own(
+    system: str,
+) -> None:
+    for id, remedy in remedies(system):
+        first = next((n for n, step in enumerate(remedy) if step.is_command and DESTRUCTIVE.search(step.text)), None)
+        if first is not None:
+            assert any(READING.search(step.text) for step in remedy[:first] if step.is_command), (
+                f"{id}: {remedy[first]}"
+            )
+            assert not remedy[first - 1].is_command, f"{id}: one paste reads and changes"
+
+
+@pytest.mark.parametrize("system", ["embedded", "endpoints"])
+def test_where_no_kubernetes_is_nothing_is_sent_to_one_by_mistake(system: str) -> None:
+    """Embedded shows the roll-out of the deployment that it stands for; the shell stops where $CONTEXT is not set."""
+    for id, command in commands(system):
+        assert "svc.cluster.local" not in command, id
+        if "kubectl" in command:
+            assert system == "embedded" and command.startswith('kubectl --context "${CONTEXT:?}" -n ray'), (
+                f"{id}: {command}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("system", "named"),
+    [
+        ("kind", "kubectl --kubeconfig /cache/fleet.kubeconfig --context kind-fleet "),
+        ("swe-ai-fleet", 'kubectl --context "${CONTEXT:?}" '),
+        ("attached", "kubectl --kubeconfig '/home/me/kube config' --context prod-eu "),
+    ],
+)
+def test_every_kubectl_names_the_cluster(system: str, named: str) -> None:
+    seen = [command for _, command in commands(system) if "kubectl" in command]
+    assert len(seen) > 60
+    for command in seen:
+        assert command.count("kubectl ") == command.count(named), command
+
+
+def test_in_a_pod_the_first_line_names_the_api_server() -> None:
+    for id, remedy in remedies("in-cluster"):
+        with_kubectl = [
+            step.text for step in remedy if (step.is_command and "kubectl" in step.text) or step.text[0] == "#"
+        ]
+        assert not with_kubectl or with_kubectl[0] == "# cluster: https://10.96.0.1:443", id
+
+
+def test_the_roll_out_reaches_every_worker_group_that_was_read() -> None:
+    patch = of("attached", "DEP-04")
+    for group in ("headGroupSpec", "workerGroupSpecs/0", "workerGroupSpecs/1"):
+        assert f"/spec/{group}/template/spec/containers/0/image" in patch
+    assert '"op": "test", "path": "/spec/workerGroupSpecs/1/groupName", "value": "cpu-workers"' in patch
+    assert "workerGroupSpecs/0" in of("swe-ai-fleet", "DEP-04"), "one group where none was read"
+    assert "workerGroupSpecs/1" not in of("swe-ai-fleet", "DEP-04")
+
+
+def test_a_digest_is_no_tag_to_build() -> None:
+    text = of("attached", "DEP-04")
+    assert "-t registry.example/ray-custom:2.49.2 images && docker push registry.example/ray-custom:2.49.2" in text
+    assert f"The profile pins {DIGEST}" in text
+    assert "pins" not in of("kind", "DEP-04")
+    assert "kind load docker-image fleet/ray-custom:2.49.2 --name fleet" in of("kind", "DEP-04")
+
+
+def test_selectors_and_kinds_of_workloads_are_those_that_were_read() -> None:
+    assert "get pods -l app.kubernetes.io/name=vllm,tier=models -o wide" in of("attached", "INF-01")
+    assert "logs statefulset/vllm-server" in of("attached", "INF-01")
+    assert "logs -l app=orchestrator --prefix" in of("attached", "INF-11")
+    assert "describe pods\n" in of("swe-ai-fleet", "INF-01"), "all of the namespace where no selector was read"
+    assert "logs deployment/orchestrator " in of("swe-ai-fleet", "INF-11")
+
+
+def test_tls_of_the_profile_is_in_what_is_set_and_asked() -> None:
+    assert "VLLM_URL=https://vllm-server-service.swe-ai-fleet.svc.cluster.local:8000" in of("attached", "CFG-02")
+    assert "NATS_URL=tls://nats.swe-ai-fleet.svc.cluster.local:4222" in of("attached", "CFG-05")
+    assert "grpcurl -insecure" in of("attached", "ORC-02") and "Authorization" in of("attached", "JOB-04")
+    assert "curl -sS https://models.example/v1/models" in of("endpoints", "NET-03")
+    assert "nats --server tls://nats.example:4222 stream info" in of("endpoints", "INF-10")
+
+
+def test_a_variable_is_set_to_what_the_profile_has() -> None:
+    assert "VLLM_URL=http://fault-proxy.swe-ai-fleet" in of("kind", "CFG-02")
+
+
+def test_a_log_is_read_before_the_pod_that_has_it_is_deleted() -> None:
+    lines = of("attached", "INF-06").splitlines()
+    read = next(n for n, line in enumerate(lines) if "raylet.err" in line)
+    gone = next(n for n, line in enumerate(lines) if "delete pod" in line)
+    assert read < gone
+
+
+def test_what_cannot_be_edited_is_copied_before_it_is_made_again() -> None:
+    text = of("attached", "INF-10")
+    places = [text.index(word) for word in ("stream info", "stream add", "stream edit", "stream backup", "stream rm")]
+    assert places == sorted(places)
+    assert "consumer rm" in of("attached", "INF-12")
