@@ -8,6 +8,7 @@ from typing import Any
 
 from fixtures.checks import contract
 from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import CannotTell
 from fixtures.core.polling import wait_until
@@ -21,10 +22,9 @@ from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Actor, Ray
 from fixtures.services.vllm import FaultProxy
+from tests.e2e.repairs import image, in_worker, ray_cli
 
 AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
-IMAGE = "Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
-LOGS = "ray job list --address {dashboard}; ray logs actor --id ID --address {dashboard}"
 
 
 def described(runs: Iterable[AgentRun]) -> str:
@@ -54,7 +54,7 @@ def show(evidence: Evidence, runs: Iterable[AgentRun]) -> None:
     "JOB-01",
     MUST,
     "a Ray job imports nats and nats.js",
-    remedy=IMAGE,
+    remedy=image(),
     concerns=AGENTS,
     cuts=(Link.IMPORTS, Link.PUBLISH, Link.COLLECT),
     impact="Every agent job dies on its first import of NATS: no result is published, and no failure event.",
@@ -78,7 +78,10 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     "JOB-02",
     MUST,
     "an agent actor starts on every worker",
-    remedy="See why it is not placed or dies: " + LOGS,
+    remedy=steps(
+        do("See why it is not placed, or of what it died:", KUBERNETES, ENDPOINTS),
+        ray_cli("list actors --detail --filter state=DEAD"),
+    ),
     concerns=AGENTS,
     cuts=(Link.JOB,),
     impact="No agent runs on these workers: tasks wait for a worker, or fail before they begin.",
@@ -100,8 +103,13 @@ async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     "JOB-03",
     MUST,
     "the agent job connects to NATS from every worker",
-    remedy="Compare nats_url with the service: kubectl -n {namespace} get svc {nats_service}. A job that returned all the "
-    "same published elsewhere, or not to JetStream: js.publish on {completed} waits for the stream. " + IMAGE,
+    remedy=steps(
+        do("Compare nats_url with the service:", KUBERNETES),
+        kubectl("-n {namespace} get service {nats_service}"),
+        "A job that returned all the same published elsewhere, or not to JetStream: js.publish on {completed} waits for the "
+        "stream.",
+        image("The image may lack nats-py."),
+    ),
     concerns=AGENTS,
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="Agents on these workers work in vain: neither their results nor their failures reach NATS.",
@@ -119,9 +127,23 @@ async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> 
     "JOB-04",
     MUST,
     "vLLM generates a proposal for the agent job",
-    remedy="Ask vLLM as the agent does: curl {vllm_url}/v1/chat/completions -H 'Content-Type: application/json' "
-    '-d \'{"model": "{model}", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 16}\' '
-    "(a reasoning parser can leave content null)",
+    remedy=steps(
+        "A model with a reasoning parser leaves content null while max_tokens is small: give it room, or turn thinking off.",
+        do("Ask vLLM as the agent does, from a worker:", KUBERNETES),
+        in_worker(
+            "import json, urllib.request as u; "
+            "body = json.dumps({'model': '{model}', 'messages': [{'role': 'user', 'content': 'hello'}], 'max_tokens': 512}); "
+            "kind = {'Content-Type': 'application/json'}; "
+            "print(u.urlopen(u.Request('{vllm_url}/v1/chat/completions', body.encode(), kind)).read())"
+        ),
+        do("Ask vLLM as the agent does:", ENDPOINTS),
+        shell(
+            "curl -sS {vllm_reached}/v1/chat/completions -H 'Content-Type: application/json' -d '"
+            '{"model": "{model}", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 512}\'',
+            ENDPOINTS,
+        ),
+        "{vllm_key}",
+    ),
     concerns=(Component.VLLM, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS),
     cuts=(Link.VLLM,),
     impact="Agents end without a usable proposal: deliberations fail or are decided by fewer agents.",
@@ -298,8 +320,11 @@ async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: E
     "JOB-11",
     MUST,
     "agents end: CPUs, actors and NATS connections are back",
-    remedy="Close the NATS connection in run() whatever happens, and end actors when their answer is collected: "
-    "ray list actors --address {dashboard} --filter state=ALIVE",
+    remedy=steps(
+        "Close the NATS connection in run() whatever happens, and end actors when their answer is collected.",
+        do("See which are alive:", KUBERNETES, ENDPOINTS),
+        ray_cli("list actors --filter state=ALIVE"),
+    ),
     concerns=AGENTS,
     cuts=(Link.JOB,),
     impact="Each agent leaves a CPU, an actor or a connection behind: after some hours no agent can be started.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fixtures.checks.declaration import MUST, Link, check
+from fixtures.checks.remedy import KUBERNETES, do, steps
 from fixtures.clusters.base import Component, Feature
 from fixtures.core.errors import CannotTell
 from fixtures.probes.replicas import ReplicaReport
@@ -15,9 +16,9 @@ from fixtures.services.jetstream import ServerInfo
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import Vllm, parse_identity, parse_models
+from tests.e2e.repairs import in_orchestrator, restart_orchestrator, set_variable
 
 REPLICAS = (Feature.REPLICAS,)
-SET = "kubectl -n {namespace} set env deployment/{orchestrator_workload} "
 
 #: What differs between replicas by nature: names, addresses, and where a process keeps its files.
 OWN = (
@@ -55,7 +56,7 @@ def one_line(error: str) -> str:
     "CFG-01",
     MUST,
     "AGENT_TYPE is vllm on every replica",
-    remedy=SET + "AGENT_TYPE=vllm",
+    remedy=set_variable("AGENT_TYPE"),
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.JOB,),
     impact="Answers are made up by mock agents: nothing runs on Ray or vLLM.",
@@ -73,7 +74,7 @@ async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: P
     "CFG-02",
     MUST,
     "VLLM_URL leads to the vLLM that was checked",
-    remedy=SET + "VLLM_URL={vllm_url}",
+    remedy=set_variable("VLLM_URL"),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(Link.VLLM,),
     impact="Agents ask another vLLM than the one that was checked, or none.",
@@ -101,7 +102,7 @@ async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm) 
     "CFG-03",
     MUST,
     "VLLM_MODEL is served at VLLM_URL",
-    remedy=SET + "VLLM_MODEL={model}",
+    remedy=set_variable("VLLM_MODEL"),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(Link.VLLM,),
     impact="Every agent that the orchestrator starts gets a 404 from vLLM: no deliberation gets a proposal.",
@@ -123,7 +124,7 @@ async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: P
     "CFG-04",
     MUST,
     "RAY_ADDRESS leads to the Ray cluster that was checked",
-    remedy=SET + "RAY_ADDRESS={ray_address}",
+    remedy=set_variable("RAY_ADDRESS"),
     concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
     cuts=(Link.JOB,),
     impact="Agent jobs run in another Ray cluster than the one that was checked, or nowhere.",
@@ -149,7 +150,7 @@ async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray)
     "CFG-05",
     MUST,
     "NATS_URL leads to the NATS that was checked",
-    remedy=SET + "NATS_URL={nats_url}",
+    remedy=set_variable("NATS_URL"),
     concerns=(Component.ORCHESTRATOR, Component.NATS),
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="The orchestrator listens at another NATS: results are published where nobody reads them.",
@@ -178,8 +179,12 @@ def _same_cluster(seen: Mapping[str, Any], info: ServerInfo, created: str) -> bo
     "CFG-06",
     MUST,
     "the orchestrator's Ray and Python fit the cluster's",
-    remedy="Build the orchestrator image with ray[client]=={ray_version} on Python {python}: Ray Client needs the same "
-    "Ray version and the same Python minor on both sides",
+    remedy=steps(
+        "Build the orchestrator's image with ray[client]=={ray_version} on Python {python}: Ray Client needs the same Ray and "
+        "the same Python minor on both sides.",
+        do("See what a replica has:", KUBERNETES),
+        in_orchestrator("import sys, ray; print(sys.version, ray.__version__)"),
+    ),
     concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
     cuts=(Link.JOB,),
     impact="The orchestrator cannot hand jobs to Ray: the client's and the cluster's versions do not fit.",
@@ -204,8 +209,7 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
     "CFG-07",
     MUST,
     "all replicas have the same configuration",
-    remedy="One replica was not restarted after a change: "
-    "kubectl -n {namespace} rollout restart deployment/{orchestrator_workload}",
+    remedy=restart_orchestrator("One replica was not restarted after a change."),
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="The same task behaves differently from call to call: it depends on which replica takes it.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import CannotTell
 from fixtures.probes.census import Census
@@ -13,20 +14,24 @@ from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts, LinkFact
 from fixtures.services.vllm import parse_models
+from tests.e2e.repairs import EVIDENCE, POLICIES, in_orchestrator, in_worker
+
+GREETED = "import socket; print(socket.create_connection(('{nats_host}', {nats_port}), 5).recv(200))"
 
 REPLICAS = (Feature.REPLICAS,)
-WORKER = (
-    "$(kubectl -n {ray_namespace} get pods -l ray.io/cluster={ray_cluster},ray.io/node-type=worker -o name | head -1)"
-)
-POLICY = "Look for a NetworkPolicy or a wrong name: kubectl -n {namespace} get networkpolicy,svc,endpoints; "
 
 
 @check(
     "NET-01",
     MUST,
     "orchestrator → vLLM, from every replica",
-    remedy=POLICY + "kubectl -n {namespace} exec deploy/{orchestrator_workload} -- python -c "
-    "\"import os,urllib.request as u; print(u.urlopen(os.environ['VLLM_URL']+'/v1/models').read())\"",
+    remedy=steps(
+        POLICIES,
+        in_orchestrator(
+            "import os, urllib.request as u; print(u.urlopen(os.environ['VLLM_URL'] + '/v1/models').read())"
+        ),
+        do("On the orchestrator's machine, look for a firewall or a wrong name in VLLM_URL.", ENDPOINTS, EMBEDDED),
+    ),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(Link.VLLM,),
     impact="Agents are started with a VLLM_URL that does not answer from the orchestrator: deliberations fail or wait until they time out.",
@@ -55,7 +60,13 @@ async def test_orchestrator_reaches_vllm(
     "NET-02",
     SHOULD,
     "orchestrator → vLLM is fast enough",
-    remedy="Place orchestrator and vLLM in one zone, and look for a proxy between them; limits.vllm_latency_ms is the bound",
+    remedy=steps(
+        "The time includes opening the connection: with TLS or a service mesh the handshake is part of it. Look for a proxy in "
+        "between and for distance, or raise limits.vllm_latency_ms ({vllm_latency_ms}) where the path needs it.",
+        do("See where the pods run, and in which zones the nodes are:", KUBERNETES),
+        kubectl("-n {namespace} get pods -o wide"),
+        kubectl("get nodes -L topology.kubernetes.io/zone"),
+    ),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(),
     impact="Deliberations take longer; none is lost.",
@@ -78,11 +89,14 @@ async def test_orchestrator_vllm_latency(
     "NET-03",
     MUST,
     "every Ray worker → vLLM",
-    remedy=POLICY
-    + "kubectl -n {ray_namespace} get networkpolicy; kubectl -n {ray_namespace} exec "
-    + WORKER
-    + " -- python -c "
-    "\"import urllib.request as u; print(u.urlopen('{vllm_url}/v1/models', timeout=5).read())\"",
+    remedy=steps(
+        POLICIES,
+        kubectl("-n {ray_namespace} get networkpolicies"),
+        in_worker("import urllib.request as u; print(u.urlopen('{vllm_url}/v1/models', timeout=5).read())"),
+        do("On a worker that the finding names, look for a firewall or a wrong name:", ENDPOINTS),
+        shell("curl -sS {vllm_url}/v1/models", ENDPOINTS),
+        EVIDENCE,
+    ),
     concerns=(Component.RAY_WORKER, Component.VLLM),
     cuts=(Link.VLLM,),
     impact="Agents on these workers get no completion from vLLM.",
@@ -104,9 +118,15 @@ async def test_workers_reach_vllm(census: Census, facts: Facts) -> None:
     "NET-04",
     MUST,
     "every Ray worker → NATS: TCP, protocol, JetStream",
-    remedy=POLICY + "kubectl -n {ray_namespace} exec " + WORKER + " -- python -c "
-    "\"import socket; print(socket.create_connection(('{nats_service}.{namespace}.svc.cluster.local', {nats_port}), 5).recv(200))\" "
-    "greets with INFO; if the stage is authentication, compare user and password in nats_url",
+    remedy=steps(
+        POLICIES,
+        kubectl("-n {ray_namespace} get networkpolicies"),
+        in_worker(GREETED),
+        do("On a worker that the finding names, look for a firewall or a wrong name:", ENDPOINTS),
+        shell(f'python3 -c "{GREETED}"', ENDPOINTS),
+        do("NATS greets with INFO. Where the stage is authentication, compare user and password in nats_url."),
+        EVIDENCE,
+    ),
     concerns=(Component.RAY_WORKER, Component.NATS),
     cuts=(Link.PUBLISH,),
     impact="No result of an agent on these workers reaches the orchestrator, and no failure event either.",
@@ -130,9 +150,14 @@ async def test_workers_reach_nats(census: Census, facts: Facts) -> None:
     "NET-05",
     MUST,
     "orchestrator → NATS, from every replica",
-    remedy=POLICY + "kubectl -n {namespace} exec deploy/{orchestrator_workload} -- python -c "
-    "\"import os,socket,urllib.parse as p; u=p.urlsplit(os.environ['NATS_URL']); "
-    'print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))" greets with INFO',
+    remedy=steps(
+        POLICIES,
+        in_orchestrator(
+            "import os, socket, urllib.parse as p; u = p.urlsplit(os.environ['NATS_URL']); "
+            "print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))"
+        ),
+        "NATS greets with INFO; where it does not, look for a firewall or a wrong name in NATS_URL.",
+    ),
     concerns=(Component.ORCHESTRATOR, Component.NATS),
     cuts=(Link.COLLECT,),
     impact="The orchestrator receives no results.",
@@ -154,7 +179,16 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
     "NET-06",
     MUST,
     "orchestrator → Ray Client port, from every replica",
-    remedy=POLICY + "kubectl -n {ray_namespace} get svc {head_service} (port {client_port} must be there)",
+    remedy=steps(
+        do("Port {client_port} must be among the service's, and no NetworkPolicy in the way:", KUBERNETES),
+        kubectl("-n {ray_namespace} get service {head_service}"),
+        kubectl("-n {ray_namespace} get networkpolicies,endpointslices"),
+        do(
+            "Look for a firewall or a wrong name in RAY_ADDRESS; the head must listen on its Ray Client port.",
+            ENDPOINTS,
+            EMBEDDED,
+        ),
+    ),
     concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
     cuts=(Link.JOB,),
     impact="The orchestrator cannot start agent jobs.",
@@ -176,7 +210,12 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
     "NET-07",
     MUST,
     "service names resolve in every worker and replica",
-    remedy="kubectl -n kube-system get pods -l k8s-app=kube-dns; kubectl -n {ray_namespace} exec POD -- getent hosts NAME",
+    remedy=steps(
+        do("See whether the cluster's DNS runs, and ask it from a worker:", KUBERNETES),
+        kubectl("-n kube-system get pods -l k8s-app=kube-dns"),
+        kubectl("-n {ray_namespace} exec {worker_pod} -- getent hosts {nats_host}"),
+        do("The machines' own resolver decides: look at /etc/resolv.conf there.", ENDPOINTS, EMBEDDED),
+    ),
     concerns=(Component.RAY_WORKER, Component.ORCHESTRATOR),
     cuts=(Link.VLLM, Link.PUBLISH, Link.COLLECT),
     impact="Agents and orchestrators cannot find vLLM, NATS or Ray by name: jobs fail wherever a name does not resolve.",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Component
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
 from fixtures.report.model import DependencyFact, Facts
+from tests.e2e.repairs import EVIDENCE, WORKERS, image
 
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
-MENDS = "The image lacks it. Build the custom image and roll it out to head and workers:\n{build_image}\n{roll_out}"
 #: On a node that runs another image whatever that image lacks is a consequence.
 IMAGE_RUNS = ("INF-06", "IMG-01", "IMG-02")
 #: Module → why agents need it, the links that are cut without it, and what that means for the fleet.
@@ -52,7 +53,7 @@ PACKAGES = {
             level=MUST,
             title=f"{module} imports on every worker, in the profile's version",
             meaning=f"`import {module}` succeeds in every worker's interpreter, in the profile's version. {why}",
-            remedy=MENDS,
+            remedy=image("The image lacks it."),
             concerns=RAY,
             cuts=cuts,
             impact=impact,
@@ -85,7 +86,7 @@ async def test_package(module: str, census: Census, profile: Profile, facts: Fac
     "DEP-05",
     MUST,
     "nats.js imports and has JetStreamContext",
-    remedy="`nats` is half installed or shadowed by another module (see the file that is named). " + MENDS,
+    remedy=image("`nats` is half installed or shadowed by another module (see the file that is named)."),
     concerns=RAY,
     cuts=(Link.IMPORTS, Link.PUBLISH, Link.COLLECT),
     impact="No result ever reaches the orchestrator: the agent job cannot open JetStream on these workers, neither for its result nor for its failure event.",
@@ -106,7 +107,7 @@ async def test_jetstream_client(census: Census) -> None:
     "DEP-06",
     MUST,
     "Python as in the profile on every worker",
-    remedy="Build the image on the profile's Python ({python}): {build_image}",
+    remedy=image("The image needs the profile's Python ({python})."),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Agents die or cannot be started on these workers: pickles and Ray Client do not cross Python versions.",
@@ -127,7 +128,7 @@ async def test_python(census: Census, profile: Profile) -> None:
     "DEP-07",
     MUST,
     "the agent job's class imports on every worker and on the head",
-    remedy='The package that holds {agent_job} is not in the image (agent.delivery = "{delivery}"). ' + MENDS,
+    remedy=image('The package that holds {agent_job} is not in the image (agent.delivery = "{delivery}").'),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="No agent job can start there: its class cannot be loaded.",
@@ -147,7 +148,7 @@ async def test_agent_class(census: Census, profile: Profile) -> None:
     "DEP-08",
     MUST,
     "the tools' modules import on every worker",
-    remedy="The image was built without the tools. " + MENDS,
+    remedy=image("The image was built without the tools."),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Agents with tools fail on these workers; agents without tools are not touched.",
@@ -171,8 +172,16 @@ async def test_tools(census: Census, profile: Profile) -> None:
     "DEP-09",
     SHOULD,
     "all workers hold the same distributions",
-    remedy="One worker was changed by hand or runs an older image: "
-    "kubectl -n {ray_namespace} delete pod NAME replaces it from the image",
+    remedy=steps(
+        "One worker was changed by hand or runs an older image.",
+        do("Set POD to its name and compare what it holds with the others:", KUBERNETES),
+        WORKERS,
+        kubectl('-n {ray_namespace} exec "${POD:?}" -- python -m pip list'),
+        do("Then have KubeRay replace it from the image:", KUBERNETES),
+        kubectl('-n {ray_namespace} delete pod "${POD:?}"'),
+        do("Start that worker again, from the image of the others.", ENDPOINTS),
+        EVIDENCE,
+    ),
     concerns=RAY,
     cuts=(),
     impact="Which worker an agent lands on decides how it behaves: failures come and go.",
@@ -194,7 +203,7 @@ async def test_same_distributions(census: Census) -> None:
     "DEP-10",
     SHOULD,
     "nothing is installed on a worker that its image does not contain",
-    remedy="A manual `pip install` is gone with the next restart. Put the package into images/ray/ and roll out: {roll_out}",
+    remedy=image("A manual `pip install` is gone with the next restart. Put the package into images/ray/."),
     concerns=RAY,
     cuts=(),
     impact="What was installed by hand is gone as soon as a worker is replaced.",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
+from fixtures.checks.remedy import steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
@@ -22,10 +23,10 @@ from fixtures.probes.packaging import document_in, probe_source
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.ray import Ray
+from tests.e2e.repairs import image, restart_ray, roll_out
 
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 REPLICAS = (Feature.REPLICAS,)
-IMAGE = "{build_image}\n{roll_out}"
 
 
 def required(profile: Profile) -> list[str]:
@@ -53,7 +54,7 @@ def digest(image_id: str) -> str:
     "IMG-01",
     MUST,
     "head and every worker group name the profile's image",
-    remedy=IMAGE,
+    remedy=image(),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Agents that land on a group with another image fail when they import what that image lacks.",
@@ -70,7 +71,10 @@ async def test_specified_image(cluster: Cluster) -> None:
     "IMG-02",
     MUST,
     "every replica runs the image that the specification names now",
-    remedy="KubeRay does not roll pods when the image changes. Restart workers AND head: {restart_ray}",
+    remedy=steps(
+        "KubeRay does not replace pods when the image changes: restart workers and head.",
+        restart_ray(),
+    ),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="What runs is not what the specification says: a restart changes the behaviour of the fleet.",
@@ -95,7 +99,7 @@ async def test_running_image(cluster: Cluster) -> None:
     "IMG-03",
     SHOULD,
     "the image reference is pinned",
-    remedy="Name a version or a digest: {image}; a floating tag such as :latest means something else tomorrow",
+    remedy="Name a version or a digest, such as {image}. A floating tag such as :latest means something else tomorrow.",
     concerns=RAY,
     cuts=(),
     impact="The next pull may bring another image without anybody asking for it.",
@@ -117,7 +121,7 @@ async def test_pinned(cluster: Cluster) -> None:
     "IMG-04",
     MUST,
     "the image alone imports all that the profile requires",
-    remedy="Add what is missing to images/ray/custom.in and build again:\n" + IMAGE,
+    remedy=image("Add what is missing to images/ray/custom.in."),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Every new worker lacks what agents import: the fleet works only as long as repaired workers live.",
@@ -141,7 +145,7 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidenc
     "IMG-05",
     MUST,
     "a replaced worker has everything again",
-    remedy="What was installed by hand is gone with the pod. Put it into the image:\n" + IMAGE,
+    remedy=image("What was installed by hand is gone with the pod: put it into the image."),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="The fleet works only until a worker is replaced.",
@@ -171,7 +175,7 @@ async def test_replaced_worker(
     "IMG-06",
     MUST,
     "the roll-out from the stock to the custom image mends the fleet",
-    remedy="Patch the image of headGroupSpec AND every workerGroupSpec, then restart workers AND head:\n{roll_out}",
+    remedy=roll_out("One group on the old image is enough for agents to fail."),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="The fix that the missing package needs does not work: agents go on failing after the roll-out.",
@@ -229,7 +233,7 @@ async def test_roll_out(
     "IMG-07",
     SHOULD,
     "the stop-gap: a runtime_env with the missing package works on stock workers",
-    remedy="The workers must reach a package index for it, and the image needs pip; rolling out the custom image is the cure",
+    remedy="The workers must reach a package index for it, and the image needs pip. Rolling out the custom image is the cure.",
     concerns=RAY,
     cuts=(),
     impact="Nothing bridges the time until the custom image is rolled out: until then agents fail on stock workers.",

@@ -6,6 +6,7 @@ import time
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.clusters.base import Cluster, Component, Feature, Workload
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.core.errors import Nonconformant
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
@@ -16,6 +17,13 @@ from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import Vllm
+from tests.e2e.repairs import EVIDENCE, LOGS, RAY_PODS, WORKERS, nats_cli, nats_reached, roll_out
+
+VLLM_ARGUMENTS = steps(
+    do("Its arguments are:", KUBERNETES),
+    kubectl("-n {namespace} get {vllm_workload} -o jsonpath='{.spec.template.spec.containers[*].args}'"),
+)
+SERVED = steps(do("It serves:", ENDPOINTS), shell("curl -sS {vllm_reached}/v1/models", ENDPOINTS))
 
 REPLICAS = (Feature.REPLICAS,)
 ROOM = 1 << 20  # bytes that must be left for results, where something limits them: one takes a few KiB
@@ -30,8 +38,16 @@ def not_ready(workload: Workload) -> str:
     "INF-01",
     MUST,
     "vLLM: all replicas are ready",
-    remedy="kubectl -n {namespace} rollout status deployment/{vllm_workload}; "
-    "kubectl -n {namespace} describe pod -l app={vllm_workload}",
+    remedy=steps(
+        do("See why a replica is not ready, and what its log says:", KUBERNETES),
+        kubectl("-n {namespace} get {vllm_pods} -o wide"),
+        kubectl("-n {namespace} describe {vllm_pods}"),
+        kubectl("-n {namespace} logs {vllm_workload} --tail=50"),
+        do("Where all of them are ready: the service's selector or port leads elsewhere:", KUBERNETES),
+        kubectl("-n {namespace} get services,endpointslices"),
+        do("Read the model server's log, where it runs.", ENDPOINTS),
+        EVIDENCE,
+    ),
     concerns=(Component.VLLM,),
     cuts=(Link.VLLM,),
     impact="Agents get no completion, or wait for one, while replicas of vLLM are missing.",
@@ -61,8 +77,14 @@ async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Fact
     "INF-02",
     MUST,
     "vLLM: /health answers 200",
-    remedy="The server answers but its engine is dead: kubectl -n {namespace} logs deployment/{vllm_workload} --tail=50; "
-    "kubectl -n {namespace} rollout restart deployment/{vllm_workload}",
+    remedy=steps(
+        do("The server answers, its engine does not. Read why:", KUBERNETES),
+        kubectl("-n {namespace} logs {vllm_workload} --tail=50"),
+        do("Then restart it:", KUBERNETES),
+        kubectl("-n {namespace} rollout restart {vllm_workload}"),
+        do("The server answers, its engine does not. Read its log, then restart it.", ENDPOINTS, EMBEDDED),
+        EVIDENCE,
+    ),
     concerns=(Component.VLLM,),
     cuts=(Link.VLLM,),
     impact="Agents get no completion: the server is up, its engine is not.",
@@ -81,7 +103,11 @@ async def test_vllm_is_healthy(vllm: Vllm) -> None:
     "INF-03",
     MUST,
     "vLLM lists the profile's model",
-    remedy="Serve the model under the name that the agents ask for: --served-model-name {model}",
+    remedy=steps(
+        "Serve the model under the name that the agents ask for: start vLLM with --served-model-name {model}.",
+        VLLM_ARGUMENTS,
+        SERVED,
+    ),
     concerns=(Component.VLLM,),
     cuts=(Link.VLLM,),
     impact="Every request of an agent is refused: the model it asks for is not served.",
@@ -99,7 +125,7 @@ async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
     "INF-04",
     MUST,
     "vLLM: the model's context is the profile's",
-    remedy="Start vLLM with --max-model-len {max_model_len}",
+    remedy=steps("Start vLLM with --max-model-len {max_model_len}.", VLLM_ARGUMENTS, SERVED),
     concerns=(Component.VLLM,),
     cuts=(Link.VLLM,),
     impact="Long tasks are refused by vLLM: the context is smaller than the agents assume.",
@@ -118,8 +144,15 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
     "INF-05",
     MUST,
     "Ray: head runs, GCS and dashboard answer",
-    remedy="kubectl -n {ray_namespace} get raycluster {ray_cluster}; "
-    "kubectl -n {ray_namespace} logs -l ray.io/cluster={ray_cluster},ray.io/node-type=head --tail=50",
+    remedy=steps(
+        do("See what KubeRay says of the cluster, and what the head's log says:", KUBERNETES),
+        kubectl("-n {ray_namespace} get raycluster {ray_cluster} -o wide"),
+        kubectl(f"-n {{ray_namespace}} describe pods {RAY_PODS},ray.io/node-type=head"),
+        kubectl(f"-n {{ray_namespace}} logs {RAY_PODS},ray.io/node-type=head --tail=50"),
+        do("Look for the head's process and its log where it runs, and ask its dashboard:", ENDPOINTS),
+        shell("curl -sS {dashboard}/api/version", ENDPOINTS),
+        EVIDENCE,
+    ),
     concerns=(Component.RAY_HEAD,),
     cuts=(Link.JOB,),
     impact="No agent job can be started at all.",
@@ -151,8 +184,19 @@ async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: 
     "INF-06",
     MUST,
     "Ray: desired workers = running replicas = alive nodes",
-    remedy="A worker that runs while Ray does not list it has lost its raylet: "
-    "kubectl -n {ray_namespace} delete pod NAME, and look at its /tmp/ray/session_latest/logs/raylet.err first",
+    remedy=steps(
+        "A worker that runs while Ray does not list it has lost its raylet.",
+        do("Set POD to its name and read why, before the pod and its logs are gone:", KUBERNETES),
+        WORKERS,
+        kubectl(
+            '-n {ray_namespace} exec "${POD:?}" -- '
+            "sh -c 'tail -n 50 /tmp/ray/session_latest/logs/raylet.err /tmp/ray/session_latest/logs/raylet.out'"
+        ),
+        do("Then have KubeRay replace it:", KUBERNETES),
+        kubectl('-n {ray_namespace} delete pod "${POD:?}"'),
+        do("Read /tmp/ray/session_latest/logs/raylet.err there, then start the worker again.", ENDPOINTS),
+        EVIDENCE,
+    ),
     concerns=(Component.RAY_HEAD, Component.RAY_WORKER),
     cuts=(Link.JOB,),
     impact="Agent jobs wait for workers that are not there.",
@@ -186,8 +230,12 @@ async def test_workers_agree(ray: Ray, cluster: Cluster, profile: Profile, facts
     "INF-07",
     MUST,
     "Ray: resources cover the profile's",
-    remedy="Compare the worker group's resources and rayStartParams: "
-    "kubectl -n {ray_namespace} get raycluster {ray_cluster} -o yaml",
+    remedy=steps(
+        "Compare the resources and rayStartParams of head and worker groups with the profile's ray.resources.",
+        kubectl("-n {ray_namespace} get raycluster {ray_cluster} -o yaml"),
+        shell("curl -sS {dashboard}/api/cluster_status", ENDPOINTS),
+        EVIDENCE,
+    ),
     concerns=(Component.RAY_HEAD, Component.RAY_WORKER),
     cuts=(Link.JOB,),
     impact="Agent jobs wait for resources that the cluster does not have.",
@@ -216,7 +264,7 @@ async def test_ray_resources(ray: Ray, profile: Profile) -> None:
     "INF-08",
     MUST,
     "Ray: one version of Ray and Python everywhere",
-    remedy="Head and worker groups must run the same image: {roll_out}",
+    remedy=roll_out("Head and worker groups must run the same image."),
     concerns=(Component.RAY_HEAD, Component.RAY_WORKER),
     cuts=(Link.JOB,),
     impact="Agents die or cannot be started where versions differ: Ray needs one version throughout.",
@@ -240,8 +288,12 @@ async def test_one_ray_version(census: Census, profile: Profile) -> None:
     "INF-09",
     MUST,
     "NATS answers, JetStream is on and has room",
-    remedy="Start nats-server with -js (Helm: config.jetstream.enabled=true) and enough storage; "
-    "look with: nats account info",
+    remedy=steps(
+        "Start nats-server with -js (Helm: config.jetstream.enabled=true) and enough storage.",
+        nats_reached(),
+        nats_cli("See what the account has and may use:", "account info"),
+        EVIDENCE,
+    ),
     concerns=(Component.NATS,),
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="No result can be published or received.",
@@ -271,7 +323,36 @@ async def test_jetstream(nats: Nats, facts: Facts) -> None:
     "INF-10",
     MUST,
     "a stream captures the agents' answers, on disk, by limits",
-    remedy="nats stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults",
+    remedy=steps(
+        do(
+            "What the finding names decides: a missing stream is added, one that is there is edited.",
+            KUBERNETES,
+            ENDPOINTS,
+        ),
+        nats_reached(),
+        nats_cli("See what is there:", "stream info {stream}"),
+        nats_cli(
+            "It is missing:", "stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults"
+        ),
+        nats_cli(
+            "It captures other subjects (this replaces all of them: name those that others need, too):",
+            "stream edit {stream} --subjects '{subjects}'",
+        ),
+        nats_cli(
+            "It is full and refuses messages: let the oldest go, or raise --max-bytes:",
+            "stream edit {stream} --discard old",
+        ),
+        nats_cli(
+            "Its storage or its retention differs. Neither can be edited. Keep a copy of its messages first:",
+            "stream backup {stream} {stream}.backup",
+        ),
+        nats_cli(
+            "Then make it again. Its consumers go with it (INF-12):",
+            "stream rm {stream}",
+            "stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults",
+        ),
+        EVIDENCE,
+    ),
     concerns=(Component.NATS,),
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="Published results are not kept: no stream captures them.",
@@ -301,8 +382,11 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     "INF-11",
     MUST,
     "orchestrator: every replica serves, in the profile's version",
-    remedy="kubectl -n {namespace} rollout status deployment/{orchestrator_workload}; "
-    "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=50",
+    remedy=steps(
+        do("See how far the roll-out is, and what the replicas say:", KUBERNETES),
+        kubectl("-n {namespace} rollout status {orchestrator_workload} --watch=false"),
+        LOGS,
+    ),
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="Requests that land on the missing replica fail.",
@@ -343,8 +427,36 @@ async def test_orchestrator_replicas(
     "INF-12",
     MUST,
     "durable pull consumers collect completed and failed",
-    remedy="nats consumer add {stream} {completed_consumer} --filter {completed} --pull --ack explicit --deliver all "
-    "--defaults (and {failed_consumer} for {failed}); the reference orchestrator creates them at its start",
+    remedy=steps(
+        do(
+            "What the finding names decides. The reference orchestrator adds missing ones when it starts.",
+            KUBERNETES,
+            ENDPOINTS,
+        ),
+        nats_reached(),
+        nats_cli(
+            "See what is there:",
+            "consumer info {stream} {completed_consumer}",
+            "consumer info {stream} {failed_consumer}",
+        ),
+        nats_cli(
+            "One is missing; add it:",
+            "consumer add {stream} {completed_consumer} --filter {completed} --pull --ack explicit --deliver all --defaults",
+            "consumer add {stream} {failed_consumer} --filter {failed} --pull --ack explicit --deliver all --defaults",
+        ),
+        nats_cli(
+            "One filters another subject:",
+            "consumer edit {stream} {completed_consumer} --filter {completed}",
+            "consumer edit {stream} {failed_consumer} --filter {failed}",
+        ),
+        nats_cli(
+            "One is a push consumer, not durable, or has another ack policy. None of it can be edited: remove that one, then add "
+            "it as above. It starts again at the stream's first message:",
+            "consumer rm {stream} {completed_consumer}",
+            "consumer rm {stream} {failed_consumer}",
+        ),
+        EVIDENCE,
+    ),
     concerns=(Component.NATS, Component.ORCHESTRATOR),
     cuts=(Link.COLLECT,),
     impact="The orchestrator never reads the results, although they are published.",

@@ -6,6 +6,7 @@ from collections import Counter
 from statistics import median
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Component
 from fixtures.core.errors import CannotTell, Nonconformant
 from fixtures.core.polling import wait_until
@@ -21,6 +22,7 @@ from fixtures.report.model import Facts
 from fixtures.services.jetstream import Consumer
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
+from tests.e2e.repairs import EVIDENCE, nats_cli, nats_reached, ray_cli
 
 AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS, Component.VLLM)
 SHOWN = 5  # of many that are wrong alike
@@ -37,8 +39,11 @@ def some(lines: list[str]) -> str:
     "LOAD-01",
     MUST,
     "every agent job of a load returns its result",
-    remedy="What fails for one of many is shared: connections, rates, memory, files. Look at the workers while the load runs: "
-    "ray list actors --address {dashboard} --filter state=DEAD --detail",
+    remedy=steps(
+        "What fails for one of many is shared: connections, rates, memory, files.",
+        do("Look at the workers while the load runs:", KUBERNETES, ENDPOINTS),
+        ray_cli("list actors --filter state=DEAD --detail"),
+    ),
     concerns=AGENTS,
     cuts=(Link.JOB,),
     impact="With many agents at once some of them fail or never return: busy hours lose answers.",
@@ -74,8 +79,12 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -
     "LOAD-02",
     MUST,
     "under load no result is lost, doubled or another's",
-    remedy="Publish with JetStream, wait for its acknowledgement (js.publish), once for each job, under a message id of task and "
-    "agent: nats stream info {stream}",
+    remedy=steps(
+        "Publish with JetStream, wait for its acknowledgement (js.publish), once for each job, under a message id of task and "
+        "agent.",
+        nats_reached(),
+        nats_cli("See what the stream has:", "stream info {stream}"),
+    ),
     concerns=AGENTS,
     cuts=(Link.PUBLISH,),
     impact="With many agents at once results are lost, doubled or assigned to other tasks.",
@@ -99,8 +108,11 @@ async def test_nothing_lost_or_doubled(load: Load) -> None:
     "LOAD-03",
     MUST,
     "the orchestrator takes in every result of a load, once",
-    remedy="Acknowledge each message once it is stored, within the consumer's ack wait: "
-    "nats consumer info {stream} {completed_consumer}",
+    remedy=steps(
+        "Acknowledge each message once it is stored, within the consumer's ack wait.",
+        nats_reached(),
+        nats_cli("See what is pending:", "consumer info {stream} {completed_consumer}"),
+    ),
     concerns=(Component.ORCHESTRATOR, Component.NATS),
     cuts=(Link.COLLECT,),
     impact="The orchestrator falls behind a burst of results, or takes in some of them twice: deliberations complete late or wrong.",
@@ -140,7 +152,12 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
     "LOAD-04",
     SHOULD,
     "a load is spread over all workers",
-    remedy="See what holds a worker's CPUs, or keeps its processes from starting: ray status -v --address {dashboard}",
+    remedy=steps(
+        "See what holds a worker's CPUs, or keeps its processes from starting.",
+        kubectl("-n {ray_namespace} exec service/{head_service} -- ray status -v"),
+        shell("curl -sS {dashboard}/api/cluster_status", ENDPOINTS),
+        EVIDENCE,
+    ),
     concerns=AGENTS,
     cuts=(),
     impact="Some workers idle while others queue: deliberations take longer than the hardware requires.",
@@ -188,8 +205,11 @@ async def test_limits(load: Load, profile: Profile, facts: Facts) -> None:
     "LOAD-06",
     MUST,
     "after a load nothing of it is left",
-    remedy="End agents when their answer is there, and what they start with them: "
-    "ray list actors --address {dashboard} --filter state=ALIVE",
+    remedy=steps(
+        "End agents when their answer is there, and what they start with them.",
+        do("See which are alive:", KUBERNETES, ENDPOINTS),
+        ray_cli("list actors --filter state=ALIVE"),
+    ),
     concerns=AGENTS,
     cuts=(),
     impact="Each load leaves actors behind that hold CPUs and memory: the fleet gets slower until Ray is restarted.",

@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 
 from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
@@ -21,9 +22,11 @@ from fixtures.services.nats import Message, Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy
+from tests.e2e.repairs import LOGS, nats_cli, nats_reached, restart_orchestrator, set_variable
+
+GRPC = "grpcurl {grpc_tls} -import-path images/orchestrator/proto -proto orchestrator/v1/orchestrator.proto "
 
 FLEET = (Component.ORCHESTRATOR, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
-LOGS = "kubectl -n {namespace} logs deployment/{orchestrator_workload} --all-pods --tail=100"
 ANSWERS = ("JOB-03", "JOB-04", "JOB-05")
 CHAIN = ("INF-11", "INF-12", "CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "DEP-04", "DEP-07", *ANSWERS)
 
@@ -56,7 +59,7 @@ def show(evidence: Evidence, trips: list[RoundTrip]) -> None:
     "ORC-01",
     MUST,
     "GetStatus is healthy on every replica",
-    remedy=LOGS,
+    remedy=steps(do("See what the replicas say:", KUBERNETES), LOGS),
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="The orchestrator itself reports that it lacks NATS or Ray: deliberations fail or are refused.",
@@ -77,8 +80,19 @@ async def test_status(orchestrator: Orchestrator) -> None:
     "ORC-02",
     MUST,
     "councils for all roles exist, as configured",
-    remedy='grpcurl -plaintext -d \'{"role": "ROLE", "num_agents": 3}\' {orchestrator} '
-    "orchestrator.v1.OrchestratorService/CreateCouncil",
+    remedy=steps(
+        "Create the councils that are missing, one for each role.",
+        do("Forward the orchestrator's port in a second terminal:", KUBERNETES),
+        kubectl("-n {namespace} port-forward service/{orchestrator_service} {orchestrator_port}:{orchestrator_port}"),
+        do("List the councils, then create the one of ROLE:", KUBERNETES, ENDPOINTS),
+        shell(GRPC + "{orchestrator} orchestrator.v1.OrchestratorService/ListCouncils", KUBERNETES, ENDPOINTS),
+        shell(
+            GRPC + """-d '{"role": "'"${ROLE:?}"'", "num_agents": {agents}}' {orchestrator} """
+            "orchestrator.v1.OrchestratorService/CreateCouncil",
+            KUBERNETES,
+            ENDPOINTS,
+        ),
+    ),
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="Deliberations for these roles are refused: there is no council to run them.",
@@ -129,7 +143,16 @@ async def test_deliberate_returns_at_once(round_trips: list[RoundTrip], profile:
     "ORC-04",
     MUST,
     "the orchestrator receives the results",
-    remedy="Follow one task: nats stream view {stream}; nats consumer info {stream} {completed_consumer}; " + LOGS,
+    remedy=steps(
+        nats_reached(),
+        nats_cli(
+            "Follow one task: what was published, and what was collected:",
+            "stream view {stream}",
+            "consumer info {stream} {completed_consumer}",
+        ),
+        do("And what the replicas say:", KUBERNETES),
+        LOGS,
+    ),
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations never complete: results do not come back to whoever asked.",
@@ -158,7 +181,7 @@ async def test_results_arrive(round_trips: list[RoundTrip], evidence: Evidence) 
     "ORC-05",
     MUST,
     "what the orchestrator reports is what was published",
-    remedy="Key collected answers by task_id and agent_id, never by order of arrival; " + LOGS,
+    remedy=steps("Key collected answers by task_id and agent_id, never by order of arrival.", LOGS),
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Callers get answers that no agent of their task gave.",
@@ -291,7 +314,11 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     "ORC-10",
     MUST,
     "nothing is pending, unacknowledged or redelivered after the run",
-    remedy="Acknowledge every message once it is stored, unknown tasks too: nats consumer info {stream} {completed_consumer}",
+    remedy=steps(
+        "Acknowledge every message once it is stored, unknown tasks too.",
+        nats_reached(),
+        nats_cli("See what is pending:", "consumer info {stream} {completed_consumer}"),
+    ),
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Results are delivered again and again, or never finished: the backlog grows and new results wait behind it.",
@@ -404,7 +431,7 @@ async def test_duplicate_counts_once(
     "ORC-13",
     MUST,
     "a malformed message is set aside and stalls nothing",
-    remedy="Terminate what cannot be parsed (msg.term()), log it, go on; never let it be redelivered for ever",
+    remedy="Terminate what cannot be parsed (msg.term()), log it and go on; never let it be redelivered forever",
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="One malformed message stops the collector: no deliberation completes until somebody removes it.",
@@ -441,7 +468,7 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     "ORC-14",
     SHOULD,
     "an approved plan starts one deliberation per role",
-    remedy="Subscribe durably to {plan_approved} and start {story_id}-{role}-deliberation for each of its roles",
+    remedy="Subscribe durably to {plan_approved} and start the deliberation STORY-ROLE-deliberation for each of its roles",
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Approved plans start nothing: their deliberations have to be started by hand.",
@@ -560,7 +587,9 @@ async def test_deliberation_times_out(
     "ORC-17",
     MUST,
     "every agent ran in the Ray cluster that was checked",
-    remedy="Set RAY_ENABLE_AUTO_CONNECT=0 in the orchestrator: a lost Ray Client otherwise starts a local Ray in its process",
+    remedy=set_variable(
+        "RAY_ENABLE_AUTO_CONNECT", "A lost Ray Client otherwise starts a local Ray in the orchestrator's process."
+    ),
     concerns=FLEET,
     cuts=(Link.JOB,),
     impact="Agents run in another Ray, or inside the orchestrator's own process: not on the workers that were checked.",
@@ -585,8 +614,10 @@ async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: 
     "ORC-18",
     MUST,
     "after a restart of Ray the next deliberation runs, from every replica",
-    remedy="On ConnectionError shut Ray Client down and initialise it again, with RAY_ENABLE_AUTO_CONNECT=0; as a stop-gap: "
-    "kubectl -n {namespace} rollout restart deployment/{orchestrator_workload}",
+    remedy=restart_orchestrator(
+        "On ConnectionError shut Ray Client down and initialise it again, with RAY_ENABLE_AUTO_CONNECT=0. Restarting "
+        "the replicas is a stop-gap."
+    ),
     concerns=FLEET,
     cuts=(Link.JOB,),
     impact="After every restart of Ray the orchestrator starts no agents until it is restarted, too.",
