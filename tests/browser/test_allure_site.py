@@ -109,8 +109,8 @@ def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(sites: Sites,
         "nats-py on ray-worker-1, ray-worker-2",  # what is missing, and where
         "No result ever reaches the orchestrator",  # the impact
         "docker build -f images/ray/Dockerfile",  # the remedy: image, patch, restart
-        "kubectl -n ray patch raycluster ray-gpu",
-        "kubectl -n ray delete pod -l ray.io/cluster=ray-gpu",
+        "-n ray patch raycluster ray-gpu",
+        "-n ray delete pods -l ray.io/cluster=ray-gpu",
     ):
         assert words in seen, f"{words!r} is not in view: {seen}"
 

@@ -54,8 +54,8 @@ def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(
         "No module named 'nats'",
         "No result ever reaches the orchestrator",  # the impact
         "docker build -f images/ray/Dockerfile",  # the remedy: image, patch, restart
-        "kubectl -n ray patch raycluster ray-gpu",
-        "kubectl -n ray delete pod -l ray.io/cluster=ray-gpu",
+        "-n ray patch raycluster ray-gpu",
+        "-n ray delete pods -l ray.io/cluster=ray-gpu",
     ):
         assert words in seen, f"{words!r} is not in view: {seen}"
     cut = page.page.locator(".chain .cut").all_inner_texts()
@@ -88,6 +88,11 @@ def test_of_a_broken_environment_the_reason_is_seen_and_nothing_is_said_of_the_f
     assert "says nothing about the fleet" in seen
 
 
+def dep_04(folder: Path) -> dict[str, Any]:
+    (row,) = [row for row in document(folder)["checks"] if row["id"] == "DEP-04"]
+    return dict(row)
+
+
 def test_a_command_is_copied_by_keyboard(reports: Callable[[str], Path], look: Looking) -> None:
     page = look(reports("founding") / "status.html")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -97,6 +102,9 @@ def test_a_command_is_copied_by_keyboard(reports: Callable[[str], Path], look: L
     page.page.keyboard.press("Enter")
     command.get_by_text("Copied").wait_for()
     assert page.page.evaluate("navigator.clipboard.readText()") == command.locator("code").inner_text()
+    commands = [step["text"] for step in dep_04(reports("founding"))["remedy_steps"] if step["kind"] == "command"]
+    copied = page.page.locator(".command code").all_inner_texts()
+    assert "\n".join(copied) == "\n".join(commands), "the buttons copy commands alone, and all of them"
 
 
 def test_sections_are_reached_by_keyboard(reports: Callable[[str], Path], look: Looking) -> None:

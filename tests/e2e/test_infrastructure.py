@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from fixtures.checks.declaration import MUST, Link, check
-from fixtures.clusters.base import Cluster, Component, Feature, Workload
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
+from fixtures.clusters.base import Cluster, Component, Feature, Workload
 from fixtures.core.errors import Nonconformant
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
@@ -347,7 +347,7 @@ async def test_jetstream(nats: Nats, facts: Facts) -> None:
             "stream backup {stream} {stream}.backup",
         ),
         nats_cli(
-            "Then make it again. Its consumers go with it (INF-12):",
+            "Then make it again. Its consumers go with it and are added again, too:",
             "stream rm {stream}",
             "stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults",
         ),

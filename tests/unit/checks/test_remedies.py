@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from fixtures.checks.catalogue import load_catalogue
-from fixtures.checks.declaration import AREAS, CATALOGUE
+from fixtures.checks.declaration import AREAS
 from fixtures.checks.remedy import Remedy, filled
 from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
@@ -59,8 +59,7 @@ SYSTEMS: dict[str, RemedyValues] = {
 
 
 def remedies(system: str) -> Iterator[tuple[str, Remedy]]:
-    load_catalogue()
-    for check in CATALOGUE.values():
+    for check in load_catalogue().values():
         if check.id.partition("-")[0] in AREAS:
             yield check.id, filled(check.remedy, SYSTEMS[system])
 
