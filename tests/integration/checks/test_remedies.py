@@ -1,0 +1,91 @@
+"""The commands of remedies on the real programs of this machine, with nothing there to answer: usage errors are found.
+
+On a cluster they are run in tests/integration/kubernetes/test_remedies.py.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.remedy import filled
+from fixtures.core.paths import ROOT
+from fixtures.profile import model as profiles
+from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
+from fixtures.profile.sections import PlainEndpoints
+
+NOBODY = "127.0.0.1:1"  # where nothing listens
+KUBECONFIG = f"""
+apiVersion: v1
+kind: Config
+clusters: [{{name: c, cluster: {{server: "http://{NOBODY}"}}}}]
+contexts: [{{name: nowhere, context: {{cluster: c, user: u}}}}]
+users: [{{name: u, user: {{token: t}}}}]
+"""
+PLAIN = PlainEndpoints(
+    vllm=f"http://{NOBODY}", dashboard=f"http://{NOBODY}", nats=f"nats://{NOBODY}", orchestrators=(NOBODY,)
+)
+
+
+def commands(values: RemedyValues, program: str) -> list[str]:
+    remedies = [filled(check.remedy, values) for check in load_catalogue().values()]
+    texts = {step.text for remedy in remedies for step in remedy if step.is_command}
+    found = sorted(text for text in texts if text.startswith(f"{program} "))
+    assert found, f"no remedy has a command of {program}"
+    return found
+
+
+def ended(command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env={**os.environ, "POD": "a-pod", "no_proxy": "*"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def all_ended(commands: list[str]) -> dict[str, subprocess.CompletedProcess[str]]:
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(commands, pool.map(ended, commands), strict=True))
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl on this machine")
+def test_kubectl_takes_every_command_and_asks_the_cluster_that_is_named(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kube config"
+    kubeconfig.write_text(KUBECONFIG)
+    target = KubernetesTarget(
+        "nowhere", str(kubeconfig), selectors={"vllm-server": "app=vllm", "orchestrator": "app=o"}
+    )
+    values = remedy_values(profiles.load("swe-ai-fleet"), "attach", target)
+    given = [re.sub(r'"\$\(.*?\)"', "a-pod", command) for command in commands(values, "kubectl")]
+    for command, seen in all_ended(given).items():
+        assert seen.returncode and NOBODY in seen.stderr and "refused" in seen.stderr, f"{command}: {seen.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("program", "refused"), [("curl", r"curl: \(7\)"), ("python3", "ConnectionRefusedError"), ("ray", NOBODY)]
+)
+def test_commands_for_plain_endpoints_ask_what_the_profile_names(program: str, refused: str) -> None:
+    if not shutil.which(program):
+        pytest.skip(f"there is no {program} on this machine")
+    profile = profiles.load("swe-ai-fleet").model_copy(update={"endpoints": PLAIN})
+    for command, seen in all_ended(commands(remedy_values(profile, "attach", None), program)).items():
+        assert seen.returncode and re.search(refused, seen.stderr + seen.stdout), f"{command}: {seen.stderr}"
+
+
+def test_the_suite_takes_the_command_for_this_machine() -> None:
+    values = remedy_values(profiles.load("embedded"), "embedded", None)
+    for command in commands(values, "./ci/e2e"):
+        seen = ended(f"{command} --collect-only -q -k DEP")
+        assert seen.returncode == 0, f"{command}: {seen.stdout}{seen.stderr}"
