@@ -42,6 +42,7 @@ def _rolled_out() -> Remedy:
     both = (KUBERNETES, EMBEDDED)
     return steps(
         kubectl(f"-n {{ray_namespace}} get pods {RAY_PODS} {IMAGES}", *both),
+        do("{unread_groups}", KUBERNETES),
         do("Then set the image of all of them and restart them, which ends running jobs:", *both),
         kubectl("-n {ray_namespace} patch raycluster {ray_cluster} --type json -p {image_patch}", *both),
         kubectl(f"-n {{ray_namespace}} delete pods {RAY_PODS}", *both),

@@ -160,8 +160,13 @@ def test_the_roll_out_reaches_every_worker_group_that_was_read() -> None:
     for group in ("headGroupSpec", "workerGroupSpecs/0", "workerGroupSpecs/1"):
         assert f"/spec/{group}/template/spec/containers/0/image" in patch
     assert '"op": "test", "path": "/spec/workerGroupSpecs/1/groupName", "value": "cpu-workers"' in patch
-    assert "workerGroupSpecs/0" in of("swe-ai-fleet", "DEP-04"), "one group where none was read"
-    assert "workerGroupSpecs/1" not in of("swe-ai-fleet", "DEP-04")
+    assert "did not read" not in patch
+
+
+def test_where_no_worker_group_was_read_the_first_is_patched_and_the_others_are_spoken_of() -> None:
+    text = of("swe-ai-fleet", "DEP-04")
+    assert "/spec/workerGroupSpecs/0/template" in text and "/spec/workerGroupSpecs/1/template" not in text
+    assert "The run did not read the worker groups" in text
 
 
 def test_a_digest_is_no_tag_to_build() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Component
-from fixtures.clusters.kubernetes.client.api import ENDPOINT_SLICES, RAY_CLUSTERS, SERVICES, Resource
+from fixtures.clusters.kubernetes.client.api import ENDPOINT_SLICES, RAY_CLUSTERS, SERVICES, STATEFULSETS, Resource
 from fixtures.clusters.kubernetes.client.errors import Absent, Forbidden
 from fixtures.clusters.kubernetes.lookup import Found
 from fixtures.clusters.kubernetes.service_endpoints import Access
@@ -52,6 +52,21 @@ async def test_no_ray_cluster_of_that_name() -> None:
 async def test_no_workload_of_that_name() -> None:
     with pytest.raises(Nonconformant, match="no Deployment and no StatefulSet orchestrator in namespace swe-ai-fleet"):
         await found().workload(Component.ORCHESTRATOR)
+
+
+async def test_what_was_read_is_remembered_for_the_remedies() -> None:
+    groups = [{"groupName": name, "template": {}} for name in ("gpu-workers", "cpu-workers")]
+    orchestrator = {
+        "metadata": {"name": "orchestrator", "namespace": "swe-ai-fleet"},
+        "spec": {"selector": {"matchLabels": {"part": "api", "app.kubernetes.io/name": "orchestrator"}}},
+    }
+    lookup = found({RAY_CLUSTERS: {"spec": {"workerGroupSpecs": groups}}, STATEFULSETS: orchestrator})
+    assert (lookup.worker_groups, lookup.selectors, lookup.workload_kinds) == ((), {}, {})
+    await lookup.ray_groups()
+    await lookup.workload(Component.ORCHESTRATOR)
+    assert lookup.worker_groups == ("gpu-workers", "cpu-workers")
+    assert lookup.selectors == {"orchestrator": "app.kubernetes.io/name=orchestrator,part=api"}
+    assert lookup.workload_kinds == {"orchestrator": "statefulsets"}
 
 
 async def test_what_may_not_be_read_is_no_failure() -> None:
