@@ -63,9 +63,11 @@ def test_neighbours_of_one_kind_are_one_block() -> None:
     assert blocks(remedy) == [(False, ["a"]), (True, ["b", "c"]), (False, ["d"])]
 
 
-def test_the_opening_is_the_first_step_with_the_command_that_it_announces() -> None:
+def test_the_opening_goes_to_the_first_command_where_it_comes_soon() -> None:
     assert texts(opening(steps("Do it:", shell("a"), shell("b")))) == ["Do it:", "a"]
-    assert texts(opening(steps("Do it.", shell("a")))) == ["Do it."]
+    assert texts(opening(steps("It is so.", "Do it:", shell("a")))) == ["It is so.", "Do it:", "a"]
+    assert texts(opening(steps("Do it.", "b", "c", "d", shell("a")))) == ["Do it."]
+    assert texts(opening(steps("Do it.", "b"))) == ["Do it."]
     assert texts(opening(steps(shell("# cluster: x"), shell("a")))) == ["# cluster: x", "a"]
     assert opening(()) == ()
 
