@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import re
-import signal
 import sys
 import tempfile
 import threading
@@ -19,9 +15,13 @@ from typing import Any
 
 import psutil
 
-from fixtures.core.paths import ROOT
+from tests.support.suite_process import SuiteProcess
 
-PLUGINS_OFF = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # as in ci/e2e; and no trace in the checkout
+#: Without plugins that ci/e2e leaves out, and without a trace in the checkout.
+COMMAND = (
+    *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
+    *("-q", "tests/e2e"),
+)
 LOOK_EVERY = 0.5  # seconds between two looks at the processes of a run, which take a tenth of a core
 
 #: What a process is, by the first of these that its command line fits. Those of `SHARED` do not come with
@@ -113,42 +113,20 @@ async def run(name: str, *options: str, watched: bool = False) -> Checked:
 
     Raises RunFailed when they are not all green.
     """
-    with tempfile.TemporaryDirectory(
-        prefix="fb", dir="/tmp"
-    ) as folder:  # short: the names of Ray's sockets lie below it
-        reports, log = Path(folder, "reports"), Path(folder, "output.log")
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            *PLUGINS_OFF,
-            "-q",
-            "tests/e2e",
-            "--report-dir",
-            str(reports),
-            *options,
-        ]
+    # short: the names of Ray's sockets lie below it
+    with tempfile.TemporaryDirectory(prefix="fb", dir="/tmp") as folder:
+        log = Path(folder, "output.log")
         began = time.monotonic()
-        with log.open("wb") as out:  # noqa: ASYNC230  nothing else waits for this loop
-            child = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=ROOT,
-                env={**os.environ, "TMPDIR": folder},
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        watch = Watch(psutil.Process(child.pid)) if watched else None
-        try:
-            status = await child.wait()
-        except BaseException:
-            child.send_signal(signal.SIGINT)
-            await child.wait()
-            raise
-        finally:
-            cpu = watch.ended() if watch else {}
+        with SuiteProcess(
+            Path(folder, "reports"), *options, command=COMMAND, environment={"TMPDIR": folder}, log=log
+        ) as suite:
+            watch = Watch(psutil.Process(suite.process.pid)) if watched else None
+            try:
+                status = await suite.ended()
+            finally:
+                cpu = watch.ended() if watch else {}
         seconds = time.monotonic() - began
         if status:
-            raise RunFailed(f"{name}: ended with {status}:\n{log.read_text(errors='replace')[-3000:]}")
-        document = json.loads((reports / "conformance.json").read_text(encoding="utf-8"))
+            raise RunFailed(f"{name}: ended with {status}:\n{suite.output[-3000:]}")
+        document = dict(suite.report.document)
     return Checked(seconds - float(document["build_s"]), document, cpu)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from fixtures.core.paths import ROOT
+from tests.support import suite_process
+from tests.support.suite_process import CI_E2E
 
 QUIET = ("-m", "e2e and not disruptive")
 
@@ -54,13 +55,5 @@ RUNS: dict[str, Callable[[Path], list[str]]] = {
 def make(name: str, folder: Path) -> None:
     """Run the suite so that its reports are in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    ran = subprocess.run(
-        [str(ROOT / "ci" / "e2e"), "-q", "--tb=no", "--report-dir", str(folder), *RUNS[name](folder)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (folder / "conformance.json").is_file(), (
-        f"the run {name} left no report: {ran.stdout[-2000:]}{ran.stderr[-2000:]}"
-    )
+    ran = suite_process.run("-q", "--tb=no", *RUNS[name](folder), command=CI_E2E, reports=folder, timeout=None)
+    assert ran.report.rows, f"the run {name} left no report: {ran.output[-4000:]}"

@@ -7,7 +7,6 @@ pytest has the main thread. Each session is a whole `pytest` of checks in this p
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import shutil
 import threading
@@ -23,6 +22,7 @@ from fixtures.clusters.base import Cluster
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import Timeouts
 from tests.faults.model import Session
+from tests.support.suite_process import Report
 
 T = TypeVar("T")
 
@@ -125,8 +125,7 @@ class Place:
             )
         if status == pytest.ExitCode.INTERRUPTED:  # pytest has caught it; it was meant for all of this
             raise KeyboardInterrupt
-        document = json.loads((folder / "conformance.json").read_text(encoding="utf-8"))
-        return read(document["checks"], time.monotonic() - began)
+        return read(Report.read(folder).rows, time.monotonic() - began)
 
 
 def first_line(text: str) -> str:

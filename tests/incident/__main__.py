@@ -5,12 +5,10 @@ usage: python -m tests.incident REPORT_DIR [suite options]      e.g. --cluster k
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 
-from fixtures.core.paths import ROOT
+from tests.support.suite_process import CI_E2E, SuiteProcess
 
 ARGUMENTS = ("-q", "--tb=no", "--vllm", "stub", "--ray-image", "stock", "-m", "e2e and not disruptive")
 
@@ -27,18 +25,15 @@ OPENING = ("DEP-04", "nats-py", "no result", "docker build")
 
 def main(report_dir: Path, options: list[str]) -> list[str]:
     """What is not as it should be, one line each."""
-    ran = subprocess.run(
-        [str(ROOT / "ci" / "e2e"), *ARGUMENTS, "--report-dir", str(report_dir), *options],
-        check=False,
-    )
-    document = json.loads((report_dir / "conformance.json").read_text(encoding="utf-8"))
-    failed = {row["id"] for row in document["checks"] if row["status"] == "failed"}
-    broken = {row["id"]: row["detail"] for row in document["checks"] if row["status"] == "broken"}
-    causes = {row["cause"] or row["id"] for row in document["checks"] if row["status"] == "failed"}
+    with SuiteProcess(report_dir, *ARGUMENTS, *options, command=CI_E2E) as suite:
+        status = suite.wait()
+    report = suite.report
+    failed, broken = set(report.details("failed")), report.details("broken")
+    causes = {row["cause"] or row["id"] for row in report.rows if row["status"] == "failed"}
     opening = (report_dir / "status.md").read_text(encoding="utf-8")[:2500].lower()
     wrong = []
-    if ran.returncode != 1:
-        wrong.append(f"exit status {ran.returncode}, not 1")
+    if status != 1:
+        wrong.append(f"exit status {status}, not 1")
     if missed := EXPECTED - failed:
         wrong.append(f"did not fail: {sorted(missed)}")
     if unrelated := failed - EXPECTED - ALLOWED:

@@ -105,7 +105,7 @@ async def phases(run: Run) -> dict[str, float]:
     """Seconds that each phase of an undisturbed run takes."""
     begun = []
     for phase in PHASES:
-        await run.says(BEGINS[phase], RUN_S)
+        await run.prints(BEGINS[phase], timeout=RUN_S)
         begun.append(time.monotonic())
     status = await run.ended(RUN_S)
     assert status == 0, f"undisturbed, it ended with {status}: {run.output[-3000:]}"
@@ -128,7 +128,7 @@ async def end(place: Place, moment: Moment, seconds: float, folder: Path) -> End
     ended = Ended(moment.fleet, moment.number.name, moment.phase, round(after, 2))
     with place.run(folder) as run:
         try:
-            await run.says(BEGINS[moment.phase], RUN_S)
+            await run.prints(BEGINS[moment.phase], timeout=RUN_S)
             if not await over_within(run, after):
                 ended.last = (run.output.strip().splitlines() or [""])[-1].strip()
                 run.process.send_signal(moment.number)
@@ -157,7 +157,7 @@ def judged(run: Run, ended: Ended) -> list[str]:
     """What is wrong with its status and report. A killed run has none."""
     if ended.status == -signal.SIGKILL and ended.signal == "SIGKILL":
         return []
-    document = run.document()
+    document = run.report.document
     without = [row["id"] for row in document.get("checks", ()) if row["status"] == "broken"]
     told = "interrupted" in document.get("aborted", "")
     good = (

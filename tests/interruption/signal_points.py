@@ -7,17 +7,15 @@ call or return of a Python function, or a named place: before or after any hook 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fixtures.core.paths import ROOT
+from tests.support import suite_process
+from tests.support.suite_process import Report
 
 HOOKS = (
     "fixture_setup",
@@ -205,32 +203,27 @@ def ended_at(folder: Path, places: Sequence[str | int], number: signal.Signals) 
     (folder / "conftest.py").write_text(f"HOOKS = {HOOKS}\nNUMBER = {int(number)}\n{CONFTEST}", encoding="utf-8")
     (checks / "test_infrastructure.py").write_text(CHECKS, encoding="utf-8")
     (folder / "moments.json").write_text(json.dumps(places), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-m", "e2e", "tests/e2e", "-p", "no:cacheprovider"]
-    command += ["-p", "no:hypothesispytest"]  # its summary imports all of hypothesis, in every child
-    with (folder / "log").open("wb") as log:
-        subprocess.run(
-            [*command, "--report-dir", str(folder / "reports")],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=log,
-            stderr=log,
-            timeout=CHILD_S * len(places),
-            check=False,
-        )
+    ran = suite_process.run(
+        *("-p", "no:hypothesispytest"),  # its summary imports all of hypothesis, in every child
+        reports=folder / "reports",
+        cwd=folder,
+        environment={"PYTHONPATH": str(ROOT)},
+        timeout=CHILD_S * len(places),
+    )
+    (folder / "log").write_text(ran.output, encoding="utf-8")
     return [_ended(folder / str(index), place) for index, place in enumerate(places)]
 
 
 def _ended(folder: Path, place: str | int) -> Ended:
     steps = (folder / "steps").read_text(encoding="utf-8").split("\n") if (folder / "steps").exists() else []
-    report = folder / "conformance.json"
-    document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
+    report = Report.read(folder)
     calls = [int(step.split()[1]) for step in steps if step.startswith("calls ")]
     return Ended(
         place=place,
         sent="sent" in steps,
         status=int((folder / "status").read_text(encoding="utf-8")),
-        aborted=document.get("aborted", ""),
-        statuses=tuple(row["status"] for row in document.get("checks", ())),
+        aborted=str(report.document.get("aborted", "")),
+        statuses=tuple(report.statuses.values()),
         steps=tuple(step for step in steps if step in ("started", "stopped")),
         calls=calls[0] if calls else 0,
     )

@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -22,10 +21,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, BinaryIO
+from typing import Any
 
 from fixtures.core.paths import ROOT
 from tests.support.leaks import Before
+from tests.support.suite_process import CI_E2E, SuiteProcess
 
 BURN = "while True: pass"
 
@@ -79,35 +79,18 @@ def once(number: int, reports: Path, options: Sequence[str]) -> Soaked:
 def measured(number: int, parent: Path, folder: Path, options: Sequence[str]) -> Soaked:
     before, began = Before(parent, prefixes=("",)), time.monotonic()
     folder.mkdir(parents=True)
-    with (folder / "output.log").open("wb") as log:
-        command = [str(ROOT / "ci" / "e2e"), "--report-dir", str(folder), *options]
-        environment = {**os.environ, "TMPDIR": str(parent)}
-        status = to_the_end(command, environment, log)
-    run = Soaked(number, status, "no report", round(time.monotonic() - began, 1), round(os.getloadavg()[0], 1))
-    try:
-        document: dict[str, Any] = json.loads((folder / "conformance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    place: dict[str, str | None] = {"TMPDIR": str(parent)}
+    with SuiteProcess(folder, *options, command=CI_E2E, environment=place, log=folder / "output.log") as suite:
+        status = suite.wait()
+    report = suite.report
+    run = Soaked(number, status, report.verdict, round(time.monotonic() - began, 1), round(os.getloadavg()[0], 1))
+    if not report.rows:
         return run
-    run.verdict = document["verdict"]
-    run.statuses = {row["id"]: row["status"] for row in document["checks"]}
-    run.details = {row["id"]: row["detail"] for row in document["checks"] if row["status"] in ("failed", "broken")}
-    run.left = before.left_in_the_end(document["run_id"])
+    run.statuses, run.details = report.statuses, report.details("failed", "broken")
+    run.left = before.left_in_the_end(str(report.document["run_id"]))
     if run.good:
         shutil.rmtree(folder)
     return run
-
-
-def to_the_end(command: Sequence[str], environment: dict[str, str], log: BinaryIO) -> int:
-    """The status of a run. An end from outside is passed on, and its clean-up waited for."""
-    child = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # once is enough
-        child.send_signal(signal.SIGINT)
-        child.wait()
-        raise
 
 
 def flips(runs: Sequence[Soaked]) -> dict[str, dict[str, int]]:

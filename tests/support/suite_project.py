@@ -3,8 +3,6 @@ what the tests of the reports are made with.
 """
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from fixtures.core.paths import ROOT
+from tests.support import suite_process
+from tests.support.suite_process import Report, SuiteRun
 
 SETTINGS = """
 [pytest]
@@ -138,6 +138,14 @@ def test_two(): ...
 """
 
 
+COMMAND = (sys.executable, "-m", "pytest")
+#: Variables of the inner pytest: where the suite is, and none of a CI system that this one may run on.
+ENVIRONMENT: dict[str, str | None] = {
+    **dict.fromkeys(("PYTEST_ADDOPTS", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL")),
+    "PYTHONPATH": str(ROOT),
+}
+
+
 @dataclass
 class Project:
     """A folder with checks, and pytest run in it."""
@@ -156,18 +164,14 @@ class Project:
         return self
 
     def command(self, *options: str) -> list[str]:
-        return [sys.executable, "-m", "pytest", *options]
+        return [*COMMAND, *options]
 
     @property
     def environment(self) -> dict[str, str]:
-        hidden = ("PYTEST_ADDOPTS", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL")
-        return {key: value for key, value in os.environ.items() if key not in hidden} | {"PYTHONPATH": str(ROOT)}
+        return suite_process.environment_with(ENVIRONMENT)
 
-    def run(self, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        env = self.environment | environment
-        return subprocess.run(
-            self.command(*options), cwd=self.path, env=env, capture_output=True, text=True, timeout=60, check=False
-        )
+    def run(self, *options: str, **environment: str) -> SuiteRun:
+        return suite_process.run(*options, command=COMMAND, cwd=self.path, environment=ENVIRONMENT | environment)
 
     @property
     def reports(self) -> Path:
@@ -179,7 +183,7 @@ class Project:
 
     @property
     def statuses(self) -> dict[str, str]:
-        return {check["id"]: check["status"] for check in self.conformance["checks"]}
+        return Report.read(self.reports).statuses
 
     def detail(self, check_id: str) -> str:
         return str(next(check["detail"] for check in self.conformance["checks"] if check["id"] == check_id))

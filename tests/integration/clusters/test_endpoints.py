@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import re
 import signal
-import sys
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -21,7 +19,6 @@ import pytest
 from fixtures.clusters.base import Endpoints
 from fixtures.clusters.embedded import EmbeddedCluster
 from fixtures.core.errors import CannotTell
-from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.agent_jobs import AgentJobs, Scenario
@@ -34,6 +31,7 @@ from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from tests.interruption import persistent_fleet
 from tests.interruption.run import Run
+from tests.support import suite_process
 from tests.support.stub_process import running
 from tests.support.tls_services import secured_nats
 
@@ -58,23 +56,10 @@ def fleet(staying: persistent_fleet.Fleet) -> EmbeddedCluster:
 
 async def attach(file: Path, reports: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
     """(exit status, output, conformance.json) of `--cluster attach` with this profile."""
-    command = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider", "tests/e2e", *arguments]
-    command += ["--cluster", "attach", "--profile", str(file), "--report-dir", str(reports)]
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=ROOT,
-        env={**os.environ, **ENVIRONMENT},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        output = (await asyncio.wait_for(process.communicate(), RUN_S))[0].decode()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    report = reports / "conformance.json"
-    return process.returncode or 0, output, json.loads(report.read_text()) if report.exists() else {}
+    options = ("--cluster", "attach", "--profile", str(file), *arguments)
+    run = partial(suite_process.run, *options, reports=reports, environment=ENVIRONMENT, timeout=RUN_S)
+    ran = await asyncio.to_thread(run)
+    return ran.returncode, ran.output, dict(ran.report.document)
 
 
 async def test_everything_that_needs_no_pods_runs(staying: persistent_fleet.Fleet, tmp_path: Path) -> None:

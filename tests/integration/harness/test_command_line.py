@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from fixtures.core.paths import ROOT
+from tests.support import suite_process
+from tests.support.suite_process import CI_E2E, SuiteRun
 
 USAGE = 4
 HANGS = 180  # seconds: it has hung; a run that writes reports took 37 s with five processes for each CPU
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **environment: str) -> SuiteRun:
     """`pytest -m e2e` with these arguments, as a process of its own in the checkout."""
-    command = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider", "tests/e2e", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS, check=False, env={**os.environ, **environment}
-    )
+    return suite_process.run(*arguments, environment=environment)
 
 
-def complaint(ran: subprocess.CompletedProcess[str]) -> str:
+def complaint(ran: SuiteRun) -> str:
     """The one line of an error; the last thing that is said."""
-    output = ran.stdout + ran.stderr
-    lines = [line for line in output.splitlines() if line.startswith("ERROR")]
-    assert len(lines) == 1, output
-    assert "Traceback" not in output
+    lines = [line for line in ran.output.splitlines() if line.startswith("ERROR")]
+    assert len(lines) == 1, ran.output
+    assert "Traceback" not in ran.output
     return lines[0]
 
 
@@ -186,9 +182,7 @@ def test_a_missing_cpu_feature_is_named(tmp_path: Path) -> None:
         "vllm_choice.cpu_flags = lambda *_: frozenset({'sse2'})\n"
         "sys.exit(pytest.main(['-m', 'e2e', 'tests/e2e', '--vllm', 'cpu', '-p', 'no:cacheprovider']))\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    ran = suite_process.run(command=(sys.executable, "-c", program))
     assert ran.returncode == USAGE
     said = complaint(ran)
     assert "--vllm cpu" in said
@@ -205,14 +199,7 @@ def test_a_missing_cpu_feature_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_machine_that_does_not_allow_it_is_told_so(environment: dict[str, str], words: list[str]) -> None:
-    ran = subprocess.run(
-        [str(ROOT / "ci/e2e"), "--list-checks"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    ran = suite_process.run("--list-checks", command=CI_E2E, environment=environment)
     assert ran.returncode == USAGE
     assert all(word in ran.stderr for word in words), ran.stderr
     assert "Traceback" not in ran.stderr
@@ -225,13 +212,8 @@ def test_without_a_package_index_the_suite_says_so(tmp_path: Path) -> None:
         "PIP_RETRIES": "0",
         "PIP_NO_CACHE_DIR": "1",
     }
-    ran = subprocess.run(
-        [str(ROOT / "ci/e2e"), "--list-checks"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, **nowhere, "FLEET_CACHE": str(tmp_path)},
+    ran = suite_process.run(
+        "--list-checks", command=CI_E2E, environment={**nowhere, "FLEET_CACHE": str(tmp_path)}, timeout=120
     )
     assert ran.returncode == USAGE
     assert "is the package index reachable" in ran.stderr

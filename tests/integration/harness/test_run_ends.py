@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from fixtures.core.paths import ROOT
 from tests.interruption.run import Run
+from tests.support import suite_process
 from tests.support.leaks import processes
 
 
@@ -30,7 +30,7 @@ from tests.support.leaks import processes
 )
 async def test_a_run_that_is_stopped(tmp_path: Path, moment: str, number: signal.Signals) -> None:
     with Run(tmp_path / "reports", "-k", "INF or DEP") as run:
-        await run.says(moment)
+        await run.prints(moment)
         assert processes(run.run_id)
         run.process.send_signal(number)
         status = await run.ended()
@@ -38,7 +38,7 @@ async def test_a_run_that_is_stopped(tmp_path: Path, moment: str, number: signal
         if number is signal.SIGKILL:
             return
         assert status == pytest.ExitCode.INTERRUPTED
-        document = run.document()
+        document = run.report.document
         assert document["verdict"] in ("inconclusive", "nonconformant")
         assert "interrupted" in document["aborted"].lower()
 
@@ -59,25 +59,9 @@ def test_second():
 def test_an_interrupt_that_a_test_swallows_ends_the_run_all_the_same(tmp_path: Path, number: signal.Signals) -> None:
     file = tmp_path / "test_swallows.py"
     file.write_text(SWALLOWS.replace("NUMBER", str(int(number))), encoding="utf-8")
-    ran = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "fixtures.plugin",
-            "-p",
-            "no:cacheprovider",
-            "--rootdir",
-            str(tmp_path),
-            str(file),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    command = (sys.executable, "-m", "pytest", "-p", "fixtures.plugin", "-p", "no:cacheprovider")
+    ran = suite_process.run(
+        "--rootdir", str(tmp_path), str(file), command=command, environment={"PYTHONPATH": str(ROOT)}
     )
     assert ran.returncode == pytest.ExitCode.INTERRUPTED, ran.stdout + ran.stderr
     assert "1 passed" in ran.stdout
@@ -89,13 +73,13 @@ async def test_a_part_that_dies_in_mid_run(tmp_path: Path) -> None:
     and the run reports and cleans up.
     """
     with Run(tmp_path / "reports", "-k", "INF or NET or DEP-04") as run:
-        await run.says("boot: vllm-server-1")
-        await run.says("boot: ray-worker-2")
+        await run.prints("boot: vllm-server-1")
+        await run.prints("boot: ray-worker-2")
         victim = next(pid for pid, command in processes(run.run_id).items() if "vllm_stub --host" in command)
         os.kill(victim, signal.SIGKILL)
         status = await run.ended(180)
         assert run.left() == []
-        statuses = {row["id"]: row["status"] for row in run.document()["checks"]}
+        statuses = {row["id"]: row["status"] for row in run.report.document["checks"]}
     assert status == 1
     assert statuses["INF-02"] == "failed"
     assert statuses["NET-03"] == "failed"
@@ -107,13 +91,6 @@ async def test_a_part_that_dies_in_mid_run(tmp_path: Path) -> None:
 
 
 def test_a_run_that_selects_no_check_for_this_cluster_starts_nothing(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "e2e", "tests/e2e", "-k", "NET-07", "--report-dir", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ran = suite_process.run("-k", "NET-07", reports=tmp_path)
     assert "boot:" not in ran.stdout
     assert "1 skipped" in ran.stdout

@@ -34,11 +34,13 @@ from fixtures.core.polling import wait_until
 from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
 from fixtures.services.ray import Ray
-from tests.integration.kubernetes import state, suite_run
-from tests.integration.kubernetes.suite_run import Seen
+from tests.integration.kubernetes import state
+from tests.support import suite_process
+from tests.support.suite_process import SuiteProcess, SuiteRun
 
 ROLE_FILES = [ROOT / "ci" / "attach" / "role.yaml"]
 QUIET = ("-m", "e2e and not disruptive")
+ATTACH = ("--cluster", "attach")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,12 @@ def granted() -> set[str]:
     return found
 
 
-def operator_told(ran: Seen) -> dict[str, Any]:
+def attach(reports: Path, *options: str) -> SuiteRun:
+    """A run against the fleet, to its end."""
+    return suite_process.run(*ATTACH, *options, reports=reports, timeout=300)
+
+
+def operator_told(ran: SuiteRun) -> dict[str, Any]:
     """What INF-05 left of the operator; it passes with any rights."""
     assert ran.returncode == 0, ran.output[-3000:]
     return dict(json.loads((ran.reports / "evidence" / "INF-05" / "operator.json").read_text(encoding="utf-8")))
@@ -131,33 +138,33 @@ class TestReadOnly:
     @pytest.fixture(scope="class")
     def ran(
         self, before: dict[str, list[str]], fleet: Fleet, restricted: Path, tmp_path_factory: pytest.TempPathFactory
-    ) -> Seen:
+    ) -> SuiteRun:
         assert before["pods"]
         reports = tmp_path_factory.mktemp("read-only") / "reports"
-        return suite_run.run(reports, "--kubeconfig", str(restricted), "--profile", str(fleet.profile_file))
+        return attach(reports, "--kubeconfig", str(restricted), "--profile", str(fleet.profile_file))
 
-    def test_is_partial_with_nothing_disabled_but_what_disturbs(self, ran: Seen) -> None:
+    def test_is_partial_with_nothing_disabled_but_what_disturbs(self, ran: SuiteRun) -> None:
         assert ran.returncode == 0, ran.output[-3000:]
-        document = ran.document
+        document = ran.report.document
         assert document["verdict"] == "partial"
         assert document["summary"]["failed"] == document["summary"]["broken"] == document["summary"]["unsupported"] == 0
-        assert set(ran.with_status("disabled").values()) == {"it disturbs the cluster; --allow-disruptive lets it"}
+        assert set(ran.report.details("disabled").values()) == {"it disturbs the cluster; --allow-disruptive lets it"}
 
-    def test_uses_no_right_that_is_not_granted(self, ran: Seen) -> None:
-        assert set(ran.document["cluster"]["rights"]) <= granted()
+    def test_uses_no_right_that_is_not_granted(self, ran: SuiteRun) -> None:
+        assert set(ran.report.document["cluster"]["rights"]) <= granted()
 
     async def test_leaves_everything_that_was_there(
-        self, ran: Seen, before: dict[str, list[str]], admin: Api, fleet: Fleet
+        self, ran: SuiteRun, before: dict[str, list[str]], admin: Api, fleet: Fleet
     ) -> None:
-        assert ran.document["facts"]["links"], "the run looked at nothing"
+        assert ran.report.document["facts"]["links"], "the run looked at nothing"
         after = await snapshot(admin, fleet.profile)
         changed = state.differences(before, after)
         results = changed.pop("keys", {"gone": []})  # results of this run's own deliberations may come
         assert not changed
         assert not results["gone"]
 
-    def test_says_what_stays(self, ran: Seen) -> None:
-        left = ran.document["facts"]["left"]
+    def test_says_what_stays(self, ran: SuiteRun) -> None:
+        left = ran.report.document["facts"]["left"]
         assert any("AGENT_RESPONSES" in json.dumps(row) for row in left)
         assert "AGENT_RESPONSES" in (ran.reports / "status.md").read_text(encoding="utf-8")
 
@@ -168,13 +175,13 @@ class TestRights:
         failing = tmp_path / "profile.toml"
         text = fleet.profile_file.read_text(encoding="utf-8")
         failing.write_text(re.sub(r"max_model_len = \d+", "max_model_len = 7", text), encoding="utf-8")
-        ran = suite_run.run(
+        ran = attach(
             tmp_path / "r", "--kubeconfig", str(restricted), "--profile", str(failing), *QUIET,
             "-k", "INF or CFG-01 or IMG-01",
         )  # fmt: skip
         assert ran.returncode == 1, ran.output[-3000:]
-        assert set(ran.with_status("failed")) == {"INF-04"}, ran.output[-3000:]
-        absent = granted() - set(ran.document["cluster"]["rights"]) - {"get statefulsets.apps"}
+        assert set(ran.report.details("failed")) == {"INF-04"}, ran.output[-3000:]
+        absent = granted() - set(ran.report.document["cluster"]["rights"]) - {"get statefulsets.apps"}
         assert not absent, f"granted, but not used: {absent}"
 
     async def test_a_missing_right_breaks_what_needs_it_and_names_itself(
@@ -186,17 +193,17 @@ class TestRights:
         await admin.patch(ROLES, "fleet-conformance", {"rules": without}, namespace)
         try:
             ran = await asyncio.to_thread(
-                suite_run.run, tmp_path / "r", "--kubeconfig", str(restricted), "--profile", str(fleet.profile_file),
+                attach, tmp_path / "r", "--kubeconfig", str(restricted), "--profile", str(fleet.profile_file),
                 "-k", "CFG-01 or INF-02",
             )  # fmt: skip
         finally:
             await admin.patch(ROLES, "fleet-conformance", {"rules": role["rules"]}, namespace)
         assert ran.returncode == 1
-        assert ran.document["verdict"] == "inconclusive"
-        broken = ran.with_status("broken")
+        assert ran.report.document["verdict"] == "inconclusive"
+        broken = ran.report.details("broken")
         assert set(broken) == {"CFG-01"}, ran.output[-3000:]
         assert re.search(r"may not (get|create) pods/exec in namespace swe-ai-fleet", broken["CFG-01"])
-        assert set(ran.with_status("passed")) == {"INF-02"}
+        assert set(ran.report.details("passed")) == {"INF-02"}
 
     def test_certification_needs_no_more_than_its_own_file(
         self, fleet: Fleet, restricted: Path, tmp_path: Path
@@ -205,11 +212,11 @@ class TestRights:
         the missing right is named.
         """
         arguments = ("--kubeconfig", str(restricted), "--profile", str(fleet.profile_file), "-k", "INF-05")
-        told = [operator_told(suite_run.run(tmp_path / "without", *arguments))]
+        told = [operator_told(attach(tmp_path / "without", *arguments))]
         role = ROOT / "ci" / "attach" / "role-certification.yaml"
         apply(fleet.kubeconfig, role)
         try:
-            told.append(operator_told(suite_run.run(tmp_path / "with", *arguments)))
+            told.append(operator_told(attach(tmp_path / "with", *arguments)))
         finally:
             subprocess.run(
                 ["kubectl", "--kubeconfig", str(fleet.kubeconfig), "delete", "-f", str(role)],
@@ -225,7 +232,7 @@ class TestFaults:
     """Each ends in a clear line, with the right status."""
 
     def test_a_context_that_does_not_exist(self, fleet: Fleet, tmp_path: Path) -> None:
-        ran = suite_run.run(tmp_path / "r", *fleet.arguments(), "--kube-context", "nowhere")
+        ran = attach(tmp_path / "r", *fleet.arguments(), "--kube-context", "nowhere")
         assert ran.returncode == 4
         assert "nowhere" in ran.output
         assert "Traceback" not in ran.output
@@ -235,44 +242,33 @@ class TestFaults:
         document["users"][0]["user"]["token"] = "expired"
         expired = tmp_path / "kubeconfig"
         expired.write_text(yaml.safe_dump(document), encoding="utf-8")
-        ran = suite_run.run(tmp_path / "r", "--kubeconfig", str(expired), "--profile", str(fleet.profile_file))
+        ran = attach(tmp_path / "r", "--kubeconfig", str(expired), "--profile", str(fleet.profile_file))
         assert ran.returncode == 1
-        assert ran.document["verdict"] == "inconclusive"
-        assert "refuses the credentials" in ran.document["aborted"]
-        assert not ran.with_status("failed")
+        assert ran.report.document["verdict"] == "inconclusive"
+        assert "refuses the credentials" in ran.report.document["aborted"]
+        assert not ran.report.details("failed")
 
     def test_a_namespace_without_the_ray_cluster(self, fleet: Fleet, tmp_path: Path) -> None:
         text = fleet.profile_file.read_text(encoding="utf-8").replace("[ray]", '[ray]\ncluster = "ray-absent"')
         other = tmp_path / "profile.toml"
         other.write_text(text, encoding="utf-8")
-        ran = suite_run.run(
+        ran = attach(
             tmp_path / "r", "--kubeconfig", str(fleet.kubeconfig), "--profile", str(other), "-k", "INF-01 or INF-05"
         )
         assert ran.returncode == 1
-        assert ran.with_status("failed") == {"INF-05": "there is no RayCluster ray-absent in namespace ray"}
-        assert ran.document["summary"]["passed"] == 1
+        assert ran.report.details("failed") == {"INF-05": "there is no RayCluster ray-absent in namespace ray"}
+        assert ran.report.document["summary"]["passed"] == 1
 
     async def test_an_api_server_that_goes_away(self, fleet: Fleet, tmp_path: Path) -> None:
         async with gate(fleet.kubeconfig, tmp_path) as (kubeconfig, shut):
-            process = await asyncio.create_subprocess_exec(
-                *suite_run.command(
-                    tmp_path / "r", "--kubeconfig", str(kubeconfig), "--profile", str(fleet.profile_file), *QUIET
-                ),
-                cwd=ROOT,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            assert process.stdout
-            async for line in process.stdout:
-                if b"test_configuration" in line or b"census" in line:
-                    await shut()
-                    break
-            output = (await asyncio.wait_for(process.stdout.read(), 240)).decode()
-            status = await process.wait()
-        ran = Seen(status, output, tmp_path / "r")
-        assert ran.returncode == 1, output[-3000:]
-        assert not ran.with_status("failed"), ran.with_status("failed")
-        broken = ran.with_status("broken")
+            options = (*ATTACH, "--kubeconfig", str(kubeconfig), "--profile", str(fleet.profile_file), *QUIET)
+            with SuiteProcess(tmp_path / "r", *options, log=tmp_path / "log") as suite:
+                await suite.prints("test_configuration", "census", timeout=240)
+                await shut()
+                status = await suite.ended(240)
+        assert status == 1, suite.output[-3000:]
+        assert not suite.report.details("failed")
+        broken = suite.report.details("broken")
         assert broken
         assert not {check: why for check, why in broken.items() if "the API server" not in why}
 
@@ -289,17 +285,11 @@ class TestFaults:
 
     async def test_interrupted_in_the_middle(self, admin: Api, fleet: Fleet, tmp_path: Path) -> None:
         before = await snapshot(admin, fleet.profile)
-        with (tmp_path / "log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *suite_run.command(tmp_path / "r", *fleet.arguments(), "-k", "DEP or JOB"),
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        await job_runs(admin, fleet.profile, wait_for(tmp_path / "log", r"run (fc-[0-9a-f]+)"))
-        process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 120) == 2, (tmp_path / "log").read_text()[-3000:]
+        options = (*ATTACH, *fleet.arguments(), "-k", "DEP or JOB")
+        with SuiteProcess(tmp_path / "r", *options, log=tmp_path / "log") as suite:
+            await job_runs(admin, fleet.profile, wait_for(tmp_path / "log", r"run (fc-[0-9a-f]+)"))
+            suite.process.send_signal(signal.SIGINT)
+            assert await suite.ended(120) == 2, suite.output[-3000:]
         after = await snapshot(admin, fleet.profile)
         assert not state.differences(before, after)
 
@@ -315,7 +305,7 @@ class TestDrift:
         try:
             await cluster._able.set_image(fleet.stock_image)
             ran = await asyncio.to_thread(
-                suite_run.run, tmp_path / "r", "--kubeconfig", str(fleet.kubeconfig), "--profile", str(patched),
+                attach, tmp_path / "r", "--kubeconfig", str(fleet.kubeconfig), "--profile", str(patched),
                 "-k", "IMG-01 or IMG-02 or IMG-03",
             )  # fmt: skip
         finally:
@@ -323,8 +313,8 @@ class TestDrift:
             still = {one.name for group in await cluster.ray_groups() for one in group.replicas}
             await cluster.stop()
         assert pods == still
-        assert set(ran.with_status("failed")) == {"IMG-02"}, ran.output[-3000:]
-        assert "head" in ran.with_status("failed")["IMG-02"]
+        assert set(ran.report.details("failed")) == {"IMG-02"}, ran.output[-3000:]
+        assert "head" in ran.report.details("failed")["IMG-02"]
         restored = await admin.get(RAY_CLUSTERS, fleet.profile.ray.cluster, fleet.profile.kubernetes.ray_namespace)
         assert {group.image for group in ray_groups(restored, ())} == {fleet.profile.ray.image}
 

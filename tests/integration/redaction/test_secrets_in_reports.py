@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.core.paths import ROOT
 from fixtures.profile import model as profiles
+from tests.support import suite_process
 from tests.support.leaky_services import SHAPES, Indiscretion, forms, indiscreet
 
 RUN_S = 120.0  # 13 s seen
@@ -62,30 +59,16 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         text = (profiles.PROFILES / "embedded.toml").read_text("utf-8").replace('python = "host"', 'python = "3.11"')
         places = "\n".join(f"{name} = {json.dumps(value)}" for name, value in endpoints.items())
         (folder / "plain.toml").write_text(f"{text}\n{SECTIONS}\n[endpoints]\n{places}\n", "utf-8")
-        arguments = [
-            "-m",
-            "e2e",
-            "-p",
-            "no:cacheprovider",
-            "-rA",
-            "--showlocals",
-            "--cluster",
-            "attach",
-            "--allow-disruptive",
-        ]
-        arguments += ["--profile", str(folder / "plain.toml"), "--report-dir", str(folder / "reports"), "tests/e2e"]
+        options = ("-rA", "--showlocals", "--cluster", "attach", "--allow-disruptive")
         given = {"FLEET_TEST_USER": "suite", "FLEET_TEST_PASSWORD": password, "FLEET_TEST_TOKEN": token}
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **given},
-            capture_output=True,
-            text=True,
+        done = suite_process.run(
+            *options,
+            *("--profile", str(folder / "plain.toml")),
+            reports=folder / "reports",
+            environment=given,
             timeout=RUN_S,
-            check=False,
         )
-    document = json.loads((folder / "reports" / "conformance.json").read_text("utf-8"))
-    yield Ran(done.stdout + done.stderr, folder / "reports", document)
+    yield Ran(done.output, done.reports, dict(done.report.document))
 
 
 def test_every_kind_of_report_and_evidence_was_written(ran: Ran) -> None:

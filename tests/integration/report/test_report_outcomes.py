@@ -1,14 +1,14 @@
 """The recorder in a real pytest: every way in which a check can end, and what each report makes of it."""
 
 import json
-import subprocess
 from collections import Counter
 
 import pytest
 
+from tests.support.suite_process import SuiteRun
 from tests.support.suite_project import ALL, Project
 
-Everything = tuple[Project, "subprocess.CompletedProcess[str]"]
+Everything = tuple[Project, SuiteRun]
 
 
 @pytest.fixture(scope="module")

@@ -44,9 +44,8 @@ class Dashboard:
 
 @pytest.mark.parametrize("slow", [0.0, 0.1], ids=["while it runs", "while it is taken in"])
 async def test_a_run_that_is_ended_leaves_no_job(slow: float) -> None:
-    ray = Dashboard(slow)
-    program = Program("census", {"REQUEST": {}})
-    job = asyncio.ensure_future(run_job(ray, program, f"{RUN}-census", {}, 60))  # type: ignore[arg-type]
+    ray: Any = Dashboard(slow)
+    job = asyncio.ensure_future(run_job(ray, Program("census", {"REQUEST": {}}), f"{RUN}-census", {}, 60))
     await asyncio.sleep(0.02)
     job.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -55,7 +55,7 @@ async def test_no_workload_of_that_name() -> None:
 
 
 async def test_what_was_read_is_remembered_for_the_remedies() -> None:
-    groups = [{"groupName": name, "template": {}} for name in ("gpu-workers", "cpu-workers")]
+    groups: list[dict[str, Any]] = [{"groupName": name, "template": {}} for name in ("gpu-workers", "cpu-workers")]
     orchestrator = {
         "metadata": {"name": "orchestrator", "namespace": "swe-ai-fleet"},
         "spec": {"selector": {"matchLabels": {"part": "api", "app.kubernetes.io/name": "orchestrator"}}},
