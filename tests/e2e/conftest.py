@@ -11,6 +11,7 @@ from fixtures.clusters.base import Cluster
 from fixtures.diagnostics.collector import Diagnostics
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.suite import CALL, Suite
+from fixtures.probes.components import Components
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 
@@ -18,6 +19,11 @@ from fixtures.services.ray import Ray
 @pytest.fixture(scope="session")
 def diagnostics(cluster: Cluster, ray: Ray, nats: Nats, run_id: str) -> Diagnostics:
     return Diagnostics(cluster, ray, nats, run_id)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _table_of_components(components: Components) -> None:
+    """Asked whichever checks run: the reports show in every run what answers and what does not."""
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from fixtures.probes.census import Census
 from fixtures.probes.name_resolution import unresolved
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
-from fixtures.report.model import Facts, LinkFact
+from fixtures.report.model import Facts
 from fixtures.services.vllm import parse_models
 from tests.e2e.repairs import EVIDENCE, POLICIES, in_orchestrator, in_worker
 
@@ -38,15 +38,11 @@ REPLICAS = (Feature.REPLICAS,)
     needs=REPLICAS,
     follows=("INF-01", "INF-02", "INF-03", "NET-07"),
 )
-async def test_orchestrator_reaches_vllm(
-    replica_reports: tuple[ReplicaReport, ...], profile: Profile, facts: Facts
-) -> None:
+async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
     wrong = []
     for one in replica_reports:
         url, listed = one.shown("VLLM_URL"), one.http("models")
-        speed = median(listed["ms"]) if listed["ms"] else None
-        facts.links.append(LinkFact(one.name, "vLLM", listed["ok"], speed, listed.get("error", "")))
         if not listed["ok"]:
             wrong.append(f"{one.name}: VLLM_URL={url}: {listed.get('error') or listed.get('status')}")
         elif profile.vllm.model not in (served := parse_models(listed["body"], url)):
@@ -102,13 +98,11 @@ async def test_orchestrator_vllm_latency(
     impact="Agents on these workers get no completion from vLLM.",
     follows=("INF-01", "INF-02", "NET-07"),
 )
-async def test_workers_reach_vllm(census: Census, facts: Facts) -> None:
+async def test_workers_reach_vllm(census: Census) -> None:
     """Agents run on the workers: each of them gets 200 from vLLM, across namespaces."""
     wrong = []
     for worker in census.workers:
         answer = worker.http["vllm"]
-        speed = median(answer["ms"]) if answer["ms"] else None
-        facts.links.append(LinkFact(worker.name, "vLLM", answer["ok"], speed, answer.get("error", "")))
         if not answer["ok"]:
             wrong.append(f"{worker.name}: {answer.get('error') or answer['status']}")
     assert not wrong, f"vLLM is not reached from every worker: {'; '.join(wrong)}"
@@ -132,7 +126,7 @@ async def test_workers_reach_vllm(census: Census, facts: Facts) -> None:
     impact="No result of an agent on these workers reaches the orchestrator, and no failure event either.",
     follows=("INF-09", "INF-10", "NET-07"),
 )
-async def test_workers_reach_nats(census: Census, facts: Facts) -> None:
+async def test_workers_reach_nats(census: Census) -> None:
     """Each worker opens a connection to NATS, is greeted and let in, and JetStream answers it.
 
     Asked over a plain socket, so that it says something about the network even where nats-py is missing.
@@ -140,7 +134,6 @@ async def test_workers_reach_nats(census: Census, facts: Facts) -> None:
     wrong = []
     for worker in census.workers:
         answer = worker.nats["nats"]
-        facts.links.append(LinkFact(worker.name, "NATS", answer["ok"], answer.get("ms"), answer.get("error", "")))
         if not answer["ok"]:
             wrong.append(f"{worker.name} fails at {answer['stage']}: {answer['error']}")
     assert not wrong, f"NATS is not usable from every worker: {'; '.join(wrong)}"
@@ -164,12 +157,11 @@ async def test_workers_reach_nats(census: Census, facts: Facts) -> None:
     needs=REPLICAS,
     follows=("INF-09", "INF-10", "NET-07"),
 )
-async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, ...], facts: Facts) -> None:
+async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, ...]) -> None:
     """Each replica is let into the NATS of its NATS_URL, and JetStream answers it."""
     wrong = []
     for one in replica_reports:
         seen = one.nats
-        facts.links.append(LinkFact(one.name, "NATS", seen["ok"], seen.get("ms"), seen.get("error", "")))
         if not seen["ok"]:
             wrong.append(f"{one.name} fails at {seen['stage'] or 'NATS_URL'}: {seen['error']}")
     assert not wrong, f"NATS is not usable from every replica: {'; '.join(wrong)}"
@@ -195,12 +187,11 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
     needs=REPLICAS,
     follows=("INF-05", "NET-07"),
 )
-async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ...], facts: Facts) -> None:
+async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ...]) -> None:
     """Each replica opens a connection to the Ray Client port of its RAY_ADDRESS."""
     wrong = []
     for one in replica_reports:
         port = one.ray_port
-        facts.links.append(LinkFact(one.name, "Ray Client", port["ok"], port.get("ms"), port.get("error", "")))
         if not port["ok"]:
             wrong.append(f"{one.name}: RAY_ADDRESS={one.shown('RAY_ADDRESS')}: {port['error']}")
     assert not wrong, f"Ray's client port is not reached: {'; '.join(wrong)}"

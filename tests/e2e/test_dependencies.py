@@ -10,7 +10,6 @@ from fixtures.clusters.base import Component
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
-from fixtures.report.model import DependencyFact, Facts
 from tests.e2e.repairs import EVIDENCE, WORKERS, image
 
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
@@ -63,7 +62,7 @@ PACKAGES = {
         for number, (module, (why, cuts, impact)) in enumerate(PACKAGES.items(), start=1)
     ],
 )
-async def test_package(module: str, census: Census, profile: Profile, facts: Facts, evidence: Evidence) -> None:
+async def test_package(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
     """A package that the agents need imports on every worker, in the profile's version."""
     wanted = profile.dependency(module)
     assert wanted is not None, f"the profile names no {module}: this check does not apply"
@@ -72,8 +71,6 @@ async def test_package(module: str, census: Census, profile: Profile, facts: Fac
         seen = worker.modules[module]
         found = worker.distributions.get(wanted.distribution.lower(), "") if seen["ok"] else ""
         ok = seen["ok"] and found == wanted.version
-        reason = "" if seen["ok"] else seen["error"]
-        facts.dependencies.append(DependencyFact(worker.name, wanted.distribution, wanted.version, found, ok, reason))
         if not seen["ok"]:
             wrong.append(f"{worker.name}: {seen['error']}")
             evidence.attach(f"{worker.name}.txt", seen["traceback"])

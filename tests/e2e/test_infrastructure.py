@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
-
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
-from fixtures.clusters.base import Cluster, Component, Feature, Workload
+from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Nonconformant
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.probes.census import Census
+from fixtures.probes.components import Components
 from fixtures.profile.model import Profile, bytes_of
-from fixtures.report.model import ComponentFact, Facts
 from fixtures.services.nats import Nats
-from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import Vllm
 from tests.e2e.repairs import EVIDENCE, LOGS, RAY_PODS, WORKERS, nats_cli, nats_reached, roll_out
@@ -27,11 +24,6 @@ SERVED = steps(do("It serves:", ENDPOINTS), shell("curl -sS {vllm_reached}/v1/mo
 
 REPLICAS = (Feature.REPLICAS,)
 ROOM = 1 << 20  # bytes that must be left for results, where something limits them: one takes a few KiB
-
-
-def not_ready(workload: Workload) -> str:
-    reasons = [f"{one.name}: {one.reason or 'not ready'}" for one in workload.replicas if not one.ready]
-    return "; ".join(reasons) or "no replica exists"
 
 
 @check(
@@ -53,24 +45,20 @@ def not_ready(workload: Workload) -> str:
     impact="Agents get no completion, or wait for one, while replicas of vLLM are missing.",
     needs=REPLICAS,
 )
-async def test_vllm_replicas_are_ready(cluster: Cluster, vllm: Vllm, facts: Facts) -> None:
+def test_vllm_replicas_are_ready(components: Components) -> None:
     """As many vLLM replicas as the specification asks for are ready, and the service leads to one of them.
 
     With fewer, agents wait in a longer queue or find no model server at all.
     """
-    workload = await cluster.workload(Component.VLLM)
-    behind = await cluster.behind_service(Component.VLLM)
-    version = await vllm.version() if workload.ready and behind != 0 else ""
-    uptime = time.time() - min((one.started for one in workload.ready), default=time.time())
-    facts.components["vLLM"] = ComponentFact(
-        "vLLM", version, uptime, len(workload.ready), workload.desired, cluster.vllm_kind
-    )
+    workload = components.workloads[Component.VLLM].get()
+    behind = components.vllm_endpoints.get()
     assert len(workload.ready) == workload.desired, (
-        f"{workload.name}: {len(workload.ready)} of {workload.desired} replicas are ready ({not_ready(workload)})"
+        f"{workload.name}: {len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )
     assert behind is None or behind >= workload.desired, (
         f"{workload.name}: the service leads to {behind} of {workload.desired} ready replicas: its selector or its port does not fit"
     )
+    components.vllm_version.get()  # raises where the server does not answer
 
 
 @check(
@@ -158,7 +146,7 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
     impact="No agent job can be started at all.",
     supports=("installed", "reconciled"),
 )
-async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: Evidence) -> None:
+async def test_ray_is_ready(components: Components, cluster: Cluster, evidence: Evidence) -> None:
     """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows.
 
     Without it no job can be submitted and running ones cannot be followed. In Kubernetes it leaves as evidence what the
@@ -166,15 +154,11 @@ async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: 
     """
     await operator_evidence.leave(evidence, operator_evidence.OPERATOR, cluster.operator())
     await operator_evidence.leave(evidence, operator_evidence.RAY, cluster.ray_objects())
-    workload = await cluster.workload(Component.RAY_HEAD) if Feature.REPLICAS not in cluster.unsupported else None
-    assert workload is None or workload.ready, f"the head's replica is not ready: {not_ready(workload)}"
-    version = await ray.version()
-    heads = [node for node in await ray.nodes() if node.head]
+    workload = components.workload(Component.RAY_HEAD)
+    assert workload is None or workload.ready, f"the head's replica is not ready: {workload.not_ready}"
+    components.ray_version.get()  # raises where the dashboard does not answer
+    heads = [node for node in components.ray_nodes.get() if node.head]
     alive = [node for node in heads if node.alive]
-    uptime = time.time() - workload.ready[0].started if workload else None
-    facts.components["Ray head"] = ComponentFact(
-        "Ray head", version.ray_version, uptime, len(alive), 1, version.session_name
-    )
     assert len(alive) == 1, f"Ray lists {len(alive)} living heads, not one ({[node.reason for node in heads]})"
     complaint = await cluster.ray_complaint()
     assert not complaint, f"Ray answers, but its own object in Kubernetes says: {complaint}"
@@ -203,23 +187,19 @@ async def test_ray_is_ready(ray: Ray, cluster: Cluster, facts: Facts, evidence: 
     follows=("INF-05",),
     supports=("reconciled",),
 )
-async def test_workers_agree(ray: Ray, cluster: Cluster, profile: Profile, facts: Facts) -> None:
+def test_workers_agree(components: Components, profile: Profile) -> None:
     """The specification, the running replicas and Ray's own node table agree on the number of workers.
 
     A pod can be Running while the raylet in it is dead: then Ray does not count it, and Kubernetes does not notice.
     """
-    alive = [node for node in await ray.nodes() if node.alive and not node.head]
+    alive = [node for node in components.ray_nodes.get() if node.alive and not node.head]
     names = ", ".join(sorted(node.name or node.address for node in alive)) or "none"
-    facts.components["Ray workers"] = ComponentFact(
-        "Ray workers", profile.ray.version, None, len(alive), profile.ray.workers, names
-    )
-    if Feature.REPLICAS not in cluster.unsupported:
-        workload = await cluster.workload(Component.RAY_WORKER)
+    if workload := components.workload(Component.RAY_WORKER):
         assert workload.desired == profile.ray.workers, (
             f"the specification asks for {workload.desired} workers, the profile for {profile.ray.workers}"
         )
         assert len(workload.ready) == workload.desired, (
-            f"{len(workload.ready)} of {workload.desired} worker replicas run ({not_ready(workload)}); Ray lists {names}"
+            f"{len(workload.ready)} of {workload.desired} worker replicas run ({workload.not_ready}); Ray lists {names}"
         )
     assert len(alive) == profile.ray.workers, (
         f"Ray's node table has {len(alive)} living workers ({names}), not {profile.ray.workers}"
@@ -298,12 +278,9 @@ async def test_one_ray_version(census: Census, profile: Profile) -> None:
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="No result can be published or received.",
 )
-async def test_jetstream(nats: Nats, facts: Facts) -> None:
+async def test_jetstream(components: Components, nats: Nats) -> None:
     """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results."""
-    info = await nats.info()
-    facts.components["NATS"] = ComponentFact(
-        "NATS", info.version, None, None, None, "JetStream" if info.jetstream else "without JetStream"
-    )
+    info = components.nats.get()
     assert info.jetstream, f"NATS {info.version} at {nats.url} runs without JetStream"
     account = await nats.account()
     limits = account.limits
@@ -392,32 +369,23 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     impact="Requests that land on the missing replica fail.",
     follows=("INF-09",),
 )
-async def test_orchestrator_replicas(
-    cluster: Cluster, orchestrator: Orchestrator, profile: Profile, facts: Facts
-) -> None:
+def test_orchestrator_replicas(components: Components, profile: Profile) -> None:
     """As many replicas as specified are ready, gRPC answers on each of them, and they are of the profile's version."""
-    uptimes, silent = [], []
-    for replica in orchestrator.replicas:
+    silent, asked = [], components.orchestrator
+    for status in asked.values():
         try:
-            uptimes.append((await replica.status()).uptime_seconds)
+            status.get()
         except Nonconformant as error:
             silent.append(str(error))
-    facts.components["orchestrator"] = ComponentFact(
-        "orchestrator",
-        profile.orchestrator.version,
-        min(uptimes, default=None),
-        len(uptimes),
-        profile.orchestrator.replicas,
-    )
     assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
-    assert len(orchestrator.replicas) == profile.orchestrator.replicas, (
-        f"{len(orchestrator.replicas)} replicas were found, the profile asks for {profile.orchestrator.replicas}"
+    assert len(asked) == profile.orchestrator.replicas, (
+        f"{len(asked)} replicas were found, the profile asks for {profile.orchestrator.replicas}"
     )
-    if Feature.REPLICAS in cluster.unsupported:
+    workload = components.workload(Component.ORCHESTRATOR)
+    if workload is None:
         return
-    workload = await cluster.workload(Component.ORCHESTRATOR)
     assert len(workload.ready) == workload.desired, (
-        f"{len(workload.ready)} of {workload.desired} replicas are ready ({not_ready(workload)})"
+        f"{len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )
     other = {one.name: one.image for one in workload.ready if profile.orchestrator.version not in one.image}
     assert not other, f"expected version {profile.orchestrator.version}; these run another image: {other}"

@@ -14,7 +14,6 @@ from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import load
 from fixtures.redaction.environments import difference, shown
 from fixtures.redaction.redact import Redactor
-from fixtures.report.model import Facts
 from tests.e2e import test_configuration as configuration
 from tests.e2e import test_connectivity as connectivity
 
@@ -102,8 +101,8 @@ def answering(**answers: Any) -> Any:
         lambda reports, _: configuration.test_vllm_url(reports, answering(models={}, identity="1")),
         lambda reports, _: configuration.test_ray_address(reports, answering(nodes=[])),
         lambda reports, profile: configuration.test_nats_url(reports, answering(info=None, stream=None), profile),
-        lambda reports, profile: connectivity.test_orchestrator_reaches_vllm(reports, profile, Facts()),
-        lambda reports, _: connectivity.test_orchestrator_reaches_ray(reports, Facts()),
+        lambda reports, profile: connectivity.test_orchestrator_reaches_vllm(reports, profile),
+        lambda reports, _: connectivity.test_orchestrator_reaches_ray(reports),
     ],
 )
 async def test_no_check_shows_the_credentials_of_a_url(check: Any) -> None:
