@@ -130,6 +130,7 @@ def test_the_terminal_fits_80_columns_without_colour(everything: Everything) -> 
     summary = summary[: summary.index("/reports/")]
     assert "\x1b[" not in done.stdout
     assert all(len(line) <= 80 for line in summary.splitlines() if "reports" not in line and "/" not in line)
-    assert "NOT CONFORMANT: 13 of 14 checks apply to embedded; vLLM stub" in summary
+    assert "NOT CONFORMANT: expected two replicas, seen one" in summary
+    assert "  13 of 14 checks apply to embedded; vLLM stub" in summary
     assert "FAILED INF-02 (MUST) fails" in summary
     assert "-> Use fleet/ray-custom:2.49.2" in summary
