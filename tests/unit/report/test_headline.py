@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check, Level
+from fixtures.checks.remedy import steps
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.export.chat import slack, teams
 from fixtures.report.export.completed_run import Finished
@@ -20,7 +21,9 @@ F, P, B, D = Status.FAILED, Status.PASSED, Status.BROKEN, Status.DISABLED
 
 
 def result(check_id: str, status: Status, *follows: str, level: Level = MUST, detail: str = "") -> Result:
-    return Result(Check(check_id, level, f"title of {check_id}", "do this", follows=follows), status, detail=detail)
+    return Result(
+        Check(check_id, level, f"title of {check_id}", steps("do this"), follows=follows), status, detail=detail
+    )
 
 
 def run_of(*results: Result, aborted: str = "") -> Run:
