@@ -119,6 +119,29 @@ async def test_a_server_without_v5_has_the_input_counted_and_is_offered_v5_once(
     assert b"".join(one[1:] for one in received) == b"x" * 200_000 and {one[0] for one in received} == {0}
 
 
+async def test_a_handshake_that_the_container_runtime_refuses_is_tried_with_v4(tmp_path: Path) -> None:
+    """Its answer is a bare 403, until the connection ends (Go's websocket.Server), not one of the API server's."""
+    offered: list[str] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        offered.extend(line for line in head.splitlines() if line.startswith("Sec-WebSocket-Protocol"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    api = connect(str(write_kubeconfig(tmp_path / "k", url)), None)
+    try:
+        with pytest.raises(Forbidden, match="cannot get pods/exec p in namespace ns: forbidden: no reason given"):
+            await api.execute("p", "ns", ["cat"], stdin="x", timeout=5)
+    finally:
+        await api.close()
+        server.close()
+    assert offered == [f"Sec-WebSocket-Protocol: {protocol}" for protocol in (V5, V4)]
+
+
 @pytest.mark.parametrize("protocol", [V4, V5])
 async def test_a_command_without_input_runs_by_either_protocol(api_with: ApiWith, protocol: Subprotocol) -> None:
     with recording() as (queries, received, talk):
