@@ -348,16 +348,18 @@ async def test_a_client_that_does_not_read_is_given_up_when_the_pod_has_ended(
 
 
 async def test_ended_clients_let_go_of_a_silent_pod(api_with: ApiWith) -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def talk(connection: ServerConnection, query: Query) -> None:
         await connection.send(b"\x00\x50\x00")
+        await connection.recv()
+        begun.set()
         await connection.wait_closed()
         ended.set()
 
     async with api_with(talk) as api, forward_of(api) as opened:
         _, writer = await reach(opened, b"x")
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(begun.wait(), 5)
         writer.close()
         await asyncio.wait_for(ended.wait(), 5)
 
