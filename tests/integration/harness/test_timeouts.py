@@ -1,4 +1,4 @@
-"""Two sessions of the suite in one process: each waits as long as its own profile says."""
+"""Sessions of the suite in one process: each waits as long as its own profile says, or as ci/faults makes it."""
 
 from __future__ import annotations
 
@@ -8,36 +8,48 @@ import sys
 from pathlib import Path
 
 from fixtures.core.paths import ROOT
+from fixtures.core.timeouts import Timeouts
 from fixtures.profile import model as profiles
+from tests.faults.target import SHORT
 
 PROGRAM = """
 import json, sys, pytest
 from fixtures.core.timeouts import TIMEOUTS
+from tests.faults.target import ShortTimeouts
 
 class Look:
     def pytest_collection_finish(self, session):
         limits = sorted({mark.args[0] for item in session.items for mark in item.iter_markers("timeout")})
         seen.append([TIMEOUTS.deliberation, limits])
-    def pytest_report_header(self, config):
-        return f"seen at the header: {TIMEOUTS.deliberation:g}"
 
 seen = []
 e2e, reports, *profiles = sys.argv[1:]
 for profile in profiles:
+    profile, _, short = profile.partition(",")
+    plugins = [Look(), ShortTimeouts()] if short else [Look()]
     quiet = ["--collect-only", "-p", "no:cacheprovider", "--report-dir", reports]
-    status = pytest.main([e2e, "-m", "e2e", "-k", "INF-01", "--profile", profile, *quiet], [Look()])
+    status = pytest.main([e2e, "-m", "e2e", "-k", "INF-01", "--profile", profile, *quiet], plugins)
     assert status == 0, status
     seen.append(TIMEOUTS.deliberation)
 print("SEEN", json.dumps(seen))
 """
 
 
-def test_two_sessions_in_one_process_do_not_share_timeouts(tmp_path: Path) -> None:
+def test_sessions_in_one_process_do_not_share_timeouts(tmp_path: Path) -> None:
     slow = tmp_path / "slow.toml"
     text = (profiles.PROFILES / "embedded.toml").read_text("utf-8")
     slow.write_text(f"{text}\n[timeouts]\ndeliberation = 300\n", "utf-8")
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "tests/e2e", str(tmp_path / "reports"), str(slow), "embedded"],
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            "tests/e2e",
+            str(tmp_path / "reports"),
+            str(slow),
+            "embedded",
+            "embedded,short",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -46,5 +58,7 @@ def test_two_sessions_in_one_process_do_not_share_timeouts(tmp_path: Path) -> No
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     seen = json.loads(ran.stdout.rpartition("SEEN ")[2])
-    assert seen == [[300, [180 + 300 - 120]], 120, [120, [180]], 120]
+    usual = Timeouts()
+    wait, check = usual.deliberation, usual.check
+    assert seen == [[300, [check + 300 - wait]], wait, [wait, [check]], wait, [SHORT.deliberation, [check]], wait]
     assert ran.stdout.count("fleet: timeouts that are not the default: deliberation 300 s") == 1
