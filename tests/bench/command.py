@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from fixtures.core.errors import BootFailure, CannotTell, Nonconformant, UsageProblem
+from fixtures.core.errors import Inconclusive, NonConformance, StartupError, UsageError
 from fixtures.core.paths import ROOT
 from fixtures.report.history.baseline import document_of, judge, read
 from fixtures.report.history.metric_text import lines
@@ -85,7 +85,7 @@ def main(words: list[str] | None = None) -> int:
     asked = parsed(words)
     try:
         earlier = read(asked.baseline, Path.cwd())
-    except UsageProblem as problem:
+    except UsageError as problem:
         print(f"ci/bench: {problem}", file=sys.stderr)
         return 4
     settings = Settings(runs=asked.runs, vllm=asked.vllm, workers=asked.workers)
@@ -97,7 +97,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"\n{TITLES[name]}", flush=True)
         try:
             document.add(name, asyncio.run(MEASURE[name](settings)))
-        except (BootFailure, CannotTell, Nonconformant, RunFailed) as problem:
+        except (StartupError, Inconclusive, NonConformance, RunFailed) as problem:
             print(f"ci/bench: {name}: {problem}", file=sys.stderr)
             return 2
         report.write(document, asked.reports / "bench", TITLES)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from nats.js.api import StreamConfig
 
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.agent_jobs import AgentJobs, Scenario
 from fixtures.exercises.load.jobs import read
@@ -40,14 +40,14 @@ async def prepare(nats: Nats) -> None:
     await (await nats.jetstream()).add_stream(StreamConfig(name="BENCH", subjects=[bare_agents.SUBJECT]))
 
 
-async def actors(jobs: AgentJobs, kind: str, name: str, count: int, at_once: int) -> Ran:
-    """Run bare agents exactly as the load runs agent jobs. Raises CannotTell when one of them fails."""
+async def actors(jobs: AgentJobs, kind: str, name: str, count: int, concurrency: int) -> Ran:
+    """Run bare agents exactly as the load runs agent jobs. Raises Inconclusive when one of them fails."""
     submission = f"{jobs.run_id}-{name}"
     load: dict[str, Any] = {
         "job": kind,
         "task": submission,
         "jobs": count,
-        "at_once": at_once,
+        "at_once": concurrency,
         "seconds": TIMEOUTS.job * count,
         "begin_for": TIMEOUTS.job * count,
         **jobs.keywords(submission, Scenario("load")),
@@ -56,7 +56,7 @@ async def actors(jobs: AgentJobs, kind: str, name: str, count: int, at_once: int
     output = await run_job(jobs.ray, program, submission, {}, TIMEOUTS.job * count)
     found = read(document_in(output, f"the bare agents ({submission})"))
     if failed := [row.error for row in found.jobs if row.error]:
-        raise CannotTell(f"{len(failed)} bare agents failed: {failed[0]}")
+        raise Inconclusive(f"{len(failed)} bare agents failed: {failed[0]}")
     return Ran([row.ended - row.started for row in found.jobs], found.seconds)
 
 

@@ -84,7 +84,7 @@ def growth(figures: Mapping[str, Details]) -> bytes:
     return png(canvas)
 
 
-def legs(found: Details, titles: Mapping[str, str]) -> bytes:
+def phases(found: Details, titles: Mapping[str, str]) -> bytes:
     """A round trip's legs, end to end, above its floor's (medians)."""
     canvas = Canvas(figsize=(WIDTH, 2.8), layout="constrained")
     axes = canvas.subplots()
@@ -135,7 +135,7 @@ def drawn(figures: list[dict[str, Any]], details: Details, titles: Mapping[str, 
     if "census" in details:
         plots["census.png"] = lambda: growth(by_name)
     if "round-trip" in details:
-        plots["round-trip.png"] = lambda: legs(details["round-trip"], titles)
+        plots["round-trip.png"] = lambda: phases(details["round-trip"], titles)
     if "throughput" in details:
         plots["throughput.png"] = lambda: throughput(details["throughput"])
     return {name: draw() for name, draw in plots.items()}

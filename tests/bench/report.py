@@ -10,7 +10,7 @@ import jinja2
 
 from tests.bench import plots
 from tests.bench.figures import Document, shown, spread, table
-from tests.bench.measures.round_trip import LEGS
+from tests.bench.measures.round_trip import PHASES
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 PLOTS_OF = {
@@ -26,7 +26,7 @@ PLOTS_OF = {
 def write(document: Document, folder: Path, groups: Mapping[str, str], compared: str = "") -> None:
     """Write report.html, table.md and the plots into `folder`. `groups`: titles of the groups, by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    images = plots.drawn(document.figures, document.details, LEGS)
+    images = plots.drawn(document.figures, document.details, PHASES)
     for name, image in images.items():
         (folder / name).write_bytes(image)
     (folder / "table.md").write_text("\n".join(table(document.figures)) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 usage: python -m tests.browser.pictures RUNS
 
-RUNS is a folder with the report folders `green` and `founding`, the latter with its Allure site in `founding/allure`.
+RUNS is a folder with the report folders `green` and `incident`, the latter with its Allure site in `incident/allure`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ COLOURS = 128  # flat pages need no more, and a picture stays below 100 kB
 #: picture → run, page, width and height of the window in CSS pixels, scheme
 PICTURES: dict[str, tuple[str, str, int, int, Scheme]] = {
     "green": ("green", "status.html", 1280, 720, "light"),
-    "founding": ("founding", "status.html", 1280, 720, "light"),
-    "founding-dark": ("founding", "status.html", 1280, 720, "dark"),
-    "founding-report": ("founding", "report.html", 1280, 960, "light"),
-    "founding-allure": ("founding", "allure/index.html", 1280, 800, "light"),
+    "incident": ("incident", "status.html", 1280, 720, "light"),
+    "incident-dark": ("incident", "status.html", 1280, 720, "dark"),
+    "incident-report": ("incident", "report.html", 1280, 960, "light"),
+    "incident-allure": ("incident", "allure/index.html", 1280, 800, "light"),
 }
 
 

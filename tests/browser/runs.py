@@ -46,7 +46,7 @@ def _unreachable(folder: Path) -> list[str]:
 #: name → options of the run, which may lie files beside its reports
 RUNS: dict[str, Callable[[Path], list[str]]] = {
     "green": lambda _: ["--vllm", "stub"],
-    "founding": lambda _: ["--vllm", "stub", "--ray-image", "stock", *QUIET],
+    "incident": lambda _: ["--vllm", "stub", "--ray-image", "stock", *QUIET],
     "several": _other_expectations,
     "broken": _unreachable,
 }

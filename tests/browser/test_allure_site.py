@@ -36,7 +36,7 @@ def render(folder: Path, site: Path, *options: str) -> None:
 
 @pytest.fixture(scope="session")
 def sites(reports: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Sites:
-    """The page of a run: `sites("founding")`."""
+    """The page of a run: `sites("incident")`."""
     rendered: dict[str, Path] = {}
 
     def page(name: str) -> Path:
@@ -101,8 +101,8 @@ def test_verdict_numbers_and_categories_are_those_of_the_run(page: Path, look: L
         assert (f"{texts('allure.' + status)} {count}" in listed) is bool(count), listed
 
 
-def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(sites: Sites, look: Looking) -> None:
-    seen = opened(look, sites("founding")).first_view()
+def test_cause_and_remedy_of_the_missing_nats_incident_are_seen_at_once(sites: Sites, look: Looking) -> None:
+    seen = opened(look, sites("incident")).first_view()
     for words in (
         "not conformant",
         "DEP-04 (MUST) nats imports on every worker",
@@ -116,7 +116,7 @@ def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(sites: Sites,
 
 
 def test_on_a_telephone_too(sites: Sites, look: Looking) -> None:
-    view = opened(look, sites("founding"), width=390, height=844)
+    view = opened(look, sites("incident"), width=390, height=844)
     seen = view.first_view()
     for words in ("not conformant", "DEP-04 (MUST)", "nats-py on", "Remedy", "docker build -f"):
         assert words in seen, f"{words!r} is not in view: {seen}"
@@ -131,7 +131,7 @@ def test_of_a_broken_environment_the_reason_is_seen(sites: Sites, look: Looking)
 
 
 def test_the_app_has_the_rest_of_the_window(sites: Sites, look: Looking) -> None:
-    page = opened(look, sites("founding")).page
+    page = opened(look, sites("incident")).page
     heights = "() => ['fleet', 'app'].map(id => document.getElementById(id).getBoundingClientRect().height)"
     strip, app = page.evaluate(heights)
     assert strip + app == 800
@@ -143,7 +143,7 @@ def test_the_app_has_the_rest_of_the_window(sites: Sites, look: Looking) -> None
 
 
 def test_the_link_leads_to_the_status_page(sites: Sites, look: Looking) -> None:
-    page = sites("founding")
+    page = sites("incident")
     target = opened(look, page).page.locator("#fleet a").get_attribute("href")
     assert target is not None
     assert (page.parent / target).resolve() in [page.parents[1] / name for name in ("status.html", "status.md")]
@@ -155,7 +155,7 @@ def test_a_check_shows_its_explanation_evidence_and_history(
     """Two nights, the second in Spanish: the history has both, and the check knows the night before."""
     before, night = tmp_path / "2026-01-01T03-15-00Z", tmp_path / "2026-01-02T03-15-00Z"
     shutil.copytree(reports("green"), before)
-    shutil.copytree(reports("founding"), night)
+    shutil.copytree(reports("incident"), night)
     path = before / "conformance.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"started": "2026-01-01T03:15:00+00:00"}), "utf-8")
     render(before, before / "site")
@@ -176,7 +176,7 @@ def test_a_check_shows_its_explanation_evidence_and_history(
 
 
 def test_the_app_may_start_before_the_browser_has_read_the_data(sites: Sites, browser: Browser) -> None:
-    whole = sites("founding").read_bytes()
+    whole = sites("incident").read_bytes()
     data, go_on = whole.rindex(b"<script async>"), threading.Event()
 
     class InTwoParts(BaseHTTPRequestHandler):

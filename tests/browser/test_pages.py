@@ -42,10 +42,10 @@ def test_contrast_names_and_roles(run: Path, look: Looking, name: str, schemes: 
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_cause_and_remedy_of_the_founding_failure_are_seen_at_once(
+def test_cause_and_remedy_of_the_missing_nats_incident_are_seen_at_once(
     reports: Callable[[str], Path], look: Looking, name: str
 ) -> None:
-    page = look(reports("founding") / name)
+    page = look(reports("incident") / name)
     seen = page.first_view()
     for words in (
         "not conformant",
@@ -94,7 +94,7 @@ def dep_04(folder: Path) -> dict[str, Any]:
 
 
 def test_a_command_is_copied_by_keyboard(reports: Callable[[str], Path], look: Looking) -> None:
-    page = look(reports("founding") / "status.html")
+    page = look(reports("incident") / "status.html")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     command = page.page.locator(".command").first
     page.page.keyboard.press("Tab")
@@ -102,7 +102,7 @@ def test_a_command_is_copied_by_keyboard(reports: Callable[[str], Path], look: L
     page.page.keyboard.press("Enter")
     command.get_by_text("Copied").wait_for()
     assert page.page.evaluate("navigator.clipboard.readText()") == command.locator("code").inner_text()
-    commands = [step["text"] for step in dep_04(reports("founding"))["remedy_steps"] if step["kind"] == "command"]
+    commands = [step["text"] for step in dep_04(reports("incident"))["remedy_steps"] if step["kind"] == "command"]
     copied = page.page.locator(".command code").all_inner_texts()
     assert "\n".join(copied) == "\n".join(commands), "the buttons copy commands alone, and all of them"
 
@@ -118,7 +118,7 @@ def test_sections_are_reached_by_keyboard(reports: Callable[[str], Path], look: 
 
 
 def test_rows_are_filtered_and_unfolded_by_keyboard(reports: Callable[[str], Path], look: Looking) -> None:
-    folder = reports("founding")
+    folder = reports("incident")
     found, page = document(folder), look(folder / "report.html")
     rows = page.page.locator("#results-table tbody .collapsible")
     assert rows.count() == len(found["checks"])
@@ -136,7 +136,7 @@ def test_rows_are_filtered_and_unfolded_by_keyboard(reports: Callable[[str], Pat
 
 
 def test_evidence_is_folded_in_its_row(reports: Callable[[str], Path], look: Looking) -> None:
-    page = look(reports("founding") / "report.html")
+    page = look(reports("incident") / "report.html")
     page.page.get_by_role("button", name="Show all details").click()
     pieces = page.page.locator("#results-table .extras-row details")
     assert pieces.count() > 10
@@ -162,7 +162,7 @@ def test_pictures_of_the_round_trip_and_of_latencies(reports: Callable[[str], Pa
 
 
 def test_the_printed_page_leaves_out_what_is_for_the_screen(reports: Callable[[str], Path], look: Looking) -> None:
-    page = look(reports("founding") / "status.html", scheme="dark")
+    page = look(reports("incident") / "status.html", scheme="dark")
     page.page.emulate_media(media="print")
     assert not page.page.locator("nav").is_visible()
     assert not page.page.locator(".command button").first.is_visible()

@@ -27,7 +27,7 @@ def _table_of_components(components: Components) -> None:
 
 
 @pytest.fixture(autouse=True)
-async def last_words(
+async def collect_diagnostics(
     request: pytest.FixtureRequest, suite: Suite, evidence: Evidence, diagnostics: Diagnostics
 ) -> AsyncIterator[None]:
     """Beside every check that does not pass: what tells why. Files that cannot be written are told with the reports."""

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from fixtures.checks import contract
-from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
+from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics.evidence import Evidence
@@ -28,7 +28,7 @@ AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
 
 
 def described(runs: Iterable[AgentRun]) -> str:
-    return "; ".join(run.said for run in runs)
+    return "; ".join(run.summary for run in runs)
 
 
 def show(evidence: Evidence, runs: Iterable[AgentRun]) -> None:
@@ -70,7 +70,7 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
         for module in ("nats", "nats.js")
         if not worker.modules[module]["ok"]
     ]
-    wrong += [run.said for run in agent_runs.healthy if run.missing_module.split(".")[0] == "nats"]
+    wrong += [run.summary for run in agent_runs.healthy if run.missing_module.split(".")[0] == "nats"]
     assert not wrong, f"nats cannot be imported in a Ray job: {'; '.join(wrong)}"
 
 
@@ -92,7 +92,7 @@ async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     """The actor's constructor runs on every worker: a process starts there, the class is there, and a CPU is free."""
     show(evidence, agent_runs.healthy)
     wrong = {
-        run.name.removeprefix("worker "): f"{run.said} ({run.actor.state if run.actor else 'no actor'})"
+        run.name.removeprefix("worker "): f"{run.summary} ({run.actor.state if run.actor else 'no actor'})"
         for run in agent_runs.healthy
         if not (run.actor and run.actor.started)
     }
@@ -156,7 +156,7 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile) -> None:
     for run in agent_runs.healthy:
         proposal = run.answer.get("proposal")
         if not run.ok:
-            wrong.append(run.said)
+            wrong.append(run.summary)
         elif not isinstance(proposal, dict):
             wrong.append(f"{run.name}: returned {str(run.result)[:200]!r}, in which there is no proposal")
         elif not (isinstance(proposal.get("content"), str) and proposal["content"].strip()):
@@ -186,7 +186,7 @@ async def test_one_message(agent_runs: AgentRuns, profile: Profile) -> None:
         completed, failed = run.on(profile.nats.completed), run.on(profile.nats.failed)
         if len(completed) != 1 or failed or completed[0].sequence < 1:
             sequences = [message.sequence for message in completed]
-            wrong.append(f"{len(completed)} completed (sequences {sequences}), {len(failed)} failed of {run.said}")
+            wrong.append(f"{len(completed)} completed (sequences {sequences}), {len(failed)} failed of {run.summary}")
     assert not wrong, f"one stored message per job is expected: {'; '.join(wrong)}"
 
 
@@ -250,7 +250,7 @@ def assert_reported(run: AgentRun, profile: Profile, within: float) -> dict[str,
     assert not run.silent, f"{run.name}: the job neither returned nor raised"
     failed, completed = run.on(profile.nats.failed), run.on(profile.nats.completed)
     assert not completed, f"{run.name}: a failed job published a completed message"
-    assert len(failed) == 1, f"{run.name}: {len(failed)} messages on {profile.nats.failed}, not one ({run.said})"
+    assert len(failed) == 1, f"{run.name}: {len(failed)} messages on {profile.nats.failed}, not one ({run.summary})"
     broken = contract.problems(contract.AgentFailed, failed[0].document)
     assert not broken, f"{run.name}: the failed message breaks the contract: {'; '.join(broken)}"
     document = failed[0].document or {}
@@ -307,7 +307,7 @@ async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence: 
     cuts=(Link.COLLECT,),
     impact="An agent whose vLLM hangs blocks its CPU and its deliberation far beyond its timeout.",
     follows=FAILURES_FOLLOW,
-    late=True,
+    run_last=True,
 )
 async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
     """A vLLM that accepts the request and never answers does not hold the job beyond its timeout and five seconds."""
@@ -329,13 +329,13 @@ async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: E
     cuts=(Link.JOB,),
     impact="Each agent leaves a CPU, an actor or a connection behind: after some hours no agent can be started.",
     follows=("JOB-02",),
-    late=True,
+    run_last=True,
 )
 async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: Ray, jobs: AgentJobs) -> None:
     """After the jobs nothing of them is left: a fleet that leaks a CPU or a connection per agent stands still one day."""
     before, after = agent_runs.cpus_before, agent_runs.cpus_after
     if before is None or after is None:
-        raise CannotTell("the free CPUs were not counted")
+        raise Inconclusive("the free CPUs were not counted")
     every = [*agent_runs.runs.values(), *hanging_runs.runs.values()]
     wrong = []
     if stay := await actors_that_stay(ray, jobs.run_id, f"{jobs.run_id}-jobs", f"{jobs.run_id}-hanging"):
@@ -350,15 +350,15 @@ async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: R
 
 
 async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:
-    """Kill the process of an agent, in the replica where it runs. Raises CannotTell when it cannot be found."""
+    """Kill the process of an agent, in the replica where it runs. Raises Inconclusive when it cannot be found."""
     node = next(node for node in await ray.nodes() if node.id == actor.node_id)
     workers = (await cluster.workload(Component.RAY_WORKER)).replicas
     worker = next((one for one in workers if one.is_node(node.name, node.address)), None)
     if worker is None:
-        raise CannotTell(f"the agent runs on node {node.name}, which is no replica of this cluster")
+        raise Inconclusive(f"the agent runs on node {node.name}, which is no replica of this cluster")
     killed = await cluster.exec(worker, ["sh", "-c", f"kill -9 {actor.pid}"], timeout=TIMEOUTS.exec)
     if killed.returncode:
-        raise CannotTell(f"the agent's process {actor.pid} cannot be killed: {killed.stderr}")
+        raise Inconclusive(f"the agent's process {actor.pid} cannot be killed: {killed.stderr}")
 
 
 @check(
@@ -370,7 +370,7 @@ async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:
     cuts=(Link.JOB,),
     impact="When a worker process crashes, its agent's answer is missing and the deliberation waits until it times out.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
-    disrupts=Disrupts.REPLICA,
+    disrupts=Disruption.REPLICA,
     follows=("JOB-04", "JOB-05"),
 )
 async def test_worker_crash(
@@ -417,10 +417,10 @@ async def test_worker_crash(
     follows=("JOB-02",),
 )
 async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence: Evidence) -> None:
-    """The founding failure: without nats-py the job can tell nobody over NATS, so the Ray call itself must say it."""
+    """The missing-nats-py incident: without nats-py the job can tell nobody over NATS, so the Ray call itself must say it."""
     show(evidence, [run_without_nats])
     assert not run_without_nats.ok, f"the job returned without nats: {run_without_nats.result!r}"
     said = f"{run_without_nats.missing_module} {run_without_nats.cause} {run_without_nats.error}"
     assert run_without_nats.missing_module.split(".")[0] == "nats" or "No module named 'nats'" in said, (
-        f"the submitter is not told that the module nats is missing, but: {run_without_nats.said}"
+        f"the submitter is not told that the module nats is missing, but: {run_without_nats.summary}"
     )

@@ -8,7 +8,7 @@ from typing import Any
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import KUBERNETES, do, steps
 from fixtures.clusters.base import Component, Feature
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
 from fixtures.redaction.environments import difference
@@ -85,7 +85,7 @@ async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm) 
     """From every replica, VLLM_URL reaches the same running server: same models, same start of its process."""
     models, identity = set(await vllm.models()), await vllm.identity()
     if not identity:
-        raise CannotTell(f"{vllm.url}/metrics does not say when its process started: servers cannot be told apart")
+        raise Inconclusive(f"{vllm.url}/metrics does not say when its process started: servers cannot be told apart")
     wrong = []
     for one in replica_reports:
         url, listed, metrics = one.shown("VLLM_URL"), one.http("models"), one.http("metrics")

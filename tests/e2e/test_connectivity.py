@@ -7,7 +7,7 @@ from statistics import median
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.probes.census import Census
 from fixtures.probes.name_resolution import unresolved
 from fixtures.probes.replicas import ReplicaReport
@@ -212,7 +212,7 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
     impact="Agents and orchestrators cannot find vLLM, NATS or Ray by name: jobs fail wherever a name does not resolve.",
     needs=(Feature.KUBERNETES, Feature.REPLICAS),
 )
-async def test_names_resolve(cluster: Cluster, census_or_why_not: Census | CannotTell) -> None:
+async def test_names_resolve(cluster: Cluster, census_result: Census | Inconclusive) -> None:
     """Cluster DNS answers for the services' names wherever agents and orchestrators run."""
-    wrong = await unresolved(cluster, census_or_why_not)
+    wrong = await unresolved(cluster, census_result)
     assert not wrong, f"names do not resolve: {'; '.join(wrong)}"

@@ -8,7 +8,7 @@ from statistics import median
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
 from fixtures.clusters.base import Component, Feature
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.deliberations import Deliberations, RoundTrip, percentile
+from fixtures.exercises.deliberations import DeliberationRun, Deliberations, percentile
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.vllm import FaultProxy
@@ -28,10 +28,10 @@ CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
     follows=(*CHAIN, "ORC-05", "ORC-06"),
     supports=("works",),
 )
-async def test_round_trip(round_trips: list[RoundTrip], profile: Profile) -> None:
+async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """For each role a deliberation of three agents goes all the way: the one thing that no part's health can show."""
     missing = set(profile.agent.roles) - {trip.role for trip in round_trips}
-    wrong = [trip.said for trip in round_trips if not trip.completed or len(trip.proposals) != trip.agents]
+    wrong = [trip.summary for trip in round_trips if not trip.completed or len(trip.proposals) != trip.agents]
     assert not missing, f"no deliberation ran for {missing}"
     assert not wrong, f"the round trip is broken: {'; '.join(wrong)}"
 
@@ -46,18 +46,18 @@ async def test_round_trip(round_trips: list[RoundTrip], profile: Profile) -> Non
     impact="Deliberations that run at the same time lose answers, or get each other's.",
     follows=(*CHAIN, "ORC-05"),
 )
-async def test_ten_at_once(burst: list[RoundTrip], profile: Profile) -> None:
+async def test_ten_at_once(burst: list[DeliberationRun], profile: Profile) -> None:
     """Each completes with its own agents' proposals, every message belongs to one task, and none comes twice."""
-    lost = [trip.said for trip in burst if not trip.completed or len(trip.proposals) != trip.agents]
+    lost = [trip.summary for trip in burst if not trip.completed or len(trip.proposals) != trip.agents]
     assert not lost, f"lost: {'; '.join(lost)}"
     crossed, doubled = [], []
     for trip in burst:
         completed = [message for message in trip.messages if message.subject == profile.nats.completed]
         published = Counter(message.value(str, "agent_id") for message in completed)
-        doubled += [f"{trip.label}: {agent} ×{count}" for agent, count in published.items() if count > 1]
+        doubled += [f"{trip.description}: {agent} ×{count}" for agent, count in published.items() if count > 1]
         own = {message.value(str, "agent_id"): message.value(str, "proposal", "content") for message in completed}
         crossed += [
-            f"{trip.label}: the proposal of {proposal.author} is not what that agent published for this task"
+            f"{trip.description}: the proposal of {proposal.author} is not what that agent published for this task"
             for proposal in trip.proposals
             if own.get(proposal.author) != proposal.content
         ]
@@ -78,7 +78,7 @@ async def test_ten_at_once(burst: list[RoundTrip], profile: Profile) -> None:
     impact="All agents answer alike, or none at the base temperature: a deliberation chooses among copies.",
     follows=(*CHAIN, "CFG-01", "CFG-07"),
 )
-async def test_diversity(round_trips: list[RoundTrip], profile: Profile) -> None:
+async def test_diversity(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """Of each deliberation's messages one has diversity=false and the base temperature, all others true and × 1.3."""
     base, raised = profile.agent.temperature, profile.agent.temperature * profile.agent.diversity_factor
     wrong, looked = [], 0
@@ -87,13 +87,13 @@ async def test_diversity(round_trips: list[RoundTrip], profile: Profile) -> None
         looked += len(completed)
         plain = [message for message in completed if message.value(bool, "diversity") is False]
         if len(plain) != 1:
-            wrong.append(f"{trip.label}: {len(plain)} agents with diversity=false, not one")
+            wrong.append(f"{trip.description}: {len(plain)} agents with diversity=false, not one")
         for message in completed:
             diversity, used = message.value(bool, "diversity"), message.value(float, "proposal", "temperature")
             expected = raised if diversity else base
             if used is None or abs(used - expected) > 1e-6:
                 wrong.append(
-                    f"{trip.label}: {message.value(str, 'agent_id')} (diversity={diversity}) used temperature "
+                    f"{trip.description}: {message.value(str, 'agent_id')} (diversity={diversity}) used temperature "
                     f"{used}, not {expected:g}"
                 )
     assert looked, "no completed message of a deliberation to look at"
@@ -123,7 +123,7 @@ async def test_constraints_reach_the_prompt(
     await deliberations.finish(trip)
     prompts = await fault_proxy.prompts(f"Task {trip.marker}.")
     evidence.attach("prompts.json", prompts)
-    assert prompts, f"no request of this task reached vLLM: {trip.said}"
+    assert prompts, f"no request of this task reached vLLM: {trip.summary}"
     text = str(prompts[-1].get("messages"))
     dropped = [part for part, mark in marks.items() if mark not in text]
     assert not dropped, f"not in the prompt: {', '.join(dropped)}"
@@ -141,7 +141,7 @@ async def test_constraints_reach_the_prompt(
     follows=(*CHAIN, "E2E-01", "E2E-02"),
 )
 async def test_round_trip_times(
-    round_trips: list[RoundTrip], burst: list[RoundTrip], profile: Profile, facts: Facts, evidence: Evidence
+    round_trips: list[DeliberationRun], burst: list[DeliberationRun], profile: Profile, facts: Facts, evidence: Evidence
 ) -> None:
     """Median and 95th percentile of the round trip, and of each of its legs, are measured and within bounds (seconds)."""
     done = [trip for trip in (*round_trips, *burst) if trip.completed]
@@ -149,16 +149,16 @@ async def test_round_trip_times(
     seconds = [trip.seconds for trip in done]
     p50, p95 = median(seconds), percentile(seconds, 95)
     facts.measurements |= {"round trip p50 s": round(p50, 3), "round trip p95 s": round(p95, 3)}
-    legs: dict[str, list[float]] = {}
+    phases: dict[str, list[float]] = {}
     for trip in done:
-        for leg, took in trip.legs().items():
-            legs.setdefault(leg, []).append(took)
-    for leg in sorted(legs):
-        facts.measurements[f"leg: {leg}, p50 s"] = round(median(legs[leg]), 3)
-        facts.measurements[f"leg: {leg}, p95 s"] = round(percentile(legs[leg], 95), 3)
-    evidence.attach("legs.json", [{"task": trip.task_id, "seconds": trip.seconds, **trip.legs()} for trip in done])
+        for leg, took in trip.phases().items():
+            phases.setdefault(leg, []).append(took)
+    for leg in sorted(phases):
+        facts.measurements[f"leg: {leg}, p50 s"] = round(median(phases[leg]), 3)
+        facts.measurements[f"leg: {leg}, p95 s"] = round(percentile(phases[leg], 95), 3)
+    evidence.attach("legs.json", [{"task": trip.task_id, "seconds": trip.seconds, **trip.phases()} for trip in done])
     limits = profile.limits
-    slowest = max(legs, key=lambda leg: median(legs[leg]), default="none was measured")
+    slowest = max(phases, key=lambda leg: median(phases[leg]), default="none was measured")
     assert p50 <= limits.round_trip_p50_s and p95 <= limits.round_trip_p95_s, (
         f"p50 {p50:.2f} s (limit {limits.round_trip_p50_s:g}), p95 {p95:.2f} s (limit {limits.round_trip_p95_s:g}); "
         f"the slowest leg is {slowest}"

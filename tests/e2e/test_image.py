@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
+from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.timeouts import TIMEOUTS
@@ -126,7 +126,7 @@ async def test_pinned(cluster: Cluster) -> None:
     cuts=(Link.IMPORTS,),
     impact="Every new worker lacks what agents import: the fleet works only as long as repaired workers live.",
     needs=(Feature.FRESH_INSTANCE,),
-    disrupts=Disrupts.REPLICA,
+    disrupts=Disruption.REPLICA,
     follows=("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
 )
 async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidence) -> None:
@@ -150,7 +150,7 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidenc
     cuts=(Link.IMPORTS,),
     impact="The fleet works only until a worker is replaced.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION),
-    disrupts=Disrupts.REPLICA,
+    disrupts=Disruption.REPLICA,
     follows=("IMG-04", "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
     supports=("worker_recreated",),
 )
@@ -180,11 +180,11 @@ async def test_replaced_worker(
     cuts=(Link.IMPORTS,),
     impact="The fix that the missing package needs does not work: agents go on failing after the roll-out.",
     needs=(Feature.REPLICAS, Feature.ROLL_OUT),
-    disrupts=Disrupts.IMAGE,
+    disrupts=Disruption.IMAGE,
     follows=("IMG-04", "DEP-04", "ORC-18"),
     package="nats",
 )
-@pytest.mark.usefixtures("starts_elsewhere")
+@pytest.mark.usefixtures("requires_custom_image")
 async def test_roll_out(
     cluster: Cluster,
     jobs: AgentJobs,
@@ -192,15 +192,15 @@ async def test_roll_out(
     profile: Profile,
     deliberations: Deliberations,
     take_census: Callable[[str], Awaitable[Census]],
-    on_stock_image: OnStockImage,
+    stock_image_run: OnStockImage,
     evidence: Evidence,
 ) -> None:
     """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works, head included."""
-    failed = on_stock_image.run
+    failed = stock_image_run.run
     evidence.attach("on-stock-image.txt", failed.error)
     assert not failed.ok, "on the stock image the agent job succeeds: it is not the image that lacks nats-py"
     assert failed.missing_module == "nats", (
-        f"on the stock image the job must be diagnosed as missing nats: {failed.said}"
+        f"on the stock image the job must be diagnosed as missing nats: {failed.summary}"
     )
 
     await cluster.roll_out(profile.ray.image)
@@ -223,10 +223,10 @@ async def test_roll_out(
     workers = [node for node in await ray.nodes() if node.alive and not node.head]
     scenarios = standard_scenarios(workers, profile.vllm.model)[: len(workers)]
     runs = (await jobs.run("rolled-out", scenarios)).healthy
-    silent = [run.said for run in runs if not run.ok or len(run.on(profile.nats.completed)) != 1]
+    silent = [run.summary for run in runs if not run.ok or len(run.on(profile.nats.completed)) != 1]
     assert not silent, f"after the roll-out agent jobs do not deliver: {'; '.join(silent)}"
     trip = (await deliberations.run([deliberations.new(profile.agent.roles[0])]))[0]
-    assert trip.completed, f"after the roll-out the orchestrator gets no results: {trip.said}"
+    assert trip.completed, f"after the roll-out the orchestrator gets no results: {trip.summary}"
 
 
 @check(
@@ -238,16 +238,16 @@ async def test_roll_out(
     cuts=(),
     impact="Nothing bridges the time until the custom image is rolled out: until then agents fail on stock workers.",
     needs=(Feature.REPLICAS, Feature.ROLL_OUT),
-    disrupts=Disrupts.IMAGE,
+    disrupts=Disruption.IMAGE,
     follows=("NET-04",),
     package="nats",
 )
-@pytest.mark.usefixtures("somewhere_to_roll_out_from")
-async def test_stop_gap(on_stock_image: OnStockImage, facts: Facts, profile: Profile, evidence: Evidence) -> None:
+@pytest.mark.usefixtures("rollout_source_image")
+async def test_stop_gap(stock_image_run: OnStockImage, facts: Facts, profile: Profile, evidence: Evidence) -> None:
     """Until the image is rolled out, runtime_env={"pip": ["nats-py==…"]} makes agent jobs work; its first run costs."""
-    run, seconds = on_stock_image.stop_gap, on_stock_image.stop_gap_seconds
-    how = f"runtime_env pip {on_stock_image.package}"
+    run, seconds = stock_image_run.stop_gap, stock_image_run.stop_gap_seconds
+    how = f"runtime_env pip {stock_image_run.package}"
     assert not isinstance(run, str), f"Ray cannot run a job with {how}: {run}"
     evidence.attach("stop-gap.txt", run.error or f"worked; the first run took {seconds:.1f} s\n")
     facts.measurements["stop-gap runtime_env, first run s"] = round(seconds, 2)
-    assert run.ok and len(run.on(profile.nats.completed)) == 1, f"with {how}: {run.said}"
+    assert run.ok and len(run.on(profile.nats.completed)) == 1, f"with {how}: {run.summary}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.core.errors import Nonconformant
+from fixtures.core.errors import NonConformance
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.probes.census import Census
@@ -23,7 +23,7 @@ VLLM_ARGUMENTS = steps(
 SERVED = steps(do("It serves:", ENDPOINTS), shell("curl -sS {vllm_reached}/v1/models", ENDPOINTS))
 
 REPLICAS = (Feature.REPLICAS,)
-ROOM = 1 << 20  # bytes that must be left for results, where something limits them: one takes a few KiB
+MIN_FREE_BYTES = 1 << 20  # bytes that must be left for results, where something limits them: one takes a few KiB
 
 
 @check(
@@ -160,7 +160,7 @@ async def test_ray_is_ready(components: Components, cluster: Cluster, evidence: 
     heads = [node for node in components.ray_nodes.get() if node.head]
     alive = [node for node in heads if node.alive]
     assert len(alive) == 1, f"Ray lists {len(alive)} living heads, not one ({[node.reason for node in heads]})"
-    complaint = await cluster.ray_complaint()
+    complaint = await cluster.raycluster_not_ready_reason()
     assert not complaint, f"Ray answers, but its own object in Kubernetes says: {complaint}"
 
 
@@ -287,7 +287,7 @@ async def test_jetstream(components: Components, nats: Nats) -> None:
     full = [
         f"{what}: {max(0, most - used)} of {most} bytes are left"
         for what, used, most, needed in (
-            ("storage", account.storage, limits.max_storage, ROOM),
+            ("storage", account.storage, limits.max_storage, MIN_FREE_BYTES),
             ("memory", account.memory, limits.max_memory, 1),
         )
         if 0 < most < used + needed
@@ -349,7 +349,7 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
         wrong.append(f"its storage is {config.storage}, not file")
     if config.retention != "limits":
         wrong.append(f"its retention is {config.retention}, not limits")
-    if config.discard == "new" and 0 < config.max_bytes < stream.state.bytes + ROOM:
+    if config.discard == "new" and 0 < config.max_bytes < stream.state.bytes + MIN_FREE_BYTES:
         left = max(0, config.max_bytes - stream.state.bytes)
         wrong.append(f"it is full: {left} of {config.max_bytes} bytes are left, and then it refuses messages")
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
@@ -375,7 +375,7 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
     for status in asked.values():
         try:
             status.get()
-        except Nonconformant as error:
+        except NonConformance as error:
             silent.append(str(error))
     assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
     assert len(asked) == profile.orchestrator.replicas, (
@@ -443,7 +443,7 @@ async def test_consumers(nats: Nats, profile: Profile) -> None:
     for name, subject in expected.items():
         try:
             config = (await nats.consumer(profile.nats.stream, name)).config
-        except Nonconformant as error:
+        except NonConformance as error:
             wrong.append(str(error))
             continue
         if config.deliver_subject:

@@ -8,7 +8,7 @@ from statistics import median
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Component
-from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics.evidence import Evidence
@@ -55,13 +55,15 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -
         {"task": job.task_id, "node": job.node, "seconds": round(job.seconds, 3), "error": job.error}
         for job in load.jobs
     ]
-    evidence.attach("load.json", {"jobs": load.asked, "at once": load.at_once, "seconds": load.seconds, "each": rows})
+    evidence.attach(
+        "load.json", {"jobs": load.asked, "at once": load.concurrency, "seconds": load.seconds, "each": rows}
+    )
     course = over_time(load)
     evidence.attach("load-over-time.json", course)
     evidence.attach("load-over-time.png", drawn(course))
     facts.measurements |= {
         "load: agent jobs": load.asked,
-        "load: at a time": load.at_once,
+        "load: at a time": load.concurrency,
         "load: agent jobs per second": round(load.per_second, 2),
         **{
             f"load: memory of {name}, {what} in MiB/min": value
@@ -93,7 +95,7 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -
 async def test_nothing_lost_or_doubled(load: Load) -> None:
     """The stream holds exactly one completed message of each job that returned, and nothing that is none of theirs."""
     if not load.good:
-        raise CannotTell("no agent job of the load returned")
+        raise Inconclusive("no agent job of the load returned")
     lost = [f"{job.task_id} published no result" for job in load.good if not job.completed]
     doubled = [f"{job.task_id} ×{len(job.completed)}" for job in load.jobs if len(job.completed) > 1]
     both = [f"{job.task_id} returned a result" for job in load.good if job.failed]
@@ -121,13 +123,13 @@ async def test_nothing_lost_or_doubled(load: Load) -> None:
 async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) -> None:
     """The orchestrator's consumer keeps up with a load: it has passed its last result, and had each delivered once."""
     stream, name = profile.nats.stream, profile.nats.completed_consumer
-    if isinstance(load.collector, Nonconformant):
+    if isinstance(load.collector, NonConformance):
         raise load.collector
     if load.collector.num_ack_pending:
-        raise CannotTell(f"{name} had unacknowledged messages already before the load")
+        raise Inconclusive(f"{name} had unacknowledged messages already before the load")
     last = max((message.sequence for job in load.jobs for message in job.completed), default=0)
     if not last:
-        raise CannotTell("the load published no result that the orchestrator could take in")
+        raise Inconclusive("the load published no result that the orchestrator could take in")
     seen: list[Consumer] = []
 
     async def taken() -> bool:
@@ -171,7 +173,7 @@ async def test_spread(load: Load) -> None:
     for node in load.workers:
         share = load.asked * cpus[node.id] / (sum(cpus.values()) or 1)
         if 0 < share < LEAST:
-            raise CannotTell(f"{load.asked} agent jobs are too few for {len(load.workers)} workers (--load-jobs)")
+            raise Inconclusive(f"{load.asked} agent jobs are too few for {len(load.workers)} workers (--load-jobs)")
         if ran[node.id] < FAIR * share:
             wrong.append(f"{node.name or node.address} ran {ran[node.id]}, its share is {share:.0f}")
     assert ran, "no agent job of the load was begun"
@@ -192,12 +194,12 @@ async def test_limits(load: Load, profile: Profile, facts: Facts) -> None:
     """With as many at work as there are CPUs, a job takes no longer than a round trip may, as median and as 95th percentile."""
     seconds = [job.seconds for job in load.good]
     if not seconds:
-        raise CannotTell("no agent job of the load returned")
+        raise Inconclusive("no agent job of the load returned")
     p50, p95, limits = median(seconds), percentile(seconds, 95), profile.limits
     facts.measurements |= {"load: agent job p50 s": round(p50, 3), "load: agent job p95 s": round(p95, 3)}
     assert p50 <= limits.round_trip_p50_s and p95 <= limits.round_trip_p95_s, (
         f"under load p50 is {p50:.2f} s (limit {limits.round_trip_p50_s:g}), p95 {p95:.2f} s "
-        f"(limit {limits.round_trip_p95_s:g}), with {load.at_once} at a time"
+        f"(limit {limits.round_trip_p95_s:g}), with {load.concurrency} at a time"
     )
 
 

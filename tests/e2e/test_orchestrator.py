@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from contextlib import AsyncExitStack
 
-from fixtures.checks.declaration import MUST, SHOULD, Disrupts, Link, check
+from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.polling import wait_until
@@ -15,8 +15,8 @@ from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentRuns
-from fixtures.exercises.deliberations import Deliberations, RoundTrip
-from fixtures.exercises.outages import all_asked, killed, published
+from fixtures.exercises.deliberations import DeliberationRun, Deliberations
+from fixtures.exercises.outages import all_requests_held, all_results_published, replicas_down
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Message, Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
@@ -31,11 +31,11 @@ ANSWERS = ("JOB-03", "JOB-04", "JOB-05")
 CHAIN = ("INF-11", "INF-12", "CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "DEP-04", "DEP-07", *ANSWERS)
 
 
-def described(trips: list[RoundTrip]) -> str:
-    return "; ".join(trip.said for trip in trips)
+def described(trips: list[DeliberationRun]) -> str:
+    return "; ".join(trip.summary for trip in trips)
 
 
-def show(evidence: Evidence, trips: list[RoundTrip]) -> None:
+def show(evidence: Evidence, trips: list[DeliberationRun]) -> None:
     """Keep what was started, published and reported of each deliberation."""
     for trip in trips:
         evidence.attach(
@@ -45,7 +45,7 @@ def show(evidence: Evidence, trips: list[RoundTrip]) -> None:
                 "started": vars(trip.started) if trip.started else None,
                 "error": trip.error,
                 "seconds": trip.seconds,
-                "legs": trip.legs(),
+                "legs": trip.phases(),
                 "seen": {name: seen if isinstance(seen, str) else repr(seen) for name, seen in trip.seen.items()},
                 "published": [
                     {"subject": m.subject, "sequence": m.sequence, "message": m.document} for m in trip.messages
@@ -128,10 +128,10 @@ async def test_councils(councils: dict[str, str], orchestrator: Orchestrator, pr
     impact="Callers of Deliberate are refused, or wait until the agents are done, and run into their own timeouts.",
     follows=("INF-11", "ORC-02"),
 )
-async def test_deliberate_returns_at_once(round_trips: list[RoundTrip], profile: Profile) -> None:
+async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """The caller is not held until the agents are done: five calls at once each come back within a second."""
-    wrong = [f"{trip.label}: {trip.error}" for trip in round_trips if not trip.started]
-    slow = {trip.label: f"{trip.started.seconds:.2f} s" for trip in round_trips if trip.started}
+    wrong = [f"{trip.description}: {trip.error}" for trip in round_trips if not trip.started]
+    slow = {trip.description: f"{trip.started.seconds:.2f} s" for trip in round_trips if trip.started}
     slow = {label: took for label, took in slow.items() if float(took.split()[0]) > TIMEOUTS.deliberate}
     versions = {trip.started.version for trip in round_trips if trip.started} - {profile.orchestrator.version, ""}
     assert not wrong, f"Deliberate is refused: {'; '.join(wrong)}"
@@ -158,22 +158,24 @@ async def test_deliberate_returns_at_once(round_trips: list[RoundTrip], profile:
     impact="Deliberations never complete: results do not come back to whoever asked.",
     follows=(*CHAIN, "ORC-02", "ORC-03"),
 )
-async def test_results_arrive(round_trips: list[RoundTrip], evidence: Evidence) -> None:
+async def test_results_arrive(round_trips: list[DeliberationRun], evidence: Evidence) -> None:
     """COMPLETED, with one non-empty proposal of each of N distinct authors, and the winner among them."""
     show(evidence, round_trips)
     wrong = []
     for trip in round_trips:
         if not (trip.completed and trip.outcome):
-            wrong.append(trip.said)
+            wrong.append(trip.summary)
             continue
         authors = {proposal.author for proposal in trip.proposals}
         empty = [proposal.author for proposal in trip.proposals if not proposal.content.strip()]
         if len(trip.proposals) != trip.agents or len(authors) != trip.agents:
-            wrong.append(f"{trip.said}; authors {sorted(authors)}")
+            wrong.append(f"{trip.summary}; authors {sorted(authors)}")
         elif empty:
-            wrong.append(f"{trip.label}: empty proposals of {empty}")
+            wrong.append(f"{trip.description}: empty proposals of {empty}")
         elif trip.outcome.winner not in authors:
-            wrong.append(f"{trip.label}: the winner {trip.outcome.winner!r} is none of the authors {sorted(authors)}")
+            wrong.append(
+                f"{trip.description}: the winner {trip.outcome.winner!r} is none of the authors {sorted(authors)}"
+            )
     assert not wrong, f"results do not reach the orchestrator: {'; '.join(wrong)}"
 
 
@@ -187,7 +189,7 @@ async def test_results_arrive(round_trips: list[RoundTrip], evidence: Evidence) 
     impact="Callers get answers that no agent of their task gave.",
     follows=("CFG-05", "ORC-04"),
 )
-async def test_reports_what_was_published(round_trips: list[RoundTrip], profile: Profile) -> None:
+async def test_reports_what_was_published(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """Proposal by proposal, the orchestrator's answer equals the message on NATS of the same task and agent."""
     wrong, compared = [], 0
     for trip in round_trips:
@@ -200,7 +202,7 @@ async def test_reports_what_was_published(round_trips: list[RoundTrip], profile:
             compared += 1
             if published.get(proposal.author) != proposal.content:
                 wrong.append(
-                    f"{trip.label}, {proposal.author}: reports {proposal.content[:80]!r}, "
+                    f"{trip.description}, {proposal.author}: reports {proposal.content[:80]!r}, "
                     f"published {str(published.get(proposal.author))[:80]!r}"
                 )
     assert compared, f"no proposal was reported that could be compared: {described(round_trips)}"
@@ -217,17 +219,17 @@ async def test_reports_what_was_published(round_trips: list[RoundTrip], profile:
     impact="Half of the answers cannot be found: it depends on which replica is asked.",
     follows=("CFG-05", "ORC-04"),
 )
-async def test_readable_everywhere(round_trips: list[RoundTrip]) -> None:
+async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
     """The service balances calls over replicas: each must give the same answer, whichever collected the messages."""
     wrong = []
     for trip in round_trips:
         if trip.outcome is None:
-            wrong.append(trip.said)
+            wrong.append(trip.summary)
         for replica, seen in trip.seen.items():
             if isinstance(seen, str):
-                wrong.append(f"{trip.label}: {replica}: {seen}")
+                wrong.append(f"{trip.description}: {replica}: {seen}")
             elif trip.outcome and (seen.status, seen.proposals) != (trip.outcome.status, trip.proposals):
-                wrong.append(f"{trip.label}: {replica} says {seen.status} with {len(seen.proposals)} proposals")
+                wrong.append(f"{trip.description}: {replica} says {seen.status} with {len(seen.proposals)} proposals")
     assert not wrong, f"replicas disagree: {'; '.join(wrong)}"
 
 
@@ -240,7 +242,7 @@ async def test_readable_everywhere(round_trips: list[RoundTrip]) -> None:
     cuts=(Link.COLLECT,),
     impact="One failed agent holds up its whole deliberation, or nobody learns that it failed.",
     needs=(Feature.FAULT_PROXY,),
-    disrupts=Disrupts.MESSAGES,
+    disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
 async def test_one_agent_fails(
@@ -252,8 +254,8 @@ async def test_one_agent_fails(
     async with fault_proxy.fault(action="status", code=500, body=broken, contains=trip.marker, times=1):
         await deliberations.run([trip])
     show(evidence, [trip])
-    assert trip.completed and trip.outcome, f"expected COMPLETED with {trip.agents - 1} proposals: {trip.said}"
-    assert len(trip.proposals) == trip.agents - 1, f"expected {trip.agents - 1} proposals: {trip.said}"
+    assert trip.completed and trip.outcome, f"expected COMPLETED with {trip.agents - 1} proposals: {trip.summary}"
+    assert len(trip.proposals) == trip.agents - 1, f"expected {trip.agents - 1} proposals: {trip.summary}"
     assert re.search(r"injected|\b500\b", trip.outcome.whole_text), (  # not a part of some id
         f"the failed agent is not shown: error_message and tags are {trip.outcome.whole_text!r}"
     )
@@ -275,8 +277,8 @@ async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, e
     words = "word " * (profile.vllm.max_model_len * 3 // 2)
     await deliberations.finish(await deliberations.begin(trip, task=f"{trip.marker} {words}"))
     show(evidence, [trip])
-    assert trip.outcome is not None, f"the deliberation did not end: {trip.said}"
-    assert trip.outcome.status == "FAILED", f"expected FAILED, since vLLM refuses every agent: {trip.said}"
+    assert trip.outcome is not None, f"the deliberation did not end: {trip.summary}"
+    assert trip.outcome.status == "FAILED", f"expected FAILED, since vLLM refuses every agent: {trip.summary}"
     said = trip.outcome.whole_text
     assert re.search(r"context|token|too long|\b400\b", said, re.IGNORECASE), (
         f"the error does not name the cause, that the prompt exceeds the model's context: {said[:400]!r}"
@@ -325,7 +327,7 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     follows=("INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(
-    round_trips: list[RoundTrip], agent_runs: AgentRuns, nats: Nats, profile: Profile, run_start_sequence: int
+    round_trips: list[DeliberationRun], agent_runs: AgentRuns, nats: Nats, profile: Profile, run_start_sequence: int
 ) -> None:
     """Both consumers have passed this run's last message, with nothing left to acknowledge or to deliver again."""
     messages = await nats.messages(profile.nats.stream, run_start_sequence)
@@ -360,7 +362,7 @@ async def test_all_acknowledged(
     cuts=(Link.COLLECT,),
     impact="Every restart of the orchestrator loses the results that arrive meanwhile: those deliberations never complete.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
-    disrupts=Disrupts.REPLICA,
+    disrupts=Disruption.REPLICA,
     follows=("ORC-04", "INF-12"),
 )
 async def test_results_survive_downtime(
@@ -378,14 +380,14 @@ async def test_results_survive_downtime(
     async with AsyncExitStack() as downtime:
         async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
             await deliberations.begin(trip)
-            await all_asked(deliberations, fault_proxy, held, trip)
-            await downtime.enter_async_context(killed(cluster, deliberations, trip, *replicas))
-        await published(deliberations, trip, before)
+            await all_requests_held(deliberations, fault_proxy, held, trip)
+            await downtime.enter_async_context(replicas_down(cluster, deliberations, trip, *replicas))
+        await all_results_published(deliberations, trip, before)
     await deliberations.finish(trip)
-    await deliberations.look([trip], before)
+    await deliberations.observe([trip], before)
     show(evidence, [trip])
-    assert trip.completed, f"results published during the downtime were lost: {trip.said}"
-    assert len(trip.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.said}"
+    assert trip.completed, f"results published during the downtime were lost: {trip.summary}"
+    assert len(trip.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.summary}"
 
 
 @check(
@@ -397,7 +399,7 @@ async def test_results_survive_downtime(
     cuts=(Link.COLLECT,),
     impact="A message that is delivered twice counts as two agents: deliberations complete without all of their answers.",
     needs=(Feature.FAULT_PROXY,),
-    disrupts=Disrupts.MESSAGES,
+    disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
 async def test_duplicate_counts_once(
@@ -418,9 +420,9 @@ async def test_duplicate_counts_once(
         for _ in range(trip.agents):
             await nats.publish(message.subject, message.data)
     await deliberations.finish(trip)
-    await deliberations.look([trip], before)
+    await deliberations.observe([trip], before)
     show(evidence, [trip])
-    assert trip.completed, f"the deliberation did not complete: {trip.said}"
+    assert trip.completed, f"the deliberation did not complete: {trip.summary}"
     authors = Counter(proposal.author for proposal in trip.proposals)
     assert len(authors) == trip.agents and set(authors.values()) == {1}, (
         f"expected one proposal of each of {trip.agents} agents, got {dict(authors)}"
@@ -435,7 +437,7 @@ async def test_duplicate_counts_once(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="One malformed message stops the collector: no deliberation completes until somebody removes it.",
-    disrupts=Disrupts.MESSAGES,
+    disrupts=Disruption.MESSAGES,
     needs=(Feature.DISRUPTION,),
     follows=("ORC-04", "ORC-10"),
 )
@@ -448,7 +450,7 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
             last = await nats.publish(subject, data)
     trip = (await deliberations.run([deliberations.new(profile.agent.roles[0])]))[0]
     show(evidence, [trip])
-    assert trip.completed, f"a malformed message stalls the next deliberation: {trip.said}"
+    assert trip.completed, f"a malformed message stalls the next deliberation: {trip.summary}"
     seen: dict[str, int] = {}
 
     async def set_aside() -> bool:
@@ -473,7 +475,7 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     cuts=(Link.COLLECT,),
     impact="Approved plans start nothing: their deliberations have to be started by hand.",
     needs=(Feature.DISRUPTION,),
-    disrupts=Disrupts.MESSAGES,
+    disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
 async def test_auto_dispatch(
@@ -518,7 +520,7 @@ async def test_auto_dispatch(
     cuts=(Link.COLLECT,),
     impact="Each deliberation whose replica dies is lost: a rolling restart loses all that are under way.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
-    disrupts=Disrupts.REPLICA,
+    disrupts=Disruption.REPLICA,
     follows=("ORC-04", "ORC-06"),
 )
 async def test_replica_killed(
@@ -539,13 +541,13 @@ async def test_replica_killed(
     async with AsyncExitStack() as downtime:
         async with fault_proxy.fault(action="hold", contains=trip.marker) as held:
             await deliberations.begin(trip)
-            await all_asked(deliberations, fault_proxy, held, trip)
-            await downtime.enter_async_context(killed(cluster, deliberations, trip, victim))
+            await all_requests_held(deliberations, fault_proxy, held, trip)
+            await downtime.enter_async_context(replicas_down(cluster, deliberations, trip, victim))
         await deliberations.finish(trip, at=others[0])
-    await deliberations.look([trip], before)
+    await deliberations.observe([trip], before)
     show(evidence, [trip])
     assert trip.completed and len(trip.proposals) == trip.agents, (
-        f"{others[0].name} does not complete what {trip.replica} began: {trip.said}"
+        f"{others[0].name} does not complete what {trip.replica} began: {trip.summary}"
     )
     unreadable = {name: seen for name, seen in trip.seen.items() if isinstance(seen, str) or seen.status != "COMPLETED"}
     assert not unreadable, f"after the restart the result is not readable everywhere: {unreadable}"
@@ -560,7 +562,7 @@ async def test_replica_killed(
     cuts=(Link.COLLECT,),
     impact="Deliberations without answers never end: callers wait forever, and their agents keep CPUs.",
     needs=(Feature.FAULT_PROXY,),
-    disrupts=Disrupts.MESSAGES,
+    disrupts=Disruption.MESSAGES,
     follows=("ORC-02",),
 )
 async def test_deliberation_times_out(
@@ -572,8 +574,8 @@ async def test_deliberation_times_out(
         await deliberations.begin(trip, timeout_seconds=int(limit))
         await deliberations.finish(trip, timeout=limit + TIMEOUTS.settle)
         show(evidence, [trip])
-        assert trip.outcome is not None, f"still not ended {TIMEOUTS.settle:g} s after its timeout: {trip.said}"
-        assert trip.outcome.status in ("TIMEOUT", "FAILED"), f"expected TIMEOUT or FAILED: {trip.said}"
+        assert trip.outcome is not None, f"still not ended {TIMEOUTS.settle:g} s after its timeout: {trip.summary}"
+        assert trip.outcome.status in ("TIMEOUT", "FAILED"), f"expected TIMEOUT or FAILED: {trip.summary}"
         early = trip.seconds < limit - 1 and trip.outcome.status == "TIMEOUT"
         assert not early, f"TIMEOUT after {trip.seconds:.1f} s, before its {limit:g} s were over"
 
@@ -595,18 +597,18 @@ async def test_deliberation_times_out(
     impact="Agents run in another Ray, or inside the orchestrator's own process: not on the workers that were checked.",
     follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
 )
-async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: Profile) -> None:
+async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, profile: Profile) -> None:
     """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head."""
     nodes = {node.id: node for node in await ray.nodes()}
     wrong = []
     for trip in round_trips:
         agents = [actor for actor in trip.actors if actor.class_name == profile.agent.name]
         if len(agents) < trip.agents:
-            wrong.append(f"{trip.label}: Ray knows {len(agents)} of its {trip.agents} agents")
+            wrong.append(f"{trip.description}: Ray knows {len(agents)} of its {trip.agents} agents")
         if idle := [f"{actor.name} {actor.state}" for actor in agents if not actor.node_id]:
-            wrong.append(f"{trip.label}: {idle} ran nowhere")
+            wrong.append(f"{trip.description}: {idle} ran nowhere")
         if strangers := [actor.name for actor in agents if actor.node_id and actor.node_id not in nodes]:
-            wrong.append(f"{trip.label}: {strangers} ran on nodes that are not of this cluster")
+            wrong.append(f"{trip.description}: {strangers} ran on nodes that are not of this cluster")
     assert not wrong, f"not every agent ran in this cluster: {'; '.join(wrong)}"
 
 
@@ -622,7 +624,7 @@ async def test_agents_ran_here(round_trips: list[RoundTrip], ray: Ray, profile: 
     cuts=(Link.JOB,),
     impact="After every restart of Ray the orchestrator starts no agents until it is restarted, too.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION),
-    disrupts=Disrupts.CLUSTER,
+    disrupts=Disruption.CLUSTER,
     follows=("ORC-04", "ORC-17"),
     supports=("head_recreated",),
 )
@@ -645,6 +647,8 @@ async def test_ray_restart(
     assert all(trip.completed for trip in trips), f"after the restart of Ray: {described(trips)}"
     nodes = {node.id for node in await ray.nodes()} - old
     wrong = [
-        trip.label for trip in trips if not trip.actors or any(actor.node_id not in nodes for actor in trip.actors)
+        trip.description
+        for trip in trips
+        if not trip.actors or any(actor.node_id not in nodes for actor in trip.actors)
     ]
     assert not wrong, f"the agents of {wrong} did not run in the restarted cluster"

@@ -17,14 +17,14 @@ from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import applied
 from tests.faults import matrix
 from tests.faults.catalogue import FAULTS, SUBSET
-from tests.faults.embedded_target import Lab
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.experiment import tried
-from tests.faults.kubernetes_target import KubernetesLab, there
+from tests.faults.kubernetes_target import KubernetesTarget, there
 from tests.faults.model import Fault, Outcome
 from tests.faults.target import SHORT
 
 WHOLE_EVERY = 10  # under each tenth fault all checks that disturb nothing are run
-PLACES = {"embedded": Lab, "kubernetes": KubernetesLab}
+PLACES = {"embedded": EmbeddedTarget, "kubernetes": KubernetesTarget}
 
 Rows = list[dict[str, Any]]
 
@@ -59,13 +59,13 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def chosen(asked: argparse.Namespace) -> list[Fault]:
+def selected_faults(asked: argparse.Namespace) -> list[Fault]:
     """The faults that were asked for, in the catalogue's order."""
     bad = {row["fault"] for row in read(asked.reports) if row["complaints"]} if asked.lf else None
     return [
         fault
         for fault in FAULTS
-        if (not asked.k or any(word in fault.name or word in fault.breaks for word in asked.k))
+        if (not asked.k or any(word in fault.name or word in fault.expected_failures for word in asked.k))
         and (not asked.subset or fault.name in SUBSET)
         and (not asked.where or fault.where == asked.where)
         and (bad is None or fault.name in bad)
@@ -91,7 +91,7 @@ def line(outcome: Outcome, number: int, of: int) -> str:
         "detected": outcome.detected,
         "exact": outcome.exact,
         "diagnosed": outcome.diagnosed,
-        "healed": outcome.mended,
+        "healed": outcome.recovered,
     }
     words = ", ".join(word if good else f"NOT {word.upper()}" for word, good in judged.items())
     return f"{number:3}/{of} {outcome.fault.name:<48} {outcome.seconds:5.1f} s  {words}"
@@ -111,10 +111,10 @@ class Trials:
         faults = [fault for fault in self.faults if fault.where == where]
         if not faults or self.stopped:
             return
-        with PLACES[where](self.asked.reports) as place:
+        with PLACES[where](self.asked.reports) as target:
             for fault in faults:
                 self.number += 1
-                outcome = tried(place, fault, self.asked.whole or self.number % WHOLE_EVERY == 0)
+                outcome = tried(target, fault, self.asked.whole or self.number % WHOLE_EVERY == 0)
                 self.good += outcome.good
                 self.rows.append(outcome.row())
                 print(line(outcome, self.number, len(self.faults)), flush=True)
@@ -140,10 +140,10 @@ def in_kubernetes(asked: argparse.Namespace, faults: Sequence[Fault]) -> int:
 def main() -> int:
     asked = parsed()
     load_catalogue()
-    faults = chosen(asked)
+    faults = selected_faults(asked)
     if asked.list:
         for fault in faults:
-            print(f"{fault.name}: {fault.says}\n    {', '.join(fault.breaks)}")
+            print(f"{fault.name}: {fault.description}\n    {', '.join(fault.expected_failures)}")
         return 0
     if not faults:
         print("no fault fits what was asked for; ci/faults --list names all", file=sys.stderr)

@@ -11,26 +11,26 @@ from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import processes
 from fixtures.clusters.embedded.ports import PortBlock
 from fixtures.clusters.embedded.ray_parts import RayParts, RayPorts
-from fixtures.clusters.embedded.replica import Launch, Member
-from fixtures.clusters.embedded.supervised_process import Part
+from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
+from fixtures.clusters.embedded.supervised_process import SupervisedProcess
 from fixtures.core.timeouts import TIMEOUTS
-from tests.faults.embedded_target import Lab
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import among, restarted
 from tests.faults.model import Injection
 
-Way = Callable[[Lab], AbstractAsyncContextManager[str]]
+AddressSource = Callable[[EmbeddedTarget], AbstractAsyncContextManager[str]]
 """Where an address leads to: the context's value is the URL."""
 
 
-def free_port(lab: Lab) -> int:
+def free_port(target: EmbeddedTarget) -> int:
     """A port of the run's block."""
-    assert lab.cluster._ports is not None, "the fleet is not running"
-    return lab.cluster._ports.take()
+    assert target.cluster._ports is not None, "the fleet is not running"
+    return target.cluster._ports.take()
 
 
 @asynccontextmanager
-async def _running(lab: Lab, member: Member) -> AsyncIterator[None]:
-    launcher = lab.fleet.launcher
+async def _running(target: EmbeddedTarget, member: LocalReplica) -> AsyncIterator[None]:
+    launcher = target.fleet.launcher
     await launcher.spawn(member)
     try:
         await launcher.ready(member)
@@ -40,56 +40,60 @@ async def _running(lab: Lab, member: Member) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def another_vllm(lab: Lab, model: str = "") -> AsyncIterator[str]:
+async def another_vllm(target: EmbeddedTarget, model: str = "") -> AsyncIterator[str]:
     """The URL of a second stub, which serves the profile's model, or the one named."""
-    plan, made = lab.fleet.plan, lab.fleet.made
+    plan, made = target.fleet.plan, target.fleet.factory
     profile = plan.profile.replaced("vllm", model=model or plan.profile.vllm.model)
-    port = free_port(lab)
-    part = Part("other-vllm", made.run)
+    port = free_port(target)
+    part = SupervisedProcess("other-vllm", made.run)
     launch = partial(processes.vllm_stub, profile, port)
-    async with _running(lab, Member("other-vllm", Component.VLLM, "", plan.stub, part, launch, TIMEOUTS.vllm_stub_up)):
+    async with _running(
+        target, LocalReplica("other-vllm", Component.VLLM, "", plan.stub, part, launch, TIMEOUTS.vllm_stub_up)
+    ):
         yield f"http://{processes.LOOPBACK}:{port}"
 
 
 @asynccontextmanager
-async def another_nats(lab: Lab, *arguments: str) -> AsyncIterator[str]:
+async def another_nats(target: EmbeddedTarget, *arguments: str) -> AsyncIterator[str]:
     """The URL of a second NATS with JetStream, started with further arguments."""
-    plan, made = lab.fleet.plan, lab.fleet.made
-    port, monitor = free_port(lab), free_port(lab)
+    plan, made = target.fleet.plan, target.fleet.factory
+    port, monitor = free_port(target), free_port(target)
 
-    def launch() -> Launch:
+    def launch() -> LaunchSpec:
         storage = made.run.path / "other-jetstream"
         launch = processes.nats(processes.nats_program(), port, monitor, storage)
         return replace(launch, arguments=[*launch.arguments, *arguments])
 
-    part = Part("other-nats", made.run)
-    async with _running(lab, Member("other-nats", Component.NATS, "", plan.nats, part, launch, TIMEOUTS.nats_up)):
+    part = SupervisedProcess("other-nats", made.run)
+    async with _running(
+        target, LocalReplica("other-nats", Component.NATS, "", plan.nats, part, launch, TIMEOUTS.nats_up)
+    ):
         yield f"nats://{processes.LOOPBACK}:{port}"
 
 
 @asynccontextmanager
-async def another_ray(lab: Lab) -> AsyncIterator[str]:
+async def another_ray(target: EmbeddedTarget) -> AsyncIterator[str]:
     """The address (ray://…) of a second Ray head, without workers."""
-    plan, made = lab.fleet.plan, lab.fleet.made
+    plan, made = target.fleet.plan, target.fleet.factory
     block = PortBlock.claim()
     ray = RayParts(plan.profile, RayPorts.of(block), block, made.run.path / "ray2")
-    part = Part("other-head", made.run, grace=TIMEOUTS.stop)
+    part = SupervisedProcess("other-head", made.run, grace=TIMEOUTS.stop)
     launch = partial(ray.head, "other-head")
-    head = Member("other-head", Component.RAY_HEAD, "", plan.ray, part, launch, TIMEOUTS.ray_head_up)
+    head = LocalReplica("other-head", Component.RAY_HEAD, "", plan.ray, part, launch, TIMEOUTS.ray_head_up)
     try:
-        async with _running(lab, head):
+        async with _running(target, head):
             yield ray.ports.client_url
     finally:
         block.close()
 
 
-def orchestrator_led(variable: str, way: Way, only: int | None = None) -> Injection:
+def orchestrator_led(variable: str, way: AddressSource, only: int | None = None) -> Injection:
     """An address in the environment of every replica, or of the one of that number, from 0, that leads there."""
 
     @asynccontextmanager
-    async def injected(lab: Lab) -> AsyncIterator[None]:
-        names = among(lab.orchestrators, only)
-        async with way(lab) as url, restarted(lab, names, environment={variable: url}):
+    async def injected(target: EmbeddedTarget) -> AsyncIterator[None]:
+        names = among(target.orchestrators, only)
+        async with way(target) as url, restarted(target, names, environment={variable: url}):
             yield
 
     return injected

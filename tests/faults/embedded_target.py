@@ -11,13 +11,13 @@ from typing import Any
 from fixtures.clusters.base import Component, Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 from fixtures.clusters.embedded.fleet import Fleet
-from fixtures.clusters.embedded.replica import Member
+from fixtures.clusters.embedded.replica import LocalReplica
 from fixtures.profile import model as profiles
 from fixtures.services.orchestrator import Orchestrator
-from tests.faults.target import Place
+from tests.faults.target import Target
 
 
-class Said:
+class PrintProgress:
     """Prints the steps of the boot; what is restarted later is said by the faults."""
 
     booting = True
@@ -31,7 +31,7 @@ class Said:
     def say(self, text: str) -> None: ...
 
 
-class Borrowed:
+class SharedClusterView:
     """The running fleet for one session: neither started nor ended by it, with its own run id, and seen as
     a fault says.
 
@@ -53,17 +53,17 @@ class Borrowed:
     async def stop(self) -> None: ...
 
 
-class Given:
+class ClusterProvider:
     """Hands a session its cluster."""
 
-    def __init__(self, cluster: Borrowed) -> None:
+    def __init__(self, cluster: SharedClusterView) -> None:
         self._cluster = cluster
 
-    def pytest_fleet_cluster(self) -> Borrowed:
+    def pytest_fleet_cluster(self) -> SharedClusterView:
         return self._cluster
 
 
-class Lab(Place):
+class EmbeddedTarget(Target):
     """`with Lab(reports) as lab: …`: real parts as processes, with the stub for vLLM."""
 
     def __init__(self, reports: Path) -> None:
@@ -76,7 +76,7 @@ class Lab(Place):
         self.cluster = EmbeddedCluster(options)
 
     def boot(self) -> None:
-        said = Said()
+        said = PrintProgress()
         self.do(self.cluster.start(Timeline(said)))
         self.do(self._councils())
         said.booting = False
@@ -98,7 +98,7 @@ class Lab(Place):
         self.boot()
 
     def options(self) -> tuple[list[str], list[object]]:
-        return ["--vllm", "stub", "--load-jobs", "24"], [Given(Borrowed(self.cluster, self.instead))]
+        return ["--vllm", "stub", "--load-jobs", "24"], [ClusterProvider(SharedClusterView(self.cluster, self.instead))]
 
     # -- for faults -----------------------------------------------------------------------------------------
 
@@ -107,12 +107,12 @@ class Lab(Place):
         assert self.cluster._fleet is not None, "the fleet is not running"
         return self.cluster._fleet
 
-    def member(self, name: str) -> Member:
+    def member(self, name: str) -> LocalReplica:
         if name == "fault-proxy":
             return self.fleet._proxy
         return next(member for member in self.fleet.members if member.name == name)
 
-    def members(self, component: Component) -> list[Member]:
+    def members(self, component: Component) -> list[LocalReplica]:
         return self.fleet.members_of(component)
 
     @property
@@ -124,7 +124,7 @@ class Lab(Place):
         return [member.name for member in self.members(Component.ORCHESTRATOR)]
 
     @contextmanager
-    def told(self, **instead: Any) -> Iterator[None]:
+    def overridden(self, **instead: Any) -> Iterator[None]:
         """Sessions see these attributes in place of the cluster's own."""
         before = dict(self.instead)
         self.instead.update(instead)

@@ -11,7 +11,7 @@ from typing import Any
 
 from fixtures.checks.declaration import CATALOGUE, MUST, Check
 from tests.faults.model import Fault, Outcome, Session
-from tests.faults.target import Place, first_line
+from tests.faults.target import Target, first_line
 
 #: Fixtures that take long or change the fleet: agent jobs, deliberations, councils, and probes in replicas.
 SLOW = frozenset(
@@ -38,26 +38,26 @@ def quick() -> frozenset[str]:
         for test in tests
         if SLOW.isdisjoint(inspect.signature(test).parameters)
         for check in _declared(test)
-        if not (check.disrupts or check.on_request)
+        if not (check.disrupts or check.opt_in)
     )
 
 
 def quiet() -> frozenset[str]:
     """All MUST checks that disturb nothing, and are run without being asked for."""
     checks = CATALOGUE.values()
-    return frozenset(one.id for one in checks if one.level is MUST and not (one.disrupts or one.on_request))
+    return frozenset(one.id for one in checks if one.level is MUST and not (one.disrupts or one.opt_in))
 
 
 def under(fault: Fault, whole: bool) -> Collection[str]:
     """The checks that are run under a fault."""
-    return fault.touches | frozenset(fault.also) | quick() | (quiet() if whole else frozenset())
+    return fault.touches | frozenset(fault.must_pass) | quick() | (quiet() if whole else frozenset())
 
 
 class Held:
     """A fault, held in the place's loop while the main thread runs checks."""
 
-    def __init__(self, place: Place, fault: Fault) -> None:
-        self._place, self._fault = place, fault.inject(place)
+    def __init__(self, target: Target, fault: Fault) -> None:
+        self._place, self._fault = target, fault.inject(target)
 
     def __enter__(self) -> None:
         self._place.do(self._fault.__aenter__())
@@ -66,18 +66,18 @@ class Held:
         self._place.do(self._fault.__aexit__(None, None, None))
 
 
-def tried(place: Place, fault: Fault, whole: bool) -> Outcome:
+def tried(target: Target, fault: Fault, whole: bool) -> Outcome:
     """What comes of a fault. One that cannot be put in or healed costs the fleet: the next one gets a sound one."""
     began, nothing = time.monotonic(), Session({}, {}, {}, 0.0)
     seen = healed = nothing
     problems = []
     try:
-        with Held(place, fault):
-            seen = place.session(fault.name, under(fault, whole))
-        healed = place.session(f"{fault.name}/healed", fault.breaks)
+        with Held(target, fault):
+            seen = target.session(fault.name, under(fault, whole))
+        healed = target.session(f"{fault.name}/healed", fault.expected_failures)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next fault is tried)
         problems.append(f"{type(error).__name__}: {first_line(str(error))[:500]}")
     outcome = Outcome(fault, seen, healed, time.monotonic() - began, problems, whole)
-    if not outcome.mended:
-        place.again()
+    if not outcome.recovered:
+        target.again()
     return outcome

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.image_table import Image
 from fixtures.clusters.embedded.reaper import descendants
-from fixtures.clusters.embedded.replica import Launch, Member
+from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
 from fixtures.services.vllm import FaultProxy
-from tests.faults.embedded_target import Lab
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.model import Injection
 
 Undo = Callable[[], None]
@@ -103,9 +103,9 @@ def packages_in(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def changed(lab: Lab, names: Sequence[str], *changes: Change) -> AsyncIterator[None]:
+async def changed(target: EmbeddedTarget, names: Sequence[str], *changes: Change) -> AsyncIterator[None]:
     """Change the packages of running replicas: whoever imports them from now on gets the changed ones."""
-    undo = [change.apply(packages_in(lab.member(name).folder)) for name in names for change in changes]
+    undo = [change.apply(packages_in(target.member(name).folder)) for name in names for change in changes]
     try:
         yield
     finally:
@@ -118,11 +118,11 @@ async def changed(lab: Lab, names: Sequence[str], *changes: Change) -> AsyncIter
 
 @asynccontextmanager
 async def restarted(
-    lab: Lab,
+    target: EmbeddedTarget,
     names: Sequence[str],
     *changes: Change,
     environment: Mapping[str, str] | None = None,
-    launch: Callable[[Launch], Launch] | None = None,
+    launch: Callable[[LaunchSpec], LaunchSpec] | None = None,
     image: Image | None = None,
     ready: bool = True,
 ) -> AsyncIterator[None]:
@@ -130,10 +130,10 @@ async def restarted(
 
     `ready`: wait until they are; a fault that keeps them from it says False. In the end they are started as they were.
     """
-    members = [lab.member(name) for name in names]
-    launcher = lab.fleet.launcher
-    at_once = not any(member.component in RAY for member in members)  # a node that is killed is listed for 5 s more
-    await launcher.end(*members, at_once=at_once)
+    members = [target.member(name) for name in names]
+    launcher = target.fleet.launcher
+    immediately = not any(member.component in RAY for member in members)  # a node that is killed is listed for 5 s more
+    await launcher.end(*members, immediately=immediately)
     try:
         for member in members:
             started = member.launch()
@@ -149,17 +149,17 @@ async def restarted(
             launcher.begin(member, started)
         for member in members if ready else ():
             await launcher.ready(member)
-            lab.fleet.made.ray.learn_log(member)
+            target.fleet.factory.ray.learn_log(member)
         yield
     finally:
-        await launcher.end(*members, at_once=at_once)
-        await lab.fleet.start_again(*members)
+        await launcher.end(*members, immediately=immediately)
+        await target.fleet.start_again(*members)
 
 
 @asynccontextmanager
-async def imaged(lab: Lab, names: Sequence[str], *changes: Change) -> AsyncIterator[None]:
+async def imaged(target: EmbeddedTarget, names: Sequence[str], *changes: Change) -> AsyncIterator[None]:
     """Replicas run from a changed image, also those that a check starts again."""
-    store, members = lab.fleet.launcher.store, [lab.member(name) for name in names]
+    store, members = target.fleet.launcher.store, [target.member(name) for name in names]
     sound = store.instance
 
     async def changed_instance(image: Image, name: str) -> Path:
@@ -171,32 +171,32 @@ async def imaged(lab: Lab, names: Sequence[str], *changes: Change) -> AsyncItera
 
     store.instance = changed_instance  # type: ignore[method-assign]
     try:
-        await lab.fleet.start_again(*members)
+        await target.fleet.start_again(*members)
         yield
     finally:
         store.instance = sound  # type: ignore[method-assign]
-        await lab.fleet.start_again(*members)
+        await target.fleet.start_again(*members)
 
 
 @asynccontextmanager
-async def killed(lab: Lab, *names: str) -> AsyncIterator[None]:
+async def killed(target: EmbeddedTarget, *names: str) -> AsyncIterator[None]:
     """SIGKILL; started again in the end."""
-    members = [lab.member(name) for name in names]
-    await lab.fleet.launcher.end(*members)
+    members = [target.member(name) for name in names]
+    await target.fleet.launcher.end(*members)
     try:
         yield
     finally:
-        await lab.fleet.start_again(*members)
+        await target.fleet.start_again(*members)
 
 
-def tree(member: Member) -> list[int]:
+def tree(member: LocalReplica) -> list[int]:
     """The pids of a replica, its main process first."""
     main = member.part.pid
     assert main is not None, f"{member.name} is not running"
     return [main, *descendants(main)]
 
 
-def processes_of(member: Member, word: str) -> list[int]:
+def processes_of(member: LocalReplica, word: str) -> list[int]:
     """Of a replica those whose command line has this word."""
 
     def words(pid: int) -> str:
@@ -208,9 +208,9 @@ def processes_of(member: Member, word: str) -> list[int]:
 
 
 @asynccontextmanager
-async def frozen(lab: Lab, name: str, word: str = "") -> AsyncIterator[None]:
+async def frozen(target: EmbeddedTarget, name: str, word: str = "") -> AsyncIterator[None]:
     """SIGSTOP to all processes of a replica, or to those with `word` in their command line; SIGCONT in the end."""
-    member = lab.member(name)
+    member = target.member(name)
     stopped = processes_of(member, word) if word else tree(member)
     assert stopped, f"{name} has no process {word!r}"
     for pid in stopped:
@@ -249,34 +249,36 @@ def among(names: Sequence[str], only: int | None) -> Sequence[str]:
 
 def workers_have(*changes: Change, only: int | None = None) -> Injection:
     """Changed packages on every worker, or on the one of that number, from 0."""
-    return lambda lab: changed(lab, among(lab.workers, only), *changes)
+    return lambda target: changed(target, among(target.workers, only), *changes)
 
 
 def agent_code(*changes: Change) -> Injection:
     """A mutant of the agent job, in the image of every node. Each agent imports it anew."""
-    return lambda lab: changed(lab, [*[m.name for m in lab.members(Component.RAY_HEAD)], *lab.workers], *changes)
+    return lambda target: changed(
+        target, [*[m.name for m in target.members(Component.RAY_HEAD)], *target.workers], *changes
+    )
 
 
 def orchestrator_code(*changes: Change, only: int | None = None) -> Injection:
     """A mutant of the orchestrator: on every replica, or on the one of that number, from 0."""
-    return lambda lab: restarted(lab, among(lab.orchestrators, only), *changes)
+    return lambda target: restarted(target, among(target.orchestrators, only), *changes)
 
 
 def orchestrator_image(*changes: Change) -> Injection:
     """A mutant of the orchestrator, also of replicas that a check starts again."""
-    return lambda lab: imaged(lab, lab.orchestrators, *changes)
+    return lambda target: imaged(target, target.orchestrators, *changes)
 
 
 def orchestrator_has(only: int | None = None, **environment: str) -> Injection:
     """Another environment: of every replica, or of the one of that number, from 0."""
-    return lambda lab: restarted(lab, among(lab.orchestrators, only), environment=environment)
+    return lambda target: restarted(target, among(target.orchestrators, only), environment=environment)
 
 
 def stub_answers(*rules: Mapping[str, Any]) -> Injection:
     """What the model server answers to everybody."""
-    return lambda lab: ruled(lab.cluster.endpoints.vllm, *rules)
+    return lambda target: ruled(target.cluster.endpoints.vllm, *rules)
 
 
 def proxy_answers(*rules: Mapping[str, Any]) -> Injection:
     """What the orchestrator and its agents get: their way to the model server leads through the suite's proxy."""
-    return lambda lab: ruled(lab.cluster.endpoints.fault_proxy, *rules)
+    return lambda target: ruled(target.cluster.endpoints.fault_proxy, *rules)

@@ -13,11 +13,11 @@ from nats.js.errors import NotFoundError
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import probes
-from fixtures.clusters.embedded.replica import Launch
+from fixtures.clusters.embedded.replica import LaunchSpec
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile.model import Nats as NatsProfile
-from tests.faults.embedded_target import Lab
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import restarted
 from tests.faults.model import Injection
 
@@ -25,12 +25,12 @@ Spoiling = Callable[[JetStreamContext, NatsProfile], Awaitable[None]]
 
 
 @asynccontextmanager
-async def seen_anew(lab: Lab) -> AsyncIterator[None]:
+async def seen_anew(target: EmbeddedTarget) -> AsyncIterator[None]:
     """In the end the orchestrator starts again: it finds, or makes, its streams, consumers and buckets."""
     try:
         yield
     finally:
-        await lab.fleet.start_again(*lab.members(Component.ORCHESTRATOR))
+        await target.fleet.start_again(*target.members(Component.ORCHESTRATOR))
 
 
 def settled(inject: Injection) -> Injection:
@@ -41,11 +41,11 @@ def settled(inject: Injection) -> Injection:
     """
 
     @asynccontextmanager
-    async def injected(lab: Lab) -> AsyncIterator[None]:
-        async with inject(lab):
+    async def injected(target: EmbeddedTarget) -> AsyncIterator[None]:
+        async with inject(target):
             yield
-        names = lab.cluster.profile.nats
-        async with await nats.connect(lab.cluster.endpoints.nats) as client:
+        names = target.cluster.profile.nats
+        async with await nats.connect(target.cluster.endpoints.nats) as client:
             for durable in (names.completed_consumer, names.failed_consumer):
                 await _nothing_in_hand(client.jetstream(), names.stream, durable)
 
@@ -63,9 +63,9 @@ async def _nothing_in_hand(js: JetStreamContext, stream: str, durable: str) -> N
 
 def spoiled(spoil: Spoiling) -> Injection:
     @asynccontextmanager
-    async def injected(lab: Lab) -> AsyncIterator[None]:
-        names = lab.cluster.profile.nats
-        async with seen_anew(lab), await nats.connect(lab.cluster.endpoints.nats) as client:
+    async def injected(target: EmbeddedTarget) -> AsyncIterator[None]:
+        names = target.cluster.profile.nats
+        async with seen_anew(target), await nats.connect(target.cluster.endpoints.nats) as client:
             js = client.jetstream()
             try:
                 await spoil(js, names)
@@ -119,35 +119,35 @@ def consumer_is(**other: Any) -> Injection:
 
 
 @asynccontextmanager
-async def served(lab: Lab, launch: Callable[[Launch], Launch]) -> AsyncIterator[None]:
+async def served(target: EmbeddedTarget, launch: Callable[[LaunchSpec], LaunchSpec]) -> AsyncIterator[None]:
     """NATS is started again with other arguments, on the same storage."""
-    (server,) = lab.members(Component.NATS)
-    async with seen_anew(lab), restarted(lab, [server.name], launch=launch):
+    (server,) = target.members(Component.NATS)
+    async with seen_anew(target), restarted(target, [server.name], launch=launch):
         yield
 
 
-def port_of(launch: Launch) -> int:
+def port_of(launch: LaunchSpec) -> int:
     return int(launch.arguments[launch.arguments.index("-p") + 1])
 
 
-def without_jetstream(lab: Lab) -> AbstractAsyncContextManager[None]:
-    def plain(launch: Launch) -> Launch:
+def without_jetstream(target: EmbeddedTarget) -> AbstractAsyncContextManager[None]:
+    def plain(launch: LaunchSpec) -> LaunchSpec:
         start = launch.arguments.index("-a")  # before it stand -js and the storage
         return replace(launch, arguments=launch.arguments[start:], probe=lambda: probes.tcp_open(port_of(launch)))
 
-    return served(lab, plain)
+    return served(target, plain)
 
 
 @asynccontextmanager
-async def small_account(lab: Lab, room: str) -> AsyncIterator[None]:
+async def small_account(target: EmbeddedTarget, room: str) -> AsyncIterator[None]:
     """Everybody is in an account that may store only so much on disk (`room` as NATS writes sizes)."""
-    file = lab.fleet.made.run.path / "small-account.conf"
+    file = target.fleet.factory.run.path / "small-account.conf"
     account = f"FLEET {{ jetstream {{ max_file: {room} }}, users: [{{ user: fleet, password: fleet }}] }}"
     file.write_text(f"accounts {{ {account} }}\nno_auth_user: fleet\n", encoding="utf-8")
 
-    def limited(launch: Launch) -> Launch:
+    def limited(launch: LaunchSpec) -> LaunchSpec:
         return replace(launch, arguments=[*launch.arguments, "-c", str(file)])
 
-    async with served(lab, limited):
-        await lab.fleet.start_again(*lab.members(Component.ORCHESTRATOR))
+    async with served(target, limited):
+        await target.fleet.start_again(*target.members(Component.ORCHESTRATOR))
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fixtures.clusters.kubernetes.client.api import connect
 from fixtures.profile import model as profiles
-from tests.faults.target import Place
+from tests.faults.target import Target
 
 VARIABLES = ("FLEET_TEST_KUBECONFIG", "FLEET_TEST_PROFILE", "FLEET_TEST_STOCK_IMAGE")
 
@@ -17,7 +17,7 @@ def there() -> bool:
     return all(os.environ.get(name) for name in VARIABLES)
 
 
-class KubernetesLab(Place):
+class KubernetesTarget(Target):
     """Each session attaches anew, as a user would, with the right to disturb."""
 
     def __init__(self, reports: Path) -> None:

@@ -24,7 +24,7 @@ async def swallows(client: Streams, _: tuple[str, int]) -> None:
         pass
 
 
-def says(text: bytes) -> Treatment:
+def greets(text: bytes) -> Treatment:
     """Greets with `text`, whoever calls, and then takes everything."""
 
     async def treatment(client: Streams, target: tuple[str, int]) -> None:

@@ -16,17 +16,17 @@ class Fault:
     """One thing that goes wrong in a fleet, and what the suite must say about it."""
 
     name: str  # in kebab case: what is wrong
-    says: str  # one sentence: what is done to which part
+    description: str  # one sentence: what is done to which part
     inject: Injection  # done when entered, healed when left
-    breaks: tuple[str, ...]  # the checks that must fail
-    words: tuple[str, ...]  # what the first line of a cause must name, in any case of letters
-    may_break: tuple[str, ...] = ()  # the checks that may fail, or may not be told, because of it
-    also: tuple[str, ...] = ()  # further checks that are run under it and must pass
+    expected_failures: tuple[str, ...]  # the checks that must fail
+    expected_terms: tuple[str, ...]  # what the first line of a cause must name, in any case of letters
+    tolerated_failures: tuple[str, ...] = ()  # the checks that may fail, or may not be told, because of it
+    must_pass: tuple[str, ...] = ()  # further checks that are run under it and must pass
     where: str = "embedded"  # or "kubernetes"
 
     @property
     def touches(self) -> frozenset[str]:
-        return frozenset({*self.breaks, *self.may_break})
+        return frozenset({*self.expected_failures, *self.tolerated_failures})
 
 
 @dataclass(frozen=True)
@@ -71,32 +71,32 @@ class Outcome:
     @property
     def detected(self) -> bool:
         """At least one of the checks that must fail did."""
-        return not set(self.fault.breaks).isdisjoint(self.failed)
+        return not set(self.fault.expected_failures).isdisjoint(self.failed)
 
     @property
     def exact(self) -> bool:
         """All that must fail failed, and nothing failed or could not be told that has nothing to do with it."""
-        return set(self.fault.breaks) <= set(self.failed) and {*self.failed, *self.broken} <= self.allowed
+        return set(self.fault.expected_failures) <= set(self.failed) and {*self.failed, *self.broken} <= self.allowed
 
     @property
-    def unsaid(self) -> list[str]:
+    def missing_terms(self) -> list[str]:
         """The words that no cause's first line has."""
         said = " ".join(self.seen.causes.values()).lower()
-        return [word for word in self.fault.words if word.lower() not in said]
+        return [word for word in self.fault.expected_terms if word.lower() not in said]
 
     @property
     def diagnosed(self) -> bool:
         """What is reported as the cause is what was broken, and is called by its name."""
-        return not self.unsaid and set(self.seen.causes) <= set(self.fault.touches) and bool(self.seen.causes)
+        return not self.missing_terms and set(self.seen.causes) <= set(self.fault.touches) and bool(self.seen.causes)
 
     @property
-    def mended(self) -> bool:
+    def recovered(self) -> bool:
         """Without the fault the same checks pass: it was the fault, and nothing is left of it."""
         return set(self.healed.statuses.values()) == {"passed"}
 
     @property
     def good(self) -> bool:
-        return self.detected and self.exact and self.diagnosed and self.mended
+        return self.detected and self.exact and self.diagnosed and self.recovered
 
     def complaints(self) -> list[str]:
         """One line for each thing that is not as it should be."""
@@ -104,12 +104,13 @@ class Outcome:
         lines = list(self.problems)
         details = self.seen.details
         lines += [
-            f"{check} did not fail: {self.seen.statuses.get(check)}" for check in sorted(set(fault.breaks) - failed)
+            f"{check} did not fail: {self.seen.statuses.get(check)}"
+            for check in sorted(set(fault.expected_failures) - failed)
         ]
         lines += [f"{check} failed, too: {details[check]}" for check in sorted(failed - self.allowed)]
         lines += [f"{check} is broken: {details[check]}" for check in sorted(broken - self.allowed)]
-        if self.unsaid:
-            lines.append(f"no cause names {', '.join(self.unsaid)}: {self.seen.causes}")
+        if self.missing_terms:
+            lines.append(f"no cause names {', '.join(self.missing_terms)}: {self.seen.causes}")
         if strangers := set(self.seen.causes) - fault.touches:
             lines.append(f"named as the cause: {', '.join(sorted(strangers))}")
         lines += [
@@ -123,16 +124,16 @@ class Outcome:
         """One entry of faults.json."""
         return {
             "fault": self.fault.name,
-            "says": self.fault.says,
-            "expected": sorted(self.fault.breaks),
-            "allowed": sorted(self.allowed - set(self.fault.breaks)),
+            "says": self.fault.description,
+            "expected": sorted(self.fault.expected_failures),
+            "allowed": sorted(self.allowed - set(self.fault.expected_failures)),
             "ran": sorted(self.seen.statuses),
             "failed": self.failed,
             "broken": self.broken,
             "detected": self.detected,
             "exact": self.exact,
             "diagnosed": self.diagnosed,
-            "healed": self.mended,
+            "healed": self.recovered,
             "cause": self.seen.causes,
             "complaints": self.complaints(),
             "seconds": round(self.seconds, 1),

@@ -52,7 +52,7 @@ class ShortTimeouts:
         return cluster
 
 
-class Place:
+class Target:
     """A running fleet, entered as a context manager."""
 
     def __init__(self, reports: Path) -> None:
@@ -61,7 +61,7 @@ class Place:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fleet", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> Target:
         try:
             self.boot()
         except BaseException:

@@ -1,4 +1,4 @@
-"""Runs the checks on the stock image and expects the founding failure, exactly: what must fail, and nothing unrelated.
+"""Runs the checks on the stock image and expects the missing-nats-py incident, exactly: what must fail, and nothing unrelated.
 
 usage: python -m tests.incident REPORT_DIR [suite options]      e.g. --cluster kind
 """
@@ -49,5 +49,5 @@ def main(report_dir: Path, options: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     found = main(Path(sys.argv[1]), sys.argv[2:])
-    print("\n".join(found) or "the founding failure is caught, named and nothing else fails")
+    print("\n".join(found) or "the missing-nats-py incident is caught, named and nothing else fails")
     sys.exit(bool(found))

@@ -79,8 +79,8 @@ class Place:
     def run(self, folder: Path) -> Run:
         return Run(folder, "-v", "-k", WORDS[self.name], against=EMBEDDED, ports=PORTS[self.name])
 
-    async def left(self, run: Run) -> list[str]:
-        return run.left()
+    async def leaks(self, run: Run) -> list[str]:
+        return run.leaks()
 
 
 class Staying(Place):
@@ -94,9 +94,9 @@ class Staying(Place):
     def run(self, folder: Path) -> Run:
         return Run(folder, "-v", "-k", WORDS[self.name], against=self._against)
 
-    async def left(self, run: Run) -> list[str]:
+    async def leaks(self, run: Run) -> list[str]:
         """After a run that could clean up, no record of it is left; what goes by itself is looked at in the end."""
-        lines = run.left()
+        lines = run.leaks()
         killed = run.process.returncode == -signal.SIGKILL
         return lines if killed else lines + await self._fleet.jobs_of(run.run_id)
 
@@ -117,7 +117,7 @@ async def whole(place: Place, folder: Path) -> dict[str, float]:
     """An undisturbed run: how long its phases are. Raises AssertionError when it is not green or leaves something."""
     with place.run(folder) as run:
         found = await phases(run)
-        left = await place.left(run)
+        left = await place.leaks(run)
         assert not left, f"undisturbed, it left {left}"
     return found
 
@@ -140,7 +140,7 @@ async def end(place: Place, moment: Moment, seconds: float, folder: Path) -> End
         except AssertionError as error:
             ended.wrong.append(str(error))
         ended.run_id, ended.status = run.run_id, run.process.returncode
-        ended.wrong += judged(run, ended) + [f"LEFT {line}" for line in await place.left(run)]
+        ended.wrong += judged(run, ended) + [f"LEFT {line}" for line in await place.leaks(run)]
     return ended
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from fixtures.clusters.embedded.ports import SIZE, is_free
-from tests.support.leaks import Before
+from tests.support.leaks import HostSnapshot
 from tests.support.suite_process import SuiteProcess
 
 CLEANED_UP = 30.0  # whoever cleans up after a run outlives it by a moment, on a loaded machine by a longer one
@@ -31,7 +31,7 @@ class Run(SuiteProcess):
         self.ports = ports
         self.folder = Path(f"/tmp/e{secrets.token_hex(3)}")  # short: the names of Ray's sockets lie below it
         self.folder.mkdir()
-        self.before = Before(self.folder, prefixes=("",))
+        self.before = HostSnapshot(self.folder, prefixes=("",))
         super().__init__(
             report_dir,
             *against,
@@ -49,8 +49,8 @@ class Run(SuiteProcess):
     def run_id(self) -> str:
         return self.output.partition(", run ")[2].partition("\n")[0]
 
-    def left(self) -> list[str]:
+    def leaks(self) -> list[str]:
         """What is still on this machine after the run's end, one line for each: processes, memory, folders, ports."""
-        lines = self.before.left_in_the_end(self.run_id, within=CLEANED_UP)
+        lines = self.before.leaks_in_the_end(self.run_id, within=CLEANED_UP)
         block = range(self.ports, self.ports + SIZE) if self.ports else ()
         return lines + [f"port {port}" for port in block if not is_free(port)]

@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 from fixtures.core.paths import ROOT
-from tests.support.leaks import Before
+from tests.support.leaks import HostSnapshot
 from tests.support.suite_process import CI_E2E, SuiteProcess
 
 BURN = "while True: pass"
@@ -41,16 +41,16 @@ class Soaked:
     load: float  # of the machine over its last minute, when the run ended
     statuses: dict[str, str] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)  # of what did not pass
-    left: list[str] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
-        return self.status == 0 and not self.left
+        return self.status == 0 and not self.leaks
 
     def line(self, of: int) -> str:
         counted = Counter(self.statuses.values())
         counts = ", ".join(f"{count} {status}" for status, count in counted.most_common())
-        left = "nothing left" if not self.left else f"LEFT: {'; '.join(self.left)}"
+        left = "nothing left" if not self.leaks else f"LEFT: {'; '.join(self.leaks)}"
         return f"{self.number:3}/{of}  {self.verdict:13} {self.seconds:6.1f} s  load {self.load:4.1f}  {counts}; {left}"
 
 
@@ -77,7 +77,7 @@ def once(number: int, reports: Path, options: Sequence[str]) -> Soaked:
 
 
 def measured(number: int, parent: Path, folder: Path, options: Sequence[str]) -> Soaked:
-    before, began = Before(parent, prefixes=("",)), time.monotonic()
+    before, began = HostSnapshot(parent, prefixes=("",)), time.monotonic()
     folder.mkdir(parents=True)
     place: dict[str, str | None] = {"TMPDIR": str(parent)}
     with SuiteProcess(folder, *options, command=CI_E2E, environment=place, log=folder / "output.log") as suite:
@@ -87,7 +87,7 @@ def measured(number: int, parent: Path, folder: Path, options: Sequence[str]) ->
     if not report.rows:
         return run
     run.statuses, run.details = report.statuses, report.details("failed", "broken")
-    run.left = before.left_in_the_end(str(report.document["run_id"]))
+    run.leaks = before.leaks_in_the_end(str(report.document["run_id"]))
     if run.good:
         shutil.rmtree(folder)
     return run
@@ -106,7 +106,7 @@ def summary(runs: Sequence[Soaked]) -> dict[str, Any]:
         "runs": len(runs),
         "green": sum(run.status == 0 for run in runs),
         "flips": flips(runs),
-        "leftovers": sum(len(run.left) for run in runs),
+        "leftovers": sum(len(run.leaks) for run in runs),
         "seconds": {"least": min(seconds), "median": round(median(seconds), 1), "most": max(seconds)},
     }
 

@@ -56,7 +56,7 @@ def folders(parent: Path, prefixes: tuple[str, ...] = ("fleet-", "ray")) -> set[
 
 
 @dataclass
-class Before:
+class HostSnapshot:
     """What was there before a run, against which it is held after its end."""
 
     parent: Path = Path("/tmp")
@@ -67,7 +67,7 @@ class Before:
     def __post_init__(self) -> None:
         self.found = folders(self.parent, self.prefixes)
 
-    def left(self, run_id: str) -> list[str]:
+    def leaks(self, run_id: str) -> list[str]:
         """One line for each thing that is there now and was not."""
         own = self.parent if self.parent != Path("/tmp") else None
         lines = [f"process {pid}: {words}" for pid, words in processes(run_id, own).items()]
@@ -79,9 +79,9 @@ class Before:
             f"folder {self.parent / name}" for name in sorted(folders(self.parent, self.prefixes) - self.found)
         ]
 
-    def left_in_the_end(self, run_id: str, within: float | None = None) -> list[str]:
+    def leaks_in_the_end(self, run_id: str, within: float | None = None) -> list[str]:
         """What is still there after `within` seconds (default: TIMEOUTS.stop): whoever cleans up after a run outlives it by a moment."""
         deadline = time.monotonic() + (TIMEOUTS.stop if within is None else within)
-        while (lines := self.left(run_id)) and time.monotonic() < deadline:
+        while (lines := self.leaks(run_id)) and time.monotonic() < deadline:
             time.sleep(0.1)
         return lines

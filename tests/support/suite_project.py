@@ -71,7 +71,7 @@ HEAD = """
 from functools import partial
 import pytest
 from fixtures.checks.declaration import MUST, SHOULD, check
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.harness.outcome import skip_disabled, skip_unsupported
 check = partial(check, concerns=(), cuts=(), impact="x")
 """

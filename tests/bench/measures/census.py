@@ -13,11 +13,11 @@ import psutil
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import EmbeddedCluster
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.probes import census
 from fixtures.probes.census import run_job
-from fixtures.probes.packaging import Program
+from fixtures.probes.packaging import RemoteProgram
 from fixtures.services.ray import Ray
 from tests.bench.figures import Figure, Measured, ratio
 from tests.bench.runs import SHARED, Watch
@@ -45,7 +45,7 @@ async def by_hand(cluster: EmbeddedCluster) -> tuple[float, int]:
             for program in questions(cluster):
                 ran = await cluster.exec(replica, ["python", "-c", program], timeout=TIMEOUTS.exec)
                 if ran.returncode:
-                    raise CannotTell(f"{replica.name}: {program!r} ended with {ran.returncode}: {ran.stderr[-300:]}")
+                    raise Inconclusive(f"{replica.name}: {program!r} ended with {ran.returncode}: {ran.stderr[-300:]}")
                 commands += 1
     return clock.samples[0], commands
 
@@ -62,10 +62,10 @@ async def of(workers: int, settings: Settings) -> tuple[list[Figure], dict[str, 
                 with whole.sample():
                     found = await census.take(ray, cluster.profile, cluster.inside, f"{cluster.run_id}-census-{number}")
                 if len(found.workers) != workers:
-                    raise CannotTell(f"the census has {len(found.workers)} workers, not {workers}")
+                    raise Inconclusive(f"the census has {len(found.workers)} workers, not {workers}")
                 size = len(str(found.document))
                 with bare.sample():
-                    nothing = Program("census", {"REQUEST": {}})
+                    nothing = RemoteProgram("census", {"REQUEST": {}})
                     await run_job(ray, nothing, f"{cluster.run_id}-bare-{number}", {}, TIMEOUTS.census)
                 settings.say(
                     f"{workers} workers, {number}/{settings.runs}: census {whole.samples[-1]:.1f} s, "

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from fixtures.clusters.embedded import EmbeddedCluster
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import AgentJobs
-from fixtures.exercises.deliberations import Deliberations, RoundTrip, percentile
+from fixtures.exercises.deliberations import DeliberationRun, Deliberations, percentile
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
@@ -25,7 +25,7 @@ from tests.bench.settings import Settings, fleet
 TITLE = "A round trip, by its legs, beside a bare actor, completion and acknowledgement"
 OF_EACH = 10  # round trips, and bare ones, for each run
 LOOK_EVERY = 0.01  # seconds between two questions for the end of one
-LEGS = {
+PHASES = {
     "submit": "Deliberate's answer",
     "start": "the agent's actor starts, its modules imported",
     "connect": "NATS connected, prompt made",
@@ -35,7 +35,7 @@ LEGS = {
 }
 
 
-async def legs(trip: RoundTrip, proxy: FaultProxy) -> dict[str, float]:
+async def phases(trip: DeliberationRun, proxy: FaultProxy) -> dict[str, float]:
     """Seconds of each leg, from what the caller, the proxy before vLLM and the stream note; all clocks
     are one machine's.
 
@@ -44,12 +44,12 @@ async def legs(trip: RoundTrip, proxy: FaultProxy) -> dict[str, float]:
     prompts = await proxy.prompts(f"Task {trip.marker}.")
     took = [message.value(float, "duration_ms") for message in trip.messages]
     if not (trip.completed and trip.started and len(prompts) == len(trip.messages) == 1 and took[0] is not None):
-        raise CannotTell(f"a round trip that cannot be followed: {trip.said}")
+        raise Inconclusive(f"a round trip that cannot be followed: {trip.summary}")
     asked, answered = float(prompts[0]["time"]), float(prompts[0]["answered"])
     began, stored = answered - took[0] / 1000, trip.messages[0].stored.timestamp()
     points = [trip.started.at, trip.started.at + trip.started.seconds, began, asked, answered, stored]
     points.append(trip.started.at + trip.seconds)
-    return {leg: max(0.0, end - start) for leg, start, end in zip(LEGS, points[:-1], points[1:], strict=True)}
+    return {leg: max(0.0, end - start) for leg, start, end in zip(PHASES, points[:-1], points[1:], strict=True)}
 
 
 async def measure(settings: Settings) -> Measured:
@@ -90,7 +90,7 @@ async def _measured(
         done = []
         for _ in range(OF_EACH):
             trip = (await deliberations.run([deliberations.new(role, agents=1)]))[0]
-            parts.append(await legs(trip, proxy))
+            parts.append(await phases(trip, proxy))
             done.append(trip.seconds)
         same += (await floor.actors(jobs, floor.BARE, f"bare-{number}", OF_EACH, 1)).each
         idle = (await floor.actors(jobs, floor.IDLE, f"idle-{number}", OF_EACH, 1)).each
@@ -115,7 +115,9 @@ async def _measured(
         "bare actor", "one bare actor that does the same completion and publication, p50", "s", [median(same)]
     )
     figures += [alike, ratio("round trip ÷ bare actor", "round trip ÷ that, p50", p50, alike)]
-    figures += [Figure(f"leg {leg}", f"leg: {title}", "s", [row[leg] for row in parts]) for leg, title in LEGS.items()]
+    figures += [
+        Figure(f"leg {leg}", f"leg: {title}", "s", [row[leg] for row in parts]) for leg, title in PHASES.items()
+    ]
     titles = {
         "start": "bare actor that does nothing, its first answer",
         "completion": "bare completion",
@@ -124,7 +126,7 @@ async def _measured(
     figures += [Figure(f"bare {name}", titles[name], "s", samples) for name, samples in bare.items()]
     details: dict[str, Any] = {
         "trips": [round(one, 4) for one in trips],
-        "legs": {leg: [round(row[leg], 4) for row in parts] for leg in LEGS},
+        "legs": {leg: [round(row[leg], 4) for row in parts] for leg in PHASES},
         "floor": {name: [round(one, 4) for one in samples] for name, samples in bare.items()},
     }
     return Measured(figures, details)

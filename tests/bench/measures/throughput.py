@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fixtures.exercises.agent_jobs import AgentJobs
-from fixtures.exercises.load.jobs import Load, put_on
+from fixtures.exercises.load.jobs import Load, run_load
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from tests.bench import floor
@@ -37,7 +37,7 @@ async def measure(settings: Settings) -> Measured:
                 for number in range(1, settings.runs + 1):
                     name = f"{in_flight}-{number}"
                     jobs = AgentJobs(ray, nats, cluster.profile, cluster.inside, f"{cluster.run_id}-{name}")
-                    load = await put_on(jobs, count, in_flight, lambda _: None)
+                    load = await run_load(jobs, count, in_flight, lambda _: None)
                     bare = await floor.actors(jobs, floor.BARE, "bare", count, in_flight)
                     loads.append(load)
                     found["agents"].append(load.per_second)

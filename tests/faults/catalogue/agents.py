@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.faults.embedded_target import Lab
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import Change, Edit, agent_code, orchestrator_code
 from tests.faults.model import Fault, Injection
 
@@ -36,8 +36,8 @@ def everywhere(*changes: Change) -> Injection:
     """In the Ray image, and in the orchestrator's."""
 
     @asynccontextmanager
-    async def both(lab: Lab) -> AsyncIterator[None]:
-        async with agent_code(*changes)(lab), orchestrator_code(*changes)(lab):
+    async def both(target: EmbeddedTarget) -> AsyncIterator[None]:
+        async with agent_code(*changes)(target), orchestrator_code(*changes)(target):
             yield
 
     return both
@@ -47,69 +47,69 @@ FAULTS = (
     # -- ways of failing ------------------------------------------------------------------------------------
     Fault(
         name="agent-returns-its-failure",
-        says="the agent publishes its failure and returns it, instead of raising",
+        description="the agent publishes its failure and returns it, instead of raising",
         inject=agent_code(Edit(JOB, "raise failure from error", "return report")),
-        breaks=FAILURES,
-        may_break=("ORC-08",),
-        words=("returned", "instead of raising"),
+        expected_failures=FAILURES,
+        tolerated_failures=("ORC-08",),
+        expected_terms=("returned", "instead of raising"),
     ),
     Fault(
         name="agent-publishes-no-failure",
-        says="the agent raises, and publishes nothing about it",
+        description="the agent raises, and publishes nothing about it",
         inject=agent_code(Edit(JOB, "await publisher.publish_if_possible(report, seconds=REPORT_SECONDS)", "pass")),
-        breaks=FAILURES,
-        words=("0 messages on agent.response.failed",),
+        expected_failures=FAILURES,
+        expected_terms=("0 messages on agent.response.failed",),
     ),
     Fault(
         name="agent-swallows-every-error",
-        says="whatever goes wrong, the agent returns as if nothing had happened, and publishes nothing",
+        description="whatever goes wrong, the agent returns as if nothing had happened, and publishes nothing",
         inject=agent_code(
             Edit(JOB, "await publisher.publish_if_possible(report, seconds=REPORT_SECONDS)", "pass"),
             Edit(JOB, "raise failure from error", "return {}"),
         ),
-        breaks=FAILURES,
-        may_break=("ORC-08",),
-        words=("returned {} instead of raising",),
+        expected_failures=FAILURES,
+        tolerated_failures=("ORC-08",),
+        expected_terms=("returned {} instead of raising",),
     ),
     Fault(
         name="agent-error-is-generic",
-        says="the agent reports that vLLM failed, and neither the model nor what vLLM said",
+        description="the agent reports that vLLM failed, and neither the model nor what vLLM said",
         inject=agent_code(
             Edit(
                 CLIENT, "f\"vLLM answered {status} for model '{model}': {_reason(body)}\"", '"the model server failed"'
             )
         ),
-        breaks=("JOB-09",),
-        may_break=("ORC-08",),
-        words=("does not name the model", "the model server failed"),
+        expected_failures=("JOB-09",),
+        tolerated_failures=("ORC-08",),
+        expected_terms=("does not name the model", "the model server failed"),
     ),
     Fault(
         name="agent-has-no-timeout",
-        says="the agent waits for vLLM for ever",
+        description="the agent waits for vLLM for ever",
         inject=agent_code(Edit(JOB, "started), max(remaining, 0.0)\n", "started), None\n")),
-        breaks=("JOB-10",),
-        words=("vllm hangs", "neither returned nor raised"),
+        expected_failures=("JOB-10",),
+        expected_terms=("vllm hangs", "neither returned nor raised"),
     ),
     Fault(
         name="agent-reports-late",
-        says="the agent tries for six seconds more before it reports that vLLM gave no answer",
+        description="the agent tries for six seconds more before it reports that vLLM gave no answer",
         inject=agent_code(
             Edit(JOB, "failure = self._as_failure(error)", "failure = self._as_failure(error); await asyncio.sleep(6)")
         ),
-        breaks=("JOB-10",),
-        may_break=("JOB-08", "JOB-09"),
-        words=("reported after", "vllm hangs"),
+        expected_failures=("JOB-10",),
+        tolerated_failures=("JOB-08", "JOB-09"),
+        expected_terms=("reported after", "vllm hangs"),
     ),
     Fault(
         name="agent-failure-has-no-type",
-        says="the agent's failure message lacks error_type",
+        description="the agent's failure message lacks error_type",
         inject=agent_code(Edit(MESSAGES, '        "error_type": type(error).__name__,\n', "")),
-        breaks=FAILURES,
-        words=("error_type", "Field required"),
+        expected_failures=FAILURES,
+        expected_terms=("error_type", "Field required"),
     ),
     Fault(
         name="agent-swallows-missing-nats",
-        says="an agent without nats-py returns as if all were well: the founding silence",
+        description="an agent without nats-py returns as if all were well: the missing-nats-py incident",
         inject=agent_code(
             Edit(
                 JOB,
@@ -117,12 +117,12 @@ FAULTS = (
                 f"        try:\n    {IMPORT}\n        except ImportError:\n            return {{}}\n        #",
             )
         ),
-        breaks=("JOB-13",),
-        words=("returned without nats",),
+        expected_failures=("JOB-13",),
+        expected_terms=("returned without nats",),
     ),
     Fault(
         name="agent-hides-that-nats-is-missing",
-        says="an agent without nats-py raises an error that does not say so",
+        description="an agent without nats-py raises an error that does not say so",
         inject=agent_code(
             Edit(
                 JOB,
@@ -131,12 +131,12 @@ FAULTS = (
                 "            raise RuntimeError('the agent cannot start') from None\n        #",
             )
         ),
-        breaks=("JOB-13",),
-        words=("not told that the module nats is missing", "the agent cannot start"),
+        expected_failures=("JOB-13",),
+        expected_terms=("not told that the module nats is missing", "the agent cannot start"),
     ),
     Fault(
         name="agent-restarted-waits-for-ever",
-        says="an agent that was restarted after a crash waits for the answer of the one that is gone",
+        description="an agent that was restarted after a crash waits for the answer of the one that is gone",
         inject=agent_code(
             Edit(
                 JOB,
@@ -145,13 +145,13 @@ FAULTS = (
                 "            await asyncio.Event().wait()\n        if task_id not in self._runs:\n",
             )
         ),
-        breaks=("JOB-12",),
-        words=("crashed", "nobody was told"),
+        expected_failures=("JOB-12",),
+        expected_terms=("crashed", "nobody was told"),
     ),
     # -- what is published ----------------------------------------------------------------------------------
     Fault(
         name="agent-publishes-twice",
-        says="the agent publishes its answer twice, and not under one message id",
+        description="the agent publishes its answer twice, and not under one message id",
         inject=everywhere(
             Edit(PUBLISHER, 'headers={"Nats-Msg-Id": message_id}', "headers=None"),
             Edit(
@@ -161,12 +161,12 @@ FAULTS = (
                 "                return message\n",
             ),
         ),
-        breaks=("JOB-05", "E2E-02"),
-        words=("2 completed",),
+        expected_failures=("JOB-05", "E2E-02"),
+        expected_terms=("2 completed",),
     ),
     Fault(
         name="agent-publishes-where-no-stream-listens",
-        says="the agent publishes with core NATS, on a subject that no stream captures",
+        description="the agent publishes with core NATS, on a subject that no stream captures",
         inject=agent_code(
             Edit(PUBLISHER, "f\"agent.response.{message['status']}\"", "f\"agent.answer.{message['status']}\""),
             Edit(
@@ -179,44 +179,44 @@ FAULTS = (
             ),
             Edit(PUBLISHER, "return int(ack.seq)", "return 0"),
         ),
-        breaks=("JOB-03", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
-        words=("AGENT_RESPONSES", "returned"),
+        expected_failures=("JOB-03", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
+        expected_terms=("AGENT_RESPONSES", "returned"),
     ),
     Fault(
         name="agent-omits-the-model",
-        says="the agent's completed message lacks the model",
+        description="the agent's completed message lacks the model",
         inject=agent_code(Edit(MESSAGES, '        "model": model,\n', "")),
-        breaks=("JOB-06",),
-        words=("model", "Field required"),
+        expected_failures=("JOB-06",),
+        expected_terms=("model", "Field required"),
     ),
     Fault(
         name="agent-duration-is-text",
-        says="duration_ms is the text '12 ms' in the completed message",
+        description="duration_ms is the text '12 ms' in the completed message",
         inject=agent_code(
             Edit(
                 JOB, "proposal, _elapsed_ms(started), self.model", 'proposal, f"{_elapsed_ms(started)} ms", self.model'
             )
         ),
-        breaks=("JOB-06",),
-        words=("duration_ms", "number"),
+        expected_failures=("JOB-06",),
+        expected_terms=("duration_ms", "number"),
     ),
     Fault(
         name="agent-is-not-its-author",
-        says="the author of the proposal is the role, not the agent",
+        description="the author of the proposal is the role, not the agent",
         inject=agent_code(Edit(JOB, '"author_id": self.agent_id', '"author_id": self.role')),
-        breaks=("JOB-06",),
-        words=("proposal.author_id is 'DEV'",),
+        expected_failures=("JOB-06",),
+        expected_terms=("proposal.author_id is 'DEV'",),
     ),
     Fault(
         name="agent-changes-its-role",
-        says="the agent publishes its role in lower case",
+        description="the agent publishes its role in lower case",
         inject=agent_code(Edit(JOB, "self.role = role", "self.role = role.lower()")),
-        breaks=("JOB-06",),
-        words=("role is 'dev', not 'DEV'",),
+        expected_failures=("JOB-06",),
+        expected_terms=("role is 'dev', not 'DEV'",),
     ),
     Fault(
         name="agent-shortens-task-ids",
-        says="the agent keeps the first twelve characters of a task's id: tasks of one run are one",
+        description="the agent keeps the first twelve characters of a task's id: tasks of one run are one",
         inject=agent_code(
             Edit(
                 JOB,
@@ -224,29 +224,29 @@ FAULTS = (
                 "        task_id = task_id[:12]\n        if task_id not in self._runs:\n",
             )
         ),
-        breaks=("JOB-03", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
-        words=("AGENT_RESPONSES", "returned"),
+        expected_failures=("JOB-03", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
+        expected_terms=("AGENT_RESPONSES", "returned"),
     ),
     Fault(
         name="agent-returns-something-else",
-        says="the agent returns another duration than it has published",
+        description="the agent returns another duration than it has published",
         inject=agent_code(
             Edit(JOB, "                return message\n", '                return {**message, "duration_ms": -1}\n')
         ),
-        breaks=("JOB-07",),
-        words=("duration_ms: returned -1, published",),
+        expected_failures=("JOB-07",),
+        expected_terms=("duration_ms: returned -1, published",),
     ),
     Fault(
         name="agent-counts-no-tokens",
-        says="the agent says that its proposal took no tokens",
+        description="the agent says that its proposal took no tokens",
         inject=agent_code(Edit(CLIENT, 'int(answer["usage"]["completion_tokens"])', "0")),
-        breaks=("JOB-04", "JOB-06"),
-        words=("tokens is 0",),
+        expected_failures=("JOB-04", "JOB-06"),
+        expected_terms=("tokens is 0",),
     ),
     # -- where it runs, and what it leaves --------------------------------------------------------------------
     Fault(
         name="agent-constructor-raises",
-        says="the agent's constructor raises",
+        description="the agent's constructor raises",
         inject=agent_code(
             Edit(
                 JOB,
@@ -254,36 +254,36 @@ FAULTS = (
                 "        self.workspace_path = workspace_path.strip()\n",
             )
         ),
-        breaks=("JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES, "JOB-13"),
-        words=("no agent actor started on", "ray-worker-1", "ray-worker-2", "has no attribute 'strip'"),
+        expected_failures=("JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES, "JOB-13"),
+        expected_terms=("no agent actor started on", "ray-worker-1", "ray-worker-2", "has no attribute 'strip'"),
     ),
     Fault(
         name="agent-asks-for-too-many-cpus",
-        says="an agent asks for more CPUs than a worker has: it is never placed",
+        description="an agent asks for more CPUs than a worker has: it is never placed",
         inject=agent_code(Edit(JOB, "num_cpus=1", "num_cpus=64")),
-        breaks=("JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
-        words=("no agent actor started on", "ray-worker-1", "ray-worker-2", "not schedulable"),
+        expected_failures=("JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
+        expected_terms=("no agent actor started on", "ray-worker-1", "ray-worker-2", "not schedulable"),
     ),
     Fault(
         name="agent-has-a-nats-url-of-its-own",
-        says="the agent connects to a NATS of its own choice, where none is",
+        description="the agent connects to a NATS of its own choice, where none is",
         inject=agent_code(Edit(JOB, "self.nats_url = nats_url", 'self.nats_url = "nats://127.0.0.1:9"')),
-        breaks=("JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
-        words=("NATS at nats://127.0.0.1:9 cannot be reached",),
+        expected_failures=("JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
+        expected_terms=("NATS at nats://127.0.0.1:9 cannot be reached",),
     ),
     Fault(
         name="agent-leaves-its-connection-open",
-        says="the agent does not close its connection to NATS",
+        description="the agent does not close its connection to NATS",
         inject=agent_code(Edit(PUBLISHER, "await self._connection.close()", "pass")),
-        breaks=("JOB-11",),
-        words=("connections to NATS are still open",),
+        expected_failures=("JOB-11",),
+        expected_terms=("connections to NATS are still open",),
     ),
     Fault(
         name="agent-leaves-a-helper-behind",
-        says="the agent starts a detached actor, which keeps a share of a CPU after the agent's end",
+        description="the agent starts a detached actor, which keeps a share of a CPU after the agent's end",
         inject=agent_code(Edit(JOB, "        self._runs: Dict", HELPER + "        self._runs: Dict")),
-        breaks=("JOB-11", "LOAD-06"),
-        words=(
+        expected_failures=("JOB-11", "LOAD-06"),
+        expected_terms=(
             "-agent-helper",
             "VLLMAgentJob.__init__.<locals>.Helper",
             "on ray-worker-",
@@ -294,7 +294,7 @@ FAULTS = (
     # -- what it asks vLLM for --------------------------------------------------------------------------------
     Fault(
         name="agent-ignores-diversity",
-        says="the agent takes no notice of the diversity flag",
+        description="the agent takes no notice of the diversity flag",
         inject=orchestrator_code(
             Edit(
                 JOB,
@@ -302,31 +302,31 @@ FAULTS = (
                 "        diversity = False\n        if task_id not in self._runs:\n",
             )
         ),
-        breaks=("E2E-03",),
-        words=("3 agents with diversity=false",),
+        expected_failures=("E2E-03",),
+        expected_terms=("3 agents with diversity=false",),
     ),
     Fault(
         name="agent-diversity-changes-no-temperature",
-        says="the agents of a deliberation all use the base temperature",
+        description="the agents of a deliberation all use the base temperature",
         inject=orchestrator_code(Edit(JOB, "DIVERSITY_FACTOR = 1.3", "DIVERSITY_FACTOR = 1.0")),
-        breaks=("E2E-03",),
-        words=("used temperature 0.7, not 0.91",),
+        expected_failures=("E2E-03",),
+        expected_terms=("used temperature 0.7, not 0.91",),
     ),
     Fault(
         name="agent-drops-the-rubric",
-        says="the rubric does not reach the prompt",
+        description="the rubric does not reach the prompt",
         inject=agent_code(Edit(PROMPTS, 'if constraints.get("rubric"):', "if False:")),
-        breaks=("E2E-04",),
-        words=("not in the prompt: rubric",),
+        expected_failures=("E2E-04",),
+        expected_terms=("not in the prompt: rubric",),
     ),
     Fault(
         name="agent-drops-requirements-and-metadata",
-        says="neither requirements nor metadata reach the prompt",
+        description="neither requirements nor metadata reach the prompt",
         inject=agent_code(
             Edit(PROMPTS, 'if constraints.get("requirements"):', "if False:"),
             Edit(PROMPTS, 'if constraints.get("metadata"):', "if False:"),
         ),
-        breaks=("E2E-04",),
-        words=("not in the prompt: requirement, key, value",),
+        expected_failures=("E2E-04",),
+        expected_terms=("not in the prompt: requirement, key, value",),
     ),
 )

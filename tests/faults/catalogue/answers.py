@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from fixtures.clusters.base import Component
-from fixtures.clusters.embedded.replica import Launch
-from tests.faults.embedded_target import Lab
+from fixtures.clusters.embedded.replica import LaunchSpec
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import proxy_answers, restarted, ruled, stub_answers
 from tests.faults.model import Fault, Injection
 
@@ -19,7 +19,7 @@ NO_PROPOSAL = ("JOB-04", "JOB-05", "JOB-06", "JOB-07", "ORC-04", "E2E-01")
 def server_started_with(**options: str) -> Injection:
     """The model server, started anew with these command line options in place of those that it had."""
 
-    def changed(launch: Launch) -> Launch:
+    def changed(launch: LaunchSpec) -> LaunchSpec:
         given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         kept = list(launch.arguments)
         for name in given:
@@ -27,17 +27,17 @@ def server_started_with(**options: str) -> Injection:
                 del kept[kept.index(name) : kept.index(name) + 2]
         return replace(launch, arguments=[*kept, *(word for pair in given.items() for word in pair)])
 
-    return lambda lab: restarted(lab, [member.name for member in lab.members(Component.VLLM)], launch=changed)
+    return lambda target: restarted(target, [member.name for member in target.members(Component.VLLM)], launch=changed)
 
 
 def slow_under_limits(seconds: float, p50: float, p95: float) -> Injection:
     """Completions take so long, where round trips may take this long."""
 
     @asynccontextmanager
-    async def slow(lab: Lab) -> AsyncIterator[None]:
-        profile = lab.cluster.profile.replaced("limits", round_trip_p50_s=p50, round_trip_p95_s=p95)
-        with lab.told(profile=profile):
-            async with ruled(lab.cluster.endpoints.vllm, {"action": "delay", "seconds": seconds}):
+    async def slow(target: EmbeddedTarget) -> AsyncIterator[None]:
+        profile = target.cluster.profile.replaced("limits", round_trip_p50_s=p50, round_trip_p95_s=p95)
+        with target.overridden(profile=profile):
+            async with ruled(target.cluster.endpoints.vllm, {"action": "delay", "seconds": seconds}):
                 yield
 
     return slow
@@ -64,113 +64,121 @@ EMPTY = {
 FAULTS = (
     Fault(
         name="vllm-is-unhealthy",
-        says="vLLM's /health answers 503 while the server is up, as with a dead engine",
+        description="vLLM's /health answers 503 while the server is up, as with a dead engine",
         inject=stub_answers({"action": "unhealthy"}),
-        breaks=("INF-02",),
-        may_break=("INF-01",),
-        words=("503",),
+        expected_failures=("INF-02",),
+        tolerated_failures=("INF-01",),
+        expected_terms=("503",),
     ),
     Fault(
         name="vllm-content-is-null",
-        says="vLLM answers with content null, as a reasoning parser does that took all tokens",
+        description="vLLM answers with content null, as a reasoning parser does that took all tokens",
         inject=stub_answers({"action": "null-content"}),
-        breaks=NO_PROPOSAL,
-        words=("content is None",),
+        expected_failures=NO_PROPOSAL,
+        expected_terms=("content is None",),
     ),
     Fault(
         name="vllm-content-is-empty",
-        says="vLLM answers with an empty text",
+        description="vLLM answers with an empty text",
         inject=stub_answers({"action": "status", "code": 200, "body": EMPTY}),
-        breaks=NO_PROPOSAL,
-        words=("content is ''",),
+        expected_failures=NO_PROPOSAL,
+        expected_terms=("content is ''",),
     ),
     Fault(
         name="vllm-gives-no-choices",
-        says="vLLM answers 200 with an empty list of choices",
+        description="vLLM answers 200 with an empty list of choices",
         inject=stub_answers({"action": "empty-choices"}),
-        breaks=NO_PROPOSAL,
-        words=("not a chat completion", '"choices": []'),
+        expected_failures=NO_PROPOSAL,
+        expected_terms=("not a chat completion", '"choices": []'),
     ),
     Fault(
         name="vllm-answers-html",
-        says="a gateway's page, with status 200, in place of vLLM's JSON",
+        description="a gateway's page, with status 200, in place of vLLM's JSON",
         inject=stub_answers({"action": "html"}),
-        breaks=NO_PROPOSAL,
-        words=("not a chat completion", "<html"),
+        expected_failures=NO_PROPOSAL,
+        expected_terms=("not a chat completion", "<html"),
     ),
     Fault(
         name="vllm-answers-500",
-        says="vLLM answers every completion with 500",
+        description="vLLM answers every completion with 500",
         inject=stub_answers(error(500, "CUDA error: out of memory", "InternalServerError")),
-        breaks=NO_PROPOSAL,
-        words=("vLLM answered 500", "CUDA error: out of memory"),
+        expected_failures=NO_PROPOSAL,
+        expected_terms=("vLLM answered 500", "CUDA error: out of memory"),
     ),
     Fault(
         name="vllm-answers-429",
-        says="a gateway before vLLM lets no completion through: too many requests",
+        description="a gateway before vLLM lets no completion through: too many requests",
         inject=stub_answers(error(429, "Rate limit reached for requests", "rate_limit_error")),
-        breaks=NO_PROPOSAL,
-        words=("vLLM answered 429", "Rate limit reached"),
+        expected_failures=NO_PROPOSAL,
+        expected_terms=("vLLM answered 429", "Rate limit reached"),
     ),
     Fault(
         name="vllm-closes-the-connection",
-        says="vLLM drops every connection on which a completion is asked for",
+        description="vLLM drops every connection on which a completion is asked for",
         inject=stub_answers({"action": "close"}),
-        breaks=NO_PROPOSAL,
-        may_break=("JOB-09",),
-        words=("vLLM at http", "disconnected"),
+        expected_failures=NO_PROPOSAL,
+        tolerated_failures=("JOB-09",),
+        expected_terms=("vLLM at http", "disconnected"),
     ),
     Fault(
         name="vllm-answers-are-cut",
-        says="the connection to vLLM ends in the middle of every answer",
+        description="the connection to vLLM ends in the middle of every answer",
         inject=stub_answers({"action": "cut-stream"}),
-        breaks=NO_PROPOSAL,
-        may_break=("JOB-09",),
-        words=("vLLM at http", "not completed"),
+        expected_failures=NO_PROPOSAL,
+        tolerated_failures=("JOB-09",),
+        expected_terms=("vLLM at http", "not completed"),
     ),
     Fault(
         name="vllm-never-answers",
-        says="vLLM takes requests for completions and never answers",
+        description="vLLM takes requests for completions and never answers",
         inject=stub_answers({"action": "hang"}),
-        breaks=("JOB-04", "JOB-05", "JOB-06", "JOB-07"),
-        may_break=("JOB-09",),
-        words=("gave no answer within",),
+        expected_failures=("JOB-04", "JOB-05", "JOB-06", "JOB-07"),
+        tolerated_failures=("JOB-09",),
+        expected_terms=("gave no answer within",),
     ),
     Fault(
         name="vllm-answers-with-another-model",
-        says="completions come from another model than was asked for",
+        description="completions come from another model than was asked for",
         inject=stub_answers({"action": "wrong-model"}),
-        breaks=("JOB-04",),
-        words=("model is 'fault/another-model', asked for Qwen/Qwen3-0.6B",),
+        expected_failures=("JOB-04",),
+        expected_terms=("model is 'fault/another-model', asked for Qwen/Qwen3-0.6B",),
     ),
     Fault(
         name="orchestrators-way-to-vllm-answers-500",
-        says="what the orchestrator's VLLM_URL leads to answers 500, vLLM itself is well",
+        description="what the orchestrator's VLLM_URL leads to answers 500, vLLM itself is well",
         inject=proxy_answers(error(500, "upstream connect error", "InternalServerError")),
-        breaks=("ORC-04", "E2E-01"),
-        may_break=("ORC-05",),
-        words=("vLLM answered 500", "upstream connect error"),
+        expected_failures=("ORC-04", "E2E-01"),
+        tolerated_failures=("ORC-05",),
+        expected_terms=("vLLM answered 500", "upstream connect error"),
     ),
     Fault(
         name="vllm-wants-a-key",
-        says="vLLM was started with an API key that nobody was told",
+        description="vLLM was started with an API key that nobody was told",
         inject=server_started_with(api_key="somebody-elses"),
-        breaks=("JOB-04", "JOB-05", "JOB-06", "JOB-07"),
-        may_break=("INF-03", "INF-04", "CFG-02", "CFG-03", "NET-01", "NET-02", "NET-03"),  # the suite has no key, too
-        words=("401",),
+        expected_failures=("JOB-04", "JOB-05", "JOB-06", "JOB-07"),
+        tolerated_failures=(
+            "INF-03",
+            "INF-04",
+            "CFG-02",
+            "CFG-03",
+            "NET-01",
+            "NET-02",
+            "NET-03",
+        ),  # the suite has no key, too
+        expected_terms=("401",),
     ),
     Fault(
         name="vllm-accepts-every-length",
-        says="vLLM was started with a context so large that no prompt is too long",
+        description="vLLM was started with a context so large that no prompt is too long",
         inject=server_started_with(max_model_len="1000000"),
-        breaks=("INF-04", "ORC-08"),
-        words=("1000000", "40960"),
+        expected_failures=("INF-04", "ORC-08"),
+        expected_terms=("1000000", "40960"),
     ),
     Fault(
         name="vllm-is-slow",
-        says="each completion takes six seconds, where the whole of a round trip may take no more",
+        description="each completion takes six seconds, where the whole of a round trip may take no more",
         inject=slow_under_limits(6, p50=6, p95=12),
-        breaks=("E2E-05", "LOAD-05"),
-        words=("p50", "limit 6", "the slowest leg is agents'"),
+        expected_failures=("E2E-05", "LOAD-05"),
+        expected_terms=("p50", "limit 6", "the slowest leg is agents'"),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.faults.decoy_servers import another_nats, another_ray, another_vllm, orchestrator_led
-from tests.faults.embedded_target import Lab
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import Edit, orchestrator_code, orchestrator_has
 from tests.faults.links import closed_port
 from tests.faults.model import Fault
@@ -16,7 +16,7 @@ NO_RAY = ("CFG-04", "CFG-06", "ORC-01")
 
 
 @asynccontextmanager
-async def nobody(_: Lab) -> AsyncIterator[str]:
+async def nobody(_: EmbeddedTarget) -> AsyncIterator[str]:
     """A URL of HTTP where nobody listens."""
     async with closed_port() as address:
         yield f"http://{address}"
@@ -25,77 +25,77 @@ async def nobody(_: Lab) -> AsyncIterator[str]:
 FAULTS = (
     Fault(
         name="agent-type-is-mock-on-one-replica",
-        says="the first replica runs with AGENT_TYPE=mock",
+        description="the first replica runs with AGENT_TYPE=mock",
         inject=orchestrator_has(0, AGENT_TYPE="mock"),
-        breaks=("CFG-01", "CFG-07"),
-        words=("AGENT_TYPE", "mock", "orchestrator-1"),
+        expected_failures=("CFG-01", "CFG-07"),
+        expected_terms=("AGENT_TYPE", "mock", "orchestrator-1"),
     ),
     Fault(
         name="agent-type-is-mock",
-        says="every replica runs with AGENT_TYPE=mock: deliberations complete, and no agent ever ran",
+        description="every replica runs with AGENT_TYPE=mock: deliberations complete, and no agent ever ran",
         inject=orchestrator_has(AGENT_TYPE="mock"),
-        breaks=("CFG-01", "ORC-17", "E2E-03"),
-        words=("AGENT_TYPE", "mock", "orchestrator-1", "orchestrator-2"),
+        expected_failures=("CFG-01", "ORC-17", "E2E-03"),
+        expected_terms=("AGENT_TYPE", "mock", "orchestrator-1", "orchestrator-2"),
     ),
     Fault(
         name="vllm-url-leads-to-another-server",
-        says="the first replica's VLLM_URL leads to a second server with the same model",
+        description="the first replica's VLLM_URL leads to a second server with the same model",
         inject=orchestrator_led("VLLM_URL", another_vllm, only=0),
-        breaks=("CFG-02", "CFG-07"),
-        words=("VLLM_URL", "another server", "orchestrator-1"),
+        expected_failures=("CFG-02", "CFG-07"),
+        expected_terms=("VLLM_URL", "another server", "orchestrator-1"),
     ),
     Fault(
         name="vllm-url-leads-to-another-model",
-        says="every replica's VLLM_URL leads to a server with another model",
-        inject=orchestrator_led("VLLM_URL", lambda lab: another_vllm(lab, "Qwen/Qwen3-1.7B")),
-        breaks=("CFG-02", "CFG-03", "NET-01", *NOTHING_COMES),
-        words=("VLLM_URL", "Qwen/Qwen3-1.7B", "orchestrator-1", "orchestrator-2"),
+        description="every replica's VLLM_URL leads to a server with another model",
+        inject=orchestrator_led("VLLM_URL", lambda target: another_vllm(target, "Qwen/Qwen3-1.7B")),
+        expected_failures=("CFG-02", "CFG-03", "NET-01", *NOTHING_COMES),
+        expected_terms=("VLLM_URL", "Qwen/Qwen3-1.7B", "orchestrator-1", "orchestrator-2"),
     ),
     Fault(
         name="vllm-url-is-stale-on-one-replica",
-        says="nobody listens where the second replica's VLLM_URL leads to",
+        description="nobody listens where the second replica's VLLM_URL leads to",
         inject=orchestrator_led("VLLM_URL", nobody, only=1),
-        breaks=("CFG-02", "CFG-03", "CFG-07", "NET-01"),
-        words=("VLLM_URL", "refused", "orchestrator-2"),
+        expected_failures=("CFG-02", "CFG-03", "CFG-07", "NET-01"),
+        expected_terms=("VLLM_URL", "refused", "orchestrator-2"),
     ),
     Fault(
         name="vllm-model-is-misspelt",
-        says="VLLM_MODEL names the model in lower case, on every replica",
+        description="VLLM_MODEL names the model in lower case, on every replica",
         inject=orchestrator_has(VLLM_MODEL="Qwen/qwen3-0.6b"),
-        breaks=("CFG-03", *NOTHING_COMES),
-        words=("VLLM_MODEL", "Qwen/qwen3-0.6b", "orchestrator-1", "orchestrator-2"),
+        expected_failures=("CFG-03", *NOTHING_COMES),
+        expected_terms=("VLLM_MODEL", "Qwen/qwen3-0.6b", "orchestrator-1", "orchestrator-2"),
     ),
     Fault(
         name="ray-address-leads-to-another-cluster",
-        says="the first replica's RAY_ADDRESS leads to the head of a second Ray cluster",
+        description="the first replica's RAY_ADDRESS leads to the head of a second Ray cluster",
         inject=orchestrator_led("RAY_ADDRESS", another_ray, only=0),
-        breaks=("CFG-04", "CFG-07"),
-        words=("RAY_ADDRESS", "another Ray cluster", "orchestrator-1"),
+        expected_failures=("CFG-04", "CFG-07"),
+        expected_terms=("RAY_ADDRESS", "another Ray cluster", "orchestrator-1"),
     ),
     Fault(
         name="ray-address-is-stale",
-        says="nobody listens where the first replica's RAY_ADDRESS leads to",
+        description="nobody listens where the first replica's RAY_ADDRESS leads to",
         inject=orchestrator_has(0, RAY_ADDRESS="ray://127.0.0.1:9"),
-        breaks=("NET-06", *NO_RAY, "CFG-07"),
-        words=("RAY_ADDRESS", "refused", "orchestrator-1"),
+        expected_failures=("NET-06", *NO_RAY, "CFG-07"),
+        expected_terms=("RAY_ADDRESS", "refused", "orchestrator-1"),
     ),
     Fault(
         name="nats-url-leads-to-another-server",
-        says="the first replica's NATS_URL leads to a second NATS, where it makes streams of its own",
+        description="the first replica's NATS_URL leads to a second NATS, where it makes streams of its own",
         inject=orchestrator_led("NATS_URL", another_nats, only=0),
-        breaks=("CFG-05", "CFG-07"),
-        words=("NATS_URL", "another NATS", "orchestrator-1"),
+        expected_failures=("CFG-05", "CFG-07"),
+        expected_terms=("NATS_URL", "another NATS", "orchestrator-1"),
     ),
     Fault(
         name="ray-of-one-replica-is-older",
-        says="the second replica's image has Ray 2.48.0, which may not talk to a head of 2.49.2",
+        description="the second replica's image has Ray 2.48.0, which may not talk to a head of 2.49.2",
         inject=orchestrator_code(Edit("ray/_version.py", 'version = "2.49.2"', 'version = "2.48.0"'), only=1),
-        breaks=NO_RAY,
-        words=("orchestrator-2", "2.48.0", "2.49.2"),
+        expected_failures=NO_RAY,
+        expected_terms=("orchestrator-2", "2.48.0", "2.49.2"),
     ),
     Fault(
         name="python-of-the-orchestrator-is-another",
-        says="the orchestrator's Ray takes its Python for 3.9, which may not talk to a head on another minor",
+        description="the orchestrator's Ray takes its Python for 3.9, which may not talk to a head on another minor",
         inject=orchestrator_code(
             Edit(
                 "ray/_private/utils.py",
@@ -103,21 +103,21 @@ FAULTS = (
                 "    my_version_info = compute_version_info()[0], '3.9.21'",
             )
         ),
-        breaks=NO_RAY,
-        words=("orchestrator-1", "orchestrator-2", "Python", "3.9.21"),
+        expected_failures=NO_RAY,
+        expected_terms=("orchestrator-1", "orchestrator-2", "Python", "3.9.21"),
     ),
     Fault(
         name="temperature-drifted-on-one-replica",
-        says="the second replica hands its agents another temperature",
+        description="the second replica hands its agents another temperature",
         inject=orchestrator_has(1, TEMPERATURE="0.2"),
-        breaks=("CFG-07", "E2E-03"),
-        words=("TEMPERATURE", "0.2", "orchestrator-2"),
+        expected_failures=("CFG-07", "E2E-03"),
+        expected_terms=("TEMPERATURE", "0.2", "orchestrator-2"),
     ),
     Fault(
         name="max-tokens-drifted-on-one-replica",
-        says="the first replica was not restarted when MAX_TOKENS was changed",
+        description="the first replica was not restarted when MAX_TOKENS was changed",
         inject=orchestrator_has(0, MAX_TOKENS="16"),
-        breaks=("CFG-07",),
-        words=("MAX_TOKENS", "16", "orchestrator-1"),
+        expected_failures=("CFG-07",),
+        expected_terms=("MAX_TOKENS", "16", "orchestrator-1"),
     ),
 )

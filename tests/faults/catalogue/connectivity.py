@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
 from tests.faults.catalogue.configuration import NO_RAY, NOTHING_COMES
-from tests.faults.decoy_servers import Way, another_nats, orchestrator_led
-from tests.faults.embedded_target import Lab
+from tests.faults.decoy_servers import AddressSource, another_nats, orchestrator_led
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import killed, restarted
-from tests.faults.links import Treatment, closed_port, link, passes, says, swallows, wall
+from tests.faults.links import Treatment, closed_port, greets, link, passes, swallows, wall
 from tests.faults.model import Fault, Injection
 
 NO_NATS = ("NET-05", "CFG-05", "ORC-01")
@@ -21,53 +21,53 @@ FULL = b'INFO {"server_id":"N","version":"2.10.0","max_payload":1048576}\r\n-ERR
 def walled(component: str, to: str, only: int) -> Injection:
     """One of the `workers` or `orchestrators` is started again behind a wall before one of the cluster's endpoints."""
 
-    def injected(lab: Lab) -> AbstractAsyncContextManager[None]:
-        return restarted(lab, [getattr(lab, component)[only]], *wall(getattr(lab.cluster.endpoints, to)))
+    def injected(target: EmbeddedTarget) -> AbstractAsyncContextManager[None]:
+        return restarted(target, [getattr(target, component)[only]], *wall(getattr(target.cluster.endpoints, to)))
 
     return injected
 
 
-def nats_link(treatment: Treatment) -> Way:
+def nats_link(treatment: Treatment) -> AddressSource:
     """A way to NATS that is treated so."""
 
     @asynccontextmanager
-    async def way(lab: Lab) -> AsyncIterator[str]:
-        async with link(lab.cluster.endpoints.nats.removeprefix("nats://"), treatment) as address:
+    async def way(target: EmbeddedTarget) -> AsyncIterator[str]:
+        async with link(target.cluster.endpoints.nats.removeprefix("nats://"), treatment) as address:
             yield f"nats://{address}"
 
     return way
 
 
 @asynccontextmanager
-async def slow_proxy(lab: Lab) -> AsyncIterator[str]:
-    async with link(lab.cluster.endpoints.fault_proxy.removeprefix("http://"), passes(delay=0.3)) as address:
+async def slow_proxy(target: EmbeddedTarget) -> AsyncIterator[str]:
+    async with link(target.cluster.endpoints.fault_proxy.removeprefix("http://"), passes(delay=0.3)) as address:
         yield f"http://{address}"
 
 
 @asynccontextmanager
-async def stranger(lab: Lab) -> AsyncIterator[str]:
+async def stranger(target: EmbeddedTarget) -> AsyncIterator[str]:
     """A NATS that wants a password, and a URL with another."""
-    async with another_nats(lab, "--user", "fleet", "--pass", "right") as url:
+    async with another_nats(target, "--user", "fleet", "--pass", "right") as url:
         yield url.replace("nats://", "nats://fleet:wrong@")
 
 
-def workers_led(way: Way) -> Injection:
+def workers_led(way: AddressSource) -> Injection:
     """The workers' way to NATS."""
 
     @asynccontextmanager
-    async def injected(lab: Lab) -> AsyncIterator[None]:
-        async with way(lab) as url:
-            with lab.told(inside=replace(lab.cluster.inside, nats=url)):
+    async def injected(target: EmbeddedTarget) -> AsyncIterator[None]:
+        async with way(target) as url:
+            with target.overridden(inside=replace(target.cluster.inside, nats=url)):
                 yield
 
     return injected
 
 
 @asynccontextmanager
-async def vllm_moved(lab: Lab) -> AsyncIterator[None]:
+async def vllm_moved(target: EmbeddedTarget) -> AsyncIterator[None]:
     """The workers' address of vLLM leads nowhere."""
     async with closed_port() as address:
-        with lab.told(inside=replace(lab.cluster.inside, vllm=f"http://{address}")):
+        with target.overridden(inside=replace(target.cluster.inside, vllm=f"http://{address}")):
             yield
 
 
@@ -76,93 +76,93 @@ WORKERS = ("ray-worker-1", "ray-worker-2")
 FAULTS = (
     Fault(
         name="one-replica-cannot-reach-vllm",
-        says="a firewall in the second replica refuses the port of vLLM",
+        description="a firewall in the second replica refuses the port of vLLM",
         inject=walled("orchestrators", "fault_proxy", 1),
-        breaks=NO_VLLM,
-        words=("orchestrator-2", "vLLM", "refused"),
+        expected_failures=NO_VLLM,
+        expected_terms=("orchestrator-2", "vLLM", "refused"),
     ),
     Fault(
         name="no-replica-can-reach-vllm",
-        says="what stands between the orchestrator and vLLM is down",
-        inject=lambda lab: killed(lab, "fault-proxy"),
-        breaks=(*NO_VLLM, "NET-02", *NOTHING_COMES),
-        words=("orchestrator-1", "orchestrator-2", "vLLM", "refused"),
+        description="what stands between the orchestrator and vLLM is down",
+        inject=lambda target: killed(target, "fault-proxy"),
+        expected_failures=(*NO_VLLM, "NET-02", *NOTHING_COMES),
+        expected_terms=("orchestrator-1", "orchestrator-2", "vLLM", "refused"),
     ),
     Fault(
         name="vllm-is-far-from-the-orchestrator",
-        says="each answer of vLLM to the orchestrator comes 300 ms late",
+        description="each answer of vLLM to the orchestrator comes 300 ms late",
         inject=orchestrator_led("VLLM_URL", slow_proxy),
-        breaks=("NET-02",),
-        words=("latency", "100 ms", "orchestrator-1", "orchestrator-2"),
+        expected_failures=("NET-02",),
+        expected_terms=("latency", "100 ms", "orchestrator-1", "orchestrator-2"),
     ),
     Fault(
         name="one-worker-cannot-reach-vllm",
-        says="a firewall in the second worker refuses the port of vLLM",
+        description="a firewall in the second worker refuses the port of vLLM",
         inject=walled("workers", "vllm", 1),
-        breaks=("NET-03",),
-        words=("ray-worker-2", "vLLM", "refused"),
+        expected_failures=("NET-03",),
+        expected_terms=("ray-worker-2", "vLLM", "refused"),
     ),
     Fault(
         name="no-worker-can-reach-vllm",
-        says="vLLM cannot be had at the address by which workers know it",
+        description="vLLM cannot be had at the address by which workers know it",
         inject=vllm_moved,
-        breaks=("NET-03",),
-        words=(*WORKERS, "vLLM", "refused"),
+        expected_failures=("NET-03",),
+        expected_terms=(*WORKERS, "vLLM", "refused"),
     ),
     Fault(
         name="one-worker-cannot-reach-nats",
-        says="a firewall in the first worker refuses the port of NATS",
+        description="a firewall in the first worker refuses the port of NATS",
         inject=walled("workers", "nats", 0),
-        breaks=("NET-04",),
-        words=("ray-worker-1", "tcp", "refused"),
+        expected_failures=("NET-04",),
+        expected_terms=("ray-worker-1", "tcp", "refused"),
     ),
     Fault(
         name="nats-port-speaks-something-else",
-        says="where the workers look for NATS, an SSH server greets",
-        inject=workers_led(nats_link(says(b"SSH-2.0-OpenSSH_9.6\r\n"))),
-        breaks=("NET-04",),
-        words=(*WORKERS, "protocol", "SSH-2.0"),
+        description="where the workers look for NATS, an SSH server greets",
+        inject=workers_led(nats_link(greets(b"SSH-2.0-OpenSSH_9.6\r\n"))),
+        expected_failures=("NET-04",),
+        expected_terms=(*WORKERS, "protocol", "SSH-2.0"),
     ),
     Fault(
         name="nats-takes-connections-and-never-answers",
-        says="where the workers look for NATS, everything is taken and nothing said",
+        description="where the workers look for NATS, everything is taken and nothing said",
         inject=workers_led(nats_link(swallows)),
-        breaks=("NET-04",),
-        words=(*WORKERS, "protocol", "timed out"),
+        expected_failures=("NET-04",),
+        expected_terms=(*WORKERS, "protocol", "timed out"),
     ),
     Fault(
         name="nats-is-cut-off-in-its-greeting",
-        says="the workers' connections to NATS are cut after 100 bytes",
+        description="the workers' connections to NATS are cut after 100 bytes",
         inject=workers_led(nats_link(passes(most=100))),
-        breaks=("NET-04",),
-        words=(*WORKERS, "protocol"),
+        expected_failures=("NET-04",),
+        expected_terms=(*WORKERS, "protocol"),
     ),
     Fault(
         name="nats-takes-no-more-connections",
-        says="NATS has as many connections as it may have, and refuses those of the workers",
-        inject=workers_led(nats_link(says(FULL))),
-        breaks=("NET-04",),
-        words=(*WORKERS, "maximum connections exceeded"),
+        description="NATS has as many connections as it may have, and refuses those of the workers",
+        inject=workers_led(nats_link(greets(FULL))),
+        expected_failures=("NET-04",),
+        expected_terms=(*WORKERS, "maximum connections exceeded"),
     ),
     Fault(
         name="nats-refuses-the-orchestrators-password",
-        says="the first replica's NATS_URL has a wrong password",
+        description="the first replica's NATS_URL has a wrong password",
         inject=orchestrator_led("NATS_URL", stranger, only=0),
-        breaks=(*NO_NATS, "CFG-07"),
-        words=("orchestrator-1", "authentication", "Authorization Violation"),
+        expected_failures=(*NO_NATS, "CFG-07"),
+        expected_terms=("orchestrator-1", "authentication", "Authorization Violation"),
     ),
     Fault(
         name="one-replica-cannot-reach-nats",
-        says="a firewall in the first replica refuses the port of NATS",
+        description="a firewall in the first replica refuses the port of NATS",
         inject=walled("orchestrators", "nats", 0),
-        breaks=NO_NATS,
-        words=("orchestrator-1", "tcp", "refused"),
+        expected_failures=NO_NATS,
+        expected_terms=("orchestrator-1", "tcp", "refused"),
     ),
     Fault(
         name="one-replica-cannot-reach-ray",
-        says="a firewall in the second replica refuses the port of Ray Client",
+        description="a firewall in the second replica refuses the port of Ray Client",
         inject=walled("orchestrators", "ray_client", 1),
-        breaks=("NET-06", *NO_RAY),
-        words=("orchestrator-2", "RAY_ADDRESS", "refused"),
+        expected_failures=("NET-06", *NO_RAY),
+        expected_terms=("orchestrator-2", "RAY_ADDRESS", "refused"),
     ),
 )

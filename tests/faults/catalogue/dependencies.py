@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fixtures.clusters.base import Component
-from tests.faults.embedded_target import Lab
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import Added, Change, Edit, Removed, changed, restarted, workers_have
 from tests.faults.model import Fault, Injection
 
@@ -18,20 +18,20 @@ BY_PLACEMENT = ("JOB-08", "JOB-09", "JOB-10")
 
 def head_has(*changes: Change) -> Injection:
     """Changed packages on the head, which submits jobs and unpickles what the workers run."""
-    return lambda lab: changed(lab, [member.name for member in lab.members(Component.RAY_HEAD)], *changes)
+    return lambda target: changed(target, [member.name for member in target.members(Component.RAY_HEAD)], *changes)
 
 
 def worker_restarted_with(*changes: Change) -> Injection:
     """The second worker, started from a copy that differs: its records are older than its raylet, as in an image."""
-    return lambda lab: restarted(lab, [lab.workers[1]], *changes)
+    return lambda target: restarted(target, [target.workers[1]], *changes)
 
 
 def profile_asks(section: str, **values: object) -> Injection:
     """The fleet is held against another profile: it is the whole fleet that is not as it should be."""
 
     @asynccontextmanager
-    async def told(lab: Lab) -> AsyncIterator[None]:
-        with lab.told(profile=lab.cluster.profile.replaced(section, **values)):
+    async def told(target: EmbeddedTarget) -> AsyncIterator[None]:
+        with target.overridden(profile=target.cluster.profile.replaced(section, **values)):
             yield
 
     return told
@@ -50,139 +50,139 @@ def by_hand(package: str, version: str, only: int | None = None) -> Injection:
 FAULTS = (
     Fault(
         name="nats-is-missing-on-one-worker",
-        says="the second worker's packages lack nats-py",
+        description="the second worker's packages lack nats-py",
         inject=workers_have(Removed("nats"), only=1),
-        breaks=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
-        may_break=BY_PLACEMENT,
-        words=("nats-py", "ray-worker-2", "No module named 'nats'"),
+        expected_failures=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
+        tolerated_failures=BY_PLACEMENT,
+        expected_terms=("nats-py", "ray-worker-2", "No module named 'nats'"),
     ),
     Fault(
         name="nats-is-missing-on-every-worker",
-        says="no worker has nats-py",
+        description="no worker has nats-py",
         inject=workers_have(Removed("nats")),
-        breaks=(
+        expected_failures=(
             *("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09"),
             *("JOB-10", "ORC-04", "E2E-01"),
         ),
-        may_break=("ORC-05", "E2E-03"),
-        words=("nats-py", "ray-worker-1", "ray-worker-2", "No module named 'nats'"),
+        tolerated_failures=("ORC-05", "E2E-03"),
+        expected_terms=("nats-py", "ray-worker-1", "ray-worker-2", "No module named 'nats'"),
     ),
     Fault(
         name="nats-is-another-version",
-        says="the second worker was started with nats-py 2.9.0",
+        description="the second worker was started with nats-py 2.9.0",
         inject=worker_restarted_with(Edit("nats_py-2.10.0.dist-info/METADATA", "Version: 2.10.0", "Version: 2.9.0")),
-        breaks=("DEP-04", "DEP-09"),
-        words=("nats-py", "2.9.0", "ray-worker-2"),
+        expected_failures=("DEP-04", "DEP-09"),
+        expected_terms=("nats-py", "2.9.0", "ray-worker-2"),
     ),
     Fault(
         name="nats-import-raises",
-        says="on the second worker `import nats` raises, as with a package built for another interpreter",
+        description="on the second worker `import nats` raises, as with a package built for another interpreter",
         inject=workers_have(Added("nats/__init__.py", "raise ImportError('undefined symbol: PyObject_New')\n"), only=1),
-        breaks=("DEP-04", "DEP-05"),
-        words=("nats-py", "ray-worker-2", "undefined symbol"),
+        expected_failures=("DEP-04", "DEP-05"),
+        expected_terms=("nats-py", "ray-worker-2", "undefined symbol"),
     ),
     Fault(
         name="nats-is-shadowed",
-        says="a stray nats.py lies before nats-py on the path of the second worker",
+        description="a stray nats.py lies before nats-py on the path of the second worker",
         inject=workers_have(Added("ray/_private/workers/nats.py", "URL = 'nats://nats:4222'\n"), only=1),
-        breaks=("DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
-        may_break=BY_PLACEMENT,
-        words=("ray-worker-2", "nats.py", "not a package"),
+        expected_failures=("DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
+        tolerated_failures=BY_PLACEMENT,
+        expected_terms=("ray-worker-2", "nats.py", "not a package"),
     ),
     Fault(
         name="nats-is-half-installed",
-        says="nats/js is missing on every worker: an installation that was cut off",
+        description="nats/js is missing on every worker: an installation that was cut off",
         inject=workers_have(Removed("nats/js")),
-        breaks=("DEP-04", "DEP-05"),
-        words=("nats-py", "No module named 'nats.js'"),
+        expected_failures=("DEP-04", "DEP-05"),
+        expected_terms=("nats-py", "No module named 'nats.js'"),
     ),
     Fault(
         name="aiohttp-is-missing-on-one-worker",
-        says="the second worker's packages lack aiohttp",
+        description="the second worker's packages lack aiohttp",
         inject=workers_have(Removed("aiohttp"), only=1),
-        breaks=("DEP-03",),
-        words=("aiohttp", "ray-worker-2"),
+        expected_failures=("DEP-03",),
+        expected_terms=("aiohttp", "ray-worker-2"),
     ),
     Fault(
         name="aiohttp-ends-the-interpreter",
-        says="on the first worker `import aiohttp` calls sys.exit; nats-py imports it, too",
+        description="on the first worker `import aiohttp` calls sys.exit; nats-py imports it, too",
         inject=workers_have(Added("aiohttp/__init__.py", "raise SystemExit(3)\n"), only=0),
-        breaks=("DEP-03", "DEP-04"),
-        words=("aiohttp", "ray-worker-1", "SystemExit"),
+        expected_failures=("DEP-03", "DEP-04"),
+        expected_terms=("aiohttp", "ray-worker-1", "SystemExit"),
     ),
     Fault(
         name="requests-is-another-version",
-        says="the second worker was started with requests 2.31.0",
+        description="the second worker was started with requests 2.31.0",
         inject=worker_restarted_with(Edit("requests-2.32.3.dist-info/METADATA", "Version: 2.32.3", "Version: 2.31.0")),
-        breaks=("DEP-02", "DEP-09"),
-        words=("requests 2.32.3", "ray-worker-2: 2.31.0"),
+        expected_failures=("DEP-02", "DEP-09"),
+        expected_terms=("requests 2.32.3", "ray-worker-2: 2.31.0"),
     ),
     Fault(
         name="no-process-starts-on-one-worker",
-        says="the first worker's raylet is alive, and whatever it starts ends at once: Ray itself imports requests",
+        description="the first worker's raylet is alive, and whatever it starts ends at once: Ray itself imports requests",
         inject=workers_have(Added("requests/__init__.py", "raise SystemExit(3)\n"), only=0),
-        breaks=("JOB-02", "JOB-03", "JOB-04", "JOB-05"),
-        may_break=(
+        expected_failures=("JOB-02", "JOB-03", "JOB-04", "JOB-05"),
+        tolerated_failures=(
             *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-06", "DEP-07", "DEP-08", "DEP-09", "DEP-10"),
             *("NET-03", "NET-04"),
         ),
-        words=("no agent actor started on ray-worker-1",),
+        expected_terms=("no agent actor started on ray-worker-1",),
     ),
     Fault(
         name="ray-is-another-version",
-        says="the second worker's Ray says of itself that it is 2.49.1",
+        description="the second worker's Ray says of itself that it is 2.49.1",
         inject=worker_restarted_with(Edit("ray-2.49.2.dist-info/METADATA", "\nVersion: 2.49.2", "\nVersion: 2.49.1")),
-        breaks=("DEP-01", "DEP-09", "INF-08"),
-        words=("ray", "2.49.1", "ray-worker-2"),
+        expected_failures=("DEP-01", "DEP-09", "INF-08"),
+        expected_terms=("ray", "2.49.1", "ray-worker-2"),
     ),
     Fault(
         name="python-is-another-minor",
-        says="the fleet runs another Python than the 3.9 that the profile asks for",
+        description="the fleet runs another Python than the 3.9 that the profile asks for",
         inject=profile_asks("ray", python="3.9"),
-        breaks=("DEP-06", "INF-08"),
-        words=("Python 3.9", "ray-worker-1", "ray-worker-2"),
+        expected_failures=("DEP-06", "INF-08"),
+        expected_terms=("Python 3.9", "ray-worker-1", "ray-worker-2"),
     ),
     Fault(
         name="agent-class-is-missing-on-one-worker",
-        says="the second worker's image lacks the module of the agent job",
+        description="the second worker's image lacks the module of the agent job",
         inject=workers_have(Removed(AGENT), only=1),
-        breaks=("DEP-07", "JOB-02"),
-        may_break=("JOB-03", "JOB-04", "JOB-05", *BY_PLACEMENT),
-        words=("VLLMAgentJob", "ray-worker-2"),
+        expected_failures=("DEP-07", "JOB-02"),
+        tolerated_failures=("JOB-03", "JOB-04", "JOB-05", *BY_PLACEMENT),
+        expected_terms=("VLLMAgentJob", "ray-worker-2"),
     ),
     Fault(
         name="agent-class-is-missing-on-the-head",
-        says="the head's image lacks the module of the agent job",
+        description="the head's image lacks the module of the agent job",
         inject=head_has(Removed(AGENT)),
-        breaks=("DEP-07",),
-        words=("VLLMAgentJob", "ray-head"),
+        expected_failures=("DEP-07",),
+        expected_terms=("VLLMAgentJob", "ray-head"),
     ),
     Fault(
         name="a-tool-is-missing",
-        says="the first worker's image was built without the git tool",
+        description="the first worker's image was built without the git tool",
         inject=workers_have(Removed("swe_ai_fleet/tools/git.py"), only=0),
-        breaks=("DEP-08",),
-        words=("swe_ai_fleet.tools.git", "ray-worker-1"),
+        expected_failures=("DEP-08",),
+        expected_terms=("swe_ai_fleet.tools.git", "ray-worker-1"),
     ),
     Fault(
         name="a-distribution-drifts",
-        says="the second worker was started from an image with one package more",
+        description="the second worker was started from an image with one package more",
         inject=worker_restarted_with(Added("tabulate-0.8.0.dist-info/METADATA", DRIFTED)),
-        breaks=("DEP-09",),
-        words=("tabulate", "ray-worker-2", "absent"),
+        expected_failures=("DEP-09",),
+        expected_terms=("tabulate", "ray-worker-2", "absent"),
     ),
     Fault(
         name="installed-by-hand-on-one-worker",
-        says="somebody ran `pip install` in the first worker",
+        description="somebody ran `pip install` in the first worker",
         inject=by_hand("tabulate", "0.9.0", only=0),
-        breaks=("DEP-09", "DEP-10"),
-        words=("tabulate", "ray-worker-1", "0.9.0"),
+        expected_failures=("DEP-09", "DEP-10"),
+        expected_terms=("tabulate", "ray-worker-1", "0.9.0"),
     ),
     Fault(
         name="installed-by-hand-on-every-worker",
-        says="somebody ran `pip install` in every worker",
+        description="somebody ran `pip install` in every worker",
         inject=by_hand("tabulate", "0.9.0"),
-        breaks=("DEP-10",),
-        words=("tabulate", "ray-worker-1", "ray-worker-2"),
+        expected_failures=("DEP-10",),
+        expected_terms=("tabulate", "ray-worker-1", "ray-worker-2"),
     ),
 )

@@ -11,31 +11,31 @@ from pathlib import Path
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.image_table import Image, named
 from fixtures.clusters.embedded.images import folder_of
-from fixtures.clusters.embedded.replica import Launch
-from tests.faults.embedded_target import Lab
+from fixtures.clusters.embedded.replica import LaunchSpec
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import RAY, packages_in, restarted
 from tests.faults.model import Fault, Injection
 
 CUSTOM, STOCK = named("ray-custom"), named("ray-stock")
 
 #: What fails on an image without nats-py, as in tests/incident/__main__.py.
-FOUNDING = (
+INCIDENT = (
     *("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10"),
     *("ORC-04", "E2E-01"),
 )
 
 
-async def workers_again(lab: Lab) -> None:
+async def workers_again(target: EmbeddedTarget) -> None:
     """The workers leave the cluster and start anew, from the image that is specified; the head stays."""
-    workers = lab.members(Component.RAY_WORKER)
-    await lab.fleet.launcher.end(*workers, at_once=False)
-    await lab.fleet.start_again(*workers)
+    workers = target.members(Component.RAY_WORKER)
+    await target.fleet.launcher.end(*workers, immediately=False)
+    await target.fleet.start_again(*workers)
 
 
 @asynccontextmanager
-async def built_without(lab: Lab, pattern: str) -> AsyncIterator[None]:
+async def built_without(target: EmbeddedTarget, pattern: str) -> AsyncIterator[None]:
     """The custom image was built without these packages: every worker lacks them, and whatever starts from it later."""
-    store = lab.fleet.launcher.store
+    store = target.fleet.launcher.store
     sound = store.instance
 
     async def lacking(image: Image, name: str) -> Path:
@@ -47,11 +47,11 @@ async def built_without(lab: Lab, pattern: str) -> AsyncIterator[None]:
 
     store.instance = lacking  # type: ignore[method-assign]
     try:
-        await workers_again(lab)
+        await workers_again(target)
         yield
     finally:
         store.instance = sound  # type: ignore[method-assign]
-        await workers_again(lab)
+        await workers_again(target)
 
 
 def install_by_hand(pattern: str, packages: Path) -> None:
@@ -65,92 +65,92 @@ def install_by_hand(pattern: str, packages: Path) -> None:
 
 
 def one_worker_runs(image: Image) -> Injection:
-    return lambda lab: restarted(lab, [lab.workers[-1]], image=image)
+    return lambda target: restarted(target, [target.workers[-1]], image=image)
 
 
 @asynccontextmanager
-async def founding_failure(lab: Lab) -> AsyncIterator[None]:
+async def missing_nats_incident(target: EmbeddedTarget) -> AsyncIterator[None]:
     """The whole fleet is meant to run, and runs, the stock image; the agents' code comes with the jobs."""
-    meant = lab.cluster.profile.replaced("ray", image=STOCK.reference).replaced("agent", delivery="job")
+    meant = target.cluster.profile.replaced("ray", image=STOCK.reference).replaced("agent", delivery="job")
     try:
-        await lab.cluster.roll_out(STOCK.reference)
-        with lab.told(profile=meant):
+        await target.cluster.roll_out(STOCK.reference)
+        with target.overridden(profile=meant):
             yield
     finally:
-        await lab.cluster.roll_out(CUSTOM.reference)
+        await target.cluster.roll_out(CUSTOM.reference)
 
 
 @asynccontextmanager
-async def specified(lab: Lab, image: Image) -> AsyncIterator[None]:
+async def specified(target: EmbeddedTarget, image: Image) -> AsyncIterator[None]:
     """The specification names another image now, and nothing was restarted."""
-    lab.cluster.set_image(image.reference)
+    target.cluster.set_image(image.reference)
     try:
         yield
     finally:
-        lab.cluster.set_image(CUSTOM.reference)
+        target.cluster.set_image(CUSTOM.reference)
 
 
 @asynccontextmanager
-async def patched_only(lab: Lab) -> AsyncIterator[None]:
+async def patched_only(target: EmbeddedTarget) -> AsyncIterator[None]:
     """The image that the fleet is meant to run is specified, and runs nowhere."""
-    async with specified(lab, STOCK):
-        with lab.told(profile=lab.cluster.profile.replaced("ray", image=STOCK.reference)):
+    async with specified(target, STOCK):
+        with target.overridden(profile=target.cluster.profile.replaced("ray", image=STOCK.reference)):
             yield
 
 
 @asynccontextmanager
-async def floating(lab: Lab) -> AsyncIterator[None]:
+async def floating(target: EmbeddedTarget) -> AsyncIterator[None]:
     """The same image under a tag that floats."""
     loose = replace(CUSTOM, reference=CUSTOM.reference.rpartition(":")[0] + ":latest")
-    members = [member for component in RAY for member in lab.members(component)]
+    members = [member for component in RAY for member in target.members(component)]
     for member in members:
         member.image = loose
-    lab.cluster.plan.ray = loose
+    target.cluster.plan.ray = loose
     try:
-        with lab.told(profile=lab.cluster.profile.replaced("ray", image=loose.reference)):
+        with target.overridden(profile=target.cluster.profile.replaced("ray", image=loose.reference)):
             yield
     finally:
-        lab.cluster.plan.ray = CUSTOM
+        target.cluster.plan.ray = CUSTOM
         for member in members:
             member.image = CUSTOM
 
 
 @asynccontextmanager
-async def nats_by_hand(lab: Lab) -> AsyncIterator[None]:
+async def nats_by_hand(target: EmbeddedTarget) -> AsyncIterator[None]:
     """An image without nats-py, which somebody installed on every worker: all works, until a worker is replaced."""
-    async with built_without(lab, "nats*"):
-        for member in lab.members(Component.RAY_WORKER):
+    async with built_without(target, "nats*"):
+        for member in target.members(Component.RAY_WORKER):
             install_by_hand("nats*", packages_in(member.folder))
         yield
 
 
 @asynccontextmanager
-async def head_is_forgotten(lab: Lab) -> AsyncIterator[None]:
+async def head_is_forgotten(target: EmbeddedTarget) -> AsyncIterator[None]:
     """Rolling out restarts the workers alone."""
-    cluster = lab.cluster
+    cluster = target.cluster
 
     async def roll_out(reference: str) -> None:
         if reference == CUSTOM.reference:
             cluster.set_image(reference)
-            await workers_again(lab)
+            await workers_again(target)
         else:
             await cluster.roll_out(reference)
 
     try:
-        with lab.told(roll_out=roll_out):
+        with target.overridden(roll_out=roll_out):
             yield
     finally:
         await cluster.roll_out(CUSTOM.reference)
 
 
 @asynccontextmanager
-async def without_index(lab: Lab) -> AsyncIterator[None]:
+async def without_index(target: EmbeddedTarget) -> AsyncIterator[None]:
     """Whatever node of Ray starts from now on has a package index that nobody answers for."""
-    members = [member for component in RAY for member in lab.members(component)]
+    members = [member for component in RAY for member in target.members(component)]
     before = [member.launch for member in members]
     index = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
 
-    def told(launch: Launch) -> Launch:
+    def told(launch: LaunchSpec) -> LaunchSpec:
         return replace(launch, environment={**launch.environment, **index})
 
     for member, launch in zip(members, before, strict=True):
@@ -160,73 +160,73 @@ async def without_index(lab: Lab) -> AsyncIterator[None]:
     finally:
         for member, launch in zip(members, before, strict=True):
             member.launch = launch
-        await lab.cluster.roll_out(CUSTOM.reference)
+        await target.cluster.roll_out(CUSTOM.reference)
 
 
 FAULTS = (
     Fault(
         name="specification-is-patched-and-nothing-restarted",
-        says="the RayCluster's image was patched, and neither head nor workers were restarted",
+        description="the RayCluster's image was patched, and neither head nor workers were restarted",
         inject=patched_only,
-        breaks=("IMG-02",),
-        words=("ray-head", "ray-worker", CUSTOM.reference, "specified is " + STOCK.reference),
+        expected_failures=("IMG-02",),
+        expected_terms=("ray-head", "ray-worker", CUSTOM.reference, "specified is " + STOCK.reference),
     ),
     Fault(
         name="stock-image-is-specified",
-        says="somebody put the stock image back into the RayCluster: the next restart brings the founding failure",
-        inject=lambda lab: specified(lab, STOCK),
-        breaks=("IMG-01", "IMG-02"),
-        words=(CUSTOM.reference, "head", STOCK.reference),
+        description="somebody put the stock image back into the RayCluster: the next restart brings the missing-nats-py incident",
+        inject=lambda target: specified(target, STOCK),
+        expected_failures=("IMG-01", "IMG-02"),
+        expected_terms=(CUSTOM.reference, "head", STOCK.reference),
     ),
     Fault(
         name="image-tag-floats",
-        says="the specified image is tagged :latest",
+        description="the specified image is tagged :latest",
         inject=floating,
-        breaks=("IMG-03",),
-        words=("not pinned", ":latest"),
+        expected_failures=("IMG-03",),
+        expected_terms=("not pinned", ":latest"),
     ),
     Fault(
         name="stock-image-on-one-worker",
-        says="one worker runs the stock image: the founding failure, by chance of placement",
+        description="one worker runs the stock image: the missing-nats-py incident, by chance of placement",
         inject=one_worker_runs(STOCK),
-        breaks=("IMG-02", "DEP-04", "DEP-05", "DEP-07", "DEP-08", "DEP-09", "JOB-01", "JOB-02"),
-        may_break=("JOB-03", "JOB-04", "JOB-05", "JOB-08", "JOB-09", "JOB-10"),
-        words=("ray-worker", "runs " + STOCK.reference, CUSTOM.reference),
+        expected_failures=("IMG-02", "DEP-04", "DEP-05", "DEP-07", "DEP-08", "DEP-09", "JOB-01", "JOB-02"),
+        tolerated_failures=("JOB-03", "JOB-04", "JOB-05", "JOB-08", "JOB-09", "JOB-10"),
+        expected_terms=("ray-worker", "runs " + STOCK.reference, CUSTOM.reference),
     ),
     Fault(
-        name="founding-failure",
-        says="a fleet that is meant to run the stock image: every pod is up, every port open, no result arrives",
-        inject=founding_failure,
-        breaks=FOUNDING,
-        may_break=("ORC-05", "E2E-03"),
-        words=("nats-py", "No module named 'nats'"),
+        name="missing-nats-py-incident",
+        description="a fleet that is meant to run the stock image: every pod is up, every port open, no result arrives",
+        inject=missing_nats_incident,
+        expected_failures=INCIDENT,
+        tolerated_failures=("ORC-05", "E2E-03"),
+        expected_terms=("nats-py", "No module named 'nats'"),
     ),
     Fault(
         name="image-was-built-without-the-tools",
-        says="the image that the workers run, and are replaced from, lacks the tools",
-        inject=lambda lab: built_without(lab, "swe_ai_fleet/tools"),
-        breaks=("DEP-08", "IMG-04", "IMG-05"),
-        words=("swe_ai_fleet.tools",),
+        description="the image that the workers run, and are replaced from, lacks the tools",
+        inject=lambda target: built_without(target, "swe_ai_fleet/tools"),
+        expected_failures=("DEP-08", "IMG-04", "IMG-05"),
+        expected_terms=("swe_ai_fleet.tools",),
     ),
     Fault(
         name="nats-was-installed-by-hand",
-        says="an image without nats-py, which somebody installed on every worker: it works until one is replaced",
+        description="an image without nats-py, which somebody installed on every worker: it works until one is replaced",
         inject=nats_by_hand,
-        breaks=("DEP-10", "IMG-04", "IMG-05"),
-        words=("nats-py", "lacks"),
+        expected_failures=("DEP-10", "IMG-04", "IMG-05"),
+        expected_terms=("nats-py", "lacks"),
     ),
     Fault(
         name="roll-out-forgets-the-head",
-        says="a roll-out restarts the workers and leaves the head on the old image",
+        description="a roll-out restarts the workers and leaves the head on the old image",
         inject=head_is_forgotten,
-        breaks=("IMG-06",),
-        words=("ray-head", CUSTOM.reference),
+        expected_failures=("IMG-06",),
+        expected_terms=("ray-head", CUSTOM.reference),
     ),
     Fault(
         name="package-index-is-unreachable",
-        says="Ray's nodes reach no package index",
+        description="Ray's nodes reach no package index",
         inject=without_index,
-        breaks=("IMG-07",),
-        words=("runtime_env", "nats-py"),
+        expected_failures=("IMG-07",),
+        expected_terms=("runtime_env", "nats-py"),
     ),
 )

@@ -12,7 +12,7 @@ from fixtures.services.ray import Ray
 from tests.faults.catalogue.agents import JOB, PUBLISHER
 from tests.faults.catalogue.answers import error
 from tests.faults.catalogue.orchestrator import edit
-from tests.faults.embedded_target import Lab
+from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import Edit, agent_code, orchestrator_code, stub_answers
 from tests.faults.model import Fault, Injection
 
@@ -42,8 +42,8 @@ def held(worker: str) -> Injection:
     """All CPUs of a worker, by an actor of a Ray job that waits; the job is ended in the end."""
 
     @asynccontextmanager
-    async def holding(lab: Lab) -> AsyncIterator[None]:
-        ray = Ray(lab.cluster.endpoints.dashboard)
+    async def holding(target: EmbeddedTarget) -> AsyncIterator[None]:
+        ray = Ray(target.cluster.endpoints.dashboard)
 
         async def holder_is(state: str) -> bool:
             return {actor.state for actor in await ray.actors(HOLDER)} == {state}
@@ -65,31 +65,31 @@ def held(worker: str) -> Injection:
 FAULTS = (
     Fault(
         name="one-of-many-requests-is-refused",
-        says="vLLM refuses one request of the load, as a gateway with a rate limit does",
+        description="vLLM refuses one request of the load, as a gateway with a rate limit does",
         inject=stub_answers({**error(429, "Rate limit reached", "rate_limit_error"), "contains": "-load-0013"}),
-        breaks=("LOAD-01",),
-        words=("vLLM answered 429", "1 of 24", "×1"),
+        expected_failures=("LOAD-01",),
+        expected_terms=("vLLM answered 429", "1 of 24", "×1"),
     ),
     Fault(
         name="one-of-many-results-is-not-published",
-        says="one agent of the load returns its result without having published it",
+        description="one agent of the load returns its result without having published it",
         inject=agent_code(Edit(JOB, PUBLISH, ONE_OF_MANY.replace("if", "if not") + PUBLISH)),
-        breaks=("LOAD-02",),
-        words=("lost", "-load-0013 published no result"),
+        expected_failures=("LOAD-02",),
+        expected_terms=("lost", "-load-0013 published no result"),
     ),
     Fault(
         name="one-of-many-results-comes-twice",
-        says="one agent of the load publishes its result twice, and not under one message id",
+        description="one agent of the load publishes its result twice, and not under one message id",
         inject=agent_code(
             Edit(PUBLISHER, 'headers={"Nats-Msg-Id": message_id}', "headers=None"),
             Edit(JOB, PUBLISH, ONE_OF_MANY + PUBLISH + PUBLISH),
         ),
-        breaks=("LOAD-02",),
-        words=("more than once", "-load-0013 ×2"),
+        expected_failures=("LOAD-02",),
+        expected_terms=("more than once", "-load-0013 ×2"),
     ),
     Fault(
         name="orchestrator-gives-every-message-back-once",
-        says="the collector refuses each message when it comes for the first time",
+        description="the collector refuses each message when it comes for the first time",
         inject=orchestrator_code(
             edit(
                 "collector",
@@ -98,15 +98,15 @@ FAULTS = (
                 "        await handle(message.data)\n",
             )
         ),
-        breaks=("LOAD-03",),
-        words=("results to deliver", "times"),
+        expected_failures=("LOAD-03",),
+        expected_terms=("results to deliver", "times"),
     ),
     Fault(
         name="forgotten-job-holds-one-worker",
-        says="a job that nobody ended holds all CPUs of the second worker",
+        description="a job that nobody ended holds all CPUs of the second worker",
         inject=held("ray-worker-2"),
-        breaks=("LOAD-04",),
-        may_break=("JOB-02",),
-        words=("ray-worker-2 ran 0", "its share is 12"),
+        expected_failures=("LOAD-04",),
+        tolerated_failures=("JOB-02",),
+        expected_terms=("ray-worker-2 ran 0", "its share is 12"),
     ),
 )

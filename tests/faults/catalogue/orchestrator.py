@@ -34,14 +34,14 @@ def edit(file: str, old: str, new: str) -> Edit:
 FAULTS = (
     Fault(
         name="orchestrator-never-acknowledges",
-        says="the collector handles messages and does not acknowledge them",
+        description="the collector handles messages and does not acknowledge them",
         inject=settled(orchestrator_code(edit("collector", "await message.ack_sync()", "pass"))),
-        breaks=("ORC-10",),
-        words=("unacknowledged",),
+        expected_failures=("ORC-10",),
+        expected_terms=("unacknowledged",),
     ),
     Fault(
         name="orchestrator-has-strangers-delivered-for-ever",
-        says="a message for a task that the orchestrator does not know is refused, and so delivered again and again",
+        description="a message for a task that the orchestrator does not know is refused, and so delivered again and again",
         inject=orchestrator_code(
             edit(
                 "service",
@@ -51,42 +51,42 @@ FAULTS = (
                 "        ):\n            raise LookupError(task_id)\n",
             )
         ),
-        breaks=("ORC-10",),
-        words=("redelivered",),
+        expected_failures=("ORC-10",),
+        expected_terms=("redelivered",),
     ),
     Fault(
         name="one-orchestrator-is-unhealthy",
-        says="the second replica says of itself that it is not healthy",
+        description="the second replica says of itself that it is not healthy",
         inject=orchestrator_code(edit("servicer", 'if problem else "healthy"', 'if problem else "unhealthy"'), only=1),
-        breaks=("ORC-01",),
-        words=("orchestrator-2", "unhealthy"),
+        expected_failures=("ORC-01",),
+        expected_terms=("orchestrator-2", "unhealthy"),
     ),
     Fault(
         name="orchestrator-does-not-know-a-role",
-        says="there is no council for DATA, and none can be made",
+        description="there is no council for DATA, and none can be made",
         inject=orchestrator_code(edit("__init__", '"DEVOPS", "DATA")', '"DEVOPS")')),
-        breaks=("ORC-02", "ORC-03", *NOTHING_COMES),
-        words=("DATA", "council"),
+        expected_failures=("ORC-02", "ORC-03", *NOTHING_COMES),
+        expected_terms=("DATA", "council"),
     ),
     Fault(
         name="council-says-another-number-of-agents",
-        says="ListCouncils lists three agents and says that there are four",
+        description="ListCouncils lists three agents and says that there are four",
         inject=orchestrator_code(
             edit("servicer", "num_agents=len(council.agents),", "num_agents=len(council.agents) + 1,")
         ),
-        breaks=("ORC-02",),
-        words=("3 agents", "says 4", "DEV"),
+        expected_failures=("ORC-02",),
+        expected_terms=("3 agents", "says 4", "DEV"),
     ),
     Fault(
         name="council-uses-another-model",
-        says="ListCouncils names another model than the agents are configured with",
+        description="ListCouncils names another model than the agents are configured with",
         inject=orchestrator_code(edit("servicer", "model=council.model,", 'model="Qwen/Qwen3-1.7B",')),
-        breaks=("ORC-02",),
-        words=("DEV", "Qwen/Qwen3-1.7B"),
+        expected_failures=("ORC-02",),
+        expected_terms=("DEV", "Qwen/Qwen3-1.7B"),
     ),
     Fault(
         name="deliberate-blocks",
-        says="Deliberate comes back three seconds later, when some agents may be done",
+        description="Deliberate comes back three seconds later, when some agents may be done",
         inject=orchestrator_code(
             edit(
                 "service",
@@ -95,81 +95,81 @@ FAULTS = (
                 "        return state\n",
             )
         ),
-        breaks=("ORC-03",),
-        words=("Deliberate", "within 1 s"),
+        expected_failures=("ORC-03",),
+        expected_terms=("Deliberate", "within 1 s"),
     ),
     Fault(
         name="orchestrator-says-another-version",
-        says="the replicas answer as version 0.7.3",
+        description="the replicas answer as version 0.7.3",
         inject=orchestrator_code(edit("__init__", 'VERSION = "0.8.1"', 'VERSION = "0.7.3"')),
-        breaks=("ORC-03",),
-        words=("version", "0.7.3", "0.8.1"),
+        expected_failures=("ORC-03",),
+        expected_terms=("version", "0.7.3", "0.8.1"),
     ),
     Fault(
         name="results-never-arrive",
-        says="the collector listens to a subject on which no agent publishes",
+        description="the collector listens to a subject on which no agent publishes",
         inject=orchestrator_code(edit("collector", COLLECTS, LISTENS.format(subject='"agent.responses"'))),
-        breaks=NOTHING_COMES,
-        words=("PENDING", "on NATS there are 3 answers"),
+        expected_failures=NOTHING_COMES,
+        expected_terms=("PENDING", "on NATS there are 3 answers"),
     ),
     Fault(
         name="orchestrator-waits-after-the-last-message",
-        says="with all answers there the orchestrator waits for one more",
+        description="with all answers there the orchestrator waits for one more",
         inject=orchestrator_code(
             edit("deliberation", "    if state.unanswered:", "    if len(state.answers) <= len(state.agents):")
         ),
-        breaks=NOTHING_COMES,
-        words=("IN_PROGRESS", "3 proposals"),
+        expected_failures=NOTHING_COMES,
+        expected_terms=("IN_PROGRESS", "3 proposals"),
     ),
     Fault(
         name="orchestrator-names-no-winner",
-        says="a completed deliberation has no winner",
+        description="a completed deliberation has no winner",
         inject=orchestrator_code(edit("servicer", CHOOSES_WINNER, 'winner_id="",')),
-        breaks=("ORC-04",),
-        words=("winner",),
+        expected_failures=("ORC-04",),
+        expected_terms=("winner",),
     ),
     Fault(
         name="orchestrator-reports-empty-proposals",
-        says="the proposals have authors and no content",
+        description="the proposals have authors and no content",
         inject=orchestrator_code(edit("servicer", REPORTS_CONTENT, 'content="",')),
-        breaks=("ORC-04", "ORC-05"),
-        words=("empty proposals",),
+        expected_failures=("ORC-04", "ORC-05"),
+        expected_terms=("empty proposals",),
     ),
     Fault(
         name="orchestrator-reports-one-author",
-        says="all proposals come under the name of the first agent",
+        description="all proposals come under the name of the first agent",
         inject=orchestrator_code(edit("servicer", REPORTS_AUTHOR, "author_id=state.agents[0],")),
-        breaks=("ORC-04", "ORC-05"),
-        words=("authors", "-001"),
+        expected_failures=("ORC-04", "ORC-05"),
+        expected_terms=("authors", "-001"),
     ),
     Fault(
         name="orchestrator-mixes-proposals-up",
-        says="each proposal is reported under the name of another agent",
+        description="each proposal is reported under the name of another agent",
         inject=orchestrator_code(
             edit("servicer", REPORTS_CONTENT, "content=ranked[entry.rank % len(ranked)].answer.content,")
         ),
-        breaks=("ORC-05", "E2E-02"),
-        words=("reports", "published"),
+        expected_failures=("ORC-05", "E2E-02"),
+        expected_terms=("reports", "published"),
     ),
     Fault(
         name="orchestrator-loses-the-fifth-at-once",
-        says="a replica drives four deliberations at once and forgets what comes meanwhile",
+        description="a replica drives four deliberations at once and forgets what comes meanwhile",
         inject=orchestrator_code(edit("driver", "if task_id not in self._tasks:", "if len(self._tasks) < 4:")),
-        breaks=("E2E-02",),
-        words=("lost", "PENDING", "0 answers"),
+        expected_failures=("E2E-02",),
+        expected_terms=("lost", "PENDING", "0 answers"),
     ),
     Fault(
         name="results-stay-in-one-replica",
-        says="a replica knows only the deliberations that it started itself",
+        description="a replica knows only the deliberations that it started itself",
         inject=orchestrator_code(
             edit("service", "        if state is None:", "        if state is None or state.owner != self.replica:")
         ),
-        breaks=("ORC-06", "ORC-15"),
-        words=("replicas disagree", "NOT_FOUND"),
+        expected_failures=("ORC-06", "ORC-15"),
+        expected_terms=("replicas disagree", "NOT_FOUND"),
     ),
     Fault(
         name="orchestrator-waits-for-failed-agents",
-        says="a deliberation with one failed agent waits until its timeout",
+        description="a deliberation with one failed agent waits until its timeout",
         inject=orchestrator_code(
             edit(
                 "deliberation",
@@ -178,12 +178,12 @@ FAULTS = (
                 "len(state.agents):",
             )
         ),
-        breaks=("ORC-07",),
-        words=("COMPLETED", "IN_PROGRESS"),
+        expected_failures=("ORC-07",),
+        expected_terms=("COMPLETED", "IN_PROGRESS"),
     ),
     Fault(
         name="orchestrator-hides-why",
-        says="what failed agents said is not reported",
+        description="what failed agents said is not reported",
         inject=orchestrator_code(
             edit("servicer", 'tags[f"failed:{answer.agent_id}"] =', "_ ="),
             edit(
@@ -192,12 +192,12 @@ FAULTS = (
                 'error = "deliberation failed"',
             ),
         ),
-        breaks=("ORC-07", "ORC-08"),
-        words=("failed agent is not shown", "does not name the cause"),
+        expected_failures=("ORC-07", "ORC-08"),
+        expected_terms=("failed agent is not shown", "does not name the cause"),
     ),
     Fault(
         name="orchestrator-never-fails",
-        says="a deliberation of which all agents failed stays in progress",
+        description="a deliberation of which all agents failed stays in progress",
         inject=orchestrator_code(
             edit(
                 "deliberation",
@@ -205,19 +205,19 @@ FAULTS = (
                 "    return state",
             )
         ),
-        breaks=("ORC-08",),
-        words=("did not end", "IN_PROGRESS"),
+        expected_failures=("ORC-08",),
+        expected_terms=("did not end", "IN_PROGRESS"),
     ),
     Fault(
         name="unknown-things-are-internal-errors",
-        says="whatever is refused is answered with INTERNAL",
+        description="whatever is refused is answered with INTERNAL",
         inject=orchestrator_code(edit("servicer", "grpc.StatusCode[refused.code]", "grpc.StatusCode.INTERNAL")),
-        breaks=("ORC-09",),
-        words=("INTERNAL", "unknown role", "unknown task"),
+        expected_failures=("ORC-09",),
+        expected_terms=("INTERNAL", "unknown role", "unknown task"),
     ),
     Fault(
         name="unknown-tasks-hang",
-        says="who asks for a task that nobody knows waits for ever",
+        description="who asks for a task that nobody knows waits for ever",
         inject=orchestrator_code(
             edit(
                 "service",
@@ -226,26 +226,26 @@ FAULTS = (
                 '            raise Refused("NOT_FOUND", f"no deliberation',
             )
         ),
-        breaks=("ORC-09",),
-        words=("unknown task", "DEADLINE_EXCEEDED"),
+        expected_failures=("ORC-09",),
+        expected_terms=("unknown task", "DEADLINE_EXCEEDED"),
     ),
     Fault(
         name="orchestrator-listens-instead-of-collecting",
-        says="answers are taken from a plain subscription, not from the durable consumers",
+        description="answers are taken from a plain subscription, not from the durable consumers",
         inject=orchestrator_image(edit("collector", COLLECTS, LISTENS.format(subject="config.filter_subject"))),
-        breaks=("ORC-11",),
-        words=("published during the downtime were lost", "on NATS there are 3 answers"),
+        expected_failures=("ORC-11",),
+        expected_terms=("published during the downtime were lost", "on NATS there are 3 answers"),
     ),
     Fault(
         name="agents-are-not-detached",
-        says="agents belong to the replica that starts them, and end with it",
+        description="agents belong to the replica that starts them, and end with it",
         inject=orchestrator_code(edit("ray_thread", ', lifetime="detached"', "")),
-        breaks=("ORC-11",),
-        words=("answers of 3 agents on NATS", "0 answers"),
+        expected_failures=("ORC-11",),
+        expected_terms=("answers of 3 agents on NATS", "0 answers"),
     ),
     Fault(
         name="duplicates-count-twice",
-        says="answers are counted by message, not by agent",
+        description="answers are counted by message, not by agent",
         inject=orchestrator_code(
             edit("deliberation", "if state.finished or answer.agent_id not in state.unanswered:", "if state.finished:"),
             edit(
@@ -256,28 +256,28 @@ FAULTS = (
                 "    if len(state.answers) < len(state.agents):\n",
             ),
         ),
-        breaks=("ORC-12",),
-        words=("one proposal of each of 3 agents",),
+        expected_failures=("ORC-12",),
+        expected_terms=("one proposal of each of 3 agents",),
     ),
     Fault(
         name="poison-comes-again-and-again",
-        says="a message that cannot be parsed is given back, and so delivered for ever",
+        description="a message that cannot be parsed is given back, and so delivered for ever",
         inject=settled(
             orchestrator_code(edit("collector", "await message.term()", "await message.nak(delay=RETRY_SECONDS)"))
         ),
-        breaks=("ORC-13",),
-        words=("malformed", "unacknowledged"),
+        expected_failures=("ORC-13",),
+        expected_terms=("malformed", "unacknowledged"),
     ),
     Fault(
         name="approved-plans-start-nothing",
-        says="the orchestrator does not read approved plans",
+        description="the orchestrator does not read approved plans",
         inject=orchestrator_code(edit("streams", ", (planning, APPROVED_CONSUMER))", ")")),
-        breaks=("ORC-14",),
-        words=("deliberation for each role", "NOT_FOUND"),
+        expected_failures=("ORC-14",),
+        expected_terms=("deliberation for each role", "NOT_FOUND"),
     ),
     Fault(
         name="nobody-takes-over",
-        says="a replica takes answers to its own deliberations only, and nobody takes over those of a dead one",
+        description="a replica takes answers to its own deliberations only, and nobody takes over those of a dead one",
         inject=orchestrator_image(
             edit("peers", "for state in self._orphans():", "for state in ():"),
             edit(
@@ -288,12 +288,12 @@ FAULTS = (
                 "            raise LookupError(known.owner)\n" + COUNTS,
             ),
         ),
-        breaks=("ORC-15",),
-        words=("orchestrator-1", "does not complete what orchestrator-2 began", "on NATS there are 3 answers"),
+        expected_failures=("ORC-15",),
+        expected_terms=("orchestrator-1", "does not complete what orchestrator-2 began", "on NATS there are 3 answers"),
     ),
     Fault(
         name="deliberations-have-no-deadline",
-        says="a deliberation lasts until all agents have answered",
+        description="a deliberation lasts until all agents have answered",
         inject=orchestrator_code(
             edit(
                 "driver",
@@ -301,12 +301,12 @@ FAULTS = (
                 "await finished.wait()",
             )
         ),
-        breaks=("ORC-16",),
-        words=("still not ended", "after its timeout"),
+        expected_failures=("ORC-16",),
+        expected_terms=("still not ended", "after its timeout"),
     ),
     Fault(
         name="orchestrator-keeps-a-stale-ray-client",
-        says="the orchestrator connects to Ray once and never again",
+        description="the orchestrator connects to Ray once and never again",
         inject=orchestrator_code(
             edit(
                 "ray_thread",
@@ -317,21 +317,21 @@ FAULTS = (
                 "        self._was_connected = True\n",
             )
         ),
-        breaks=("ORC-18",),
-        words=("after the restart of Ray", "Ray Client is not made anew"),
+        expected_failures=("ORC-18",),
+        expected_terms=("after the restart of Ray", "Ray Client is not made anew"),
     ),
     Fault(
         name="all-agents-are-alike",
-        says="the orchestrator asks every agent for the same, without diversity",
+        description="the orchestrator asks every agent for the same, without diversity",
         inject=orchestrator_code(edit("driver", '"diversity": agent != state.agents[0],', '"diversity": False,')),
-        breaks=("E2E-03",),
-        words=("3 agents with diversity=false",),
+        expected_failures=("E2E-03",),
+        expected_terms=("3 agents with diversity=false",),
     ),
     Fault(
         name="constraints-are-dropped",
-        says="the orchestrator does not hand the caller's constraints to the agents",
+        description="the orchestrator does not hand the caller's constraints to the agents",
         inject=orchestrator_code(edit("driver", '"constraints": request.constraints,', '"constraints": {},')),
-        breaks=("E2E-04",),
-        words=("not in the prompt", "rubric"),
+        expected_failures=("E2E-04",),
+        expected_terms=("not in the prompt", "rubric"),
     ),
 )

@@ -16,7 +16,7 @@ from fixtures.clusters.base import Component, Feature, Replica, Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions, probes
 from fixtures.clusters.embedded.ports import SIZE, PortBlock, is_free
 from fixtures.clusters.embedded.reaper import marked
-from fixtures.core.errors import BootFailure, CannotTell, UsageProblem
+from fixtures.core.errors import Inconclusive, StartupError, UsageError
 from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 from fixtures.profile import model as profiles
@@ -100,7 +100,7 @@ async def test_a_command_runs_in_the_replicas_own_interpreter(cluster: EmbeddedC
     assert done.stdout.endswith(f"/{worker.name} grüße\n")
     done = await cluster.exec(worker, ["sh", "-c", "echo oops >&2; exit 3"], timeout=EXEC_S)
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "oops\n")
-    with pytest.raises(CannotTell, match="did not end within"):
+    with pytest.raises(Inconclusive, match="did not end within"):
         await cluster.exec(worker, ["sleep", "60"], timeout=0.2)
 
 
@@ -122,9 +122,9 @@ async def test_a_killed_replica_stays_down_and_says_so_until_it_is_revived(clust
     await cluster.kill(worker, nats)
     down = await one(cluster, Component.RAY_WORKER)
     assert (down.ready, down.reason) == (False, "has ended with status 137")
-    with pytest.raises(CannotTell, match="has ended with status 137"):
+    with pytest.raises(Inconclusive, match="has ended with status 137"):
         await cluster.exec(down, ["true"], timeout=EXEC_S)
-    with pytest.raises(CannotTell, match="cannot be read"):
+    with pytest.raises(Inconclusive, match="cannot be read"):
         await cluster.environment(down)
     text = await cluster.logs(down, 50)
     assert "Ray runtime started" in text
@@ -166,7 +166,7 @@ async def test_a_new_image_reaches_replicas_only_with_a_restart(cluster: Embedde
 async def test_an_unknown_replica_cannot_be_told(cluster: EmbeddedCluster) -> None:
     worker = await one(cluster, Component.RAY_WORKER)
     gone = type(worker)(**{**worker.__dict__, "name": "ray-worker-99"})
-    with pytest.raises(CannotTell, match="no such replica"):
+    with pytest.raises(Inconclusive, match="no such replica"):
         await cluster.environment(gone)
 
 
@@ -177,7 +177,7 @@ async def test_a_part_that_dies_while_booting_ends_the_boot_with_its_last_log_li
     (broken / "bin" / "python").write_text("#!/bin/sh\necho 'this image is broken'; exit 9\n")
     (broken / "bin" / "python").chmod(0o755)
     cluster = EmbeddedCluster(options(ray_image=str(broken)))
-    with pytest.raises(BootFailure) as failure:
+    with pytest.raises(StartupError) as failure:
         await cluster.start(Timeline())
     assert failure.value.part == "ray-head"
     assert "status 9" in failure.value.reason
@@ -189,7 +189,7 @@ async def test_a_part_that_dies_while_booting_ends_the_boot_with_its_last_log_li
 async def test_a_taken_port_is_named_before_anything_starts() -> None:
     block = PortBlock.claim()
     try:
-        with pytest.raises(UsageProblem, match="another run"):
+        with pytest.raises(UsageError, match="another run"):
             await EmbeddedCluster(options(port_base=block.base)).start(Timeline())
     finally:
         block.close()

@@ -17,7 +17,7 @@ from fixtures.clusters.embedded import images
 from fixtures.clusters.embedded.image_table import named
 from fixtures.clusters.embedded.images import ImageStore
 from fixtures.clusters.embedded.rundir import RunDirectory
-from fixtures.core.errors import BootFailure, UsageProblem
+from fixtures.core.errors import StartupError, UsageError
 
 TABLE = """
 [containers]
@@ -106,7 +106,7 @@ async def test_an_unreachable_index_is_one_line_and_leaves_nothing(
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_NO_CACHE", "1")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    with pytest.raises(UsageProblem, match="package index could not be reached") as problem:
+    with pytest.raises(UsageError, match="package index could not be reached") as problem:
         await store.ready(named("needy"))
     assert "\n" not in str(problem.value)
     assert built() == []
@@ -115,7 +115,7 @@ async def test_an_unreachable_index_is_one_line_and_leaves_nothing(
 async def test_an_offline_machine_is_one_line(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_NO_CACHE", "1")
-    with pytest.raises(UsageProblem, match="package index could not be reached"):
+    with pytest.raises(UsageError, match="package index could not be reached"):
         await store.ready(named("needy"))
     assert built() == []
 
@@ -125,7 +125,7 @@ async def test_a_full_disk_is_one_line_and_leaves_nothing(store: ImageStore, mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
 
     monkeypatch.setattr(shutil, "copytree", full)
-    with pytest.raises(UsageProblem, match=r"no space left for .* FLEET_CACHE names another"):
+    with pytest.raises(UsageError, match=r"no space left for .* FLEET_CACHE names another"):
         await store.ready(named("plain"))
     assert built() == []
 
@@ -137,7 +137,7 @@ async def test_a_full_disk_under_uv_is_one_line(
     script.write_text("#!/bin/sh\necho 'error: failed to write: No space left on device (os error 28)'; exit 2\n")
     script.chmod(0o755)
     monkeypatch.setattr(images, "uv_program", lambda: str(script))
-    with pytest.raises(UsageProblem, match="no space left"):
+    with pytest.raises(UsageError, match="no space left"):
         await store.ready(named("plain"))
     assert built() == []
 
@@ -149,7 +149,7 @@ async def test_any_other_failure_carries_the_log(
     script.write_text("#!/bin/sh\necho 'error: something is wrong'; exit 2\n")
     script.chmod(0o755)
     monkeypatch.setattr(images, "uv_program", lambda: str(script))
-    with pytest.raises(BootFailure, match="something is wrong"):
+    with pytest.raises(StartupError, match="something is wrong"):
         await store.ready(named("plain"))
     assert built() == []
 

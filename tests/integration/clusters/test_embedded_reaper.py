@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.clusters.embedded.reaper import descendants, marked
 from fixtures.clusters.embedded.rundir import RunDirectory, supervisor
-from fixtures.clusters.embedded.supervised_process import Part
+from fixtures.clusters.embedded.supervised_process import SupervisedProcess
 from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 
@@ -45,7 +45,7 @@ async def run(tmp_path: Path) -> AsyncIterator[RunDirectory]:
     assert not run.path.exists()
 
 
-async def said(part: Part, text: str) -> None:
+async def said(part: SupervisedProcess, text: str) -> None:
     async def seen() -> bool:
         return part.log.exists() and text in part.log.read_text()
 
@@ -53,7 +53,7 @@ async def said(part: Part, text: str) -> None:
 
 
 async def test_daemons_with_sessions_of_their_own_end_with_their_part(run: RunDirectory) -> None:
-    part = Part("stubborn", run, grace=0.2)
+    part = SupervisedProcess("stubborn", run, grace=0.2)
     part.start(STUBBORN, ENVIRONMENT)
     await said(part, "up")
     assert len(marked(str(run.path))) >= 4, "reaper, shell and two daemons"
@@ -63,7 +63,7 @@ async def test_daemons_with_sessions_of_their_own_end_with_their_part(run: RunDi
 
 
 async def test_kill_does_not_wait_for_the_grace_time(run: RunDirectory) -> None:
-    part = Part("stubborn", run, grace=60)
+    part = SupervisedProcess("stubborn", run, grace=60)
     part.start(STUBBORN, ENVIRONMENT)
     await said(part, "up")
     part.kill()
@@ -72,7 +72,7 @@ async def test_kill_does_not_wait_for_the_grace_time(run: RunDirectory) -> None:
 
 
 async def test_sigterm_comes_first(run: RunDirectory) -> None:
-    part = Part("polite", run, grace=10)
+    part = SupervisedProcess("polite", run, grace=10)
     part.start(["bash", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done"], ENVIRONMENT)
     await said(part, "up")
     part.terminate()
@@ -81,7 +81,7 @@ async def test_sigterm_comes_first(run: RunDirectory) -> None:
 
 
 async def test_the_end_of_the_main_process_ends_the_part_with_its_status(run: RunDirectory) -> None:
-    part = Part("short", run)
+    part = SupervisedProcess("short", run)
     part.start(["bash", "-c", "(setsid sleep 600 &); exit 7"], ENVIRONMENT)
     assert await part.ended(5) == 7
     assert part.pid is None
@@ -89,14 +89,14 @@ async def test_the_end_of_the_main_process_ends_the_part_with_its_status(run: Ru
 
 
 async def test_a_command_that_is_not_there_is_said_in_the_log(run: RunDirectory) -> None:
-    part = Part("missing", run)
+    part = SupervisedProcess("missing", run)
     part.start(["/does/not/exist"], ENVIRONMENT)
     assert await part.ended(5) == 127
     assert "cannot start /does/not/exist" in part.log.read_text()
 
 
 async def test_the_main_process_and_its_environment_are_known(run: RunDirectory) -> None:
-    part = Part("known", run)
+    part = SupervisedProcess("known", run)
     part.start(["bash", "-c", "echo up; exec sleep 600"], {**ENVIRONMENT, "WHO": "me"})
     await said(part, "up")
     assert part.environment()["WHO"] == "me"
@@ -132,7 +132,7 @@ def test_an_owner_that_is_killed_before_it_has_made_a_folder(tmp_path: Path) -> 
 
 async def test_processes_of_a_killed_reaper_are_found_by_the_janitor(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "cache")
-    part = Part("orphaned", run)
+    part = SupervisedProcess("orphaned", run)
     part.start(STUBBORN, ENVIRONMENT)
     await said(part, "up")
     assert part._reaper

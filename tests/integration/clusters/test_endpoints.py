@@ -18,13 +18,13 @@ import pytest
 
 from fixtures.clusters.base import Endpoints
 from fixtures.clusters.embedded import EmbeddedCluster
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.agent_jobs import AgentJobs, Scenario
-from fixtures.exercises.residue import left_behind
+from fixtures.exercises.residue import residual_state
 from fixtures.probes import census
-from fixtures.probes.packaging import Program
+from fixtures.probes.packaging import RemoteProgram
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Nats
@@ -84,14 +84,14 @@ async def test_everything_that_needs_no_pods_runs(staying: persistent_fleet.Flee
     assert {"INF-03", "INF-11", "NET-03", "NET-04", "DEP-04", "JOB-04", "ORC-04", "E2E-01"} <= by_status["passed"]
 
     messages = await nats.messages(fleet.profile.nats.stream, first)
-    left = {fact.what: fact for fact in await left_behind(nats, fleet.profile, report["run_id"], first)}
+    left = {fact.what: fact for fact in await residual_state(nats, fleet.profile, report["run_id"], first)}
     assert sum(fact.how_many or 0 for what, fact in left.items() if what.startswith("messages agent.")) == len(messages)
     keys, deliberations = left["results of deliberations (keys)"].how_many or 0, 5 + 10  # each role, and ten at once
     assert keys >= 2 * deliberations, "a state and a request of each"
     assert report["facts"]["left"] == [asdict(fact) for fact in left.values()]
     assert "What this run left behind" in (tmp_path / "reports" / "status.md").read_text()
     assert all(fact.until == "7 days old" for fact in left.values())
-    others = await left_behind(nats, fleet.profile, "fc-another", first)
+    others = await residual_state(nats, fleet.profile, "fc-another", first)
     assert others == [], "nothing of this run is another's"
     assert await staying.as_before(TIMEOUTS.settle) == []
     kept = await nats.messages(fleet.profile.nats.stream, first - 1)
@@ -125,7 +125,7 @@ async def test_a_run_that_is_ended_or_killed_while_its_job_runs(
             await wait_until(partial(job_of, run), "a Ray job of the run", RUN_S)
             run.process.send_signal(number)
             await run.ended()
-            assert run.left() == []
+            assert run.leaks() == []
             assert bool(await staying.jobs_of(run.run_id)) is (number is signal.SIGKILL)
     assert await staying.as_before(persistent_fleet.ended_by_themselves()) == []
 
@@ -195,21 +195,21 @@ async def test_the_workers_authenticate_and_the_dashboard_shows_no_secret(
         file = persistent_fleet.attached_profile(
             tmp_path, Endpoints(vllm, inside.dashboard, "", inside.nats, {"one": "127.0.0.1:9"}), SECRETS + NATS_TOKEN
         )
-        held_against = profiles.load(str(file))
-        access = credentials.resolve(held_against, ENVIRONMENT)
+        profile = profiles.load(str(file))
+        access = credentials.resolve(profile, ENVIRONMENT)
         ray, nats = Ray(inside.dashboard), Nats(inside.nats, "test", access.nats)
-        stream = held_against.nats
+        stream = profile.nats
         await (await nats.jetstream()).add_stream(name=stream.stream, subjects=[stream.subjects])
-        found = await census.take(ray, held_against, inside, "fc-secret-census", access)
+        found = await census.take(ray, profile, inside, "fc-secret-census", access)
         for worker in found.workers:
             assert worker.nats["nats"]["ok"], worker.nats
             assert worker.http["vllm"]["ok"], worker.http
-        without = await census.take(ray, held_against, inside, "fc-secret-without")
-        with pytest.raises(CannotTell, match=r"refuses the suite's credentials .*nats\.auth"):
+        without = await census.take(ray, profile, inside, "fc-secret-without")
+        with pytest.raises(Inconclusive, match=r"refuses the suite's credentials .*nats\.auth"):
             _ = without.workers[0].nats["nats"]
-        with pytest.raises(CannotTell, match=r"refuses the suite's credentials \(401\).*vllm\.auth"):
+        with pytest.raises(Inconclusive, match=r"refuses the suite's credentials \(401\).*vllm\.auth"):
             _ = without.workers[0].http["vllm"]
-        jobs = AgentJobs(ray, nats, held_against, inside, "fc-secret", access)
+        jobs = AgentJobs(ray, nats, profile, inside, "fc-secret", access)
         run = (await jobs.run("jobs", [Scenario("one")])).runs["one"]
         assert run.messages, "the agent was let into NATS, and told of its end there"
         assert "401" in run.error, "agents have a key of their own, or none: the reference agent has none"
@@ -221,4 +221,4 @@ async def test_the_workers_authenticate_and_the_dashboard_shows_no_secret(
         assert TOKEN not in everything
         assert API_KEY not in everything
     assert "gcs://_ray_pkg_" in program_in(commands[0]["entrypoint"])
-    assert Program("census", {"REQUEST": {}}).command(), "without secrets everything stands in the command"
+    assert RemoteProgram("census", {"REQUEST": {}}).command(), "without secrets everything stands in the command"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.exercises.residue import left_behind
+from fixtures.exercises.residue import residual_state
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Nats
 from tests.support.reference_stack import free_port
@@ -16,8 +16,8 @@ from tests.support.tls_services import secured_nats
 
 RUN = "fc-0a1b2c"
 WEEK = 7 * 24 * 3600
-HELD_AGAINST = profiles.load("swe-ai-fleet")
-STREAM, BUCKET = HELD_AGAINST.nats.stream, HELD_AGAINST.nats.results_bucket
+PROFILE = profiles.load("swe-ai-fleet")
+STREAM, BUCKET = PROFILE.nats.stream, PROFILE.nats.results_bucket
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def test_messages_plans_and_results(nats: Nats) -> None:
     await nats.publish("agent.response.failed", f"not JSON, but of {RUN}".encode())
     await nats.publish("planning.plan.approved", {"story_id": f"{RUN}-story"})
     await nats.publish("planning.plan.approved", {"story_id": "another"})
-    found = {fact.what: fact for fact in await left_behind(nats, HELD_AGAINST, RUN, since)}
+    found = {fact.what: fact for fact in await residual_state(nats, PROFILE, RUN, since)}
     assert {what: fact.how_many for what, fact in found.items()} == {
         "messages agent.response.completed": 2,
         "messages agent.response.failed": 1,
@@ -59,19 +59,19 @@ async def test_messages_plans_and_results(nats: Nats) -> None:
     told = found["messages agent.response.completed"]
     assert (told.where, told.until) == (f"stream {STREAM}, sequences {first} to {last}", "7 days old")
     assert found["messages planning.plan.approved"].until == "purged, or pushed out by the stream's limits"
-    assert await left_behind(nats, HELD_AGAINST, "fc-another", since) == []
+    assert await residual_state(nats, PROFILE, "fc-another", since) == []
     assert await context.consumers_info(STREAM) == [], "reading leaves no consumer"
 
 
 async def test_task_ids_that_the_run_knows(nats: Nats) -> None:
     """Where the orchestrator keeps its results elsewhere, the run's own list of tasks tells."""
     await completed(nats, "d-7")
-    assert await left_behind(nats, HELD_AGAINST, RUN, 0) == []
-    assert [fact.how_many for fact in await left_behind(nats, HELD_AGAINST, RUN, 0, ["d-7"])] == [1]
+    assert await residual_state(nats, PROFILE, RUN, 0) == []
+    assert [fact.how_many for fact in await residual_state(nats, PROFILE, RUN, 0, ["d-7"])] == [1]
 
 
 async def test_what_cannot_be_told_is_said() -> None:
     gone = Nats(f"nats://127.0.0.1:{free_port()}", "test")
-    (fact,) = await left_behind(gone, HELD_AGAINST, RUN, 0)
+    (fact,) = await residual_state(gone, PROFILE, RUN, 0)
     assert fact.how_many is None
     assert "could not be told" in fact.where

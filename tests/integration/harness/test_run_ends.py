@@ -34,7 +34,7 @@ async def test_a_run_that_is_stopped(tmp_path: Path, moment: str, number: signal
         assert processes(run.run_id)
         run.process.send_signal(number)
         status = await run.ended()
-        assert run.left() == []
+        assert run.leaks() == []
         if number is signal.SIGKILL:
             return
         assert status == pytest.ExitCode.INTERRUPTED
@@ -78,16 +78,16 @@ async def test_a_part_that_dies_in_mid_run(tmp_path: Path) -> None:
         victim = next(pid for pid, command in processes(run.run_id).items() if "vllm_stub --host" in command)
         os.kill(victim, signal.SIGKILL)
         status = await run.ended(180)
-        assert run.left() == []
+        assert run.leaks() == []
         statuses = {row["id"]: row["status"] for row in run.report.document["checks"]}
     assert status == 1
     assert statuses["INF-02"] == "failed"
     assert statuses["NET-03"] == "failed"
     assert statuses["INF-09"] == "passed"
     assert statuses["DEP-04"] == "passed"
-    last_words = (run.reports / "evidence" / "INF-02" / "vllm-server-1.log").read_text(encoding="utf-8")
-    assert "not ready" in last_words
-    assert "http://127.0.0.1" in last_words, "its log is not there"
+    log = (run.reports / "evidence" / "INF-02" / "vllm-server-1.log").read_text(encoding="utf-8")
+    assert "not ready" in log
+    assert "http://127.0.0.1" in log, "its log is not there"
 
 
 def test_a_run_that_selects_no_check_for_this_cluster_starts_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.clusters.kubernetes.client.api import PODS, Api
-from fixtures.clusters.kubernetes.client.errors import Absent
+from fixtures.clusters.kubernetes.client.errors import NotFound
 from fixtures.core.polling import wait_until
 
 UP = 120.0  # seconds from the creation of a pod, whose image the node has, to its readiness
@@ -50,7 +50,7 @@ async def remove(api: Api, namespace: str, name: str) -> None:
     async def gone() -> bool:
         try:
             await api.get(PODS, name, namespace)
-        except Absent:
+        except NotFound:
             return True
         return False
 

@@ -26,9 +26,9 @@ from fixtures.clusters.base import Component, Timeline, Workload
 from fixtures.clusters.kubernetes.client.api import PODS, RAY_CLUSTERS, ROLES, Api, connect
 from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluster
 from fixtures.clusters.kubernetes.instance import RUN_LABEL
-from fixtures.clusters.kubernetes.service_endpoints import Access
+from fixtures.clusters.kubernetes.service_endpoints import PortForwards
 from fixtures.clusters.kubernetes.workloads import ray_groups
-from fixtures.core.errors import Nonconformant
+from fixtures.core.errors import NonConformance
 from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 from fixtures.profile import model as profiles
@@ -74,10 +74,10 @@ async def admin(fleet: Fleet) -> AsyncIterator[Api]:
 
 
 async def snapshot(api: Api, profile: Profile) -> dict[str, list[str]]:
-    access, spaces = Access(api), profile.kubernetes
+    access, spaces = PortForwards(api), profile.kubernetes
     try:
-        nats = await access.to_service(profile.nats.service, spaces.namespace, profile.nats.port)
-        head = await access.to_service(profile.ray.head_service, spaces.ray_namespace, profile.ray.dashboard_port)
+        nats = await access.service_address(profile.nats.service, spaces.namespace, profile.nats.port)
+        head = await access.service_address(profile.ray.head_service, spaces.ray_namespace, profile.ray.dashboard_port)
         return await state.of(api, profile, nats, head)
     finally:
         await access.close()
@@ -277,7 +277,7 @@ class TestFaults:
         cluster = KubernetesCluster(options)
         await cluster.start(Timeline())
         try:
-            with pytest.raises(Nonconformant, match=r"cannot start: instance: (ErrImagePull|ImagePullBackOff)"):
+            with pytest.raises(NonConformance, match=r"cannot start: instance: (ErrImagePull|ImagePullBackOff)"):
                 await cluster.run_image("fleet/no-such-image:1", ["true"], timeout=30)
         finally:
             await cluster.stop()
@@ -303,13 +303,13 @@ class TestDrift:
         patched.write_text(text, encoding="utf-8")
         pods = {one.name for group in await groups(cluster, Timeline()) for one in group.replicas}
         try:
-            await cluster._able.set_image(fleet.stock_image)
+            await cluster._disruption.set_image(fleet.stock_image)
             ran = await asyncio.to_thread(
                 attach, tmp_path / "r", "--kubeconfig", str(fleet.kubeconfig), "--profile", str(patched),
                 "-k", "IMG-01 or IMG-02 or IMG-03",
             )  # fmt: skip
         finally:
-            await cluster._able.set_image(fleet.profile.ray.image)
+            await cluster._disruption.set_image(fleet.profile.ray.image)
             still = {one.name for group in await cluster.ray_groups() for one in group.replicas}
             await cluster.stop()
         assert pods == still
@@ -352,8 +352,8 @@ def wait_for(log: Path, pattern: str, seconds: float = 60) -> str:
 
 async def job_runs(api: Api, profile: Profile, run_id: str) -> None:
     """Wait until a Ray job of the run runs."""
-    access, spaces = Access(api), profile.kubernetes
-    head = await access.to_service(profile.ray.head_service, spaces.ray_namespace, profile.ray.dashboard_port)
+    access, spaces = PortForwards(api), profile.kubernetes
+    head = await access.service_address(profile.ray.head_service, spaces.ray_namespace, profile.ray.dashboard_port)
     ray = Ray(f"http://{head}")
 
     async def running() -> bool:

@@ -13,16 +13,16 @@ import httpx
 import pytest
 
 from fixtures.clusters.kubernetes.client.api import PODS, Api
-from fixtures.clusters.kubernetes.client.errors import Absent
-from fixtures.clusters.kubernetes.client.portforward import Choose, Forward
-from fixtures.core.errors import CannotTell
+from fixtures.clusters.kubernetes.client.errors import NotFound
+from fixtures.clusters.kubernetes.client.portforward import Forward, ResolveTarget
+from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.services import grpc_access
 from tests.integration.kubernetes import pods
 
 Opened = AbstractAsyncContextManager[Forward]
-ForwardTo = Callable[[Choose], Opened]
+ForwardTo = Callable[[ResolveTarget], Opened]
 ToPort = Callable[[int], Opened]
 
 LINES, HTTP, GRPC, NOBODY = 8001, 8002, 8003, 8009
@@ -34,8 +34,8 @@ def forward_to(api: Api, namespace: str) -> ForwardTo:
     """Opens a forward to what a function chooses, for the length of a block."""
 
     @contextlib.asynccontextmanager
-    async def open_forward(choose: Choose) -> AsyncIterator[Forward]:
-        forward = await api.forward(namespace, choose)
+    async def open_forward(resolve_target: ResolveTarget) -> AsyncIterator[Forward]:
+        forward = await api.forward(namespace, resolve_target)
         try:
             yield forward
         finally:
@@ -49,10 +49,10 @@ def to_port(forward_to: ForwardTo, server: str) -> ToPort:
     """Opens a forward to a port of the pod that all these tests share."""
 
     def open_forward(port: int) -> Opened:
-        async def choose() -> tuple[str, int]:
+        async def resolve_target() -> tuple[str, int]:
             return server, port
 
-        return forward_to(choose)
+        return forward_to(resolve_target)
 
     return open_forward
 
@@ -196,20 +196,20 @@ async def test_a_port_where_nobody_listens_ends_the_connection_at_once(to_port: 
 
 async def test_what_choose_raises_is_told_and_the_next_connection_asks_anew(forward_to: ForwardTo, server: str) -> None:
     answers: list[Exception | tuple[str, int]] = [
-        CannotTell("no replica is ready"),
+        Inconclusive("no replica is ready"),
         AssertionError("gone"),
         ("nobody", LINES),
         (server, LINES),
     ]
 
-    async def choose() -> tuple[str, int]:
+    async def resolve_target() -> tuple[str, int]:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    async with forward_to(choose) as forward:
-        for told, kind in (("no replica is ready", CannotTell), ("gone", AssertionError), ("not found", Absent)):
+    async with forward_to(resolve_target) as forward:
+        for told, kind in (("no replica is ready", Inconclusive), ("gone", AssertionError), ("not found", NotFound)):
             assert await ask(forward, b"count") == b""
             assert told in forward.last_error
             assert isinstance(forward.error, kind)
@@ -223,10 +223,10 @@ async def test_a_pod_that_dies_ends_its_connections_and_the_next_goes_to_another
     mortal = await pods.start_server(api, namespace, image)
     current = [mortal]
 
-    async def choose() -> tuple[str, int]:
+    async def resolve_target() -> tuple[str, int]:
         return current[0], LINES
 
-    async with forward_to(choose) as forward:
+    async with forward_to(resolve_target) as forward:
         reader, writer = await connect(forward)
         writer.write(b"echo\nx")
         assert await asyncio.wait_for(reader.readexactly(1), 20) == b"x"
@@ -241,7 +241,7 @@ async def test_a_pod_that_dies_ends_its_connections_and_the_next_goes_to_another
 
 
 async def test_nothing_is_left_of_a_closed_forward(api: Api, namespace: str, server: str) -> None:
-    async def choose() -> tuple[str, int]:
+    async def resolve_target() -> tuple[str, int]:
         return server, LINES
 
     async def state() -> tuple[int, int]:
@@ -249,7 +249,7 @@ async def test_nothing_is_left_of_a_closed_forward(api: Api, namespace: str, ser
 
     await api.list(PODS, namespace)
     before = await state()
-    forward = await api.forward(namespace, choose)
+    forward = await api.forward(namespace, resolve_target)
     connections = [await connect(forward) for _ in range(20)]
     for _, writer in connections[:10]:
         writer.write(b"echo\nx")

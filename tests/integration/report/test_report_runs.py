@@ -45,7 +45,7 @@ def test_a_failed_should_changes_nothing(project: Project, body: str, verdict: s
     [
         ("def test_three(): skip_disabled('not allowed')", "partial", 0),
         ("def test_three(): skip_unsupported('cannot')", "conformant", 0),
-        ("def test_three(): raise CannotTell('x')", "inconclusive", 1),
+        ("def test_three(): raise Inconclusive('x')", "inconclusive", 1),
         ("def test_three(): assert False, 'x'", "nonconformant", 1),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_harness_that_aborts_leaves_the_rest_broken(project: Project) -> None:
 @check("CFG-01", MUST, "boots", remedy="x")
 def test_boot(recorder, request):
     recorder.abort(request.session, "nats: did not come up within 20 s\\nlast line")
-    raise CannotTell("nats: did not come up")
+    raise Inconclusive("nats: did not come up")
 """
     done = project.write(green=bodies + GREEN).run()
     assert project.statuses == {"INF-01": "broken", "INF-02": "broken", "CFG-01": "broken"}

@@ -15,11 +15,11 @@ import pytest
 from aiohttp import web
 
 from fixtures.core import nkeys
-from fixtures.core.errors import CannotTell, Nonconformant, UsageProblem
+from fixtures.core.errors import Inconclusive, NonConformance, UsageError
 from fixtures.probes.payload import nats_wire, probe
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
-from fixtures.profile.credentials import Access
+from fixtures.profile.credentials import Credentials
 from fixtures.services import orchestrator_pb2 as pb
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
@@ -37,7 +37,7 @@ BY_TOKEN = '[nats.auth]\ntoken = { env = "T" }\n'
 BY_FILE = '[nats.auth]\ncredentials = { file = "suite.creds" }\n'
 
 
-def access(folder: Path, sections: str) -> Access:
+def access(folder: Path, sections: str) -> Credentials:
     """What a profile with these additional sections resolves to; it lies in `folder`."""
     file = folder / "profile.toml"
     file.write_text(f"{REFERENCE}\n{sections}", encoding="utf-8")
@@ -99,7 +99,7 @@ def mutual(folder: Path, authority: Authority, certificate: tuple[Path, Path]) -
         yield address
 
 
-async def let_in(address: str, given: Access) -> str:
+async def let_in(address: str, given: Credentials) -> str:
     """The server's id, as the suite's client and the probe of the workers see it: both are let in."""
     client = Nats(f"nats://{address}", "test", given.nats)
     try:
@@ -114,7 +114,7 @@ async def let_in(address: str, given: Access) -> str:
     return server
 
 
-async def refused(address: str, given: Access, kind: type[Exception] = CannotTell) -> str:
+async def refused(address: str, given: Credentials, kind: type[Exception] = Inconclusive) -> str:
     """The one line that the suite says."""
     client = Nats(f"nats://{address}", "test", given.nats)
     with pytest.raises(kind) as caught:
@@ -213,19 +213,19 @@ async def test_expired_certificate(folder: Path, authority: Authority) -> None:
     """Nobody who looks at certificates is let in: that is the system's fault."""
     with secured_nats(folder, tls(authority.issue("expired", days=-1))) as address:
         given = access(folder, f'[nats.tls]\nca = "{authority.ca.name}"')
-        assert "its certificate has expired" in await refused(address, given, Nonconformant)
+        assert "its certificate has expired" in await refused(address, given, NonConformance)
 
 
 async def test_nothing_is_sent_in_the_clear(by_token: str, folder: Path, authority: Authority) -> None:
     """A server without TLS does not get the token of a profile that asks for TLS."""
     given = access(folder, f'{BY_TOKEN}[nats.tls]\nca = "{authority.ca.name}"')
-    assert "does not ask for TLS" in await refused(by_token, given, Nonconformant)
+    assert "does not ask for TLS" in await refused(by_token, given, NonConformance)
     answer = await asyncio.to_thread(nats_wire.nats, f"nats://{by_token}", 5.0, given.nats.document())
     assert (answer["ok"], answer["stage"]) == (False, "tls")
 
 
 async def test_nats_is_not_there(folder: Path) -> None:
-    said = await refused(f"127.0.0.1:{free_port()}", access(folder, LOGIN), Nonconformant)
+    said = await refused(f"127.0.0.1:{free_port()}", access(folder, LOGIN), NonConformance)
     assert "does not answer" in said
 
 
@@ -269,7 +269,7 @@ async def test_api_key(keyed_vllm: str, folder: Path) -> None:
 async def test_wrong_api_key(keyed_vllm: str, folder: Path, sections: str, words: str) -> None:
     vllm = Vllm(keyed_vllm, access(folder, sections).vllm)
     assert await vllm.health() == 200, "health is open"
-    with pytest.raises(CannotTell, match=words):
+    with pytest.raises(Inconclusive, match=words):
         await vllm.models()
     await vllm.close()
 
@@ -321,11 +321,11 @@ async def test_dashboard_token_over_tls(folder: Path, authority: Authority, cert
             "IP:127.0.0.1",
             2,
             '[ray.auth]\ntoken = { env = "WRONG" }',
-            CannotTell,
+            Inconclusive,
             r"ray\.auth\.token \(\$WRONG\), with 403",
         ),
-        ("DNS:dashboard", 2, RAY, CannotTell, r"ray\.tls\.server_name"),
-        ("IP:127.0.0.1", -1, RAY, Nonconformant, "its certificate has expired"),
+        ("DNS:dashboard", 2, RAY, Inconclusive, r"ray\.tls\.server_name"),
+        ("IP:127.0.0.1", -1, RAY, NonConformance, "its certificate has expired"),
     ],
 )  # fmt: skip
 async def test_dashboard_refusals(
@@ -351,7 +351,7 @@ async def test_a_dashboard_without_tls(folder: Path, authority: Authority) -> No
     async with https(None) as url:
         given = access(folder, f'{RAY}[ray.tls]\nca = "{authority.ca.name}"').ray
         ray = Ray(url.replace("http:", "https:"), given)
-        with pytest.raises(Nonconformant, match=r"does not speak TLS, which the profile asks for in \[ray\.tls\]"):
+        with pytest.raises(NonConformance, match=r"does not speak TLS, which the profile asks for in \[ray\.tls\]"):
             await ray.version()
         await ray.close()
 
@@ -403,7 +403,7 @@ async def test_orchestrator_behind_another_name(folder: Path, authority: Authori
     section = f'[orchestrator.tls]\nca = "{authority.ca.name}"\n'
     async with orchestrator(authority.issue("inside", "DNS:orchestrator.fleet.svc")) as target:
         assert await status_of(target, folder, f'{section}server_name = "orchestrator.fleet.svc"') == "SERVING"
-        with pytest.raises(CannotTell, match=r"orchestrator\.tls\.server_name"):
+        with pytest.raises(Inconclusive, match=r"orchestrator\.tls\.server_name"):
             await status_of(target, folder, section)
 
 
@@ -419,7 +419,7 @@ async def test_orchestrator_of_another_authority(
 ) -> None:
     other = Authority(folder, "other")
     async with orchestrator(certificate) as target:
-        with pytest.raises(CannotTell, match=r"orchestrator\.tls\.ca"):
+        with pytest.raises(Inconclusive, match=r"orchestrator\.tls\.ca"):
             await status_of(target, folder, f'[orchestrator.tls]\nca = "{other.ca.name}"')
 
 
@@ -449,7 +449,7 @@ async def test_orchestrator_with_an_expired_certificate(folder: Path, authority:
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_said_before_anything_starts(folder: Path, sections: str, words: str) -> None:
-    with pytest.raises(UsageProblem, match=words) as caught:
+    with pytest.raises(UsageError, match=words) as caught:
         access(folder, sections)
     assert "\n" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
@@ -465,7 +465,7 @@ def test_what_cannot_be_read_is_said_before_anything_starts(folder: Path, sectio
     ],
 )
 def test_a_secret_in_the_profile_is_refused_and_not_repeated(folder: Path, sections: str, words: str) -> None:
-    with pytest.raises(UsageProblem, match=words) as caught:
+    with pytest.raises(UsageError, match=words) as caught:
         access(folder, sections)
     assert TOKEN not in str(caught.value)
 

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from fixtures.checks.catalogue import load_catalogue
-from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Disrupts, Link, case, check
+from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Disruption, Link, case, check
 from fixtures.checks.remedy import as_text
 from fixtures.clusters.base import Feature
 from fixtures.report.export.cncf.claims import CLAIMS
@@ -66,10 +66,10 @@ def test_only_names_that_need_a_cluster_dns_need_kubernetes(catalogue: dict[str,
 
 
 def test_the_roll_out_runs_last(catalogue: dict[str, Check]) -> None:
-    order = sorted(catalogue.values(), key=lambda one: one.rank)
+    order = sorted(catalogue.values(), key=lambda one: one.display_key)
     assert {one.id for one in order[-2:]} == {"IMG-06", "IMG-07"}
     assert order[0].id == "INF-01"
-    quiet = [one.disrupts is Disrupts.NOTHING for one in order]
+    quiet = [one.disrupts is Disruption.NOTHING for one in order]
     assert quiet == sorted(quiet, reverse=True), "a quiet check runs after a disruptive one"
 
 
@@ -82,7 +82,7 @@ def test_an_id_cannot_be_declared_twice() -> None:
 
 
 def test_a_declaration_keeps_the_docstring_and_marks_the_test() -> None:
-    @check("XXX-02", MUST, "title", remedy="do", concerns=(), cuts=(), impact="i", disrupts=Disrupts.MESSAGES)
+    @check("XXX-02", MUST, "title", remedy="do", concerns=(), cuts=(), impact="i", disrupts=Disruption.MESSAGES)
     def decided() -> None:
         """What it means."""
 

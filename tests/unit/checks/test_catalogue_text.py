@@ -3,10 +3,10 @@
 import pytest
 
 from fixtures.checks.catalogue import explain, list_checks
-from fixtures.checks.declaration import MUST, SHOULD, Check, Disrupts
+from fixtures.checks.declaration import MUST, SHOULD, Check, Disruption
 from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Feature
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.profile.remedy_values import RemedyValues
 
 CHECKS = {
@@ -20,7 +20,7 @@ CHECKS = {
             "The agents need it.",
         ),
         Check("NET-07", MUST, "names resolve", steps("x"), needs=frozenset({Feature.KUBERNETES})),
-        Check("JOB-12", SHOULD, "a crash " * 12, steps("x"), disrupts=Disrupts.REPLICA, follows=("DEP-04",)),
+        Check("JOB-12", SHOULD, "a crash " * 12, steps("x"), disrupts=Disruption.REPLICA, follows=("DEP-04",)),
     )
 }
 
@@ -45,5 +45,5 @@ def test_explain_says_meaning_needs_origin_and_remedy() -> None:
 
 @pytest.mark.parametrize(("wanted", "hint"), [("DEP-44", "DEP-04"), ("NET-99", "NET-07"), ("zzz", "--list-checks")])
 def test_an_unknown_id_is_answered_with_near_ones(wanted: str, hint: str) -> None:
-    with pytest.raises(UsageProblem, match=hint):
+    with pytest.raises(UsageError, match=hint):
         explain(wanted, CHECKS, RemedyValues())

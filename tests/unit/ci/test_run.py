@@ -72,8 +72,8 @@ def test_the_engine_of_a_kept_cluster_stays_and_the_last_lines_say_how_to_stop_i
     ran = run(state, f"{KEEPS}; exit {status}")
     assert ran.returncode == status, ran.stderr
     assert (state / "engine").exists()
-    stays, use, stop = (line.removeprefix("offline: ") for line in ran.stderr.splitlines())
-    assert "keeps running" in stays and "fleet-conformance" in stays
+    kept, use, stop = (line.removeprefix("offline: ") for line in ran.stderr.splitlines())
+    assert "keeps running" in kept and "fleet-conformance" in kept
     assert pasted(state, use, 'echo "$ENVIRONMENT"') == "given"
     assert pasted(state, stop, '[ -e "$STATE/engine" ] || echo stopped') == "stopped"
 

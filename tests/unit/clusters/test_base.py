@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import pytest
 
 from fixtures.clusters.base import Cluster, Component, Feature, Replica, Timeline, Unsupported
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 
 REPLICA = Replica("worker-1", Component.RAY_WORKER, "gpu-workers", "ray:1", "", ready=True)
 
@@ -46,7 +46,7 @@ async def test_a_missing_feature_is_inconclusive_and_named_with_the_clusters_rea
     feature, call = RAISING[method]
     with pytest.raises(Unsupported, match=f"unsupported: {feature.value}: no {feature.value} here") as refused:
         await call(Bare())
-    assert isinstance(refused.value, CannotTell)
+    assert isinstance(refused.value, Inconclusive)
 
 
 async def test_a_feature_that_is_missing_without_a_reason_names_the_kind_of_cluster() -> None:
@@ -58,9 +58,15 @@ async def test_a_feature_that_is_missing_without_a_reason_names_the_kind_of_clus
 async def test_what_needs_no_feature_has_an_empty_answer() -> None:
     it = Bare()
     it.prepare()
-    assert await it.behind_service(Component.NATS) is None
-    assert (await it.ray_complaint(), await it.operator(), await it.ray_objects()) == ("", {}, {})
+    assert await it.ready_endpoint_count(Component.NATS) is None
+    assert (await it.raycluster_not_ready_reason(), await it.operator(), await it.ray_objects()) == ("", {}, {})
     assert await it.describe(Component.NATS) == {}
-    assert (it.build_s, it.stays, it.parting_words, it.measurements, list(it.rights)) == (0.0, False, "", {}, [])
-    assert list(it.troubles(0.0)) == []
+    assert (it.build_s, it.persistent, it.keep_instructions, it.measurements, list(it.rights)) == (
+        0.0,
+        False,
+        "",
+        {},
+        [],
+    )
+    assert list(it.connection_failures(0.0)) == []
     await it.stop()

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.clusters import vllm_choice
 from fixtures.clusters.vllm_choice import CpuServer, VllmChoice, choose, cpu_flags
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ class Version(NamedTuple):
 
 @pytest.mark.usefixtures("old_cpu")
 def test_a_missing_cpu_feature_is_one_line_for_cpu() -> None:
-    with pytest.raises(UsageProblem, match="this CPU lacks avx2; use --vllm stub"):
+    with pytest.raises(UsageError, match="this CPU lacks avx2; use --vllm stub"):
         choose("cpu")
 
 
@@ -52,7 +52,7 @@ def test_a_url_is_an_external_server(url: str) -> None:
     "wrong", ["gpu", "", "vllm:8000", "ftp://vllm", "http://", "http://vllm:port", "http://vllm:0"]
 )
 def test_anything_else_says_what_is_allowed(wrong: str) -> None:
-    with pytest.raises(UsageProblem, match="auto, cpu, stub or a URL"):
+    with pytest.raises(UsageError, match="auto, cpu, stub or a URL"):
         choose(wrong)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Component, Feature
-from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.timeouts import Timeouts
 from fixtures.diagnostics import collector
 from fixtures.diagnostics.collector import Diagnostics
@@ -43,7 +43,7 @@ class Cluster:
 
 
 class Ray:
-    last_words: Mapping[str, str] = {"fc-1-census": "FAILED: no worker\n\nTraceback …"}
+    failed_job_logs: Mapping[str, str] = {"fc-1-census": "FAILED: no worker\n\nTraceback …"}
 
     async def jobs(self, _prefix: str) -> list[Job]:
         return [Job(submission_id="fc-1-jobs", status="RUNNING"), Job(submission_id="fc-1-done", status="SUCCEEDED")]
@@ -64,10 +64,10 @@ class Nats:
         return Account(storage=1)
 
     async def stream(self, name: str) -> Any:
-        raise Nonconformant(f"NATS has no stream {name}")
+        raise NonConformance(f"NATS has no stream {name}")
 
     async def consumer(self, _stream: str, name: str) -> Any:
-        raise Nonconformant(f"no consumer {name}")
+        raise NonConformance(f"no consumer {name}")
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ async def test_a_cluster_without_replicas_is_not_asked_for_them(evidence: Callab
     assert cluster.asked == []
 
 
-@pytest.mark.parametrize("fault", [CannotTell("may not list pods"), Nonconformant("is gone"), RuntimeError("odd")])
+@pytest.mark.parametrize("fault", [Inconclusive("may not list pods"), NonConformance("is gone"), RuntimeError("odd")])
 async def test_what_cannot_be_had_is_said_in_its_place(
     evidence: Callable[[str], Evidence], tmp_path: Path, fault: Exception
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Endpoints
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import AgentJobs
 from fixtures.exercises.load import jobs as loads
 from fixtures.probes.packaging import BEGIN, END
@@ -81,12 +81,12 @@ def row(number: int, error: str = "") -> dict[str, Any]:
     return {"task": f"{LOAD}-{number:04}", "started": 1.0, "ended": 3.0, "error": error}
 
 
-async def put_on(
+async def run_load(
     nats: StandInNats, *rows: dict[str, Any], count: int = 3, minutes: float = 0.0, seconds: float = 4.0
 ) -> tuple[loads.Load, StandInRay]:
     ray = StandInRay({"jobs": list(rows), "seconds": seconds})
     jobs = AgentJobs(ray, nats, PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
-    return await loads.put_on(jobs, count, 0, lambda _: None, minutes), ray
+    return await loads.run_load(jobs, count, 0, lambda _: None, minutes), ray
 
 
 def given(ray: StandInRay) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def given(ray: StandInRay) -> dict[str, Any]:
 async def test_each_job_has_its_own_messages_and_place() -> None:
     completed, task = PROFILE.nats.completed, f"{LOAD}-0001"
     nats = StandInNats((completed, task, f"{task}-agent"), (completed, "fc-0-load-0001", "fc-0-load-0001-agent"))
-    found, ray = await put_on(nats, row(1), row(2, "RuntimeError: no"))
+    found, ray = await run_load(nats, row(1), row(2, "RuntimeError: no"))
     one, two = found.jobs
     assert (one.node, len(one.completed), one.failed, one.seconds) == ("w1", 1, 0, 2.0)
     assert (two.node, len(two.completed), two.error) == ("w2", 0, "RuntimeError: no")
@@ -111,8 +111,8 @@ async def test_each_job_has_its_own_messages_and_place() -> None:
 
 
 async def test_as_many_at_once_as_the_workers_have_cpus_and_time_for_each() -> None:
-    found, ray = await put_on(StandInNats(), row(1), count=17)
-    assert found.at_once == 8
+    found, ray = await run_load(StandInNats(), row(1), count=17)
+    assert found.concurrency == 8
     assert found.limit == 60 + 3 * PROFILE.limits.round_trip_p95_s
     assert (given(ray)["jobs"], given(ray)["begin_for"]) == (17, found.limit)
     assert found.asked == 17
@@ -120,20 +120,20 @@ async def test_as_many_at_once_as_the_workers_have_cpus_and_time_for_each() -> N
 
 
 async def test_a_soak_begins_jobs_for_its_minutes_and_asks_for_those_that_it_began() -> None:
-    found, ray = await put_on(StandInNats(), row(1), row(2), count=5000, minutes=2, seconds=121.0)
+    found, ray = await run_load(StandInNats(), row(1), row(2), count=5000, minutes=2, seconds=121.0)
     assert (given(ray)["jobs"], given(ray)["begin_for"]) == (5000, 120.0)
     assert found.limit == given(ray)["seconds"] == 60 + 120 + PROFILE.limits.round_trip_p95_s
     assert (found.asked, found.began, found.cut_short) == (2, 1.0, "")
 
 
 async def test_a_soak_that_may_begin_no_more_says_that_it_was_cut_short() -> None:
-    found, _ = await put_on(StandInNats(), row(1), row(2), count=2, minutes=2, seconds=90.0)
+    found, _ = await run_load(StandInNats(), row(1), row(2), count=2, minutes=2, seconds=90.0)
     assert found.cut_short.startswith("the soak ended after 1.5 of 2 min, with 2 agent jobs: no more were allowed")
 
 
 async def test_a_soak_that_began_nothing_tells_nothing() -> None:
-    with pytest.raises(CannotTell, match="began no agent job within 2 min"):
-        await put_on(StandInNats(), minutes=2)
+    with pytest.raises(Inconclusive, match="began no agent job within 2 min"):
+        await run_load(StandInNats(), minutes=2)
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ async def test_a_soak_that_began_nothing_tells_nothing() -> None:
     [(f"{LOAD}-0001", f"{LOAD}-0002-agent"), (f"{LOAD}-0099", f"{LOAD}-0099-agent"), ("else", f"{LOAD}-0001-agent")],
 )
 async def test_a_message_of_no_job_is_a_stranger(task: str, agent: str) -> None:
-    found, _ = await put_on(StandInNats((PROFILE.nats.completed, task, agent)), row(1))
+    found, _ = await run_load(StandInNats((PROFILE.nats.completed, task, agent)), row(1))
     assert list(found.strangers.values()) == [1]
     assert agent in next(iter(found.strangers))
 
 
 async def test_without_the_collector_only_what_asks_for_it_is_lost() -> None:
-    found, _ = await put_on(StandInNats(collector=False), row(1))
+    found, _ = await run_load(StandInNats(collector=False), row(1))
     assert isinstance(found.collector, NotThere)
     assert found.jobs
 
@@ -157,25 +157,25 @@ async def test_progress_is_told_until_the_job_ends(monkeypatch: pytest.MonkeyPat
 
     class Enough(Exception): ...
 
-    def tell(text: str) -> None:
+    def on_progress(text: str) -> None:
         said.append(text)
         raise Enough
 
     monkeypatch.setattr(loads, "TELL_EVERY", 0.0)
     jobs = SimpleNamespace(ray=StandInRay({}))
     with pytest.raises(Enough):
-        await loads._told(jobs, LOAD, loads.LoadProgress(9), tell)  # type: ignore[arg-type]
+        await loads._report_progress(jobs, LOAD, loads.LoadProgress(9), on_progress)  # type: ignore[arg-type]
     assert said == ["    3 of 9 agent jobs have ended"]
 
 
 def test_a_soak_tells_its_rate_and_what_is_left_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    says = loads.SoakProgress(125.0)
+    progress = loads.SoakProgress(125.0)
     lines = []
     for passed, ended in ((5.0, 0), (5.0, 12), (122.0, 256)):
         now[0] += passed
-        lines.append(says(ended))
+        lines.append(progress(ended))
     assert lines == [
         "0 agent jobs have ended, 0.0 per second; 2 min 05 s left",
         "12 agent jobs have ended, 2.4 per second; 2 min 00 s left",
@@ -185,5 +185,5 @@ def test_a_soak_tells_its_rate_and_what_is_left_of_its_time(monkeypatch: pytest.
 
 @pytest.mark.parametrize("number", [-1.0, 1e300])
 async def test_times_that_are_none_are_damage(number: float) -> None:
-    with pytest.raises(CannotTell, match="damaged"):
-        await put_on(StandInNats(), {**row(1), "ended": number})
+    with pytest.raises(Inconclusive, match="damaged"):
+        await run_load(StandInNats(), {**row(1), "ended": number})

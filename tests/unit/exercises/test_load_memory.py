@@ -14,7 +14,7 @@ import pytest
 from fixtures.clusters.base import Completed, Component
 from fixtures.clusters.embedded.memory import memory_of
 from fixtures.clusters.kubernetes.memory import working_set
-from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.polling import wait_until
 from fixtures.exercises.load import memory as memories
 from fixtures.exercises.load.memory import SUITE, watched
@@ -31,12 +31,12 @@ class StandIn:
         if component is Component.NATS:
             return {}
         if component is Component.VLLM:
-            raise Nonconformant("there is no Deployment\nvllm")
+            raise NonConformance("there is no Deployment\nvllm")
         if component is Component.RAY_HEAD:
-            raise CannotTell("may not create pods/exec")
+            raise Inconclusive("may not create pods/exec")
         self.asked += 1
         if self.asked == 1:
-            raise CannotTell("may not create pods/exec")
+            raise Inconclusive("may not create pods/exec")
         return {"worker": 500}
 
 
@@ -107,7 +107,7 @@ def test_in_version_1_it_is_that_of_the_whole_tree() -> None:
     ],
 )
 def test_what_is_no_cgroup_says_why(stdout: str, stderr: str, why: str) -> None:
-    with pytest.raises(CannotTell, match=f"nats-0: no cgroup tells its memory: (?s:.)*{why}"):
+    with pytest.raises(Inconclusive, match=f"nats-0: no cgroup tells its memory: (?s:.)*{why}"):
         working_set("nats-0", Completed((), 1, stdout, stderr))
 
 
@@ -125,5 +125,5 @@ def test_a_tree_is_all_below_its_root() -> None:
 def test_a_tree_that_has_gone_has_no_figure() -> None:
     with subprocess.Popen(["true"]) as child:
         child.wait()
-    with pytest.raises(CannotTell, match="cannot be read"):
+    with pytest.raises(Inconclusive, match="cannot be read"):
         memory_of(child.pid)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from fixtures.core.errors import Nonconformant
+from fixtures.core.errors import NonConformance
 from fixtures.exercises.load.jobs import Load, LoadedJob
 from fixtures.exercises.load.memory import Memory, Sample
 from fixtures.exercises.load.over_time import MIB, growth, over_time
@@ -25,7 +25,7 @@ def job(ended: float, seconds: float = 1.0, error: str = "") -> LoadedJob:
 def a_load(*jobs: LoadedJob, seconds: float, memory: Memory | None = None) -> Load:
     return Load(
         asked=len(jobs),
-        at_once=4,
+        concurrency=4,
         minutes=0.0,
         limit=60.0,
         began=BEGAN,
@@ -33,7 +33,7 @@ def a_load(*jobs: LoadedJob, seconds: float, memory: Memory | None = None) -> Lo
         jobs=jobs,
         workers=(),
         strangers={},
-        collector=Nonconformant("none"),
+        collector=NonConformance("none"),
         memory=memory or Memory(),
     )
 

@@ -9,31 +9,31 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.kubernetes.client.errors import ApiProblem
-from fixtures.core.errors import CannotTell, Nonconformant
-from fixtures.harness.access_failures import explained
+from fixtures.clusters.kubernetes.client.errors import ApiError
+from fixtures.core.errors import Inconclusive, NonConformance
+from fixtures.harness.access_failures import reclassify_access_failures
 
 FAILURE = AssertionError("vLLM does not answer")
 
 
-def outcome(raised: Exception, *troubles: tuple[str, Exception]) -> BaseException:
-    """What becomes of `raised` while the cluster has these troubles."""
-    cluster: Any = SimpleNamespace(troubles=lambda _since: troubles)
-    with pytest.raises(BaseException) as caught, explained(cluster, since=0.0):  # noqa: PT011  the tests look at it
+def outcome(raised: Exception, *failures: tuple[str, Exception]) -> BaseException:
+    """What becomes of `raised` while the cluster reports these failures."""
+    cluster: Any = SimpleNamespace(connection_failures=lambda _since: failures)
+    with pytest.raises(BaseException) as caught, reclassify_access_failures(cluster, since=0.0):  # noqa: PT011  the tests look at it
         raise raised
     return caught.value
 
 
 def test_a_cut_way_breaks_the_check() -> None:
     error = outcome(
-        FAILURE, ("service nats", Nonconformant("no pod")), ("service vllm", CannotTell("the API server is gone"))
+        FAILURE, ("service nats", NonConformance("no pod")), ("service vllm", Inconclusive("the API server is gone"))
     )
-    assert isinstance(error, CannotTell)
+    assert isinstance(error, Inconclusive)
     assert str(error) == "the suite's way to service vllm is cut: the API server is gone"
 
 
 def test_a_way_that_leads_nowhere_says_why_beside_the_failure() -> None:
-    error = outcome(FAILURE, ("service vllm", Nonconformant("service vllm has no ready pod")))
+    error = outcome(FAILURE, ("service vllm", NonConformance("service vllm has no ready pod")))
     assert isinstance(error, AssertionError)
     assert str(error) == "vLLM does not answer\nservice vllm has no ready pod"
 
@@ -43,10 +43,10 @@ def test_without_troubles_the_failure_stands() -> None:
 
 
 def test_what_the_check_could_not_find_out_is_explained_too() -> None:
-    error = outcome(CannotTell("the census ended early"), ("service ray", CannotTell("the token has expired")))
+    error = outcome(Inconclusive("the census ended early"), ("service ray", Inconclusive("the token has expired")))
     assert str(error) == "the suite's way to service ray is cut: the token has expired"
 
 
 def test_the_api_servers_own_words_stand() -> None:
-    error = ApiProblem("the API server is gone")
-    assert outcome(error, ("service ray", CannotTell("the same"))) is error
+    error = ApiError("the API server is gone")
+    assert outcome(error, ("service ray", Inconclusive("the same"))) is error

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from fixtures.core.errors import BootFailure, CannotTell, Nonconformant
+from fixtures.core.errors import Inconclusive, NonConformance, StartupError
 from fixtures.core.log_lines import LONGEST, last_lines
 from fixtures.core.polling import StateNotReached
 from fixtures.harness.outcome import judge, message_of, skip_disabled, skip_unsupported
@@ -22,10 +22,10 @@ def skipped(skip: Callable[[str], NoReturn], reason: str) -> BaseException:
     ("error", "status", "detail"),
     [
         (AssertionError("expected 2"), Status.FAILED, "expected 2"),
-        (Nonconformant("no JetStream"), Status.FAILED, "no JetStream"),
+        (NonConformance("no JetStream"), Status.FAILED, "no JetStream"),
         (StateNotReached("it did not happen"), Status.FAILED, "it did not happen"),
         (AssertionError(), Status.FAILED, "the assertion has no message"),
-        (CannotTell("kubeconfig does not load"), Status.BROKEN, "kubeconfig does not load"),
+        (Inconclusive("kubeconfig does not load"), Status.BROKEN, "kubeconfig does not load"),
         (KeyError("x"), Status.BROKEN, "KeyError: 'x'"),
         (TimeoutError(), Status.BROKEN, "TimeoutError"),
         (
@@ -52,7 +52,7 @@ def test_an_assertion_without_message_shows_its_introspection() -> None:
 
 
 def test_a_boot_failure_keeps_the_last_log_lines_within_bounds() -> None:
-    error = BootFailure("nats", "did not come up", "\n".join(f"line {number}" for number in range(100)))
+    error = StartupError("nats", "did not come up", "\n".join(f"line {number}" for number in range(100)))
     detail = judge(error)[1]
     assert detail.startswith("nats: did not come up; its log ends with: line 99\n--- last lines of its log ---\n")
     assert detail.endswith("line 98\nline 99"), "the end of a log says why, not its beginning"
@@ -61,7 +61,7 @@ def test_a_boot_failure_keeps_the_last_log_lines_within_bounds() -> None:
 
 def test_a_boot_failure_takes_the_parts_own_log_before_those_of_its_neighbours() -> None:
     neighbours = "Traceback\nValueError: why\n--- raylet.out ---\nstarted"
-    error = BootFailure("ray-head", "has ended", neighbours, own="Traceback\nValueError: why\n", kept="The log: /x")
+    error = StartupError("ray-head", "has ended", neighbours, own="Traceback\nValueError: why\n", kept="The log: /x")
     assert str(error).splitlines() == [
         "ray-head: has ended; its log ends with: ValueError: why",
         "--- last lines of its log ---",
@@ -71,10 +71,10 @@ def test_a_boot_failure_takes_the_parts_own_log_before_those_of_its_neighbours()
     ]
     assert error.log == neighbours
     assert (
-        str(BootFailure("image x", "could not be built: no room", "no room\n"))
+        str(StartupError("image x", "could not be built: no room", "no room\n"))
         == "image x: could not be built: no room"
     )
-    assert "started" in str(BootFailure("ray-head", "has ended", neighbours)), "where it has no log of its own"
+    assert "started" in str(StartupError("ray-head", "has ended", neighbours)), "where it has no log of its own"
 
 
 def test_the_lines_of_a_log_are_bounded_and_move_no_cursor() -> None:
@@ -83,7 +83,7 @@ def test_the_lines_of_a_log_are_bounded_and_move_no_cursor() -> None:
     assert lines[:2] == ["error:  why", "  again"]
     assert lines[2] == "x" * (LONGEST - 1) + "…"
     assert last_lines("\n \n", 3) == []
-    assert "\x1b" not in str(BootFailure("nats", "has ended", "\x1b]0;title\x07 gone\n\x1b[2J"))
+    assert "\x1b" not in str(StartupError("nats", "has ended", "\x1b]0;title\x07 gone\n\x1b[2J"))
 
 
 def test_a_group_fails_only_if_all_of_it_are_assertions() -> None:

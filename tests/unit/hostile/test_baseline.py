@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from fixtures.clusters.base import Step
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.report.history import metric_text, outcome_text, trends
 from fixtures.report.history.baseline import changed as changed_since
 from fixtures.report.history.baseline import document_of, judge, read
@@ -33,7 +33,7 @@ def test_any_file(tmp_path_factory: pytest.TempPathFactory, valid: dict[str, Any
     @given(bodies(valid))
     def is_read_or_refused(body: bytes) -> None:
         file.write_bytes(body)
-        with a_reason_at_most(UsageProblem):
+        with a_reason_at_most(UsageError):
             for document in read([str(file)], Path.cwd()):
                 shown(judge(document_of(VALID), [document]), changed_since(tonight, [document]))
 

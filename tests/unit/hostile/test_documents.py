@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.clusters.base import Endpoints
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.exercises import agent_jobs
 from fixtures.exercises.load import jobs as loads
 from fixtures.probes import census, replicas, schema
@@ -75,12 +75,12 @@ SCENARIOS = [agent_jobs.Scenario("one"), agent_jobs.Scenario("two")]
 PROFILE = load("embedded")
 
 
-@given(bodies(PROBED), some.text(max_size=20), some.text(max_size=20))
+@given(bodies(PROBED), st.text(max_size=20), st.text(max_size=20))
 def test_any_output(body: bytes, before: str, after: str) -> None:
     output = f"{before}{BEGIN}{body.decode('utf-8', 'replace')}{END}{after}"
-    with a_reason_at_most(CannotTell):
+    with a_reason_at_most(Inconclusive):
         assert isinstance(document_in(output, "the census"), dict)
-    with a_reason_at_most(CannotTell):
+    with a_reason_at_most(Inconclusive):
         document_in(output[: len(output) // 2], "the census")
 
 
@@ -91,37 +91,37 @@ def use(found: Any) -> None:
         assert all(isinstance(text, str) for text in (node.name, node.python, node.session, node.error))
         assert all(isinstance(one, str) for part in (node.distributions,) for pair in part.items() for one in pair)
         for name in ("vllm", "nats", "ray"):
-            with a_reason_at_most(CannotTell):
+            with a_reason_at_most(Inconclusive):
                 answer = node.http[name]
                 assert sum(answer["ms"]) >= 0 or answer["error"] == "" or answer["status"] is not None
-            with a_reason_at_most(CannotTell):
+            with a_reason_at_most(Inconclusive):
                 assert isinstance(node.nats[name]["stage"], str)
-            with a_reason_at_most(CannotTell):
+            with a_reason_at_most(Inconclusive):
                 assert isinstance(node.modules[name]["ok"], bool)
-    with a_reason_at_most(CannotTell):
+    with a_reason_at_most(Inconclusive):
         _ = found.workers, found.everyone
 
 
 @given(wounded(CENSUS))
 def test_any_census(document: Any) -> None:
-    with a_reason_at_most(CannotTell):
+    with a_reason_at_most(Inconclusive):
         use(census.parse(document))
 
 
-@given(wounded(PROBED), some.dictionaries(some.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
+@given(wounded(PROBED), st.dictionaries(st.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
 def test_any_report_of_a_replica(document: Any, environment: dict[str, str]) -> None:
-    with a_reason_at_most(CannotTell):
+    with a_reason_at_most(Inconclusive):
         report = replicas.ReplicaReport("orchestrator-1", environment, schema.read(document, "the probe"))
         for name in ("models", "metrics", "vllm"):
-            with a_reason_at_most(CannotTell):
+            with a_reason_at_most(Inconclusive):
                 assert {"ok", "error", "ms"} <= set(report.http(name))
         for answer in (report.ray_port, report.ray_client):
             assert answer["ok"] or isinstance(answer["error"], str)
-        with a_reason_at_most(CannotTell):
+        with a_reason_at_most(Inconclusive):
             assert isinstance(report.nats["stage"], str)
 
 
-@given(some.dictionaries(some.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
+@given(st.dictionaries(st.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
 def test_any_environment_of_a_replica(environment: dict[str, str]) -> None:
     asked = replicas.request(environment, PROFILE)
     json.dumps(asked)
@@ -141,17 +141,17 @@ class Silent:
 @given(wounded(RUNS))
 def test_any_document_of_the_agent_jobs(document: Any) -> None:
     jobs = agent_jobs.AgentJobs(Silent(), Silent(), PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
-    with a_reason_at_most(CannotTell):
+    with a_reason_at_most(Inconclusive):
         found = asyncio.run(jobs.collect("jobs", SCENARIOS, document, 0))
         for run in found.runs.values():
-            assert isinstance(run.said, str)
+            assert isinstance(run.summary, str)
             assert isinstance(run.answer, dict)
             assert run.seconds >= 0
 
 
 @given(wounded(LOAD))
 def test_any_document_of_a_load(document: Any) -> None:
-    with a_reason_at_most(CannotTell):
+    with a_reason_at_most(Inconclusive):
         found = loads.read(document)
         assert all(row.ended - row.started is not None and isinstance(row.error, str) for row in found.jobs)
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.clusters.kubernetes.client import kubeconfig
 from fixtures.clusters.kubernetes.client.errors import Unauthorized
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from tests.support.kubernetes_stand_in import b64, pem
 from tests.unit.hostile.answers import a_reason_at_most, scalars, values, wounded
 
@@ -61,7 +61,7 @@ def use(file: Path, context: str | None = None) -> None:
 def test_a_misplaced_token_is_not_quoted(file: Path) -> None:
     users = [{"name": "u", "user": None, "token": "Kub3-s3cret", "password": "Kub3-s3cret"}]
     file.write_text(yaml.safe_dump({**VALID, "users": users}))
-    with pytest.raises(UsageProblem) as raised:
+    with pytest.raises(UsageError) as raised:
         use(file)
     assert "Kub3-s3cret" not in str(raised.value)
 
@@ -79,18 +79,18 @@ def test_the_valid_one_is_read(file: Path, context: str | None) -> None:
 
 @given(
     wounded(VALID, instead=values | scalars).filter(without_plugins),
-    some.sampled_from([None, "here", "as-cert", "as-file"]),
+    st.sampled_from([None, "here", "as-cert", "as-file"]),
 )
 def test_any_document(file: Path, document: Any, context: str | None) -> None:
     file.write_text(yaml.safe_dump(document), "utf-8")
-    with a_reason_at_most(UsageProblem, Unauthorized):
+    with a_reason_at_most(UsageError, Unauthorized):
         use(file, context)
 
 
-@given(some.binary(max_size=200) | some.text(max_size=200).map(str.encode))
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageError):
         use(file)
 
 
@@ -124,6 +124,6 @@ TRAPS = {
 @pytest.mark.parametrize("name", TRAPS)
 def test_traps(file: Path, name: str) -> None:
     file.write_text(TRAPS[name], "utf-8")
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageError):
         use(file)
         pytest.fail("such a kubeconfig was read")

@@ -13,21 +13,21 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.kind import readiness, waits
 from fixtures.clusters.kubernetes import workloads
 from fixtures.clusters.kubernetes.client import transport
 from fixtures.clusters.kubernetes.client.api import NODES, PODS, Api, connect
-from fixtures.clusters.kubernetes.client.errors import ApiProblem, Asked, refusal
+from fixtures.clusters.kubernetes.client.errors import ApiError, Asked, refusal
 from fixtures.clusters.kubernetes.client.exec import exit_status
 from fixtures.clusters.kubernetes.client.transport import Transport
 from fixtures.clusters.kubernetes.cluster import KubernetesCluster
 from fixtures.clusters.kubernetes.inspect import objects
-from fixtures.clusters.kubernetes.lookup import Found
-from fixtures.clusters.kubernetes.service_endpoints import Access
-from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.clusters.kubernetes.lookup import FleetLookup
+from fixtures.clusters.kubernetes.service_endpoints import PortForwards
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile import model as profiles
 from tests.support.kubernetes_stand_in import write_kubeconfig
@@ -147,10 +147,10 @@ def api_with(name: str, body: bytes) -> Api:
 
 async def use(api: Api) -> None:
     """Everything that is asked of a cluster without changing it, each on its own."""
-    found, access = Found(api, PROFILE), Access(api)
+    found, access = FleetLookup(api, PROFILE), PortForwards(api)
 
     async def complaint() -> Any:
-        return workloads.ray_complaint(await found.ray_cluster())
+        return workloads.raycluster_not_ready_reason(await found.ray_cluster())
 
     async def described(component: Component) -> Any:
         return await objects.describe(api, await found.pods(component), "ray", [await found.owner(component)])
@@ -158,7 +158,8 @@ async def use(api: Api) -> None:
     async def judged() -> Any:
         pods = await found.ray_pods()
         return [
-            (readiness.hopeless(one, 2e9), readiness.restarted(one), await waits.evidence(api, one)) for one in pods
+            (readiness.is_unrecoverable(one, 2e9), readiness.restarted(one), await waits.evidence(api, one))
+            for one in pods
         ]
 
     async def missing() -> Any:
@@ -180,27 +181,27 @@ async def use(api: Api) -> None:
     questions += [found.workload(component) for component in Component]
     questions += [described(component) for component in (Component.RAY_WORKER, Component.ORCHESTRATOR, Component.NATS)]
     questions += [
-        access.behind("nats", "swe-ai-fleet", 4222),
-        access.behind("vllm-server-service", "swe-ai-fleet", 8000),
+        access.ready_endpoints("nats", "swe-ai-fleet", 4222),
+        access.ready_endpoints("vllm-server-service", "swe-ai-fleet", 8000),
     ]
     questions.append(api.list(PODS, "ray"))
     for question in questions:
-        with a_reason_at_most(Nonconformant, CannotTell):
+        with a_reason_at_most(NonConformance, Inconclusive):
             await question
 
 
 async def test_the_valid_documents_are_read() -> None:
     api = api_with("version", json.dumps(VALID["version"]).encode())
-    found = Found(api, PROFILE)
+    found = FleetLookup(api, PROFILE)
     for component in Component:
         assert (await found.workload(component)).replicas
-    assert await Access(api).behind("nats", "swe-ai-fleet", 4222) == [("nats-0", 4222)]
+    assert await PortForwards(api).ready_endpoints("nats", "swe-ai-fleet", 4222) == [("nats-0", 4222)]
     await use(api)
 
 
 @pytest.mark.parametrize("name", VALID)
-@given(data=some.data())
-async def test_any_answer(name: str, data: some.DataObject) -> None:
+@given(data=st.data())
+async def test_any_answer(name: str, data: st.DataObject) -> None:
     await use(api_with(name, data.draw(bodies(VALID[name]))))
 
 
@@ -213,18 +214,18 @@ STATUS = {"kind": "Status", "status": "Failure", "reason": "NonZeroExitCode", "m
 STATUS["details"] = {"causes": [{"reason": "ExitCode", "message": "3"}]}  # type: ignore[assignment]
 
 
-@given(bodies(STATUS), some.integers(100, 599))
+@given(bodies(STATUS), st.integers(100, 599))
 def test_any_refusal(body: bytes, code: int) -> None:
     assert_is_a_reason(str(refusal(Asked("get", "pods", namespace="ray"), "here", code, body)))
 
 
 @given(bodies(STATUS))
 def test_any_end_of_a_command(body: bytes) -> None:
-    with a_reason_at_most(CannotTell):
+    with a_reason_at_most(Inconclusive):
         assert isinstance(exit_status(body, "true in pod x"), int)
 
 
-@given(some.text(max_size=200))
+@given(st.text(max_size=200))
 async def test_any_environment_of_a_container(text: str) -> None:
     cluster: Any = SimpleNamespace(exec=lambda *_, **__: asyncio.sleep(0, SimpleNamespace(returncode=0, stdout=text)))
     replica: Any = SimpleNamespace(name="x")
@@ -236,7 +237,7 @@ async def test_any_server(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(transport, "TIMEOUTS", Timeouts(request=servers.PATIENCE))
     async with servers.serving(servers.HTTP[name]) as port:
         api = connect(str(write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{port}")), None)
-        with servers.within_bounds(), a_reason_at_most(ApiProblem):
+        with servers.within_bounds(), a_reason_at_most(ApiError):
             await api.list(PODS, "ray")
             pytest.fail("such a server was understood")
         await api.close()

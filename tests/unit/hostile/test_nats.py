@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.checks.contract import AgentCompleted, AgentFailed, problems
-from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.timeouts import Timeouts
-from fixtures.exercises.deliberations import RoundTrip
+from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.profile.credentials import NatsAccess
 from fixtures.services import nats as service
 from fixtures.services import nats_access
@@ -116,8 +116,8 @@ def asking(body: bytes) -> Nats:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-@given(data=some.data())
-async def test_any_answer_of_jetstream(name: str, data: some.DataObject) -> None:
+@given(data=st.data())
+async def test_any_answer_of_jetstream(name: str, data: st.DataObject) -> None:
     valid, ask, kind = QUESTIONS[name]
     with a_reason_at_most():
         found = await ask(asking(data.draw(bodies(valid))))
@@ -150,7 +150,7 @@ def test_a_wounded_message_that_is_conformant_can_be_shown(document: Any) -> Non
         json.dumps(document, allow_nan=False)
 
 
-@given(some.dictionaries(some.sampled_from(["exp", "iat"]), values) | values)
+@given(st.dictionaries(st.sampled_from(["exp", "iat"]), values) | values)
 def test_any_claims_of_a_jwt(claims: Any) -> None:
     body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     for jwt in (f"a.{body}.c", body, f"a.{body[:-1]}", "a.é.c", ""):
@@ -219,7 +219,7 @@ async def test_any_server(name: str, impatient: None) -> None:
     script = SCRIPTS[name]
     with servers.within_bounds():
         async with connected_to(script) as nats:
-            with a_reason_at_most(Nonconformant, CannotTell):
+            with a_reason_at_most(NonConformance, Inconclusive):
                 await nats.stream("AGENT_RESPONSES")
                 pytest.fail("such a server was understood")
 
@@ -314,7 +314,7 @@ DELIVERIES: dict[str, Callable[[str], Iterator[bytes]]] = {
 async def test_any_delivery(name: str, impatient: None) -> None:
     with servers.within_bounds():
         async with reading(DELIVERIES[name], 100) as nats:
-            with a_reason_at_most(Nonconformant, CannotTell):
+            with a_reason_at_most(NonConformance, Inconclusive):
                 await nats.messages("AGENT_RESPONSES", 0)
                 pytest.fail("such a delivery was understood")
 
@@ -329,7 +329,7 @@ PATHS = [
 ]
 
 
-@given(wounded(COMPLETED), some.sampled_from(PATHS), some.sampled_from([str, bool, float]))
+@given(wounded(COMPLETED), st.sampled_from(PATHS), st.sampled_from([str, bool, float]))
 def test_any_field_of_a_message(document: Any, path: tuple[str, ...], kind: type) -> None:
     held = document if isinstance(document, dict) else None
     found = Message(1, "s", b"", held, datetime.now(UTC)).value(kind, *path)
@@ -339,11 +339,11 @@ def test_any_field_of_a_message(document: Any, path: tuple[str, ...], kind: type
 OUTCOME = Outcome("t", "COMPLETED", (), "", "", 1)
 
 
-@given(some.lists(wounded(COMPLETED), max_size=3))
+@given(st.lists(wounded(COMPLETED), max_size=3))
 def test_any_messages_of_a_deliberation_have_legs_or_none(documents: list[Any]) -> None:
     now = datetime.now(UTC)
-    trip = RoundTrip("DEV", 3, "m", asked=None, started=Started("t", "", 0.1, 0.0), outcome=OUTCOME)  # type: ignore[arg-type]
+    trip = DeliberationRun("DEV", 3, "m", asked=None, started=Started("t", "", 0.1, 0.0), outcome=OUTCOME)  # type: ignore[arg-type]
     trip.messages = [Message(1, "s", b"", one, now) for one in documents if isinstance(one, dict)]
-    legs = trip.legs()
-    assert set(legs) in (set(), {"submit", "agents' start", "agents' work", "collection"})
-    assert all(type(seconds) is float for seconds in legs.values())
+    phases = trip.phases()
+    assert set(phases) in (set(), {"submit", "agents' start", "agents' work", "collection"})
+    assert all(type(seconds) is float for seconds in phases.values())

@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
-from fixtures.core.errors import Nonconformant
+from fixtures.core.errors import NonConformance
 from fixtures.core.timeouts import Timeouts, applied
 from fixtures.services import orchestrator_pb2 as pb
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Refused, Started
@@ -40,15 +40,15 @@ QUESTIONS: dict[str, tuple[Any, type]] = {
 }
 
 
-@some.composite
+@st.composite
 def messages(draw: Any, valid: Any) -> bytes:
     """The valid message in bytes, some of which are others, are missing or come besides; or any bytes at all."""
-    if draw(some.integers(0, 5)) == 0:
-        return bytes(draw(some.binary(max_size=100)))
+    if draw(st.integers(0, 5)) == 0:
+        return bytes(draw(st.binary(max_size=100)))
     raw = bytearray(valid.SerializeToString())
-    for _ in range(draw(some.integers(1, 4))):
-        place = draw(some.integers(0, len(raw)))
-        raw[place : place + draw(some.integers(0, 3))] = draw(some.binary(max_size=3))
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(raw)))
+        raw[place : place + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
     return bytes(raw)
 
 
@@ -78,16 +78,16 @@ async def served() -> AsyncIterator[tuple[Server, OrchestratorReplica]]:
 
 
 @pytest.mark.parametrize("method", QUESTIONS)
-@given(data=some.data())
-async def test_any_answer(method: str, data: some.DataObject, served: tuple[Server, OrchestratorReplica]) -> None:
+@given(data=st.data())
+async def test_any_answer(method: str, data: st.DataObject, served: tuple[Server, OrchestratorReplica]) -> None:
     handler, replica = served
     ask, kind = QUESTIONS[method]
     handler.answer, handler.refuses = data.draw(messages(VALID[method])), ""
-    with a_reason_at_most(Nonconformant):
+    with a_reason_at_most(NonConformance):
         assert isinstance(await ask(replica), kind)
 
 
-@given(details=some.text(min_size=1, max_size=50))
+@given(details=st.text(min_size=1, max_size=50))
 async def test_any_refusal(details: str, served: tuple[Server, OrchestratorReplica]) -> None:
     handler, replica = served
     handler.refuses = details.encode("utf-8", "replace").decode()
@@ -106,7 +106,7 @@ HUGE = {
 async def test_huge_answers(name: str, served: tuple[Server, OrchestratorReplica]) -> None:
     handler, replica = served
     handler.answer, handler.refuses = HUGE[name], ""
-    with servers.within_bounds(), a_reason_at_most(Nonconformant):
+    with servers.within_bounds(), a_reason_at_most(NonConformance):
         await replica.result("t")
         pytest.fail("such an answer was understood")
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.clusters.endpoints import EndpointsCluster
 from fixtures.clusters.kubernetes import addresses
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
 from tests.unit.hostile.answers import ODD_NUMBERS, a_reason_at_most, texts, values, wounded
@@ -38,8 +38,8 @@ VALID["vllm"]["auth"] = {"api_key": {"env": "KEY"}}
 VALID["nats"]["auth"] = {"user": {"env": "USER_NAME"}, "password": {"env": "KEY"}}
 VALID["nats"]["tls"] = {"ca": "ca.pem", "server_name": "nats"}
 
-numbers = some.sampled_from([*ODD_NUMBERS, float("inf"), float("nan"), 65536])
-instead = values | numbers | texts | some.just(SECRET) | some.just({"env": "KEY"})
+numbers = st.sampled_from([*ODD_NUMBERS, float("inf"), float("nan"), 65536])
+instead = values | numbers | texts | st.just(SECRET) | st.just({"env": "KEY"})
 
 
 def toml(value: Any) -> str:
@@ -70,9 +70,9 @@ def use(path: Path) -> None:
     found = profiles.load(str(path))
     json.dumps(found.model_dump(mode="json"), allow_nan=False)
     assert profiles.bytes_of(found.ray.resources.memory) >= 0
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageError):
         credentials.resolve(found, {"KEY": SECRET, "USER_NAME": "suite"})
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageError):
         EndpointsCluster(found, "fc-1", allow_disruptive=False)
     addresses.inside(found)
 
@@ -87,21 +87,21 @@ def test_any_document(file: Path, document: Any) -> None:
     rows = document.items() if isinstance(document, dict) else [("name", document)]
     text = "\n".join(f"{json.dumps(str(key))} = {toml(value)}" for key, value in rows)
     file.write_bytes(text.encode("utf-8", "replace"))
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageError):
         use(file)
 
 
 AUTH = {"user": {"env": "USER_NAME"}, "password": {"file": "x", "env": None}, "token": {"env": "KEY"}}
 
 
-@given(wounded(AUTH, instead=some.just(SECRET) | some.just([SECRET]) | some.just({"env": SECRET, "x": SECRET})))
+@given(wounded(AUTH, instead=st.just(SECRET) | st.just([SECRET]) | st.just({"env": SECRET, "x": SECRET})))
 def test_what_stands_under_auth_is_never_quoted(file: Path, document: Any) -> None:
     sections = {**VALID, "nats": {"auth": document}}
     file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in sections.items()), "utf-8")
     said = ""
     try:
         use(file)
-    except UsageProblem as problem:
+    except UsageError as problem:
         said = str(problem)
     assert "\n" not in said
     assert SECRET not in said or "is not set in the environment" in said  # where it stands for a variable's name
@@ -124,25 +124,25 @@ TRAPS = {
 @pytest.mark.parametrize("name", TRAPS)
 def test_traps(file: Path, name: str) -> None:
     file.write_bytes(TRAPS[name])
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageError):
         use(file)
         pytest.fail("such a profile was loaded")
 
 
-@given(some.binary(max_size=200) | some.text(max_size=200).map(str.encode))
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageError):
         use(file)
 
 
-@given(some.text(max_size=50))
+@given(st.text(max_size=50))
 def test_any_name(name: str) -> None:
-    with a_reason_at_most(UsageProblem):
+    with a_reason_at_most(UsageError):
         profiles.load(name)
 
 
-@given(some.binary(max_size=300) | some.just(b"x" * (2 << 20)), texts)
+@given(st.binary(max_size=300) | st.just(b"x" * (2 << 20)), texts)
 def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variable: str) -> None:
     secret = file.with_name("secret")
     secret.write_bytes(content)
@@ -155,5 +155,5 @@ def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variab
         file.write_text(
             "\n".join(f"{k} = {toml(v)}" for k, v in sections.items() if k != left_out or k == "vllm"), "utf-8"
         )
-        with a_reason_at_most(UsageProblem):
+        with a_reason_at_most(UsageError):
             credentials.resolve(profiles.load(str(file)), {"VARIABLE": variable})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.services.http import Answer
 from fixtures.services.ray import Actor, Job, Node, Ray, Version
@@ -93,8 +93,8 @@ QUESTIONS: dict[str, Question] = {
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-@given(data=some.data())
-async def test_any_answer(name: str, data: some.DataObject) -> None:
+@given(data=st.data())
+async def test_any_answer(name: str, data: st.DataObject) -> None:
     valid, ask, fits = QUESTIONS[name]
     ray = Recorded(data.draw(bodies(valid)))
     with a_reason_at_most():

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.probes.payload import nats_wire, probe
 from fixtures.probes.payload.probe import probe as probed
@@ -42,7 +42,7 @@ async def test_any_http_server(name: str) -> None:
         "length is huge",
         "length is none",
     ):
-        assert len(answer["body"]) <= probe.LARGEST  # what is in it is for the suite to judge
+        assert len(answer["body"]) <= probe.MAX_BODY_BYTES  # what is in it is for the suite to judge
     else:
         assert_says_no(answer)
 
@@ -76,8 +76,8 @@ class Answering:
 
 
 @given(
-    bodies(INFO).filter(lambda body: b"tls_" not in body) | some.just(json.dumps(INFO).encode()),
-    bodies(ACCOUNT) | some.just(json.dumps(ACCOUNT).encode()),
+    bodies(INFO).filter(lambda body: b"tls_" not in body) | st.just(json.dumps(INFO).encode()),
+    bodies(ACCOUNT) | st.just(json.dumps(ACCOUNT).encode()),
     bodies(STREAM),
 )
 async def test_any_answer_of_nats(info: bytes, account: bytes, stream: bytes) -> None:
@@ -92,8 +92,8 @@ async def test_any_answer_of_nats(info: bytes, account: bytes, stream: bytes) ->
 
 URLS = (
     texts
-    | some.from_regex(r"\A(https?|nats|file|ftp)://[^/]{0,20}(:\d{1,7})?(/.{0,10})?\Z")
-    | some.just("file:///etc/passwd")
+    | st.from_regex(r"\A(https?|nats|file|ftp)://[^/]{0,20}(:\d{1,7})?(/.{0,10})?\Z")
+    | st.just("file:///etc/passwd")
 )
 
 

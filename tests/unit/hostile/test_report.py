@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.checks.declaration import MUST, Check
 from fixtures.checks.remedy import steps
 from fixtures.clusters.base import Step
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.residual_item import LeftFact
+from fixtures.exercises.residual_item import ResidualItem
 from fixtures.harness.outcome import judge, message_of
 from fixtures.redaction.redact import MASK, Redactor
 from fixtures.report.diagnosis import diagnose
@@ -26,7 +26,7 @@ from fixtures.report.results import conformance
 from tests.unit.hostile.answers import ODD_TEXTS, values
 
 #: Half characters among them, which `some.text()` leaves out.
-anything = some.text(max_size=40) | some.sampled_from(
+anything = st.text(max_size=40) | st.sampled_from(
     [*ODD_TEXTS, "\ud800", "a|b", "\\|", "`", "```", "<script>", "\r", "\x1b[2J", "\u2028"]
 )
 
@@ -45,7 +45,7 @@ def run_that_says(text: str) -> Run:
     run.facts.links = [LinkFact(text, text, False, 1.0, text)]
     run.facts.dependencies = [DependencyFact(text, text, text, text, False, text)]
     run.facts.measurements = {text: 1.0}
-    run.facts.left = [LeftFact(text, text, 1, text)]
+    run.facts.left = [ResidualItem(text, text, 1, text)]
     run.timeline = [Step(text, 0.0, 1.0)]
     run.aborted = text
     return run
@@ -102,7 +102,7 @@ def test_an_exception_that_nobody_expects_is_a_sentence_that_says_where() -> Non
 SECRET = 'Hid"d&n<é>+/s3cret=w0rd'
 
 
-@given(some.integers(8, len(SECRET) - 1), some.booleans())
+@given(st.integers(8, len(SECRET) - 1), st.booleans())
 def test_a_piece_of_a_registered_secret_is_one(length: int, end: bool) -> None:
     """Messages quote the first 200 characters of a body, logs are kept from their end:
     either may cut through a secret.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.services.vllm import Model, parse_identity, parse_models
 from tests.unit.hostile.answers import a_reason_at_most, bodies
@@ -26,6 +26,6 @@ def test_any_list_of_models(body: bytes) -> None:
         )
 
 
-@given(some.text() | some.from_regex(r"process_start_time_seconds[ \t]+.*", fullmatch=False))
+@given(st.text() | st.from_regex(r"process_start_time_seconds[ \t]+.*", fullmatch=False))
 def test_any_metrics(body: str) -> None:
     assert isinstance(parse_identity(body), str)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Component, Feature, Replica, Workload
-from fixtures.core.errors import CannotTell, Nonconformant
-from fixtures.probes.components import Components, ask
+from fixtures.core.errors import Inconclusive, NonConformance
+from fixtures.probes.components import Answer, Components, ask
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Version
 
@@ -19,7 +19,7 @@ class Fleet:
     name, unsupported = "orchestrator-1", dict[Feature, str]()
 
     def __init__(self, *dead: str, fault: Exception | None = None, ready: bool = True) -> None:
-        self.dead, self.fault, self.ready = dead, fault or Nonconformant("does not answer\nsecond line"), ready
+        self.dead, self.fault, self.ready = dead, fault or NonConformance("does not answer\nsecond line"), ready
         self.asked: list[str] = []
         self.replicas = [self]
 
@@ -33,7 +33,7 @@ class Fleet:
         replica = Replica("r-1", component, "g", "i", "", self.ready)
         return self._answer(f"workload {component.value}", Workload("w", component, 1, "i", "", (replica,)))  # type: ignore[no-any-return]
 
-    async def behind_service(self, _component: Component) -> int | None:
+    async def ready_endpoint_count(self, _component: Component) -> int | None:
         return self._answer("service", None)  # type: ignore[no-any-return]
 
     async def version(self) -> Any:
@@ -64,10 +64,10 @@ async def test_each_is_asked_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["workload vllm", "service", "nodes", "info", "status"])
-@pytest.mark.parametrize("fault", [Nonconformant("is dead"), CannotTell("may not be asked"), KeyError("odd")])
+@pytest.mark.parametrize("fault", [NonConformance("is dead"), Inconclusive("may not be asked"), KeyError("odd")])
 async def test_a_failure_takes_the_place_of_its_own_answer_alone(name: str, fault: Exception) -> None:
     found = await asked(Fleet(name, fault=fault))
-    answers = {
+    answers: dict[str, Answer[Any]] = {
         **{"service": found.vllm_endpoints, "nodes": found.ray_nodes, "info": found.nats},
         **{"status": found.orchestrator["orchestrator-1"], "workload vllm": found.workloads[Component.VLLM]},
     }

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from fixtures.clusters.base import Completed, Component, Endpoints, Replica, Workload
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.probes.name_resolution import unresolved
 
@@ -70,9 +70,9 @@ async def test_what_the_census_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "taken", [CannotTell("no job runs"), census(error="no task runs")], ids=["no census", "a hole"]
+    "taken", [Inconclusive("no job runs"), census(error="no task runs")], ids=["no census", "a hole"]
 )
-async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census | CannotTell) -> None:
+async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census | Inconclusive) -> None:
     pods = Pods(vllm=f"http://{NOBODY}:8000")
     wrong = await unresolved(pods, taken)  # type: ignore[arg-type]
     assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"head: {NOBODY}", f"worker: {NOBODY}"]
@@ -81,7 +81,7 @@ async def test_without_one_every_pod_that_has_an_address_is_asked(taken: Census 
 
 async def test_what_a_replica_is_configured_with_is_looked_up_in_it_and_is_enough() -> None:
     pods = Pods(replicas_vllm=f"http://{NOBODY}:8000")
-    wrong = await unresolved(pods, CannotTell("no job runs"))  # type: ignore[arg-type]
+    wrong = await unresolved(pods, Inconclusive("no job runs"))  # type: ignore[arg-type]
     assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"orchestrator-1: {NOBODY}"]
     assert pods.asked == ["orchestrator-1"]
 
@@ -89,5 +89,5 @@ async def test_what_a_replica_is_configured_with_is_looked_up_in_it_and_is_enoug
 async def test_a_pod_in_which_nothing_runs_leaves_it_open() -> None:
     pods = Pods()
     pods.status = 127
-    with pytest.raises(CannotTell, match="orchestrator-1: the probe ended with 127: no such thing"):
-        await unresolved(pods, CannotTell("no job runs"))  # type: ignore[arg-type]
+    with pytest.raises(Inconclusive, match="orchestrator-1: the probe ended with 127: no such thing"):
+        await unresolved(pods, Inconclusive("no job runs"))  # type: ignore[arg-type]

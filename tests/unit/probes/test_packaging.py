@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.probes import packaging
 
 
@@ -81,5 +81,5 @@ def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str,
     ],
 )
 def test_an_unusable_answer_is_said_to_be_one(output: str, words: str) -> None:
-    with pytest.raises(CannotTell, match=words):
+    with pytest.raises(Inconclusive, match=words):
         packaging.document_in(output, "the census")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.clusters.base import Endpoints
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.core.timeouts import Timeouts
 from fixtures.probes import census
 from fixtures.profile import model as profiles
@@ -60,7 +60,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, old: str, new: str, w
     file = tmp_path / "mine.toml"
     assert old in REFERENCE
     file.write_text(REFERENCE.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(UsageProblem) as caught:
+    with pytest.raises(UsageError) as caught:
         profiles.load(str(file))
     said = str(caught.value)
     assert "\n" not in said
@@ -69,14 +69,14 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, old: str, new: str, w
 
 
 def test_unknown_profile_names_the_shipped_ones() -> None:
-    with pytest.raises(UsageProblem, match=r"no-such.*embedded, .*swe-ai-fleet"):
+    with pytest.raises(UsageError, match=r"no-such.*embedded, .*swe-ai-fleet"):
         profiles.load("no-such")
 
 
 def test_not_utf8(tmp_path: Path) -> None:
     file = tmp_path / "bytes.toml"
     file.write_bytes(b'name = "\xff"')
-    with pytest.raises(UsageProblem, match="not UTF-8"):
+    with pytest.raises(UsageError, match="not UTF-8"):
         profiles.load(str(file))
 
 
@@ -85,7 +85,7 @@ def test_tools_need_modules(tmp_path: Path) -> None:
     text = REFERENCE.replace("tool_modules = [", "tool_modules = []\nx_tool_modules = [")
     start, end = text.index("x_tool_modules"), text.index("]\n", text.index("x_tool_modules")) + 2
     file.write_text(text[:start] + text[end:], encoding="utf-8")
-    with pytest.raises(UsageProblem, match="tool_modules"):
+    with pytest.raises(UsageError, match="tool_modules"):
         profiles.load(str(file))
 
 

@@ -115,7 +115,7 @@ def test_english_has_the_impact_of_a_check_in_its_declaration_alone() -> None:
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "not conformant"), ("es", "no conforme")])
-def test_the_founding_fault_opens_the_page(language: str, words: str) -> None:
+def test_the_missing_nats_incident_opens_the_page(language: str, words: str) -> None:
     detail = "nats-py is not installed on w1, w2: expected 2.10.0"
     run = run_of(result("DEP-04", F, detail=detail), result("JOB-01", F, "DEP-04", detail="dies"), result("INF-01", P))
     run.facts.dependencies = [DependencyFact(worker, "nats-py", "2.10.0", "", False) for worker in ("w1", "w2")]

@@ -8,7 +8,7 @@ from fixtures.checks.declaration import MUST, SHOULD, Check, Level
 from fixtures.checks.remedy import steps
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.export.chat import slack, teams
-from fixtures.report.export.completed_run import Finished
+from fixtures.report.export.completed_run import CompletedRun
 from fixtures.report.export.github import summary
 from fixtures.report.export.message import message_of
 from fixtures.report.headline import headline
@@ -112,7 +112,7 @@ def test_in_spanish() -> None:
 def test_it_is_on_the_first_lines_of_whatever_is_read_first() -> None:
     run = without_nats()
     causes = diagnose(run)
-    finished = Finished(folder=None, run=run, causes=causes, language="en")  # type: ignore[arg-type]
+    finished = CompletedRun(folder=None, run=run, causes=causes, language="en")  # type: ignore[arg-type]
     message = message_of(finished)
     assert MISSING in "\n".join(markdown_page(run, causes, "en").splitlines()[:3])
     assert MISSING in "\n".join(summary(finished).splitlines()[:3])

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.exercises.residual_item import LeftFact
+from fixtures.exercises.residual_item import ResidualItem
 from fixtures.redaction.redact import Redactor
 from fixtures.report.model import ClusterInfo, Run
 from fixtures.report.pages import status
 from fixtures.report.pages.html_report import HtmlReport
 
 LEFT = [
-    LeftFact("messages agent.response.completed", "stream AGENT_RESPONSES, sequences 12 to 57", 46, "7 days old"),
-    LeftFact("this run's messages and results", "NATS (could not be told: gone)", None, ""),
+    ResidualItem("messages agent.response.completed", "stream AGENT_RESPONSES, sequences 12 to 57", 46, "7 days old"),
+    ResidualItem("this run's messages and results", "NATS (could not be told: gone)", None, ""),
 ]
 
 

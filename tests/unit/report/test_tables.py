@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Component, Replica, Workload
-from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.probes.components import Answer, Components
 from fixtures.probes.replicas import ReplicaReport
-from fixtures.probes.results import Answers
+from fixtures.probes.results import ServiceResponses
 from fixtures.profile.model import load
 from fixtures.report.model import ClusterInfo, Run
 from fixtures.report.pages.status import html_page, markdown_page
@@ -62,7 +62,7 @@ def with_workload(component: Component, **dead: str) -> dict[Component, Answer[W
 
 
 def refused(what: str) -> Answer[Any]:
-    return Answer(error=Nonconformant(f"{what} does not answer: connection refused\nsecond line"))
+    return Answer(error=NonConformance(f"{what} does not answer: connection refused\nsecond line"))
 
 
 DEAD = {
@@ -185,7 +185,7 @@ def test_a_worker_that_is_dead_has_its_rows_with_the_reason(language: str) -> No
 
 
 def test_without_a_census_every_worker_says_why() -> None:
-    run = run_with(components=SOUND, census=CannotTell("the Ray job ended as FAILED"))
+    run = run_with(components=SOUND, census=Inconclusive("the Ray job ended as FAILED"))
     assert {(row.worker, row.error) for row in run.facts.dependencies} == {
         ("ray-worker-1", "the Ray job ended as FAILED"),
         ("ray-worker-2", "the Ray job ended as FAILED"),
@@ -200,7 +200,7 @@ def test_a_worker_that_could_not_be_asked_says_why() -> None:
 
 def test_a_service_that_refuses_the_suite_is_not_called_unreachable_from_the_worker() -> None:
     answers = {"vllm": {"ok": False, "status": 401, "ms": []}}
-    run = run_with(census=census(report("ray-worker-1", http=Answers("ray-worker-1", answers))))
+    run = run_with(census=census(report("ray-worker-1", http=ServiceResponses("ray-worker-1", answers))))
     (row,) = (row for row in run.facts.links if row.target == "vLLM")
     assert "refuses the suite's credentials" in row.error
 
@@ -214,7 +214,7 @@ def test_replicas_that_were_asked_and_one_that_is_dead() -> None:
 
 
 def test_probes_that_could_not_run_leave_a_row_even_where_no_replica_is_known() -> None:
-    run = run_with(replicas=CannotTell("no orchestrator replica is running"))
+    run = run_with(replicas=Inconclusive("no orchestrator replica is running"))
     assert [(row.source, row.target, row.error) for row in run.facts.links] == [
         ("orchestrator", target, "no orchestrator replica is running") for target in ("vLLM", "NATS", "Ray Client")
     ]

@@ -14,7 +14,7 @@ import pytest
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.residue import forget_jobs
 from fixtures.probes.census import run_job
-from fixtures.probes.packaging import Program
+from fixtures.probes.packaging import RemoteProgram
 from fixtures.services.ray import Job
 
 RUN, OTHER = "fc-0a1b2c", "fc-dddddd"
@@ -45,7 +45,7 @@ class Dashboard:
 @pytest.mark.parametrize("slow", [0.0, 0.1], ids=["while it runs", "while it is taken in"])
 async def test_a_run_that_is_ended_leaves_no_job(slow: float) -> None:
     ray: Any = Dashboard(slow)
-    job = asyncio.ensure_future(run_job(ray, Program("census", {"REQUEST": {}}), f"{RUN}-census", {}, 60))
+    job = asyncio.ensure_future(run_job(ray, RemoteProgram("census", {"REQUEST": {}}), f"{RUN}-census", {}, 60))
     await asyncio.sleep(0.02)
     job.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -11,7 +11,7 @@ import pytest
 from tests.bench import command, plots, report
 from tests.bench.command import GROUPS, TITLES, parsed
 from tests.bench.figures import Document, Figure, Measured, ratio, shown, table
-from tests.bench.measures.round_trip import LEGS
+from tests.bench.measures.round_trip import PHASES
 from tests.bench.measures.throughput import doubled, lost
 from tests.bench.runs import KINDS, SHARED, Watch
 
@@ -27,7 +27,7 @@ CPU = {"raylets": 2.0, "Ray workers (agents, tasks)": 30.5, "NATS": 0.1}
 DETAILS: dict[str, dict[str, Any]] = {
     "suite": {"quiet": RUN, "whole": RUN, "cpu_s": CPU, "cores": 2},
     "round-trip": {
-        "legs": {leg: [0.1, 0.2] for leg in LEGS},
+        "legs": {leg: [0.1, 0.2] for leg in PHASES},
         "floor": {"start": [0.4], "completion": [0.1], "publish": [0.01]},
     },
     "throughput": {"1": {"agents": [1.6], "bare": [1.6]}, "10": {"agents": [2.5], "bare": [2.6]}},
@@ -88,7 +88,7 @@ def test_every_plot_is_drawn_from_what_was_measured_and_stands_in_the_page(tmp_p
     for group, details in DETAILS.items():
         document.add(group, Measured(CENSUS if group == "census" else [Figure(group, "<x>", "s", [1.0])], details))
     report.write(document, tmp_path / "bench", TITLES, "slower: <boot>")
-    drawn = plots.drawn(document.figures, document.details, LEGS)
+    drawn = plots.drawn(document.figures, document.details, PHASES)
     assert set(drawn) == {name for names in report.PLOTS_OF.values() for name in names}
     page = (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
     for name, image in drawn.items():

@@ -20,7 +20,7 @@ def _checks() -> None:
 
 
 def test_every_check_is_flipped_by_a_fault() -> None:
-    unproven = set(CATALOGUE) - {check for fault in FAULTS for check in fault.breaks}
+    unproven = set(CATALOGUE) - {check for fault in FAULTS for check in fault.expected_failures}
     assert not unproven, f"add a fault to tests/faults/catalogue/ under which these fail: {', '.join(sorted(unproven))}"
 
 
@@ -42,9 +42,9 @@ def test_what_runs_under_every_fault_is_quick_and_looks_everywhere() -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_says_what_it_does_and_what_must_come_of_it(fault: Fault) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", fault.name)
-    assert fault.says
-    assert fault.breaks
-    assert fault.words
-    named = {*fault.breaks, *fault.may_break, *fault.also}
+    assert fault.description
+    assert fault.expected_failures
+    assert fault.expected_terms
+    named = {*fault.expected_failures, *fault.tolerated_failures, *fault.must_pass}
     assert not named - set(CATALOGUE), "no such check"
-    assert not set(fault.breaks) & set(fault.may_break), "a check either must fail or may"
+    assert not set(fault.expected_failures) & set(fault.tolerated_failures), "a check either must fail or may"

@@ -19,11 +19,11 @@ from tests.faults.target import SHORT, read
 
 FAULT = Fault(
     name="a-fault",
-    says="something is <broken>",
+    description="something is <broken>",
     inject=nullcontext,
-    breaks=("DEP-04",),
-    may_break=("JOB-01",),
-    words=("nats", "ray-worker-1"),
+    expected_failures=("DEP-04",),
+    tolerated_failures=("JOB-01",),
+    expected_terms=("nats", "ray-worker-1"),
 )
 CAUSE = "nats-py is missing on ray-worker-1"
 
@@ -45,7 +45,7 @@ EXPECTED = (
 
 def test_what_is_as_it_should_be() -> None:
     found = outcome(*EXPECTED)
-    assert (found.detected, found.exact, found.diagnosed, found.mended, found.good) == (True,) * 5
+    assert (found.detected, found.exact, found.diagnosed, found.recovered, found.good) == (True,) * 5
     assert not found.complaints()
     assert found.row()["cause"] == {"DEP-04": CAUSE}
 
@@ -73,12 +73,12 @@ def test_what_was_not_selected_did_not_run() -> None:
             {"diagnosed"},
             "no cause names nats, ray-worker-1",
         ),
-        (EXPECTED, "failed", {"mended"}, "after it, DEP-04 is failed: still"),
+        (EXPECTED, "failed", {"recovered"}, "after it, DEP-04 is failed: still"),
     ],
 )
 def test_what_is_not(rows: tuple[dict[str, Any], ...], healed: str, wrong: set[str], complaint: str) -> None:
     found = outcome(*rows, healed=healed)
-    assert {name for name in ("detected", "exact", "diagnosed", "mended") if not getattr(found, name)} == wrong
+    assert {name for name in ("detected", "exact", "diagnosed", "recovered") if not getattr(found, name)} == wrong
     assert not found.good
     assert any(complaint in line for line in found.complaints()), found.complaints()
 
@@ -115,7 +115,7 @@ def test_the_page_shows_each_cell_and_escapes() -> None:
 def test_a_ray_job_of_agents_outlasts_the_waits_that_it_is_made_of(seconds: Timeouts) -> None:
     """An agent that starts nowhere is waited for, asked for its connections, and its CPUs are waited for: with less time
     for the whole job, nothing can be told of agents that failed. Half a minute is left for the start of its driver."""
-    waits = seconds.agent + seconds.agent_fault_grace + of_agents("COUNTED") + of_agents("SETTLE")
+    waits = seconds.agent + seconds.agent_fault_grace + of_agents("STDIN_WRAPPER") + of_agents("SETTLE")
     assert seconds.job >= waits + 30
 
 

@@ -9,7 +9,7 @@ from fixtures.clusters import image_recipes
 from fixtures.clusters.embedded import image_table as environments
 from fixtures.clusters.embedded.image_table import named, ray_image
 from fixtures.clusters.image_recipes import recipes
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 
 TABLE = """
 [containers]
@@ -66,27 +66,27 @@ def test_the_digest_changes_with_the_interpreter(monkeypatch: pytest.MonkeyPatch
 
 def test_a_missing_lock_is_named(small: Path) -> None:
     (small / "small.lock").unlink()
-    with pytest.raises(UsageProblem, match=r"images/small\.lock is missing"):
+    with pytest.raises(UsageError, match=r"images/small\.lock is missing"):
         named("ray-small")
 
 
 def test_a_table_that_is_not_toml_is_one_line(small: Path) -> None:
     (small / "images.toml").write_text("[ray-small\n")
-    with pytest.raises(UsageProblem) as problem:
+    with pytest.raises(UsageError) as problem:
         recipes()
     assert "images.toml" in str(problem.value)
     assert "\n" not in str(problem.value)
 
 
 def test_an_unknown_ray_image_says_what_is_allowed() -> None:
-    with pytest.raises(UsageProblem, match="custom, stock, fleet/ray-custom"):
+    with pytest.raises(UsageError, match="custom, stock, fleet/ray-custom"):
         ray_image("fleet/ray-custom:9.9.9")
 
 
 def test_an_environment_without_ray_is_no_ray_image(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()
-    with pytest.raises(UsageProblem, match="Ray is not installed"):
+    with pytest.raises(UsageError, match="Ray is not installed"):
         ray_image(str(tmp_path))
 
 
@@ -113,6 +113,6 @@ def test_a_digest_is_that_of_the_release_before(monkeypatch: pytest.MonkeyPatch)
 )
 def test_a_table_that_is_not_as_it_should_be_is_one_line_that_names_the_entry(small: Path, wrong: str) -> None:
     (small / "images.toml").write_text(wrong)
-    with pytest.raises(UsageProblem, match=r"images\.toml: (environments|environment|containers)") as problem:
+    with pytest.raises(UsageError, match=r"images\.toml: (environments|environment|containers)") as problem:
         recipes()
     assert "\n" not in str(problem.value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fixtures.clusters.embedded.ports import PARTS, SIZE, PortBlock, is_free
-from fixtures.core.errors import CannotTell, UsageProblem
+from fixtures.core.errors import Inconclusive, UsageError
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_two_runs_never_share_a_block(block: PortBlock) -> None:
 
 
 def test_a_block_that_another_run_holds_cannot_be_named(block: PortBlock) -> None:
-    with pytest.raises(UsageProblem, match="another run"):
+    with pytest.raises(UsageError, match="another run"):
         PortBlock.claim(block.base + 1)
 
 
@@ -37,7 +37,7 @@ def test_a_taken_port_is_named(block: PortBlock) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier run's connections may linger
         listener.bind(("127.0.0.1", base + 7))
         listener.listen()
-        with pytest.raises(UsageProblem, match=f"port {base + 7} is taken"):
+        with pytest.raises(UsageError, match=f"port {base + 7} is taken"):
             PortBlock.claim(base)
         assert PortBlock.claim().base != base, "a block with a taken port was chosen"
     PortBlock.claim(base).close()
@@ -45,7 +45,7 @@ def test_a_taken_port_is_named(block: PortBlock) -> None:
 
 @pytest.mark.parametrize("base", [0, 80, 65_500, 70_000])
 def test_an_impossible_base_says_what_is_allowed(base: int) -> None:
-    with pytest.raises(UsageProblem, match="between 1024 and"):
+    with pytest.raises(UsageError, match="between 1024 and"):
         PortBlock.claim(base)
 
 
@@ -58,7 +58,7 @@ def test_kept_ports_are_given_once_and_others_come_round_last(block: PortBlock) 
 
 def test_a_used_up_block_is_said(block: PortBlock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fixtures.clusters.embedded.ports.is_free", lambda _: False)
-    with pytest.raises(CannotTell, match="all in use"):
+    with pytest.raises(Inconclusive, match="all in use"):
         block.take()
 
 
@@ -83,5 +83,5 @@ def test_a_fleet_of_many_workers_has_a_larger_block(block: PortBlock) -> None:
         held = range(large.base, large.base + large.size)
         assert not set(large.client_servers) & {large.take() for _ in range(500)}
         assert block.base not in held
-        with pytest.raises(UsageProblem, match="another run"):
+        with pytest.raises(UsageError, match="another run"):
             PortBlock.claim(large.base + 2 * SIZE)

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.clusters.kind.apply import apply, covers, up_to_date
 from fixtures.clusters.kubernetes.client.api import Api, Resource, connect
-from fixtures.clusters.kubernetes.client.errors import Absent, ApiProblem
+from fixtures.clusters.kubernetes.client.errors import ApiError, NotFound
 from tests.support.kubernetes_stand_in import StandIn, write_kubeconfig
 
 Document = dict[str, Any]
@@ -37,7 +37,7 @@ class Server:
 
     async def get(self, _resource: Resource, name: str, _namespace: str = "") -> Document:
         if name not in self.objects:
-            raise Absent(f"{name} is not there")
+            raise NotFound(f"{name} is not there")
         return self.objects[name]
 
     async def apply(self, _resource: Resource, body: Document, *, dry_run: bool = False) -> Document:
@@ -82,7 +82,7 @@ async def test_what_cannot_be_changed_in_place_is_left_alone_or_made_again(kind:
 async def test_a_change_that_the_api_server_does_not_allow_means_that_it_differs() -> None:
     def refuses(live: Document | None, wanted: Document) -> Document:
         if live:
-            raise ApiProblem("spec: Forbidden: updates to statefulset spec", status=422)
+            raise ApiError("spec: Forbidden: updates to statefulset spec", status=422)
         return replaced(live, wanted)
 
     live = document("StatefulSet", a=1)
@@ -92,10 +92,10 @@ async def test_a_change_that_the_api_server_does_not_allow_means_that_it_differs
 
 async def test_another_refusal_is_no_difference() -> None:
     def refuses(live: Document | None, wanted: Document) -> Document:
-        raise ApiProblem("etcdserver: request timed out", status=500)
+        raise ApiError("etcdserver: request timed out", status=500)
 
     server: Any = Server(document("RayCluster", a=1), merge=refuses)
-    with pytest.raises(ApiProblem, match="timed out"):
+    with pytest.raises(ApiError, match="timed out"):
         await apply(server, document("RayCluster", a=1))
     assert server.done == []
 

@@ -9,10 +9,10 @@ import pytest
 
 from fixtures.clusters.base import Completed
 from fixtures.clusters.kind import KindCluster, KindOptions, engine
-from fixtures.clusters.kind.cluster_lock import Claim, left_behind
+from fixtures.clusters.kind.cluster_lock import ClusterLock, abandoned_locks
 from fixtures.clusters.kind.deployer import node_name
 from fixtures.clusters.kind.engine import Engine
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.profile import model as profiles
 
 Answer = tuple[int, str, str]  # exit status, output, errors
@@ -56,7 +56,7 @@ def test_podman_is_taken_where_docker_does_not_answer(docker: Answer) -> None:
     ],
 )
 def test_each_obstacle_has_a_line_of_its_own(programs: dict[str, Answer], words: str) -> None:
-    with pytest.raises(UsageProblem) as caught:
+    with pytest.raises(UsageError) as caught:
         engine.find(machine(**programs))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -64,13 +64,13 @@ def test_each_obstacle_has_a_line_of_its_own(programs: dict[str, Answer], words:
 
 def test_kind_must_be_installed() -> None:
     engine.require_kind(machine(kind=(0, "kind v0.30.0", "")))
-    with pytest.raises(UsageProblem, match="the program kind is not installed"):
+    with pytest.raises(UsageError, match="the program kind is not installed"):
         engine.require_kind(machine())
 
 
 def test_too_little_room_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
-    with pytest.raises(UsageProblem, match=r"1\.0 GiB are free where docker keeps images"):
+    with pytest.raises(UsageError, match=r"1\.0 GiB are free where docker keeps images"):
         engine.require_room(Engine("docker"), machine(docker=(0, f"{tmp_path}\n", "")))
     engine.require_room(Engine("docker"), machine(docker=(0, "/nowhere/docker\n", "")))  # on another machine
 
@@ -91,22 +91,22 @@ def test_a_cluster_that_is_not_kept_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", ["", "-x", "UPPER", "a" * 60, "under_score"])
 def test_a_name_that_kind_cannot_take_is_refused(name: str) -> None:
-    with pytest.raises(UsageProblem, match="--cluster-name"):
+    with pytest.raises(UsageError, match="--cluster-name"):
         KindCluster(KindOptions(profiles.load("kind"), cluster_name=name, keep_cluster=True))
 
 
 def test_a_cluster_is_used_by_one_run_at_a_time(tmp_path: Path) -> None:
-    first = Claim.take(tmp_path, "dev", kept=True)
-    with pytest.raises(UsageProblem, match="another run works with it"):
-        Claim.take(tmp_path, "dev", kept=True)
+    first = ClusterLock.take(tmp_path, "dev", kept=True)
+    with pytest.raises(UsageError, match="another run works with it"):
+        ClusterLock.take(tmp_path, "dev", kept=True)
     first.release(gone=False)
-    Claim.take(tmp_path, "dev", kept=True).release(gone=False)
+    ClusterLock.take(tmp_path, "dev", kept=True).release(gone=False)
 
 
 def test_only_clusters_of_dead_runs_that_were_to_go_are_left_behind(tmp_path: Path) -> None:
-    Claim.take(tmp_path, "kept", kept=True).release(gone=False)
-    Claim.take(tmp_path, "dead", kept=False).release(gone=False)
-    Claim.take(tmp_path, "ended", kept=False).release(gone=True)
-    alive = Claim.take(tmp_path, "alive", kept=False)
-    assert [claim.name for claim in left_behind(tmp_path)] == ["dead"]
+    ClusterLock.take(tmp_path, "kept", kept=True).release(gone=False)
+    ClusterLock.take(tmp_path, "dead", kept=False).release(gone=False)
+    ClusterLock.take(tmp_path, "ended", kept=False).release(gone=True)
+    alive = ClusterLock.take(tmp_path, "alive", kept=False)
+    assert [claim.name for claim in abandoned_locks(tmp_path)] == ["dead"]
     alive.release(gone=True)

@@ -11,7 +11,7 @@ from fixtures.clusters.kind import kept_cluster, manifests, plan
 from fixtures.clusters.kind.manifests import Document
 from fixtures.clusters.kind.options import KindOptions
 from fixtures.clusters.kind.plan import Plan
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.profile import model as profiles
 from fixtures.profile.model import bytes_of
 
@@ -115,7 +115,7 @@ def test_there_is_one_model_server_behind_one_service(planned: Planned, vllm: st
 
 @pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1:8000"])
 def test_a_server_on_this_machines_loopback_is_out_of_the_pods_reach(planned: Planned, url: str) -> None:
-    with pytest.raises(UsageProblem, match="loopback"):
+    with pytest.raises(UsageError, match="loopback"):
         planned(vllm=url)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.kind.readiness import hopeless, ray_missing, replicas_missing
+from fixtures.clusters.kind.readiness import is_unrecoverable, ray_missing, replicas_missing
 
 NOW = 1_800_000_000.0
 
@@ -21,25 +21,27 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
     "reason", ["ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"]
 )
 def test_a_pod_that_cannot_start_ends_the_wait(reason: str) -> None:
-    said = hopeless(waiting(reason, "because of this"), NOW)
+    said = is_unrecoverable(waiting(reason, "because of this"), NOW)
     assert reason in said
     assert "because of this" in said
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
 def test_a_pod_on_its_way_is_waited_for(reason: str) -> None:
-    assert hopeless(waiting(reason), NOW) == ""
+    assert is_unrecoverable(waiting(reason), NOW) == ""
 
 
 def test_an_init_container_counts_too() -> None:
     broken = pod(initContainerStatuses=[{"name": "i", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
-    assert "CrashLoopBackOff" in hopeless(broken, NOW)
+    assert "CrashLoopBackOff" in is_unrecoverable(broken, NOW)
 
 
 def test_a_pod_without_a_node_is_given_some_seconds() -> None:
     row = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
-    assert hopeless(pod(conditions=[{**row, "lastTransitionTime": "2027-01-15T07:59:55Z"}]), NOW) == ""
-    assert "Insufficient cpu" in hopeless(pod(conditions=[{**row, "lastTransitionTime": "2027-01-15T07:59:00Z"}]), NOW)
+    assert is_unrecoverable(pod(conditions=[{**row, "lastTransitionTime": "2027-01-15T07:59:55Z"}]), NOW) == ""
+    assert "Insufficient cpu" in is_unrecoverable(
+        pod(conditions=[{**row, "lastTransitionTime": "2027-01-15T07:59:00Z"}]), NOW
+    )
 
 
 def deployment(generation: int = 2, observed: int = 2, **status: Any) -> dict[str, Any]:

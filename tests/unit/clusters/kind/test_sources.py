@@ -12,7 +12,7 @@ from fixtures.clusters.kind import recipes, sources
 from fixtures.clusters.kind.builder import Builder
 from fixtures.clusters.kind.engine import Engine
 from fixtures.clusters.kind.sources import Sources
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 
 Written = Callable[[str], str]
 
@@ -69,7 +69,7 @@ def test_what_is_left_out_has_a_stand_in(written: Written) -> None:
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_file_and_the_key(written: Written, text: str, words: str) -> None:
-    with pytest.raises(UsageProblem) as caught:
+    with pytest.raises(UsageError) as caught:
         sources.load(written(text))
     assert words in str(caught.value)
     assert "sources.toml" in str(caught.value)
@@ -77,7 +77,7 @@ def test_a_mistake_is_one_line_that_names_the_file_and_the_key(written: Written,
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(UsageProblem, match=r"/nowhere\.toml: cannot be read"):
+    with pytest.raises(UsageError, match=r"/nowhere\.toml: cannot be read"):
         sources.load("/nowhere.toml")
 
 

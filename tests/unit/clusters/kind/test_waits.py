@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.clusters.kind import waits
 from fixtures.clusters.kubernetes.client.api import Api, Documents
-from fixtures.core.errors import BootFailure, Nonconformant
+from fixtures.core.errors import NonConformance, StartupError
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile.model import Profile, load
 
@@ -16,7 +16,7 @@ from fixtures.profile.model import Profile, load
 class Ways:
     """Stands for the ways into the cluster."""
 
-    async def to_service(self, service: str, namespace: str, port: int) -> str:
+    async def service_address(self, service: str, namespace: str, port: int) -> str:
         return f"{service}.{namespace}:{port}"
 
     async def close(self) -> None:
@@ -54,7 +54,7 @@ def profile() -> Profile:
 
 
 def put_in_place(monkeypatch: pytest.MonkeyPatch, nats: NatsThatSays) -> None:
-    monkeypatch.setattr(waits, "Access", lambda _: Ways())
+    monkeypatch.setattr(waits, "PortForwards", lambda _: Ways())
     monkeypatch.setattr(waits, "Nats", lambda *_: nats)
     monkeypatch.setattr(waits, "TIMEOUTS", Timeouts(orchestrator_up=0.5))
 
@@ -62,7 +62,7 @@ def put_in_place(monkeypatch: pytest.MonkeyPatch, nats: NatsThatSays) -> None:
 async def test_it_is_waited_for_until_a_stream_captures_the_answers(
     monkeypatch: pytest.MonkeyPatch, profile: Profile
 ) -> None:
-    nats = NatsThatSays(Nonconformant("JetStream does not answer"), "", "AGENT_RESPONSES")
+    nats = NatsThatSays(NonConformance("JetStream does not answer"), "", "AGENT_RESPONSES")
     put_in_place(monkeypatch, nats)
     monkeypatch.setattr(waits, "TIMEOUTS", Timeouts())
     await waits.answers_kept(NoPods(), profile)
@@ -76,7 +76,7 @@ async def test_an_orchestrator_that_makes_none_is_the_part_that_did_not_come_up(
     nats = NatsThatSays("")
     put_in_place(monkeypatch, nats)
     with pytest.raises(
-        BootFailure, match=r"no stream for agent.response.completed after 0.5 s: no stream captures it"
+        StartupError, match=r"no stream for agent.response.completed after 0.5 s: no stream captures it"
     ) as failure:
         await waits.answers_kept(NoPods(), profile)
     assert failure.value.part == "orchestrator"

@@ -18,9 +18,9 @@ import yaml
 
 from fixtures.clusters.kubernetes.client import credentials, kubeconfig
 from fixtures.clusters.kubernetes.client.api import NAMESPACES, Api, connect
-from fixtures.clusters.kubernetes.client.errors import ApiProblem, Unauthorized, Unreachable
+from fixtures.clusters.kubernetes.client.errors import ApiError, Unauthorized, Unreachable
 from fixtures.clusters.kubernetes.client.kubeconfig import environment_proxy, find
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from tests.support.kubernetes_stand_in import StandIn, b64, pem, write_kubeconfig
 
 
@@ -60,15 +60,15 @@ def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> str:
 
 
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match=r"^--kubeconfig .*/nowhere: no such file$"):
+    with pytest.raises(UsageError, match=r"^--kubeconfig .*/nowhere: no such file$"):
         find(str(tmp_path / "nowhere"), None)
 
 
 def test_without_any_kubeconfig_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match=r"~/.kube/config does not exist.*--kubeconfig FILE"):
+    with pytest.raises(UsageError, match=r"~/.kube/config does not exist.*--kubeconfig FILE"):
         find(None, None)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "gone"))
-    with pytest.raises(UsageProblem, match=r"\$KUBECONFIG \(.*gone\) does not exist"):
+    with pytest.raises(UsageError, match=r"\$KUBECONFIG \(.*gone\) does not exist"):
         find(None, None)
 
 
@@ -91,13 +91,13 @@ def test_several_files_are_merged_and_the_first_goes_before(monkeypatch: pytest.
 
 def test_an_unknown_context_is_told_with_those_that_exist(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "k", context="prod")
-    with pytest.raises(UsageProblem, match=r"--kube-context staging: no such context; it has prod$"):
+    with pytest.raises(UsageError, match=r"--kube-context staging: no such context; it has prod$"):
         find(str(path), "staging")
 
 
 def test_no_current_context_is_told(tmp_path: Path) -> None:
     path = change(write_kubeconfig(tmp_path / "k"), lambda d: d.pop("current-context"))
-    with pytest.raises(UsageProblem, match=r"no current context is set; --kube-context NAME chooses one: it has here"):
+    with pytest.raises(UsageError, match=r"no current context is set; --kube-context NAME chooses one: it has here"):
         find(path, None)
     assert find(path, "here").context == "here"
 
@@ -120,7 +120,7 @@ def test_a_context_that_hangs_in_the_air_is_told(
     tmp_path: Path, edit: Callable[[dict[str, Any]], object], told: str
 ) -> None:
     path = change(write_kubeconfig(tmp_path / "k"), edit)
-    with pytest.raises(UsageProblem, match=told):
+    with pytest.raises(UsageError, match=told):
         find(path, None)
 
 
@@ -136,13 +136,13 @@ def test_a_context_that_hangs_in_the_air_is_told(
 def test_a_file_that_is_no_kubeconfig_is_told(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "k"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(UsageProblem, match=told) as caught:
+    with pytest.raises(UsageError, match=told) as caught:
         find(str(path), None)
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_is_no_kubeconfig(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="Is a directory"):
+    with pytest.raises(UsageError, match="Is a directory"):
         find(str(tmp_path), None)
 
 
@@ -166,7 +166,7 @@ def test_a_folder_is_no_kubeconfig(tmp_path: Path) -> None:
 )
 def test_broken_certificates_are_told(tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], told: str) -> None:
     path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user, **cluster)
-    with pytest.raises(UsageProblem, match=told) as caught:
+    with pytest.raises(UsageError, match=told) as caught:
         find(str(path), None)
     assert "\n" not in str(caught.value)
 
@@ -242,14 +242,14 @@ async def test_an_exec_plugin_gives_the_token(tmp_path: Path, stand_in: StandIn)
 )
 def test_a_failing_exec_plugin_is_told(tmp_path: Path, script: str, told: str) -> None:
     path = write_kubeconfig(tmp_path / "k", user=plugin(tmp_path / "login", script))
-    with pytest.raises(UsageProblem, match=told):
+    with pytest.raises(UsageError, match=told):
         find(str(path), None)
 
 
 def test_a_plugin_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "PLUGIN_S", 0.2)
     path = write_kubeconfig(tmp_path / "k", user=plugin(tmp_path / "login", "exec sleep 60"))
-    with pytest.raises(UsageProblem, match=r"gives no credentials \(it did not end within 0\.2 s\)"):
+    with pytest.raises(UsageError, match=r"gives no credentials \(it did not end within 0\.2 s\)"):
         find(str(path), None)
 
 
@@ -302,7 +302,7 @@ def test_a_plugin_may_give_a_certificate(tmp_path: Path) -> None:
     found = find(str(path), None)
     assert found.tls is not None and found.authorization() == ""
     (tmp_path / "answer").write_text(json.dumps({**answer, "status": {**status, "clientKeyData": "nonsense"}}))
-    with pytest.raises(UsageProblem, match="client certificate and key cannot be used"):
+    with pytest.raises(UsageError, match="client certificate and key cannot be used"):
         find(str(path), None)
 
 
@@ -322,7 +322,7 @@ def test_the_legacy_auth_provider_is_read(tmp_path: Path) -> None:
     user = {"auth-provider": {"name": "oidc", "config": {"id-token": token}}}
     assert find(str(write_kubeconfig(tmp_path / "k", user=user)), None).authorization() == f"Bearer {token}"
     user = {"auth-provider": {"name": "oidc", "config": {"id-token": id_token(0)}}}
-    with pytest.raises(UsageProblem, match=r"auth-provider gives no credentials \(") as caught:
+    with pytest.raises(UsageError, match=r"auth-provider gives no credentials \(") as caught:
         find(str(write_kubeconfig(tmp_path / "k", user=user)), None)
     assert "\n" not in str(caught.value)
 
@@ -337,7 +337,7 @@ def test_an_absent_exec_plugin_is_told_with_its_hint(tmp_path: Path) -> None:
     user = plugin(tmp_path / "login", "")
     (tmp_path / "login").unlink()
     path = write_kubeconfig(tmp_path / "k", user=user)
-    with pytest.raises(UsageProblem, match=r"/login gives no credentials \(there is no such command.*; get it$"):
+    with pytest.raises(UsageError, match=r"/login gives no credentials \(there is no such command.*; get it$"):
         find(str(path), None)
 
 
@@ -356,7 +356,7 @@ async def test_a_token_file_is_read_anew(tmp_path: Path, stand_in: StandIn) -> N
 
 def test_an_absent_token_file_is_told(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "k", user={"tokenFile": "gone"})
-    with pytest.raises(UsageProblem, match="gone"):
+    with pytest.raises(UsageError, match="gone"):
         find(str(path), None)
 
 
@@ -371,7 +371,7 @@ async def test_the_pods_service_account_is_found_and_its_token_followed(
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", server.url.rpartition(":")[2])
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     try:
-        with pytest.raises(UsageProblem, match="there are no contexts"):
+        with pytest.raises(UsageError, match="there are no contexts"):
             find(None, "prod")
         async with api_of(None, None) as api:
             assert (api.inside, api.context) == (True, "in-cluster")
@@ -411,7 +411,7 @@ def test_a_proxy_without_a_scheme_is_an_http_one(monkeypatch: pytest.MonkeyPatch
 def test_a_proxy_of_another_kind_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy:1080")
     path = write_kubeconfig(tmp_path / "k", "https://api.example.org")
-    with pytest.raises(UsageProblem, match=r"^\$HTTPS_PROXY: only http and https proxies can be used for https://api"):
+    with pytest.raises(UsageError, match=r"^\$HTTPS_PROXY: only http and https proxies can be used for https://api"):
         connect(str(path), None)
 
 
@@ -456,7 +456,7 @@ async def test_requests_and_streams_go_through_the_proxy_with_its_password(
     try:
         async with api_of(str(path), None) as api:
             assert await api.list(NAMESPACES) == []
-            with pytest.raises(ApiProblem, match="answered 200"):  # the stand-in does not upgrade connections
+            with pytest.raises(ApiError, match="answered 200"):  # the stand-in does not upgrade connections
                 await api.execute("p", "ns", ["true"], timeout=5)
     finally:
         proxy.close()

@@ -8,10 +8,10 @@ import pytest
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes.client.api import ENDPOINT_SLICES, RAY_CLUSTERS, SERVICES, STATEFULSETS, Resource
-from fixtures.clusters.kubernetes.client.errors import Absent, Forbidden
-from fixtures.clusters.kubernetes.lookup import Found
-from fixtures.clusters.kubernetes.service_endpoints import Access
-from fixtures.core.errors import CannotTell, Nonconformant
+from fixtures.clusters.kubernetes.client.errors import Forbidden, NotFound
+from fixtures.clusters.kubernetes.lookup import FleetLookup
+from fixtures.clusters.kubernetes.service_endpoints import PortForwards
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.profile import model as profiles
 
 
@@ -24,7 +24,7 @@ class StandInApi:
         self.answers = answers or {}
 
     async def get(self, resource: Resource, name: str, namespace: str) -> Any:
-        answer = self.answers.get(resource, Absent(f"{resource.name} {name} in {namespace}"))
+        answer = self.answers.get(resource, NotFound(f"{resource.name} {name} in {namespace}"))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -34,23 +34,23 @@ class StandInApi:
         return self.answers.get(resource, [])
 
 
-def found(answers: dict[Resource, Any] | None = None) -> Found:
+def found(answers: dict[Resource, Any] | None = None) -> FleetLookup:
     api: Any = StandInApi(answers)
-    return Found(api, profiles.load("swe-ai-fleet"))
+    return FleetLookup(api, profiles.load("swe-ai-fleet"))
 
 
 async def test_without_kuberay_the_type_itself_is_unknown() -> None:
-    with pytest.raises(Nonconformant, match=r"does not know rayclusters.ray.io/v1: KubeRay's CRDs are not installed"):
-        await found({RAY_CLUSTERS: Absent("404", unknown_type=True)}).workload(Component.RAY_HEAD)
+    with pytest.raises(NonConformance, match=r"does not know rayclusters.ray.io/v1: KubeRay's CRDs are not installed"):
+        await found({RAY_CLUSTERS: NotFound("404", unknown_type=True)}).workload(Component.RAY_HEAD)
 
 
 async def test_no_ray_cluster_of_that_name() -> None:
-    with pytest.raises(Nonconformant, match="there is no RayCluster ray-gpu in namespace ray"):
+    with pytest.raises(NonConformance, match="there is no RayCluster ray-gpu in namespace ray"):
         await found().ray_groups()
 
 
 async def test_no_workload_of_that_name() -> None:
-    with pytest.raises(Nonconformant, match="no Deployment and no StatefulSet orchestrator in namespace swe-ai-fleet"):
+    with pytest.raises(NonConformance, match="no Deployment and no StatefulSet orchestrator in namespace swe-ai-fleet"):
         await found().workload(Component.ORCHESTRATOR)
 
 
@@ -70,7 +70,7 @@ async def test_what_was_read_is_remembered_for_the_remedies() -> None:
 
 
 async def test_what_may_not_be_read_is_no_failure() -> None:
-    with pytest.raises(CannotTell, match="may not"):
+    with pytest.raises(Inconclusive, match="may not"):
         await found({RAY_CLUSTERS: Forbidden("may not get rayclusters")}).workload(Component.RAY_WORKER)
 
 
@@ -85,7 +85,7 @@ def slice_of(*pods: str, port: int = 8000, name: str = "", ready: bool = True) -
 
 async def behind(answers: dict[Resource, Any], port: int = 80) -> list[tuple[str, int]]:
     api: Any = StandInApi(answers)
-    return await Access(api).behind("vllm", "ns", port)
+    return await PortForwards(api).ready_endpoints("vllm", "ns", port)
 
 
 async def test_a_service_leads_to_the_ports_of_its_ready_pods() -> None:
@@ -94,10 +94,10 @@ async def test_a_service_leads_to_the_ports_of_its_ready_pods() -> None:
 
 
 async def test_a_service_without_that_port_says_which_it_has() -> None:
-    with pytest.raises(Nonconformant, match="service vllm in namespace ns has no port 80; its ports: 8000"):
+    with pytest.raises(NonConformance, match="service vllm in namespace ns has no port 80; its ports: 8000"):
         await behind({SERVICES: service(8000)})
 
 
 async def test_a_service_that_is_not_there() -> None:
-    with pytest.raises(Nonconformant, match="there is no service vllm in namespace ns"):
+    with pytest.raises(NonConformance, match="there is no service vllm in namespace ns"):
         await behind({})

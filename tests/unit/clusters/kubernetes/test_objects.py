@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from fixtures.clusters.kubernetes.inspect import failure_logs, objects
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 
 SECRET = "hunter2secret"
 POD: dict[str, Any] = {
@@ -209,12 +209,12 @@ class Asked:
     async def list(self, _resource: object, _namespace: str) -> list[dict[str, Any]]:
         self.lists += 1
         if self.forbidden:
-            raise CannotTell("may not list events")
+            raise Inconclusive("may not list events")
         return [event("Pod", POD["metadata"]["name"], "was killed")]
 
     async def logs(self, pod: str, _namespace: str, *, container: str, previous: bool, lines: int) -> str:
         if self.forbidden:
-            raise CannotTell("may not get pods/log")
+            raise Inconclusive("may not get pods/log")
         self.asked.append((f"{pod}.{container}", previous, lines))
         return "x" * 100_000 + "the end"
 
@@ -265,16 +265,16 @@ KEYS = sorted(
     | {"containerStatuses", "conditions", "events", "involvedObject", "kind", "message", "template", "restartCount"}
     | {"workerGroupSpecs", "headGroupSpec", "ownerReferences", "labels", "args", "readinessProbe", "exec", "command"}
 )
-SCALARS = some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=20)
-JSON = some.recursive(
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+JSON = st.recursive(
     SCALARS,
-    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.sampled_from(KEYS), inner, max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
     max_leaves=30,
 )
 
 
 @settings(max_examples=200, deadline=None)
-@given(document=JSON, events=some.lists(JSON, max_size=4), pods=some.lists(JSON, max_size=3))
+@given(document=JSON, events=st.lists(JSON, max_size=4), pods=st.lists(JSON, max_size=3))
 def test_any_json_becomes_bounded_text(document: Any, events: list[Any], pods: list[Any]) -> None:
     text = objects.describe_object("Pod", document, events, pods)
     assert len(text) <= objects.LIMIT + 20_000

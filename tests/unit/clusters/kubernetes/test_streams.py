@@ -16,10 +16,10 @@ from websockets.typing import Subprotocol
 
 from fixtures.clusters.kubernetes.client import exec, portforward, streams
 from fixtures.clusters.kubernetes.client.api import Api, connect
-from fixtures.clusters.kubernetes.client.errors import ApiProblem, Forbidden, Unreachable
+from fixtures.clusters.kubernetes.client.errors import ApiError, Forbidden, Unreachable
 from fixtures.clusters.kubernetes.client.portforward import Forward
 from fixtures.clusters.kubernetes.client.streams import V4, V5
-from fixtures.core.errors import CannotTell
+from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import Timeouts
 from fixtures.probes.packaging import probe_source, read_from_stdin
@@ -55,10 +55,10 @@ def api_with(tmp_path: Path) -> ApiWith:
 
 @contextlib.asynccontextmanager
 async def forward_of(api: Api) -> AsyncIterator[Forward]:
-    async def choose() -> tuple[str, int]:
+    async def resolve_target() -> tuple[str, int]:
         return "pod-1", 80
 
-    opened = await api.forward("ns", choose)
+    opened = await api.forward("ns", resolve_target)
     try:
         yield opened
     finally:
@@ -115,7 +115,7 @@ async def test_a_server_without_v5_has_the_input_counted_and_is_offered_v5_once(
             for _ in range(2):
                 assert (await api.execute("p", "ns", ["cat"], stdin="x" * 100_000, timeout=5)).returncode == 0
             assert api.requests == 3
-    assert [query["command"] for query in queries] == [["sh", "-c", exec.COUNTED, "sh", "100000", "cat"]] * 2
+    assert [query["command"] for query in queries] == [["sh", "-c", exec.STDIN_WRAPPER, "sh", "100000", "cat"]] * 2
     assert b"".join(one[1:] for one in received) == b"x" * 200_000 and {one[0] for one in received} == {0}
 
 
@@ -227,7 +227,7 @@ async def strange(connection: ServerConnection, query: Query) -> None:
 )
 async def test_half_an_output_is_no_output(api_with: ApiWith, talk: Talk, told: str) -> None:
     async with api_with(talk) as api:
-        with pytest.raises(CannotTell, match=f"^x in pod p: {told}") as caught:
+        with pytest.raises(Inconclusive, match=f"^x in pod p: {told}") as caught:
             await api.execute("p", "ns", ["x"], timeout=5)
     assert "\n" not in str(caught.value)
 
@@ -311,12 +311,12 @@ async def test_a_server_that_does_not_answer_does_not_hold_the_client(
 async def test_a_choice_that_takes_too_long_is_given_up(api_with: ApiWith, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portforward, "TIMEOUTS", Timeouts(request=0.2))
 
-    async def choose() -> NoReturn:
+    async def resolve_target() -> NoReturn:
         await asyncio.Future()
         raise AssertionError("a future that nobody ends has ended")
 
     async with api_with(echo) as api:
-        opened = await api.forward("ns", choose)
+        opened = await api.forward("ns", resolve_target)
         reader, writer = await reach(opened)
         assert await asyncio.wait_for(reader.read(), 5) == b""
         assert opened.last_error == "no pod was found within 0.2 s"
@@ -365,11 +365,11 @@ async def test_ended_clients_let_go_of_a_silent_pod(api_with: ApiWith) -> None:
 
 
 async def test_the_first_problem_of_an_unknown_kind_is_told(api_with: ApiWith) -> None:
-    async def choose() -> NoReturn:
-        raise ApiProblem("one line")
+    async def resolve_target() -> NoReturn:
+        raise ApiError("one line")
 
     async with api_with(echo) as api:
-        opened = await api.forward("ns", choose)
+        opened = await api.forward("ns", resolve_target)
         reader, writer = await reach(opened)
         assert await asyncio.wait_for(reader.read(), 5) == b""
         assert opened.last_error == "one line" == str(opened.error)

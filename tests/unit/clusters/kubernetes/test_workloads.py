@@ -163,6 +163,6 @@ def test_each_worker_group_has_its_own_image_and_pods() -> None:
     ],
 )
 def test_the_objects_own_word(status: dict[str, Any], said: str) -> None:
-    complaint = workloads.ray_complaint(ray_cluster(**status))
+    complaint = workloads.raycluster_not_ready_reason(ray_cluster(**status))
     assert said in complaint
     assert bool(complaint) == bool(said)

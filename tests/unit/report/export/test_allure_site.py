@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.checks.declaration import MUST, Check
 from fixtures.checks.remedy import shell, steps
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.export import command
@@ -21,7 +21,7 @@ from fixtures.report.export.allure import banner as allure_banner
 from fixtures.report.export.allure import command_line as allure_command
 from fixtures.report.export.allure import history as allure_history
 from fixtures.report.export.allure import site as allure_site
-from fixtures.report.export.completed_run import Finished
+from fixtures.report.export.completed_run import CompletedRun
 from fixtures.report.export.progress import Progress
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
 from fixtures.report.results import allure_results, conformance
@@ -133,7 +133,7 @@ def test_the_app_waits_for_data_that_the_browser_has_not_read_yet() -> None:
 
 @pytest.mark.parametrize("without", ["<head>", "<body>", "googletagmanager"])
 def test_a_page_of_another_version_is_refused(without: str) -> None:
-    with pytest.raises(UsageProblem, match="not as that of the pinned version"):
+    with pytest.raises(UsageError, match="not as that of the pinned version"):
         allure_site.dressed(PAGE.replace(without, "other"), "")
 
 
@@ -337,4 +337,4 @@ def test_nothing_is_installed_into_the_checkout() -> None:
 
 
 def test_a_finished_run_can_be_asked_for_its_folder(folder: Path) -> None:
-    assert isinstance(command.load(folder, "en"), Finished)
+    assert isinstance(command.load(folder, "en"), CompletedRun)

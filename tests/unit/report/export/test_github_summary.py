@@ -10,7 +10,7 @@ import pytest
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.export import command, github
-from fixtures.report.export.completed_run import Finished
+from fixtures.report.export.completed_run import CompletedRun
 from fixtures.report.model import Run
 from fixtures.report.results import conformance
 from tests.unit.report.history.test_outcome_diff import night, nights
@@ -29,7 +29,7 @@ def broken_fleet() -> Run:
 
 
 def summary(run: Run, link: str = "", room: int = github.LIMIT, language: str = "en") -> str:
-    return github.summary(Finished(Path("reports"), run, diagnose(run), language), link, room)
+    return github.summary(CompletedRun(Path("reports"), run, diagnose(run), language), link, room)
 
 
 @pytest.fixture

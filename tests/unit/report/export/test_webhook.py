@@ -13,11 +13,11 @@ import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check
 from fixtures.checks.remedy import steps
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.export import chat, command, webhook
-from fixtures.report.export.completed_run import Finished
+from fixtures.report.export.completed_run import CompletedRun
 from fixtures.report.export.message import message_of
 from fixtures.report.model import Run, Status
 from fixtures.report.results import conformance
@@ -87,8 +87,8 @@ def reports(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def finished(run: Run, language: str = "en") -> Finished:
-    return Finished(Path("reports"), run, diagnose(run), language)
+def finished(run: Run, language: str = "en") -> CompletedRun:
+    return CompletedRun(Path("reports"), run, diagnose(run), language)
 
 
 def many(causes: int, text: str = "x" * 5000) -> Run:
@@ -213,7 +213,7 @@ def test_causes_have_their_first_step_and_the_new_one_comes_first() -> None:
 
 
 def test_a_long_link_is_refused() -> None:
-    with pytest.raises(UsageProblem):
+    with pytest.raises(UsageError):
         message_of(finished(broken_fleet()), "https://x/" + "y" * 3000)
 
 

@@ -12,7 +12,7 @@ import pytest
 from fixtures.checks.declaration import MUST, Check
 from fixtures.checks.remedy import steps
 from fixtures.clusters.base import Step
-from fixtures.core.errors import UsageProblem
+from fixtures.core.errors import UsageError
 from fixtures.redaction.redact import Redactor
 from fixtures.report.history import baseline, metric_text, trends
 from fixtures.report.history.baseline import Document, document_of, judge, read
@@ -179,7 +179,7 @@ def test_files_and_folders_are_read_once_oldest_first(tmp_path: Path) -> None:
 def test_a_file_that_is_neither_is_one_line(tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:
         (tmp_path / "old.json").write_text(content)
-    with pytest.raises(UsageProblem) as raised:
+    with pytest.raises(UsageError) as raised:
         read(["old.json"], tmp_path)
     said = str(raised.value)
     assert said.startswith("--baseline old.json: ") and words in said and "\n" not in said
@@ -187,7 +187,7 @@ def test_a_file_that_is_neither_is_one_line(tmp_path: Path, content: str | None,
 
 def test_a_folder_without_any_is_a_mistake_too(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps(BENCH))
-    with pytest.raises(UsageProblem, match=r"--baseline \.: there is no conformance\.json or bench\.json"):
+    with pytest.raises(UsageError, match=r"--baseline \.: there is no conformance\.json or bench\.json"):
         read(["."], tmp_path)
 
 
@@ -230,7 +230,9 @@ def test_a_line_where_nothing_changed(language: str, nothing: str) -> None:
     run = beside(made(20), made(1))
     found, texts = run.baseline, Texts(language)
     assert found is not None
-    assert nothing in metric_text.told(found, texts).nothing and nothing in metric_text.lines(found, texts)[1]
+    assert (
+        nothing in metric_text.comparison_text(found, texts).nothing and nothing in metric_text.lines(found, texts)[1]
+    )
     assert nothing not in "".join(metric_text.lines(judge(document(run), [document_of(BENCH)]), texts)), (
         "nothing was compared"
     )

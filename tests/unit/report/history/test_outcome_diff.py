@@ -275,18 +275,18 @@ def test_every_kind_has_its_words(language: str) -> None:
 )
 def test_what_is_worth_an_alert(before: str, now: str, red: bool, new: bool) -> None:
     run = nights(night(1, before), night(2, now))
-    assert (alert.is_red(run), bool(alert.news(run, Texts("en")))) == (red, new)
+    assert (alert.is_red(run), bool(alert.reason_for_alert(run, Texts("en")))) == (red, new)
 
 
 def test_a_night_without_another_or_that_ended_early_is_news_once() -> None:
     texts = Texts("en")
     first = night(1, "ppfff")
-    assert "No earlier run" in alert.news(first, texts)
+    assert "No earlier run" in alert.reason_for_alert(first, texts)
     lost = [night(day, "bbbbb", aborted="the cluster did not come up") for day in (2, 3)]
-    assert "did not come up" in alert.news(nights(night(1, "ppppp"), lost[0]), texts)
-    assert alert.news(nights(night(1, "ppppp"), *lost), texts) == ""
-    assert alert.news(nights(*lost), texts) == "", "the first of them told"
-    assert "nats imports" in alert.news(nights(night(1, "ppppp"), *lost, night(4, "ppfff")), texts)
+    assert "did not come up" in alert.reason_for_alert(nights(night(1, "ppppp"), lost[0]), texts)
+    assert alert.reason_for_alert(nights(night(1, "ppppp"), *lost), texts) == ""
+    assert alert.reason_for_alert(nights(*lost), texts) == "", "the first of them told"
+    assert "nats imports" in alert.reason_for_alert(nights(night(1, "ppppp"), *lost, night(4, "ppfff")), texts)
 
 
 def test_a_new_cause_of_known_failures_is_told_to_be_one() -> None:

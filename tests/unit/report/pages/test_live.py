@@ -16,7 +16,7 @@ from fixtures.report.diagnosis import diagnose
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
 from fixtures.report.pages import terminal
 from fixtures.report.pages.live import Mode, mode_of
-from fixtures.report.pages.progress_table import WIDTH, Board, ended_badly
+from fixtures.report.pages.progress_table import WIDTH, Board, failure_lines
 
 LONG = "a title that goes on about workers, their interpreters, and every package that an agent needs " * 2
 
@@ -68,7 +68,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 
 
 def test_a_failure_is_told_with_the_first_line_of_its_detail() -> None:
-    lines = ended_badly(declared("DEP-04", title=LONG), Status.FAILED, "no module nats " * 40 + "\nTraceback")
+    lines = failure_lines(declared("DEP-04", title=LONG), Status.FAILED, "no module nats " * 40 + "\nTraceback")
     text = [line for line, _ in lines]
     assert text[0].startswith("FAILED DEP-04 a title")
     assert text[-1].endswith("…")

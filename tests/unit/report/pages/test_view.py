@@ -9,7 +9,7 @@ from fixtures.checks.remedy import shell, steps
 from fixtures.report.diagnosis import diagnose
 from fixtures.report.model import ClusterInfo, Result, Run, Status
 from fixtures.report.pages.status import html_page, markdown_page
-from fixtures.report.pages.view import Legs, ids, legs, next_steps, untold
+from fixtures.report.pages.view import Phases, ids, inconclusive, next_steps, phases
 from fixtures.report.texts import LANGUAGES, Texts
 
 
@@ -42,7 +42,7 @@ def test_what_could_not_be_told_is_grouped_by_its_reason() -> None:
     run = run_of(
         *(result(each, Status.BROKEN, why) for each, why in (("INF-01", "a"), ("INF-02", "b"), ("INF-03", "a")))
     )
-    assert [(why, [one.check.id for one in found]) for why, found in untold(run)] == [
+    assert [(why, [one.check.id for one in found]) for why, found in inconclusive(run)] == [
         ("a", ["INF-01", "INF-03"]),
         ("b", ["INF-02"]),
     ]
@@ -57,7 +57,7 @@ def test_why_a_run_ended_early_is_said_once() -> None:
         result("INF-04", Status.DISABLED, "not selected"),
         aborted=f"{reason}\nand what else was printed",
     )
-    assert [why for why, _ in untold(run)] == ["its teardown failed"]
+    assert [why for why, _ in inconclusive(run)] == ["its teardown failed"]
     steps = next_steps(run, [], Texts("en"))
     assert steps[0].startswith("Mend what ended the run") and len(steps) == 2
     assert "--explain" in steps[1]
@@ -65,7 +65,7 @@ def test_why_a_run_ended_early_is_said_once() -> None:
 
 def test_legs_are_in_the_order_in_which_they_happen() -> None:
     run = run_of()
-    assert legs(run) == []
+    assert phases(run) == []
     run.facts.measurements = {
         "leg: submit, p50 s": 0.1,
         "leg: collection, p50 s": 0.2,
@@ -73,10 +73,10 @@ def test_legs_are_in_the_order_in_which_they_happen() -> None:
         "round trip p50 s": 0.65,
         "leg: submit, p95 s": 0.4,
     }
-    median, most = legs(run)
-    assert median == Legs("p50", 0.65, {"submit": 0.1, "agents' work": 0.3, "collection": 0.2})
+    median, most = phases(run)
+    assert median == Phases("p50", 0.65, {"submit": 0.1, "agents' work": 0.3, "collection": 0.2})
     assert list(median.seconds) == ["submit", "agents' work", "collection"] and median.sum_s == pytest.approx(0.6)
-    assert most == Legs("p95", None, {"submit": 0.4})
+    assert most == Phases("p95", None, {"submit": 0.4})
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

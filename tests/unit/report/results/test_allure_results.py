@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.checks.declaration import MUST, SHOULD, Check, Disrupts
+from fixtures.checks.declaration import MUST, SHOULD, Check, Disruption
 from fixtures.checks.remedy import shell, steps
 from fixtures.redaction.redact import Redactor
 from fixtures.report.diagnosis import diagnose
@@ -41,7 +41,7 @@ CONTAINERS = {
     "c1": {"children": ["r0", "r1"], "befores": [fixture("profile", -9, -8)], "afters": []},
     "c2": {"children": ["r1"], "befores": [fixture("agent_runs", 1, 2.5)], "afters": [fixture("x::<lambda>", 9, None)]},
     "c3": {"children": ["r1"], "befores": [fixture("evidence", 2.5, 2.501)], "afters": []},
-    "c4": {"children": ["r1"], "afters": [fixture("last_words::finalizer", 4, 4.5, attachments=[LOG])]},
+    "c4": {"children": ["r1"], "afters": [fixture("collect_diagnostics::finalizer", 4, 4.5, attachments=[LOG])]},
 }
 
 
@@ -105,7 +105,7 @@ def test_checks_are_grouped_by_area_and_weighed_by_level(folder: Path, run: Run)
 
 
 def test_a_disruptive_check_is_one_in_allure_too(folder: Path, run: Run) -> None:
-    run.results.append(Result(Check("ORC-15", MUST, "title", (), disrupts=Disrupts.CLUSTER), P))
+    run.results.append(Result(Check("ORC-15", MUST, "title", (), disrupts=Disruption.CLUSTER), P))
     assert labels(written(folder, run)["ORC-15"], "tag") == ["MUST", "disruptive"]
 
 
@@ -122,7 +122,7 @@ def test_the_phases_are_steps_with_what_was_waited_for(folder: Path, run: Run) -
     assert steps == [
         ("setup", "passed", ["agent runs"]),
         ("call", "failed", []),
-        ("teardown", "passed", ["last words"]),
+        ("teardown", "passed", ["collect diagnostics"]),
     ]
     assert (found["start"], found["stop"]) == ((BEGAN + 1) * 1000, (BEGAN + 5) * 1000)
 

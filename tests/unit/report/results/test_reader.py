@@ -11,8 +11,8 @@ from fixtures.checks.declaration import MUST, Check
 from fixtures.checks.remedy import Step as RemedyStep
 from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Step
-from fixtures.core.errors import UsageProblem
-from fixtures.exercises.residual_item import LeftFact
+from fixtures.core.errors import UsageError
+from fixtures.exercises.residual_item import ResidualItem
 from fixtures.redaction.redact import Redactor
 from fixtures.report.export import command
 from fixtures.report.model import ClusterInfo, ComponentFact, LinkFact, Result, Run, Status
@@ -31,7 +31,7 @@ def made() -> Run:
     run.timeline = [Step("boot", 0.0, 1.0)]
     run.facts.components["NATS"] = ComponentFact("NATS", "2.15.1", 3.0, 1, 1)
     run.facts.links = [LinkFact("a", "b", True, 1.25)]
-    run.facts.left = [LeftFact("messages", "stream", None, "7 days old")]
+    run.facts.left = [ResidualItem("messages", "stream", None, "7 days old")]
     run.facts.measurements = {"round trip p50 s": 0.5}
     run.aborted, run.duration_s, run.boot_s = "because", 12.0, 3.0
     return run
@@ -72,7 +72,7 @@ def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Pat
 def test_another_document_is_refused_in_one_line(tmp_path: Path, change: dict[str, object], why: str) -> None:
     path = tmp_path / "conformance.json"
     path.write_text(json.dumps({**made().to_json(), **change}), encoding="utf-8")
-    with pytest.raises(UsageProblem) as refused:
+    with pytest.raises(UsageError) as refused:
         reader.read(path, {})
     assert why in str(refused.value) and "\n" not in str(refused.value)
 
