@@ -184,7 +184,7 @@ async def test_spread(load: Load) -> None:
     "LOAD-05",
     SHOULD,
     "under load agent jobs keep the profile's limits",
-    remedy="Fewer at a time (--load-at-once), more workers or a faster vLLM; limits.round_trip_p50_s and _p95_s are the bounds",
+    remedy="Fewer at a time (--load-concurrency), more workers or a faster vLLM; limits.round_trip_p50_s and _p95_s are the bounds",
     concerns=AGENTS,
     cuts=(),
     impact="In busy hours agents take longer than agreed; none is lost.",
