@@ -74,7 +74,7 @@ async def test_who_hangs_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(memories, "TIMEOUTS", type("Short", (), {"memory": 0.01}))
     cluster: Any = Hanging()
-    assert await memories._used(cluster, Component.NATS) == "not told within 0.01 s"
+    assert await memories._used(cluster, Component.NATS) == "no answer within 0.01 s"
 
 
 async def test_the_bodys_own_failure_comes_through() -> None:

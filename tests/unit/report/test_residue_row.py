@@ -15,7 +15,7 @@ from fixtures.report.pages.html_report import HtmlReport
 
 LEFT = [
     ResidualItem("messages agent.response.completed", "stream AGENT_RESPONSES, sequences 12 to 57", 46, "7 days old"),
-    ResidualItem("this run's messages and results", "NATS (could not be told: gone)", None, ""),
+    ResidualItem("this run's messages and results", "NATS (unknown: gone)", None, ""),
 ]
 
 

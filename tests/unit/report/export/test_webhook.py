@@ -199,7 +199,7 @@ def test_an_alert_is_heard_although_the_webhook_is_not(reports: Path, capsys: py
     options = ["--reports", str(reports), "--webhook", "http://127.0.0.1:1/", "--alert", "new"]
     assert command.main(options) == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert "was not told" in first and "NEW: DEP-04" in second
+    assert "could not be reached" in first and "NEW: DEP-04" in second
 
 
 # -- messages ---------------------------------------------------------------------------------------------
