@@ -106,8 +106,8 @@ async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     remedy=steps(
         do("Compare nats_url with the service:", KUBERNETES),
         kubectl("-n {namespace} get service {nats_service}"),
-        "A job that returned all the same published elsewhere, or not to JetStream: js.publish on {completed} waits for the "
-        "stream.",
+        "A job that returned all the same published elsewhere, or not to JetStream: js.publish on {completed} waits "
+        "for the stream.",
         image("The image may lack nats-py."),
     ),
     concerns=AGENTS,
@@ -128,12 +128,13 @@ async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> 
     MUST,
     "vLLM generates a proposal for the agent job",
     remedy=steps(
-        "A model with a reasoning parser leaves content null while max_tokens is small: give it room, or turn thinking off.",
+        "A model with a reasoning parser leaves content null while max_tokens is small: give it room, "
+        "or turn thinking off.",
         do("Ask vLLM as the agent does, from a worker:", KUBERNETES),
         in_worker(
             "import json, urllib.request as u; "
-            "body = json.dumps({'model': '{model}', 'messages': [{'role': 'user', 'content': 'hello'}], 'max_tokens': 512}); "
-            "kind = {'Content-Type': 'application/json'}; "
+            "body = json.dumps({'model': '{model}', 'messages': [{'role': 'user', 'content': 'hello'}], 'max_tokens': "
+            "512}); kind = {'Content-Type': 'application/json'}; "
             "print(u.urlopen(u.Request('{vllm_url}/v1/chat/completions', body.encode(), kind)).read())"
         ),
         do("Ask vLLM as the agent does:", ENDPOINTS),
@@ -332,7 +333,9 @@ async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: E
     run_last=True,
 )
 async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: Ray, jobs: AgentJobs) -> None:
-    """After the jobs nothing of them is left: a fleet that leaks a CPU or a connection per agent stands still one day."""
+    """After the jobs nothing of them is left: a fleet that leaks a CPU or a connection
+    per agent stands still one day.
+    """
     before, after = agent_runs.cpus_before, agent_runs.cpus_after
     if before is None or after is None:
         raise Inconclusive("the free CPUs were not counted")
@@ -368,7 +371,8 @@ async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:
     remedy="Declare the actor with max_restarts and max_task_retries, or report RayActorError to the orchestrator",
     concerns=AGENTS,
     cuts=(Link.JOB,),
-    impact="When a worker process crashes, its agent's answer is missing and the deliberation waits until it times out.",
+    impact="When a worker process crashes, its agent's answer is missing and the deliberation waits until it times "
+    "out.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disruption.REPLICA,
     follows=("JOB-04", "JOB-05"),
@@ -409,15 +413,18 @@ async def test_worker_crash(
     "JOB-13",
     MUST,
     "a job that cannot import nats is reported with the module's name",
-    remedy="Import nats where its failure is still told: inside run(), so that the Ray call raises ModuleNotFoundError; "
-    "the submitter must watch its object refs, since no message can come",
+    remedy="Import nats where its failure is still told: inside run(), so that the Ray call raises "
+    "ModuleNotFoundError; the submitter must watch its object refs, since no message can come",
     concerns=AGENTS,
     cuts=(Link.COLLECT,),
-    impact="A job that cannot import `nats` dies in silence: deliberations wait until they time out, and nobody knows why.",
+    impact="A job that cannot import `nats` dies in silence: deliberations wait until they time out, "
+    "and nobody knows why.",
     follows=("JOB-02",),
 )
 async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence: Evidence) -> None:
-    """The missing-nats-py incident: without nats-py the job can tell nobody over NATS, so the Ray call itself must say it."""
+    """The missing-nats-py incident: without nats-py the job can tell nobody over NATS,
+    so the Ray call itself must say it.
+    """
     show(evidence, [run_without_nats])
     assert not run_without_nats.ok, f"the job returned without nats: {run_without_nats.result!r}"
     said = f"{run_without_nats.missing_module} {run_without_nats.cause} {run_without_nats.error}"

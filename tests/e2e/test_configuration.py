@@ -180,8 +180,8 @@ def _same_cluster(seen: Mapping[str, Any], info: ServerInfo, created: str) -> bo
     MUST,
     "the orchestrator's Ray and Python fit the cluster's",
     remedy=steps(
-        "Build the orchestrator's image with ray[client]=={ray_version} on Python {python}: Ray Client needs the same Ray and "
-        "the same Python minor on both sides.",
+        "Build the orchestrator's image with ray[client]=={ray_version} on Python {python}: Ray Client needs the same "
+        "Ray and the same Python minor on both sides.",
         do("See what a replica has:", KUBERNETES),
         in_orchestrator("import sys, ray; print(sys.version, ray.__version__)"),
     ),

@@ -34,7 +34,8 @@ REPLICAS = (Feature.REPLICAS,)
     ),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(Link.VLLM,),
-    impact="Agents are started with a VLLM_URL that does not answer from the orchestrator: deliberations fail or wait until they time out.",
+    impact="Agents are started with a VLLM_URL that does not answer from the orchestrator: "
+    "deliberations fail or wait until they time out.",
     needs=REPLICAS,
     follows=("INF-01", "INF-02", "INF-03", "NET-07"),
 )
@@ -57,8 +58,9 @@ async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, .
     SHOULD,
     "orchestrator → vLLM is fast enough",
     remedy=steps(
-        "The time includes opening the connection: with TLS or a service mesh the handshake is part of it. Look for a proxy in "
-        "between and for distance, or raise limits.vllm_latency_ms ({vllm_latency_ms}) where the path needs it.",
+        "The time includes opening the connection: with TLS or a service mesh the handshake is part of it. Look for a "
+        "proxy in between and for distance, or raise limits.vllm_latency_ms ({vllm_latency_ms}) where the path needs "
+        "it.",
         do("See where the pods run, and in which zones the nodes are:", KUBERNETES),
         kubectl("-n {namespace} get pods -o wide"),
         kubectl("get nodes -L topology.kubernetes.io/zone"),
@@ -209,7 +211,8 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
     ),
     concerns=(Component.RAY_WORKER, Component.ORCHESTRATOR),
     cuts=(Link.VLLM, Link.PUBLISH, Link.COLLECT),
-    impact="Agents and orchestrators cannot find vLLM, NATS or Ray by name: jobs fail wherever a name does not resolve.",
+    impact="Agents and orchestrators cannot find vLLM, NATS or Ray by name: jobs fail wherever a name does not "
+    "resolve.",
     needs=(Feature.KUBERNETES, Feature.REPLICAS),
 )
 async def test_names_resolve(cluster: Cluster, census_result: Census | Inconclusive) -> None:

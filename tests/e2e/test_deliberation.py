@@ -143,7 +143,9 @@ async def test_constraints_reach_the_prompt(
 async def test_round_trip_times(
     round_trips: list[DeliberationRun], burst: list[DeliberationRun], profile: Profile, facts: Facts, evidence: Evidence
 ) -> None:
-    """Median and 95th percentile of the round trip, and of each of its legs, are measured and within bounds (seconds)."""
+    """Median and 95th percentile of the round trip, and of each of its legs,
+    are measured and within bounds (seconds).
+    """
     done = [trip for trip in (*round_trips, *burst) if trip.completed]
     assert done, "no deliberation completed: there is nothing to measure"
     seconds = [trip.seconds for trip in done]

@@ -86,7 +86,8 @@ async def test_package(module: str, census: Census, profile: Profile, evidence: 
     remedy=image("`nats` is half installed or shadowed by another module (see the file that is named)."),
     concerns=RAY,
     cuts=(Link.IMPORTS, Link.PUBLISH, Link.COLLECT),
-    impact="No result ever reaches the orchestrator: the agent job cannot open JetStream on these workers, neither for its result nor for its failure event.",
+    impact="No result ever reaches the orchestrator: the agent job cannot open JetStream on these workers, neither for "
+    "its result nor for its failure event.",
     follows=("DEP-04",),
     package="nats",
 )

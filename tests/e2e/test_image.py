@@ -195,7 +195,9 @@ async def test_roll_out(
     stock_image_run: OnStockImage,
     evidence: Evidence,
 ) -> None:
-    """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works, head included."""
+    """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works,
+    head included.
+    """
     failed = stock_image_run.run
     evidence.attach("on-stock-image.txt", failed.error)
     assert not failed.ok, "on the stock image the agent job succeeds: it is not the image that lacks nats-py"
@@ -233,7 +235,8 @@ async def test_roll_out(
     "IMG-07",
     SHOULD,
     "the stop-gap: a runtime_env with the missing package works on stock workers",
-    remedy="The workers must reach a package index for it, and the image needs pip. Rolling out the custom image is the cure.",
+    remedy="The workers must reach a package index for it, and the image needs pip. "
+    "Rolling out the custom image is the cure.",
     concerns=RAY,
     cuts=(),
     impact="Nothing bridges the time until the custom image is rolled out: until then agents fail on stock workers.",

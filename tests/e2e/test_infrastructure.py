@@ -56,7 +56,8 @@ def test_vllm_replicas_are_ready(components: Components) -> None:
         f"{workload.name}: {len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )
     assert behind is None or behind >= workload.desired, (
-        f"{workload.name}: the service leads to {behind} of {workload.desired} ready replicas: its selector or its port does not fit"
+        f"{workload.name}: the service leads to {behind} of {workload.desired} ready replicas: its selector or its "
+        f"port does not fit"
     )
     components.vllm_version.get()  # raises where the server does not answer
 
@@ -409,7 +410,8 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
         ),
         nats_cli(
             "One is missing; add it:",
-            "consumer add {stream} {completed_consumer} --filter {completed} --pull --ack explicit --deliver all --defaults",
+            "consumer add {stream} {completed_consumer} --filter {completed} --pull --ack explicit --deliver all "
+            "--defaults",
             "consumer add {stream} {failed_consumer} --filter {failed} --pull --ack explicit --deliver all --defaults",
         ),
         nats_cli(
@@ -418,8 +420,8 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
             "consumer edit {stream} {failed_consumer} --filter {failed}",
         ),
         nats_cli(
-            "One is a push consumer, not durable, or has another ack policy. None of it can be edited: remove that one, then add "
-            "it as above. It starts again at the stream's first message:",
+            "One is a push consumer, not durable, or has another ack policy. None of it can be edited: remove that "
+            "one, then add it as above. It starts again at the stream's first message:",
             "consumer rm {stream} {completed_consumer}",
             "consumer rm {stream} {failed_consumer}",
         ),

@@ -82,8 +82,8 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -
     MUST,
     "under load no result is lost, doubled or another's",
     remedy=steps(
-        "Publish with JetStream, wait for its acknowledgement (js.publish), once for each job, under a message id of task and "
-        "agent.",
+        "Publish with JetStream, wait for its acknowledgement (js.publish), once for each job, under a message id of "
+        "task and agent.",
         nats_reached(),
         nats_cli("See what the stream has:", "stream info {stream}"),
     ),
@@ -117,7 +117,8 @@ async def test_nothing_lost_or_doubled(load: Load) -> None:
     ),
     concerns=(Component.ORCHESTRATOR, Component.NATS),
     cuts=(Link.COLLECT,),
-    impact="The orchestrator falls behind a burst of results, or takes in some of them twice: deliberations complete late or wrong.",
+    impact="The orchestrator falls behind a burst of results, or takes in some of them twice: "
+    "deliberations complete late or wrong.",
     follows=("INF-12", "ORC-10", "LOAD-02"),
 )
 async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) -> None:
@@ -184,14 +185,17 @@ async def test_spread(load: Load) -> None:
     "LOAD-05",
     SHOULD,
     "under load agent jobs keep the profile's limits",
-    remedy="Fewer at a time (--load-concurrency), more workers or a faster vLLM; limits.round_trip_p50_s and _p95_s are the bounds",
+    remedy="Fewer at a time (--load-concurrency), more workers or a faster vLLM; limits.round_trip_p50_s and _p95_s "
+    "are the bounds",
     concerns=AGENTS,
     cuts=(),
     impact="In busy hours agents take longer than agreed; none is lost.",
     follows=("E2E-05", "LOAD-01"),
 )
 async def test_limits(load: Load, profile: Profile, facts: Facts) -> None:
-    """With as many at work as there are CPUs, a job takes no longer than a round trip may, as median and as 95th percentile."""
+    """With as many at work as there are CPUs, a job takes no longer than a round trip may,
+    as median and as 95th percentile.
+    """
     seconds = [job.seconds for job in load.good]
     if not seconds:
         raise Inconclusive("no agent job of the load returned")
@@ -218,7 +222,9 @@ async def test_limits(load: Load, profile: Profile, facts: Facts) -> None:
     follows=("JOB-11", "LOAD-01"),
 )
 async def test_nothing_left(load: Load, ray: Ray, run_id: str) -> None:
-    """No actor that the load started lives on, its agents' own included: what one leaves, hundreds leave hundreds of."""
+    """No actor that the load started lives on, its agents' own included: what one leaves,
+    hundreds leave hundreds of.
+    """
     del load
     stay = await actors_that_stay(ray, f"{run_id}-load", f"{run_id}-load")
     assert not stay, f"actors live on after the load ({len(stay)}): {some(stay)}"

@@ -323,7 +323,8 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     ),
     concerns=FLEET,
     cuts=(Link.COLLECT,),
-    impact="Results are delivered again and again, or never finished: the backlog grows and new results wait behind it.",
+    impact="Results are delivered again and again, or never finished: the backlog grows and new results wait behind "
+    "it.",
     follows=("INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(
@@ -357,10 +358,12 @@ async def test_all_acknowledged(
     "ORC-11",
     MUST,
     "results published while every replica is down arrive after the restart",
-    remedy="Collect with durable consumers (deliver policy all), not with a core subscription, and leave agents running",
+    remedy="Collect with durable consumers (deliver policy all), not with a core subscription, "
+    "and leave agents running",
     concerns=FLEET,
     cuts=(Link.COLLECT,),
-    impact="Every restart of the orchestrator loses the results that arrive meanwhile: those deliberations never complete.",
+    impact="Every restart of the orchestrator loses the results that arrive meanwhile: "
+    "those deliberations never complete.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disruption.REPLICA,
     follows=("ORC-04", "INF-12"),
@@ -397,7 +400,8 @@ async def test_results_survive_downtime(
     remedy="Count answers by agent_id, not by message",
     concerns=FLEET,
     cuts=(Link.COLLECT,),
-    impact="A message that is delivered twice counts as two agents: deliberations complete without all of their answers.",
+    impact="A message that is delivered twice counts as two agents: deliberations complete without all of their "
+    "answers.",
     needs=(Feature.FAULT_PROXY,),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
@@ -470,7 +474,8 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     "ORC-14",
     SHOULD,
     "an approved plan starts one deliberation per role",
-    remedy="Subscribe durably to {plan_approved} and start the deliberation STORY-ROLE-deliberation for each of its roles",
+    remedy="Subscribe durably to {plan_approved} and start the deliberation STORY-ROLE-deliberation for each of its "
+    "roles",
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Approved plans start nothing: their deliberations have to be started by hand.",

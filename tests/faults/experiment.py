@@ -30,7 +30,10 @@ def _declared(test: Callable[..., Any]) -> Iterator[Check]:
 
 @cache
 def quick() -> frozenset[str]:
-    """The checks that disturb nothing and ask for nothing slow. They are run under every fault: they look everywhere."""
+    """The checks that disturb nothing and ask for nothing slow.
+
+    They are run under every fault: they look everywhere.
+    """
     modules = [module for name, module in sys.modules.items() if name.startswith("tests.e2e.test_")]
     tests = [test for module in modules for _, test in inspect.getmembers(module, inspect.isfunction)]
     return frozenset(

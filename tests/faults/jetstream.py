@@ -36,8 +36,8 @@ async def seen_anew(target: EmbeddedTarget) -> AsyncIterator[None]:
 def settled(inject: Injection) -> Injection:
     """In the end, wait until the consumers have nothing unacknowledged.
 
-    Replicas are killed to be healed. What one of them had in hand at that moment stays unacknowledged for the consumer's
-    ack_wait, whatever the sound ones do: longer than a check waits here.
+    Replicas are killed to be healed. What one of them had in hand at that moment stays unacknowledged for the
+    consumer's ack_wait, whatever the sound ones do: longer than a check waits here.
     """
 
     @asynccontextmanager

@@ -1,4 +1,5 @@
-"""Runs the checks on the stock image and expects the missing-nats-py incident, exactly: what must fail, and nothing unrelated.
+"""Runs the checks on the stock image and expects the missing-nats-py incident, exactly: what must fail,
+and nothing unrelated.
 
 usage: python -m tests.incident REPORT_DIR [suite options]      e.g. --cluster kind
 """

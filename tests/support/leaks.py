@@ -80,7 +80,9 @@ class HostSnapshot:
         ]
 
     def leaks_in_the_end(self, run_id: str, within: float | None = None) -> list[str]:
-        """What is still there after `within` seconds (default: TIMEOUTS.stop): whoever cleans up after a run outlives it by a moment."""
+        """What is still there after `within` seconds (default: TIMEOUTS.stop):
+        whoever cleans up after a run outlives it by a moment.
+        """
         deadline = time.monotonic() + (TIMEOUTS.stop if within is None else within)
         while (lines := self.leaks(run_id)) and time.monotonic() < deadline:
             time.sleep(0.1)

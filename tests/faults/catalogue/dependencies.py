@@ -119,7 +119,8 @@ FAULTS = (
     ),
     Fault(
         name="no-process-starts-on-one-worker",
-        description="the first worker's raylet is alive, and whatever it starts ends at once: Ray itself imports requests",
+        description="the first worker's raylet is alive, and whatever it starts ends at once: "
+        "Ray itself imports requests",
         inject=workers_have(Added("requests/__init__.py", "raise SystemExit(3)\n"), only=0),
         expected_failures=("JOB-02", "JOB-03", "JOB-04", "JOB-05"),
         tolerated_failures=(

@@ -173,7 +173,8 @@ FAULTS = (
     ),
     Fault(
         name="stock-image-is-specified",
-        description="somebody put the stock image back into the RayCluster: the next restart brings the missing-nats-py incident",
+        description="somebody put the stock image back into the RayCluster: the next restart brings the "
+        "missing-nats-py incident",
         inject=lambda target: specified(target, STOCK),
         expected_failures=("IMG-01", "IMG-02"),
         expected_terms=(CUSTOM.reference, "head", STOCK.reference),
@@ -210,7 +211,8 @@ FAULTS = (
     ),
     Fault(
         name="nats-was-installed-by-hand",
-        description="an image without nats-py, which somebody installed on every worker: it works until one is replaced",
+        description="an image without nats-py, which somebody installed on every worker: "
+        "it works until one is replaced",
         inject=nats_by_hand,
         expected_failures=("DEP-10", "IMG-04", "IMG-05"),
         expected_terms=("nats-py", "lacks"),

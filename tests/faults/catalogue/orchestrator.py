@@ -41,7 +41,8 @@ FAULTS = (
     ),
     Fault(
         name="orchestrator-has-strangers-delivered-for-ever",
-        description="a message for a task that the orchestrator does not know is refused, and so delivered again and again",
+        description="a message for a task that the orchestrator does not know is refused, "
+        "and so delivered again and again",
         inject=orchestrator_code(
             edit(
                 "service",

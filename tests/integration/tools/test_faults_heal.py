@@ -43,7 +43,9 @@ async def fleet(tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
 async def test_what_a_killed_replica_had_in_hand_is_settled_before_a_fault_counts_as_healed(
     fleet: SimpleNamespace,
 ) -> None:
-    """A replica that is killed with a message in hand leaves it unacknowledged until the consumer's ack_wait is over."""
+    """A replica that is killed with a message in hand leaves it unacknowledged until the
+    consumer's ack_wait is over.
+    """
     context = await fleet.client.jetstream()
     reader = await context.pull_subscribe_bind(NAMES.completed_consumer, NAMES.stream)
 

@@ -1,4 +1,6 @@
-"""A check is described in one place: its id is written down in its declaration, in `follows` of others, and in translations."""
+"""A check is described in one place: its id is written down in its declaration, in `follows` of others,
+and in translations.
+"""
 
 from __future__ import annotations
 

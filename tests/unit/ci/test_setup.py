@@ -1,4 +1,6 @@
-"""ci/setup.sh: the suite's environment is made once, in an absolute folder, and nothing of the user's is overwritten."""
+"""ci/setup.sh: the suite's environment is made once, in an absolute folder,
+and nothing of the user's is overwritten.
+"""
 
 from __future__ import annotations
 

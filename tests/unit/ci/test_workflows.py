@@ -1,4 +1,6 @@
-"""What keeps changes good runs the commands of ./ci/test, on every supported Python, with pinned actions and few rights."""
+"""What keeps changes good runs the commands of ./ci/test, on every supported Python,
+with pinned actions and few rights.
+"""
 
 from __future__ import annotations
 

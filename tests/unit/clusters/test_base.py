@@ -1,4 +1,6 @@
-"""What a cluster answers that overrides nothing: the reason why it cannot, or an empty value; never an AttributeError."""
+"""What a cluster answers that overrides nothing: the reason why it cannot, or an empty value;
+never an AttributeError.
+"""
 
 from __future__ import annotations
 

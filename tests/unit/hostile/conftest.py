@@ -1,4 +1,6 @@
-"""How long the property-based tests look: the same few examples at each run, or many new ones (docs/explanation/testing.md)."""
+"""How long the property-based tests look: the same few examples at each run,
+or many new ones (docs/explanation/testing.md).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Dated runs, as ci/nightly and the runner image make them: exit status, comparison, signals, upload, alerts, webhook."""
+"""Dated runs, as ci/nightly and the runner image make them: exit status, comparison, signals, upload, alerts,
+webhook.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from fixtures.nightly import command, runner
 from fixtures.nightly.dated_run import run_to_end
 from fixtures.report.output_paths import DATED
 
-#: Stands for the suite: writes a report, records how SIGINT is handled, and ends with $STATUS, or on a signal within $WAIT.
+#: Stands for the suite: writes a report, records how SIGINT is handled, and ends with $STATUS, or on a
+#: signal within $WAIT.
 SUITE = f"""#!{sys.executable} -E
 import os, signal, sys, time
 folder = sys.argv[sys.argv.index("--report-dir") + 1]
@@ -37,7 +40,8 @@ sys.exit(int(os.environ.get("STATUS", "0")))
 #: Stands for ./ci/report: records how it is called, and ends with the status in $RED, $NEW or $HOOK.
 REPORT = """#!/bin/bash
 printf '%s; %s %s\\n' "$*" "$FLEET_WEBHOOK" "$FLEET_LINK" >>"$HOME/calls"
-case $* in *" --alert always") exit ${RED:-1} ;; *" --alert new") exit ${NEW:-1} ;; *" --webhook") exit ${HOOK:-0} ;; esac
+case $* in *" --alert always") exit ${RED:-1} ;; *" --alert new") exit ${NEW:-1} ;; esac
+case $* in *" --webhook") exit ${HOOK:-0} ;; esac
 exit 9
 """
 
@@ -53,7 +57,9 @@ def script(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with stand-ins for the commands of ci/; the environment has one for the container engine, and no settings."""
+    """A folder with stand-ins for the commands of ci/; the environment has one for the container engine,
+    and no settings.
+    """
     for name in [name for name in os.environ if name.startswith("FLEET_")]:
         monkeypatch.delenv(name)
     script(tmp_path / "bin" / "docker", "#!/bin/sh\nexit 0\n")

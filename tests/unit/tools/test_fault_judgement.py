@@ -113,8 +113,9 @@ def test_the_page_shows_each_cell_and_escapes() -> None:
 
 @pytest.mark.parametrize("seconds", [Timeouts(), SHORT], ids=["a run", "under faults"])
 def test_a_ray_job_of_agents_outlasts_the_waits_that_it_is_made_of(seconds: Timeouts) -> None:
-    """An agent that starts nowhere is waited for, asked for its connections, and its CPUs are waited for: with less time
-    for the whole job, nothing can be told of agents that failed. Half a minute is left for the start of its driver."""
+    """An agent that starts nowhere is waited for, asked for its connections, and its CPUs are waited for: with
+    less time for the whole job, nothing can be told of agents that failed. Half a minute is left for the start
+    of its driver."""
     waits = seconds.agent + seconds.agent_fault_grace + of_agents("STDIN_WRAPPER") + of_agents("SETTLE")
     assert seconds.job >= waits + 30
 
