@@ -70,10 +70,10 @@ def vllm_service_selects_nobody() -> Injection:
 @asynccontextmanager
 async def _worker_image(target: KubernetesTarget, image: str) -> AsyncIterator[None]:
     name, namespace = target.profile.ray.cluster, target.profile.kubernetes.ray_namespace
-    place = "/spec/workerGroupSpecs/0/template/spec/containers/0/image"
+    path = "/spec/workerGroupSpecs/0/template/spec/containers/0/image"
 
     async def put(value: str) -> None:
-        await target.api.patch(RAY_CLUSTERS, name, [{"op": "replace", "path": place, "value": value}], namespace)
+        await target.api.patch(RAY_CLUSTERS, name, [{"op": "replace", "path": path, "value": value}], namespace)
 
     await put(image)
     try:

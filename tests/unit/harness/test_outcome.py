@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 
 from fixtures.core.errors import Inconclusive, NonConformance, StartupError
-from fixtures.core.log_lines import LONGEST, last_lines
+from fixtures.core.log_lines import MAX_LINE_CHARS, last_lines
 from fixtures.core.polling import StateNotReached
 from fixtures.harness.outcome import judge, message_of, skip_disabled, skip_unsupported
 from fixtures.report.model import Status
@@ -81,7 +81,7 @@ def test_the_lines_of_a_log_are_bounded_and_move_no_cursor() -> None:
     log = "first\n\x1b[31merror\x1b[0m:\twhy\x07\u202e\n^^^^\n\n  again\n  again\n" + "x" * 5000 + "\n-----\n"
     lines = last_lines(log, 3)
     assert lines[:2] == ["error:  why", "  again"]
-    assert lines[2] == "x" * (LONGEST - 1) + "…"
+    assert lines[2] == "x" * (MAX_LINE_CHARS - 1) + "…"
     assert last_lines("\n \n", 3) == []
     assert "\x1b" not in str(StartupError("nats", "has ended", "\x1b]0;title\x07 gone\n\x1b[2J"))
 

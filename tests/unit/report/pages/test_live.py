@@ -127,7 +127,7 @@ def test_whatever_was_found_verdict_cause_and_first_step_are_on_the_last_25_line
     step = tail.index("  -> Do this:")
     assert step <= cause + 8
     assert tail[step + 1] == "     kubectl get pods -A", "a command is on a line of its own, to be pasted"
-    assert [line for line in tail if line.startswith("and ")] == ["and 3 more: NET-01, JOB-01, ORC-01"]
+    assert [line for line in tail if line.startswith("and ")] == ["and 4 more: CFG-01, NET-01, JOB-01, ORC-01"]
 
 
 def test_a_quiet_summary_begins_with_the_verdict() -> None:
