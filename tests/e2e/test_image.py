@@ -71,10 +71,7 @@ async def test_specified_image(cluster: Cluster) -> None:
     "IMG-02",
     MUST,
     "every replica runs the image that the specification names now",
-    remedy=steps(
-        "KubeRay does not replace pods when the image changes: restart workers and head.",
-        restart_ray(),
-    ),
+    remedy=steps("KubeRay does not replace pods when the image changes: restart workers and head.", restart_ray()),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="What runs is not what the specification says: a restart changes the behaviour of the fleet.",

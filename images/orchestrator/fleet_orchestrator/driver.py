@@ -27,11 +27,7 @@ class Driver:
     """Runs the agents of the deliberations that this replica owns; `agents` by agent type (`vllm`, `mock`)."""
 
     def __init__(
-        self,
-        settings: Settings,
-        store: DeliberationStore,
-        agents: Mapping[str, Agents],
-        problem: Callable[[], str],
+        self, settings: Settings, store: DeliberationStore, agents: Mapping[str, Agents], problem: Callable[[], str]
     ) -> None:
         self._settings = settings
         self._store = store

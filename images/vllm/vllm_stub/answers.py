@@ -68,10 +68,7 @@ def chunks(whole: Document, include_usage: bool) -> Iterator[Document]:
     head = {"id": whole["id"], "object": "chat.completion.chunk", "created": whole["created"], "model": whole["model"]}
 
     def chunk(index: int, delta: Document, finish_reason: Optional[str] = None) -> Document:
-        return {
-            **head,
-            "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
-        }
+        return {**head, "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]}
 
     for part in whole["choices"]:
         yield chunk(part["index"], {"role": "assistant", "content": ""})

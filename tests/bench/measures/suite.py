@@ -48,12 +48,7 @@ async def measure(settings: Settings) -> Measured:
             ratio("quiet ÷ boot", "the same ÷ bare boot", checks, booted, 2.5 if stub else None),
             Figure("whole", "the whole checklist", "s", [one.seconds for one in whole], 150 if stub else None),
             Figure("memory", "most memory of the suite's own process", "MiB", [one.memory_mib for one in every], 300),
-            Figure(
-                "quiet cpu",
-                "CPU seconds of all processes of a quiet run",
-                "CPU s",
-                [sum(profile.values())],
-            ),
+            Figure("quiet cpu", "CPU seconds of all processes of a quiet run", "CPU s", [sum(profile.values())]),
         ],
         {"quiet": shown(typical(quiet)), "whole": shown(typical(whole)), "cpu_s": profile, "cores": os.cpu_count()},
     )

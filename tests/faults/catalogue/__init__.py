@@ -29,9 +29,5 @@ FAULTS: tuple[Fault, ...] = (
 
 #: The few of `./ci/test faults`, one of each kind of injection.
 SUBSET: frozenset[str] = frozenset(
-    {
-        "aiohttp-is-missing-on-one-worker",
-        "max-tokens-drifted-on-one-replica",
-        "nats-port-speaks-something-else",
-    }
+    {"aiohttp-is-missing-on-one-worker", "max-tokens-drifted-on-one-replica", "nats-port-speaks-something-else"}
 )

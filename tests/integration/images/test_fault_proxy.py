@@ -253,8 +253,7 @@ async def test_cut_stream_ends_in_the_middle(either: httpx.AsyncClient, stream: 
 
 
 @pytest.mark.parametrize(
-    ("body", "text"),
-    [({"error": {"code": 429}}, '{"error": {"code": 429}}'), ("try later", "try later"), (None, "")],
+    ("body", "text"), [({"error": {"code": 429}}, '{"error": {"code": 429}}'), ("try later", "try later"), (None, "")]
 )
 async def test_status(either: httpx.AsyncClient, body: object, text: str) -> None:
     async with fault(either, action="status", code=429, body=body):

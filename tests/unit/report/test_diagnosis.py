@@ -47,10 +47,7 @@ def test_a_check_that_passed_ends_the_path() -> None:
 
 def test_must_comes_before_should_then_the_cause_with_most_consequences() -> None:
     run = run_of(
-        result("DEP-09", F, level=SHOULD),
-        result("INF-02", F),
-        result("DEP-04", F),
-        result("JOB-01", F, "DEP-04"),
+        result("DEP-09", F, level=SHOULD), result("INF-02", F), result("DEP-04", F), result("JOB-01", F, "DEP-04")
     )
     assert [cause.id for cause in diagnose(run)] == ["DEP-04", "INF-02", "DEP-09"]
 

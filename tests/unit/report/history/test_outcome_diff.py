@@ -25,13 +25,7 @@ from fixtures.report.pages.progress_table import WIDTH
 from fixtures.report.results import reader
 from fixtures.report.texts import LANGUAGES, Texts
 
-STATUSES = {
-    "p": Status.PASSED,
-    "f": Status.FAILED,
-    "b": Status.BROKEN,
-    "u": Status.UNSUPPORTED,
-    "d": Status.DISABLED,
-}
+STATUSES = {"p": Status.PASSED, "f": Status.FAILED, "b": Status.BROKEN, "u": Status.UNSUPPORTED, "d": Status.DISABLED}
 #: The way of a small fleet: JOB-01 and E2E-01 follow from DEP-04, E2E-01 from NET-04, too; NET-02 is a SHOULD
 #: of its own.
 CHECKS = (

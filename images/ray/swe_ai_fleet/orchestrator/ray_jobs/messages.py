@@ -7,13 +7,7 @@ from typing import Any, Dict
 
 
 def completed(
-    task_id: str,
-    agent_id: str,
-    role: str,
-    proposal: Dict[str, Any],
-    duration_ms: int,
-    model: str,
-    diversity: bool,
+    task_id: str, agent_id: str, role: str, proposal: Dict[str, Any], duration_ms: int, model: str, diversity: bool
 ) -> Dict[str, Any]:
     """What goes out on `agent.response.completed`."""
     return {

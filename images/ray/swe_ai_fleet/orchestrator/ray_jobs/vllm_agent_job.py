@@ -49,11 +49,7 @@ class VLLMAgentJob:
         self._runs: Dict[str, asyncio.Task[Dict[str, Any]]] = {}
 
     async def run(
-        self,
-        task_id: str,
-        task_description: str,
-        constraints: Optional[Dict[str, Any]] = None,
-        diversity: bool = False,
+        self, task_id: str, task_description: str, constraints: Optional[Dict[str, Any]] = None, diversity: bool = False
     ) -> Dict[str, Any]:
         """Publish the proposal for a task and return what was published.
 
