@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the lock files anew: stub.lock, cpu.lock (all of vLLM but torch), cpu-torch.lock (torch from the default index, with the
+# Make the lock files again: stub.lock, cpu.lock (all of vLLM but torch), cpu-torch.lock (torch from the default index, with the
 # CUDA libraries that build is linked to). Needs uv.
 set -eu
 cd "$(dirname "$0")"

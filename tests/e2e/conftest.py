@@ -30,7 +30,7 @@ def _table_of_components(components: Components) -> None:
 async def collect_diagnostics(
     request: pytest.FixtureRequest, suite: Suite, evidence: Evidence, diagnostics: Diagnostics
 ) -> AsyncIterator[None]:
-    """Beside every check that does not pass: what tells why. Files that cannot be written are told with the reports."""
+    """Keep what shows why a check does not pass. Files that cannot be written are listed with the reports."""
     yield
     outcome = request.node.stash.get(CALL, None)
     if outcome is not None and outcome.failed:

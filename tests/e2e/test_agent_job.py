@@ -270,7 +270,7 @@ FAILURES_FOLLOW = ("INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "JOB-03")
     remedy="Catch the error in run(), publish it on {failed} with error and error_type, and raise it again",
     concerns=AGENTS,
     cuts=(Link.COLLECT,),
-    impact="When vLLM is down nobody is told: deliberations wait until they time out.",
+    impact="When vLLM is down no error is reported: deliberations wait until they time out.",
     follows=FAILURES_FOLLOW,
 )
 async def test_vllm_unreachable(agent_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
@@ -328,13 +328,13 @@ async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: E
     ),
     concerns=AGENTS,
     cuts=(Link.JOB,),
-    impact="Each agent leaves a CPU, an actor or a connection behind: after some hours no agent can be started.",
+    impact="Each agent leaves a CPU, an actor or a connection: after some hours no agent can be started.",
     follows=("JOB-02",),
     run_last=True,
 )
 async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: Ray, jobs: AgentJobs) -> None:
     """After the jobs nothing of them is left: a fleet that leaks a CPU or a connection
-    per agent stands still one day.
+    per agent stops one day.
     """
     before, after = agent_runs.cpus_before, agent_runs.cpus_after
     if before is None or after is None:
@@ -386,7 +386,7 @@ async def test_worker_crash(
     profile: Profile,
     evidence: Evidence,
 ) -> None:
-    """The process of an agent is killed while it waits for vLLM: the job runs again or its submitter is told."""
+    """The process of an agent is killed while it waits for vLLM: the job runs again or its submitter gets an error."""
     batch, scenario = "crash", Scenario("crashing", vllm_url=cluster.inside.fault_proxy)
     task_id = jobs.task_id(batch, scenario)
     before = await nats.last_sequence(profile.nats.stream)
@@ -403,7 +403,7 @@ async def test_worker_crash(
     runs = await jobs.collect(batch, [scenario], document_in(output, "the crashing agent job"), before)
     run = runs.runs[scenario.name]
     show(evidence, [run])
-    assert not run.silent, "the worker crashed and nobody was told: neither a result nor an error reached the submitter"
+    assert not run.silent, "the worker crashed silently: neither a result nor an error reached the submitter"
     assert not run.ok or len(run.on(profile.nats.completed)) == 1, (
         f"the job was restarted and published {len(run.on(profile.nats.completed))} completed messages, not one"
     )
@@ -413,7 +413,7 @@ async def test_worker_crash(
     "JOB-13",
     MUST,
     "a job that cannot import nats is reported with the module's name",
-    remedy="Import nats where its failure is still told: inside run(), so that the Ray call raises "
+    remedy="Import nats where its failure is still reported: inside run(), so that the Ray call raises "
     "ModuleNotFoundError; the submitter must watch its object refs, since no message can come",
     concerns=AGENTS,
     cuts=(Link.COLLECT,),
@@ -422,12 +422,12 @@ async def test_worker_crash(
     follows=("JOB-02",),
 )
 async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence: Evidence) -> None:
-    """The missing-nats-py incident: without nats-py the job can tell nobody over NATS,
+    """The missing-nats-py incident: without nats-py the job can report nothing over NATS,
     so the Ray call itself must say it.
     """
     show(evidence, [run_without_nats])
     assert not run_without_nats.ok, f"the job returned without nats: {run_without_nats.result!r}"
     said = f"{run_without_nats.missing_module} {run_without_nats.cause} {run_without_nats.error}"
     assert run_without_nats.missing_module.split(".")[0] == "nats" or "No module named 'nats'" in said, (
-        f"the submitter is not told that the module nats is missing, but: {run_without_nats.summary}"
+        f"the submitter does not get the error that the module nats is missing, but: {run_without_nats.summary}"
     )

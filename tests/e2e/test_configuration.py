@@ -48,7 +48,7 @@ def is_service_link(key: str, value: str) -> bool:
 
 
 def one_line(error: str) -> str:
-    """The end of what Ray says, which tells of versions in many lines."""
+    """The end of what Ray says, which reports versions in many lines."""
     return " ".join(error.split())[-400:]
 
 
@@ -85,7 +85,7 @@ async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm) 
     """From every replica, VLLM_URL reaches the same running server: same models, same start of its process."""
     models, identity = set(await vllm.models()), await vllm.identity()
     if not identity:
-        raise Inconclusive(f"{vllm.url}/metrics does not say when its process started: servers cannot be told apart")
+        raise Inconclusive(f"{vllm.url}/metrics does not say when its process started: servers cannot be distinguished")
     wrong = []
     for one in replica_reports:
         url, listed, metrics = one.shown("VLLM_URL"), one.http("models"), one.http("metrics")

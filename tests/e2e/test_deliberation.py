@@ -114,7 +114,7 @@ async def test_diversity(round_trips: list[DeliberationRun], profile: Profile) -
 async def test_constraints_reach_the_prompt(
     deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence
 ) -> None:
-    """What the caller demands of a proposal stands in the request that vLLM gets, as the suite's proxy sees it."""
+    """What the caller demands of a proposal is in the request that vLLM gets, as the suite's proxy sees it."""
     trip = deliberations.new(profile.agent.roles[0], agents=1)
     marks = {part: f"{part}-{trip.marker}" for part in ("rubric", "requirement", "key", "value")}
     await deliberations.begin(

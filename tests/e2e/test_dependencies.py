@@ -34,10 +34,10 @@ PACKAGES = {
     ),
     "nats": (
         "The agent job publishes its result with it. Without it the job dies on `import nats`, and since "
-        "the failure event needs NATS too, nobody is told.",
+        "the failure event needs NATS too, nobody gets it.",
         (Link.IMPORTS, Link.PUBLISH, Link.COLLECT),
         "No result ever reaches the orchestrator: every agent job dies on `import nats` on these workers. And because "
-        "its failure event needs NATS too, nobody is told: pods stay Running, vLLM stays healthy, and deliberations "
+        "its failure event needs NATS too, nobody gets it: pods stay Running, vLLM stays healthy, and deliberations "
         "wait until they time out.",
     ),
 }
@@ -208,7 +208,7 @@ async def test_same_distributions(census: Census) -> None:
     follows=("INF-06",),
 )
 async def test_nothing_installed_by_hand(census: Census) -> None:
-    """A distribution whose record is younger than the node's raylet did not come with the image: somebody installed it
+    """A distribution whose record is younger than the node's raylet did not come with the image: it was installed
     by hand, and it will not survive the next restart."""
     extra = {
         worker.name: dict(worker.installed_since_start) for worker in census.workers if worker.installed_since_start

@@ -46,7 +46,7 @@ def missing_in(document: Mapping[str, Any], profile: Profile) -> list[str]:
 
 
 def digest(image_id: str) -> str:
-    """The beginning of a digest, enough to tell two apart."""
+    """The beginning of a digest, enough to distinguish two."""
     return image_id.rpartition("@")[2][:19] or "digest unknown"
 
 
@@ -78,7 +78,7 @@ async def test_specified_image(cluster: Cluster) -> None:
     needs=REPLICAS,
 )
 async def test_running_image(cluster: Cluster) -> None:
-    """The digest of what runs is the digest that the specified reference stands for: a patched specification alone
+    """The digest of what runs is the digest that the specified reference resolves to: a patched specification alone
     changes nothing.
 
     Source: https://docs.ray.io/en/latest/cluster/kubernetes/user-guides/upgrade-guide.html
@@ -171,7 +171,7 @@ async def test_replaced_worker(
 @check(
     "IMG-06",
     MUST,
-    "the roll-out from the stock to the custom image mends the fleet",
+    "the roll-out from the stock to the custom image fixes the fleet",
     remedy=roll_out("One group on the old image is enough for agents to fail."),
     concerns=RAY,
     cuts=(Link.IMPORTS,),

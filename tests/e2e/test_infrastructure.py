@@ -151,7 +151,7 @@ async def test_ray_is_ready(components: Components, cluster: Cluster, evidence: 
     """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows.
 
     Without it no job can be submitted and running ones cannot be followed. In Kubernetes it leaves as evidence what the
-    API server tells of KubeRay and of its RayCluster; `ci/report --cncf` reads it.
+    API server reports of KubeRay and of its RayCluster; `ci/report --cncf` reads it.
     """
     await operator_evidence.leave(evidence, operator_evidence.OPERATOR, cluster.operator())
     await operator_evidence.leave(evidence, operator_evidence.RAY, cluster.ray_objects())
@@ -224,7 +224,7 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     supports=("works",),
 )
 async def test_ray_resources(ray: Ray, profile: Profile) -> None:
-    """GPUs, CPUs and memory of all nodes together are at least what the profile names; else agents queue for ever."""
+    """GPUs, CPUs and memory of all nodes together are at least what the profile names; else agents queue forever."""
     total = {"GPU": 0.0, "CPU": 0.0, "memory": 0.0}
     nodes = [node for node in await ray.nodes() if node.alive]
     for node in nodes:

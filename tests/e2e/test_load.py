@@ -167,7 +167,7 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
     follows=("INF-06", "INF-07", "LOAD-01"),
 )
 async def test_spread(load: Load) -> None:
-    """No worker stands by while others work: each runs at least half of what is its share by its CPUs."""
+    """No worker is idle while others work: each runs at least half of what is its share by its CPUs."""
     cpus = {node.id: node.resources.get("CPU", 0.0) for node in load.workers}
     ran = Counter(job.node for job in load.jobs)
     wrong = []
@@ -218,7 +218,7 @@ async def test_limits(load: Load, profile: Profile, facts: Facts) -> None:
     ),
     concerns=AGENTS,
     cuts=(),
-    impact="Each load leaves actors behind that hold CPUs and memory: the fleet gets slower until Ray is restarted.",
+    impact="Each load leaves actors that hold CPUs and memory: the fleet gets slower until Ray is restarted.",
     follows=("JOB-11", "LOAD-01"),
 )
 async def test_nothing_left(load: Load, ray: Ray, run_id: str) -> None:

@@ -155,7 +155,7 @@ async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], pr
     ),
     concerns=FLEET,
     cuts=(Link.COLLECT,),
-    impact="Deliberations never complete: results do not come back to whoever asked.",
+    impact="Deliberations never complete: results do not come back to the caller.",
     follows=(*CHAIN, "ORC-02", "ORC-03"),
 )
 async def test_results_arrive(round_trips: list[DeliberationRun], evidence: Evidence) -> None:
@@ -292,11 +292,11 @@ async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, e
     remedy="Answer NOT_FOUND or FAILED_PRECONDITION; INTERNAL says that the server is at fault",
     concerns=FLEET,
     cuts=(Link.COLLECT,),
-    impact="Callers cannot tell their own mistake from a broken server, and retry requests that can never succeed.",
+    impact="Callers take their own mistake for a broken server, and retry requests that can never succeed.",
     follows=("INF-11",),
 )
 async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
-    """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller can tell its own mistake from a broken server."""
+    """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller sees that the mistake is its own."""
     allowed, wrong = ("NOT_FOUND", "FAILED_PRECONDITION"), []
     for replica in orchestrator.replicas:
         for what, call in (
@@ -323,7 +323,7 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     ),
     concerns=FLEET,
     cuts=(Link.COLLECT,),
-    impact="Results are delivered again and again, or never finished: the backlog grows and new results wait behind "
+    impact="Results are delivered again and again, or never finished: the backlog grows and new results wait after "
     "it.",
     follows=("INF-12", "ORC-04"),
 )
@@ -440,7 +440,7 @@ async def test_duplicate_counts_once(
     remedy="Terminate what cannot be parsed (msg.term()), log it and go on; never let it be redelivered forever",
     concerns=FLEET,
     cuts=(Link.COLLECT,),
-    impact="One malformed message stops the collector: no deliberation completes until somebody removes it.",
+    impact="One malformed message stops the collector: no deliberation completes until it is removed.",
     disrupts=Disruption.MESSAGES,
     needs=(Feature.DISRUPTION,),
     follows=("ORC-04", "ORC-10"),

@@ -15,7 +15,7 @@ STOP_SECONDS = 2.5
 
 
 async def serve(settings: Settings) -> None:
-    """Run a replica until it is told to stop."""
+    """Run a replica until a signal stops it."""
     from fleet_orchestrator.app import Orchestrator
 
     stop = asyncio.Event()

@@ -40,7 +40,7 @@ class Agents(Protocol):
         """Return when the agent has done its work. Raises `AgentFailed`."""
 
     async def end(self, name: str) -> None:
-        """Leave nothing of the agent behind; it may never have been started."""
+        """Leave nothing of the agent; it may never have been started."""
 
 
 class RayAgents:
@@ -56,7 +56,7 @@ class RayAgents:
         """Why there is no connection; empty while there is one."""
 
     async def keep_connected(self) -> None:
-        """Connect, and whenever the connection is in doubt or lost, check and connect again; for ever."""
+        """Connect, and whenever the connection is in doubt or lost, check and connect again; forever."""
         while True:
             self._doubt.clear()
             try:
@@ -111,7 +111,7 @@ class RayAgents:
                 self._lost(lost, connection)
             except AgentFailed:
                 break
-        log.warning("Agent %s may be left behind: %s", name, self.problem)
+        log.warning("Agent %s may be left running: %s", name, self.problem)
 
     async def disconnect(self) -> None:
         """Leave the cluster; agents run on."""
@@ -179,4 +179,4 @@ class MockAgents:
         await self._js.publish(COMPLETED_SUBJECT, json.dumps(message).encode())
 
     async def end(self, name: str) -> None:
-        """Nothing is left behind."""
+        """Nothing is left."""

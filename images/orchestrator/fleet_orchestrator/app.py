@@ -129,7 +129,7 @@ class Orchestrator:
         self._tasks.append(asyncio.ensure_future(self._again(name, work)))
 
     async def _again(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run until it returns; what fails is logged and begun anew."""
+        """Run until it returns; what fails is logged and begun again."""
         while True:
             try:
                 return await work()

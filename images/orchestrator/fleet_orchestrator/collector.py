@@ -23,7 +23,7 @@ Handler = Callable[[bytes], Awaitable[None]]
 
 
 async def collect(js: JetStreamContext, stream: str, durable: str, handle: Handler) -> None:
-    """Hand over messages for ever: acknowledged once handled, terminated when malformed, redelivered otherwise."""
+    """Hand over messages forever: acknowledged once handled, terminated when malformed, redelivered otherwise."""
     subscription = await js.pull_subscribe_bind(durable, stream)
     while True:
         try:
@@ -44,7 +44,7 @@ async def _settle(message: Msg, durable: str, handle: Handler) -> None:
         await handle(message.data)
         await message.ack_sync()
     except Malformed as error:
-        # The stream keeps the message for whoever wants to look at it; no replica will see it again.
+        # The stream keeps the message for those who look into it; no replica will see it again.
         log.error("Message %d of %s set aside, it is malformed: %s", sequence, durable, error)
         await message.term()
     except Exception:

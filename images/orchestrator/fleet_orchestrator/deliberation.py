@@ -1,7 +1,7 @@
 """What a deliberation is and how it changes: pure functions from a state and an event to the next state.
 
 The number of expected answers comes from the submission. An event that changes nothing returns the same object,
-so that whoever stores states can tell that there is nothing to store. Times are milliseconds since the epoch.
+so that the caller, which stores states, sees that there is nothing to store. Times are milliseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def expire(state: Deliberation, now_ms: int, note: str = "") -> Deliberation:
 
 
 def adopt(state: Deliberation, gone: str, owner: str) -> Deliberation:
-    """Hand a deliberation from a replica that is gone to another one, unless somebody else was faster."""
+    """Hand a deliberation from a replica that is gone to another one, unless another replica was faster."""
     return replace(state, owner=owner) if state.owner == gone and not state.closed else state
 
 

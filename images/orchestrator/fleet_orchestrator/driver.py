@@ -44,7 +44,7 @@ class Driver:
             task.add_done_callback(lambda done: self._done(task_id, done))
 
     async def abandon(self) -> None:
-        """Stop driving, and leave the agents to whoever takes over."""
+        """Stop driving, and leave the agents to the replica that takes over."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

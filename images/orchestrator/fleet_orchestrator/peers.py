@@ -51,7 +51,7 @@ class Peers:
         self._finished.pop(task_id, None)
 
     async def follow(self) -> None:
-        """Keep the view of the open deliberations up to date, for ever."""
+        """Keep the view of the open deliberations up to date, forever."""
         watcher = await self._store.watch()
         while True:
             try:
@@ -71,7 +71,7 @@ class Peers:
             self._finished[state.task_id].set()
 
     async def beat(self) -> None:
-        """Say that this replica lives, listen to the others, and adopt what a silent one leaves open; for ever."""
+        """Say that this replica lives, listen to the others, and adopt what a silent one leaves open; forever."""
         await self._client.subscribe(ALIVE_SUBJECT, cb=self._hear)
         while True:
             if self._client.is_connected:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 NAMESPACE = "swe-ai-fleet"
 DEFAULT_CLIENT_PORT = 10001
 PING_SECONDS = 10.0
-"""A Ray that is only slow is not lost: connecting anew takes it many times what an answer takes."""
+"""A Ray that is only slow is not lost: connecting again takes it many times what an answer takes."""
 REACH_SECONDS = 2.0
 
 
@@ -73,7 +73,7 @@ class RayClient:
         self._actor_class: Any = None
 
     def connect(self) -> None:
-        """Connect anew, also where a connection was. Raises `LinkLost` with the reason."""
+        """Connect again, also where a connection was. Raises `LinkLost` with the reason."""
         # Set before the import: without it, the first call after a lost connection starts a *local* Ray.
         os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
         # Ray's own reconnecting blocks for half a minute and never survives a head restart; agents are detached,

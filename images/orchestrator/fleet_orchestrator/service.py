@@ -111,7 +111,7 @@ class Service:
             agents = council.agents if council else []
             state = self._new(task_id, role.upper(), agents, 0)
             if council is None:
-                # Nobody is there to be told; whoever asks for the result is.
+                # The caller is gone; the next one who asks for the result gets the error.
                 reason = f"there is no council for role {role}"
                 state = replace(state, status=FAILED, error=reason, finished_ms=state.created_ms, closed=True)
             request = Request(f"{text} Work out the part of {role}.", {"metadata": metadata}, self._agent_type(council))

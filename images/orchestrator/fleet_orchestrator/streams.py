@@ -62,7 +62,7 @@ async def ensure_consumer(js: JetStreamContext, stream: str, durable: str, subje
 
 
 async def ensure_bucket(js: JetStreamContext, bucket: str, ttl: float = 0) -> KeyValue:
-    """A key-value bucket on disk; `ttl` in seconds, 0 for ever."""
+    """A key-value bucket on disk; `ttl` in seconds, 0 for no limit."""
     try:
         return await js.key_value(bucket)
     except BucketNotFoundError:

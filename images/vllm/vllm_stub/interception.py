@@ -1,4 +1,4 @@
-"""What stands before every request, in stub and proxy alike: note the prompt, apply a fault, debug routes."""
+"""What happens before every request, in stub and proxy alike: note the prompt, apply a fault, debug routes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def clear_faults(request: web.Request) -> web.Response:
 
 
 async def no_debug_route(request: web.Request) -> web.Response:
-    """Debug paths are never passed on to a server behind."""
+    """Debug paths are never passed on to the server."""
     return web.json_response({"error": f"no debug route {request.method} {request.path}"}, status=404)
 
 

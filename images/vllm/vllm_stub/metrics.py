@@ -10,7 +10,7 @@ from vllm_stub import __version__
 
 @dataclass
 class Counters:
-    """What the stub has done. ``started`` (Unix seconds) is fixed at start: it tells running servers apart."""
+    """What the stub has done. ``started`` (Unix seconds) is fixed at start: it distinguishes running servers."""
 
     model: str
     started: float = field(default_factory=time.time)

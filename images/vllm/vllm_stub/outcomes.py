@@ -1,4 +1,4 @@
-"""Carrying out a fault rule on one request. What a fault answers is made up here; the server behind is not asked."""
+"""Carrying out a fault rule on one request. What a fault answers is made up here; the proxied server is not asked."""
 
 from __future__ import annotations
 

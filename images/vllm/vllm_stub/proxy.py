@@ -1,6 +1,6 @@
 """``python -m vllm_stub.proxy``: a transparent HTTP proxy that can make things go wrong.
 
-It stands between the agents and a vLLM server, real or stub. Requests are read whole, answers are passed on as they
+It is between the agents and a vLLM server, real or stub. Requests are read whole, answers are passed on as they
 come. Without fault rules it changes nothing but the connection: same status, headers and bytes.
 """
 
@@ -31,7 +31,7 @@ PER_CONNECTION = {
     "transfer-encoding",
     "upgrade",
 }
-"""Headers that are about one connection and are not passed on (RFC 9110, 7.6.1), beside those that Connection names."""
+"""Headers of one connection, which are not passed on (RFC 9110, 7.6.1); those that Connection names are not either."""
 
 UPSTREAM = web.AppKey("upstream", URL)
 CLIENT = web.AppKey("client", ClientSession)

@@ -89,7 +89,7 @@ async def test_everything_that_needs_no_pods_runs(staying: persistent_fleet.Flee
     keys, deliberations = left["results of deliberations (keys)"].how_many or 0, 5 + 10  # each role, and ten at once
     assert keys >= 2 * deliberations, "a state and a request of each"
     assert report["facts"]["left"] == [asdict(fact) for fact in left.values()]
-    assert "What this run left behind" in (tmp_path / "reports" / "status.md").read_text()
+    assert "What this run left" in (tmp_path / "reports" / "status.md").read_text()
     assert all(fact.until == "7 days old" for fact in left.values())
     others = await residual_state(nats, fleet.profile, "fc-another", first)
     assert others == [], "nothing of this run is another's"

@@ -107,7 +107,7 @@ def test_in_version_1_it_is_that_of_the_whole_tree() -> None:
     ],
 )
 def test_what_is_no_cgroup_says_why(stdout: str, stderr: str, why: str) -> None:
-    with pytest.raises(Inconclusive, match=f"nats-0: no cgroup tells its memory: (?s:.)*{why}"):
+    with pytest.raises(Inconclusive, match=f"nats-0: no cgroup reports its memory: (?s:.)*{why}"):
         working_set("nats-0", Completed((), 1, stdout, stderr))
 
 

@@ -27,7 +27,7 @@ def run() -> Run:
 
 
 @pytest.mark.parametrize(
-    ("language", "title"), [("en", "## What this run left behind"), ("es", "## Lo que deja esta ejecución")]
+    ("language", "title"), [("en", "## What this run left"), ("es", "## Lo que deja esta ejecución")]
 )
 def test_on_the_status_page(run: Run, language: str, title: str) -> None:
     page = status.markdown_page(run, [], language)

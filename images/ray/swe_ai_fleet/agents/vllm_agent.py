@@ -22,7 +22,7 @@ class VLLMAgent:
         self.tests = TestTool(workspace_path) if workspace_path else None
 
     def briefing(self) -> str:
-        """What the model is told: the tools there are and, with a workspace, its files and git status."""
+        """The system prompt: the tools there are and, with a workspace, its files and git status."""
         lines = ["Available tools:"] + [f"- {name}: {purpose}" for name, purpose in self.describe().items()]
         if self.files is not None:
             lines += ["", "Files:", *self._first_files(), "", f"Git status: {self._git_status()}"]

@@ -91,7 +91,7 @@ def test_a_green_run_is_one_line() -> None:
 
 
 def test_further_causes_are_named() -> None:
-    assert "Mend these, too: DEP-02–03" in banner(run_of(Status.FAILED, Status.FAILED, Status.BROKEN))
+    assert "Fix these, too: DEP-02–03" in banner(run_of(Status.FAILED, Status.FAILED, Status.BROKEN))
 
 
 def test_a_run_that_ended_early_says_why() -> None:

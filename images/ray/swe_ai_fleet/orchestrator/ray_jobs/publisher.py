@@ -68,7 +68,7 @@ class Publisher:
         return int(ack.seq)
 
     async def publish_if_possible(self, message: Dict[str, Any], seconds: float) -> None:
-        """Publish a failure; when that fails too, say so in the log: the run's exception still tells the submitter."""
+        """Publish a failure; when that fails too, log it: the run's exception still reaches the submitter."""
         try:
             await self.publish(message, seconds)
         except RuntimeError as error:

@@ -53,10 +53,10 @@ class VLLMAgentJob:
     ) -> Dict[str, Any]:
         """Publish the proposal for a task and return what was published.
 
-        Asked again for a task it already works on or has done, it joins that run: whoever takes over the watch
+        Asked again for a task it already works on or has done, it joins that run: the replica that takes over the watch
         from a dead submitter gets the same answer, and nothing is published twice.
 
-        Raises whatever made the run fail, after `agent.response.failed` went out where NATS could be had:
+        Raises whatever made the run fail, after `agent.response.failed` went out where NATS is reachable:
         `ModuleNotFoundError` (`.name == "nats"`), `ConnectionError`, `TimeoutError`, `RuntimeError` (vLLM refused),
         `ValueError` (vLLM's answer is no proposal). Only built-in types, so that every submitter can unpickle them.
         """
