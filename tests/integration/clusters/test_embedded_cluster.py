@@ -28,7 +28,7 @@ from fixtures.profile import model as profiles
 from fixtures.clusters.base import Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 
-cluster = EmbeddedCluster(EmbeddedOptions(profile.load("embedded"), vllm="stub"))
+cluster = EmbeddedCluster(EmbeddedOptions(profiles.load("embedded"), vllm="stub"))
 async def main():
     boot = asyncio.ensure_future(cluster.start(Timeline()))
     while cluster.run_directory is None:

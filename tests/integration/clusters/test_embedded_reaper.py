@@ -23,11 +23,11 @@ STUBBORN = ["bash", "-c", "trap '' TERM; (setsid sleep 600 & setsid sleep 600 &)
 OWNER = """
 import asyncio, sys, time
 from pathlib import Path
-from fixtures.clusters.embedded.supervised_process import Part
+from fixtures.clusters.embedded.supervised_process import SupervisedProcess
 from fixtures.clusters.embedded.rundir import RunDirectory
 
 run = RunDirectory(Path(sys.argv[1]))
-parts = [Part(f"part-{n}", run, grace=0.2) for n in range(2)]
+parts = [SupervisedProcess(f"part-{n}", run, grace=0.2) for n in range(2)]
 for part in parts:
     part.start(sys.argv[2:], {"PATH": "/usr/bin:/bin"})
 while not all(part.log.exists() and "up" in part.log.read_text() for part in parts):
