@@ -323,7 +323,7 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     ),
     concerns=FLEET,
     cuts=(Link.COLLECT,),
-    impact="Results are delivered again and again, or never finished: the backlog grows and new results wait after it.",
+    impact="Results are delivered again and again, or never finished: the backlog grows and new results queue up.",
     follows=("INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(

@@ -40,7 +40,7 @@ def main(report_dir: Path, options: list[str]) -> list[str]:
     if unrelated := failed - EXPECTED - ALLOWED:
         wrong.append(f"failed, but is unrelated: {sorted(unrelated)}")
     if broken:
-        wrong.append(f"could not be told: {broken}")
+        wrong.append(f"could not be decided: {broken}")
     if causes != {"DEP-04"}:
         wrong.append(f"the one cause is DEP-04, named are {sorted(causes)}")
     if absent := [word for word in OPENING if word.lower() not in opening]:

@@ -94,7 +94,7 @@ def test_an_exception_that_nobody_expects_is_a_sentence_that_says_where() -> Non
     ended, said = judge(raised.value)
     assert ended is Status.BROKEN
     assert re.fullmatch(
-        r"KeyError: 'b' \(not expected at tests/unit/hostile/test_report\.py:\d+: the suite could not tell\)", said
+        r"KeyError: 'b' \(not expected at tests/unit/hostile/test_report\.py:\d+: the suite could not decide\)", said
     )
     assert "\n" not in said
 

@@ -219,7 +219,7 @@ def test_on_the_status_page_below_the_causes(language: str, title: str, line: st
 def test_first_thing_where_all_is_green() -> None:
     page = status.markdown_page(nights(night(1, "ppfff"), night(2, "ppppp")), [], "en")
     assert page.split("\n## ")[1].startswith("What is new since the last run")
-    assert "- mended: DEP-04 (MUST): nats imports; red in the last run (2026-01-01 03:15); 2 more with it" in page
+    assert "- fixed: DEP-04 (MUST): nats imports; red in the last run (2026-01-01 03:15); 2 more with it" in page
 
 
 def test_on_the_terminal_and_in_the_html_report(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_why_a_run_ended_early_is_said_once() -> None:
     )
     assert [why for why, _ in inconclusive(run)] == ["its teardown failed"]
     steps = next_steps(run, [], Texts("en"))
-    assert steps[0].startswith("Mend what ended the run") and len(steps) == 2
+    assert steps[0].startswith("Fix what ended the run") and len(steps) == 2
     assert "--explain" in steps[1]
 
 
