@@ -23,7 +23,9 @@ def catalogue() -> dict[str, Check]:
 
 def test_every_id_is_there_once_without_gaps(catalogue: dict[str, Check]) -> None:
     expected = {f"{area}-{number:02}" for area, count in COUNTS.items() for number in range(1, count + 1)}
-    assert set(catalogue) == expected
+    missing, extra = sorted(expected - set(catalogue)), sorted(set(catalogue) - expected)
+    assert not missing, f"no check has these ids; leave no gap, or lower the count: {', '.join(missing)}"
+    assert not extra, f"raise the count of the area in COUNTS of this file: {', '.join(extra)}"
 
 
 def test_every_check_speaks_to_a_reader_without_the_code(catalogue: dict[str, Check]) -> None:

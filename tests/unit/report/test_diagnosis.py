@@ -103,8 +103,9 @@ def test_every_link_and_every_area_has_words(language: str) -> None:
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 def test_every_impact_is_translated_and_no_other(language: str) -> None:
     translated, declared = set(table(language)["impact"]), set(load_catalogue())
-    assert not declared - translated, f"texts/{language}.toml lacks the impact of these"
-    assert not translated - declared, f"texts/{language}.toml has the impact of what is no check"
+    missing, extra = sorted(declared - translated), sorted(translated - declared)
+    assert not missing, f"add the impact of these to fixtures/report/texts/{language}.toml: {', '.join(missing)}"
+    assert not extra, f"fixtures/report/texts/{language}.toml has the impact of what is no check: {', '.join(extra)}"
 
 
 def test_english_has_the_impact_of_a_check_in_its_declaration_alone() -> None:
