@@ -136,9 +136,7 @@ def _known(role: str) -> str:
 
 def _number(num_agents: int) -> Optional[int]:
     if not 0 <= num_agents <= MOST_AGENTS:
-        raise Refused(
-            "INVALID_ARGUMENT", f"num_agents is {num_agents}; expected 1 to {MOST_AGENTS}, or 0 for the default"
-        )
+        raise Refused("INVALID_ARGUMENT", f"num_agents is {num_agents}; expected 1 to {MOST_AGENTS}, or 0 (default)")
     return num_agents or None
 
 

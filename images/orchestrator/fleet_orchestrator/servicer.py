@@ -99,9 +99,8 @@ class Servicer:
 
     async def create_council(self, request: Any) -> Any:
         """Create the council of a role."""
-        council = await (await self._service()).create_council(
-            request.role, request.num_agents, request.config.agent_type
-        )
+        service = await self._service()
+        council = await service.create_council(request.role, request.num_agents, request.config.agent_type)
         return pb.CreateCouncilResponse(
             council_id=council.council_id, agents_created=len(council.agents), agent_ids=council.agents
         )
