@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from statistics import median
+from typing import Any
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
@@ -19,6 +21,19 @@ from tests.e2e.repairs import EVIDENCE, POLICIES, in_orchestrator, in_worker
 GREETED = "import socket; print(socket.create_connection(('{nats_host}', {nats_port}), 5).recv(200))"
 
 REPLICAS = (Feature.REPLICAS,)
+
+
+def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Of links (where each begins, and the probe's answer from there) those that failed, with the reason.
+
+    A link to NATS has stages: how far it came is part of the reason.
+    """
+    broken = []
+    for start, answer in links:
+        if not answer["ok"]:
+            stage = f" fails at {answer['stage'] or 'NATS_URL'}" if "stage" in answer else ""
+            broken.append(f"{start}{stage}: {answer.get('error') or answer.get('status')}")
+    return broken
 
 
 @check(
@@ -41,15 +56,11 @@ REPLICAS = (Feature.REPLICAS,)
 )
 async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
-    wrong = []
-    for one in replica_reports:
-        url, listed = one.shown("VLLM_URL"), one.http("models")
-        if not listed["ok"]:
-            wrong.append(f"{one.name}: VLLM_URL={url}: {listed.get('error') or listed.get('status')}")
-        elif profile.vllm.model not in (served := parse_models(listed["body"], url)):
-            wrong.append(
-                f"{one.name}: VLLM_URL={url} serves {', '.join(served) or 'nothing'}, not {profile.vllm.model}"
-            )
+    asked = [(one.name, one.shown("VLLM_URL"), one.http("models")) for one in replica_reports]
+    wrong = broken_links((f"{name}: VLLM_URL={url}", models) for name, url, models in asked)
+    for name, url, models in asked:
+        if models["ok"] and profile.vllm.model not in (served := parse_models(models["body"], url)):
+            wrong.append(f"{name}: VLLM_URL={url} serves {', '.join(served) or 'nothing'}, not {profile.vllm.model}")
     assert not wrong, f"vLLM is not reached from the orchestrator: {'; '.join(wrong)}"
 
 
@@ -102,11 +113,7 @@ async def test_orchestrator_vllm_latency(
 )
 async def test_workers_reach_vllm(census: Census) -> None:
     """Agents run on the workers: each of them gets 200 from vLLM, across namespaces."""
-    wrong = []
-    for worker in census.workers:
-        answer = worker.http["vllm"]
-        if not answer["ok"]:
-            wrong.append(f"{worker.name}: {answer.get('error') or answer['status']}")
+    wrong = broken_links((worker.name, worker.http["vllm"]) for worker in census.workers)
     assert not wrong, f"vLLM is not reached from every worker: {'; '.join(wrong)}"
 
 
@@ -133,11 +140,7 @@ async def test_workers_reach_nats(census: Census) -> None:
 
     Asked over a plain socket, so that it says something about the network even where nats-py is missing.
     """
-    wrong = []
-    for worker in census.workers:
-        answer = worker.nats["nats"]
-        if not answer["ok"]:
-            wrong.append(f"{worker.name} fails at {answer['stage']}: {answer['error']}")
+    wrong = broken_links((worker.name, worker.nats["nats"]) for worker in census.workers)
     assert not wrong, f"NATS is not usable from every worker: {'; '.join(wrong)}"
 
 
@@ -161,11 +164,7 @@ async def test_workers_reach_nats(census: Census) -> None:
 )
 async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, ...]) -> None:
     """Each replica is let into the NATS of its NATS_URL, and JetStream answers it."""
-    wrong = []
-    for one in replica_reports:
-        seen = one.nats
-        if not seen["ok"]:
-            wrong.append(f"{one.name} fails at {seen['stage'] or 'NATS_URL'}: {seen['error']}")
+    wrong = broken_links((replica.name, replica.nats) for replica in replica_reports)
     assert not wrong, f"NATS is not usable from every replica: {'; '.join(wrong)}"
 
 
@@ -191,11 +190,9 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
 )
 async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ...]) -> None:
     """Each replica opens a connection to the Ray Client port of its RAY_ADDRESS."""
-    wrong = []
-    for one in replica_reports:
-        port = one.ray_port
-        if not port["ok"]:
-            wrong.append(f"{one.name}: RAY_ADDRESS={one.shown('RAY_ADDRESS')}: {port['error']}")
+    wrong = broken_links(
+        (f"{replica.name}: RAY_ADDRESS={replica.shown('RAY_ADDRESS')}", replica.ray_port) for replica in replica_reports
+    )
     assert not wrong, f"Ray's client port is not reached: {'; '.join(wrong)}"
 
 
