@@ -11,7 +11,7 @@ from fixtures.core.timeouts import Timeouts
 from fixtures.exercises import residue
 from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.services.ray import Actor, Node
-from tests.e2e.test_agent_job import test_agents_end as agents_end
+from tests.e2e.test_agent_job_failures import test_agents_end as agents_end
 
 RUN = "fc-0a1b2c"
 AGENT = Actor("a1", f"{RUN}-jobs-worker-1", "VLLMAgentJob", "DEAD", "n1", 10, "", job_id="05000000")

@@ -1,0 +1,60 @@
+"""Agent jobs and deliberations in the checks: what they involve, which checks come before, what is kept of them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from fixtures.clusters.base import Component
+from fixtures.diagnostics.evidence import Evidence
+from fixtures.exercises.agent_jobs import AgentRun
+from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.services.nats import Message
+
+#: What an agent job needs, and what a deliberation needs.
+AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
+FLEET = (Component.ORCHESTRATOR, *AGENTS)
+
+ANSWERS = ("JOB-03", "JOB-04", "JOB-05")
+CHAIN = ("INF-11", "INF-12", "CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "DEP-04", "DEP-07", *ANSWERS)
+
+
+def described(runs: Iterable[AgentRun | DeliberationRun]) -> str:
+    return "; ".join(run.summary for run in runs)
+
+
+def keep_agent_jobs(evidence: Evidence, runs: Iterable[AgentRun]) -> None:
+    """Keep what the submitter saw and what was published."""
+    for run in runs:
+        evidence.attach(
+            f"{run.name}.json",
+            {
+                "task_id": run.task_id,
+                "returned": run.result,
+                "error": run.error,
+                "cause": run.cause,
+                "seconds": run.seconds,
+                "actor": vars(run.actor) if run.actor else None,
+                "published": _published(run.messages),
+            },
+        )
+
+
+def keep_deliberations(evidence: Evidence, trips: Iterable[DeliberationRun]) -> None:
+    """Keep what was started, published and reported of each deliberation."""
+    for trip in trips:
+        evidence.attach(
+            f"{trip.marker}.json",
+            {
+                "role": trip.role,
+                "started": vars(trip.started) if trip.started else None,
+                "error": trip.error,
+                "seconds": trip.seconds,
+                "legs": trip.phases(),
+                "seen": {name: seen if isinstance(seen, str) else repr(seen) for name, seen in trip.seen.items()},
+                "published": _published(trip.messages),
+                "actors": [vars(actor) for actor in trip.actors],
+            },
+        )
+
+
+def _published(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    return [{"subject": m.subject, "sequence": m.sequence, "message": m.document} for m in messages]

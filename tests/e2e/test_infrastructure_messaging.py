@@ -1,0 +1,207 @@
+"""INF: NATS has room, stream and consumers for the results, and every orchestrator serves that collects them."""
+
+from fixtures.checks.declaration import MUST, Link, check
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
+from fixtures.clusters.base import Component
+from fixtures.core.errors import NonConformance
+from fixtures.probes.components import Components
+from fixtures.profile.model import Profile
+from fixtures.services.nats import Nats
+from tests.e2e.repairs import EVIDENCE, LOGS, nats_cli, nats_reached
+
+MIN_FREE_BYTES = 1 << 20  # bytes that must be left for results, where something limits them: one takes a few KiB
+
+
+@check(
+    "INF-09",
+    MUST,
+    "NATS answers, JetStream is on and has room",
+    remedy=steps(
+        "Start nats-server with -js (Helm: config.jetstream.enabled=true) and enough storage.",
+        nats_reached(),
+        nats_cli("See what the account has and may use:", "account info"),
+        EVIDENCE,
+    ),
+    concerns=(Component.NATS,),
+    cuts=(Link.PUBLISH, Link.COLLECT),
+    impact="No result can be published or received.",
+)
+async def test_jetstream(components: Components, nats: Nats) -> None:
+    """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results."""
+    info = components.nats.get()
+    assert info.jetstream, f"NATS {info.version} at {nats.url} runs without JetStream"
+    account = await nats.account()
+    limits = account.limits
+    full = [
+        f"{what}: {max(0, most - used)} of {most} bytes are left"
+        for what, used, most, needed in (
+            ("storage", account.storage, limits.max_storage, MIN_FREE_BYTES),
+            ("memory", account.memory, limits.max_memory, 1),
+        )
+        if 0 < most < used + needed
+    ]
+    assert limits.max_storage != 0, "JetStream's account may not store anything on disk (max_storage is 0)"
+    assert not full, f"JetStream has no room for results: {', '.join(full)}"
+
+
+@check(
+    "INF-10",
+    MUST,
+    "a stream captures the agents' answers, on disk, by limits",
+    remedy=steps(
+        do(
+            "What the finding names decides: a missing stream is added, one that is there is edited.",
+            KUBERNETES,
+            ENDPOINTS,
+        ),
+        nats_reached(),
+        nats_cli("See what is there:", "stream info {stream}"),
+        nats_cli(
+            "It is missing:", "stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults"
+        ),
+        nats_cli(
+            "It captures other subjects (this replaces all of them: name those that others need, too):",
+            "stream edit {stream} --subjects '{subjects}'",
+        ),
+        nats_cli(
+            "It is full and refuses messages: let the oldest go, or raise --max-bytes:",
+            "stream edit {stream} --discard old",
+        ),
+        nats_cli(
+            "Its storage or its retention differs. Neither can be edited. Keep a copy of its messages first:",
+            "stream backup {stream} {stream}.backup",
+        ),
+        nats_cli(
+            "Then make it again. Its consumers go with it and are added again, too:",
+            "stream rm {stream}",
+            "stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults",
+        ),
+        EVIDENCE,
+    ),
+    concerns=(Component.NATS,),
+    cuts=(Link.PUBLISH, Link.COLLECT),
+    impact="Published results are not kept: no stream captures them.",
+    follows=("INF-09",),
+)
+async def test_stream(nats: Nats, profile: Profile) -> None:
+    """The stream exists, captures the agents' subjects, stores on disk and keeps messages by limits.
+
+    Without it a publication is lost (core NATS) or refused (JetStream); in memory it is lost at the next restart.
+    """
+    stream = await nats.stream(profile.nats.stream)
+    config = stream.config
+    wrong = []
+    if profile.nats.subjects not in config.subjects:
+        wrong.append(f"it captures {config.subjects}, not {profile.nats.subjects}")
+    if config.storage != "file":
+        wrong.append(f"its storage is {config.storage}, not file")
+    if config.retention != "limits":
+        wrong.append(f"its retention is {config.retention}, not limits")
+    if config.discard == "new" and 0 < config.max_bytes < stream.state.bytes + MIN_FREE_BYTES:
+        left = max(0, config.max_bytes - stream.state.bytes)
+        wrong.append(f"it is full: {left} of {config.max_bytes} bytes are left, and then it refuses messages")
+    assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
+
+
+@check(
+    "INF-11",
+    MUST,
+    "orchestrator: every replica serves, in the profile's version",
+    remedy=steps(
+        do("See how far the roll-out is, and what the replicas say:", KUBERNETES),
+        kubectl("-n {namespace} rollout status {orchestrator_workload} --watch=false"),
+        LOGS,
+    ),
+    concerns=(Component.ORCHESTRATOR,),
+    cuts=(Link.ORCHESTRATOR,),
+    impact="Requests that land on the missing replica fail.",
+    follows=("INF-09",),
+)
+def test_orchestrator_replicas(components: Components, profile: Profile) -> None:
+    """As many replicas as specified are ready, gRPC answers on each of them, and they are of the profile's version."""
+    silent, asked = [], components.orchestrator
+    for status in asked.values():
+        try:
+            status.get()
+        except NonConformance as error:
+            silent.append(str(error))
+    assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
+    assert len(asked) == profile.orchestrator.replicas, (
+        f"{len(asked)} replicas were found, the profile asks for {profile.orchestrator.replicas}"
+    )
+    workload = components.workload(Component.ORCHESTRATOR)
+    if workload is None:
+        return
+    assert len(workload.ready) == workload.desired, (
+        f"{len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
+    )
+    other = {one.name: one.image for one in workload.ready if profile.orchestrator.version not in one.image}
+    assert not other, f"expected version {profile.orchestrator.version}; these run another image: {other}"
+
+
+@check(
+    "INF-12",
+    MUST,
+    "durable pull consumers collect completed and failed",
+    remedy=steps(
+        do(
+            "What the finding names decides. The reference orchestrator adds missing ones when it starts.",
+            KUBERNETES,
+            ENDPOINTS,
+        ),
+        nats_reached(),
+        nats_cli(
+            "See what is there:",
+            "consumer info {stream} {completed_consumer}",
+            "consumer info {stream} {failed_consumer}",
+        ),
+        nats_cli(
+            "One is missing; add it:",
+            "consumer add {stream} {completed_consumer} --filter {completed} --pull --ack explicit --deliver all "
+            "--defaults",
+            "consumer add {stream} {failed_consumer} --filter {failed} --pull --ack explicit --deliver all --defaults",
+        ),
+        nats_cli(
+            "One filters another subject:",
+            "consumer edit {stream} {completed_consumer} --filter {completed}",
+            "consumer edit {stream} {failed_consumer} --filter {failed}",
+        ),
+        nats_cli(
+            "One is a push consumer, not durable, or has another ack policy. None of it can be edited: remove that "
+            "one, then add it as above. It starts again at the stream's first message:",
+            "consumer rm {stream} {completed_consumer}",
+            "consumer rm {stream} {failed_consumer}",
+        ),
+        EVIDENCE,
+    ),
+    concerns=(Component.NATS, Component.ORCHESTRATOR),
+    cuts=(Link.COLLECT,),
+    impact="The orchestrator never reads the results, although they are published.",
+    follows=("INF-10", "INF-11"),
+)
+async def test_consumers(nats: Nats, profile: Profile) -> None:
+    """Both durable consumers exist, are pulled from, and want explicit acknowledgement.
+
+    A push consumer serves one replica only; without acknowledgement a result is lost with the replica that had it.
+    """
+    expected = {
+        profile.nats.completed_consumer: profile.nats.completed,
+        profile.nats.failed_consumer: profile.nats.failed,
+    }
+    wrong = []
+    for name, subject in expected.items():
+        try:
+            config = (await nats.consumer(profile.nats.stream, name)).config
+        except NonConformance as error:
+            wrong.append(str(error))
+            continue
+        if config.deliver_subject:
+            wrong.append(f"{name} is a push consumer (to {config.deliver_subject})")
+        if config.ack_policy != "explicit":
+            wrong.append(f"{name} has ack policy {config.ack_policy}, not explicit")
+        if config.durable_name != name:
+            wrong.append(f"{name} is not durable")
+        filters = [config.filter_subject] if config.filter_subject else config.filter_subjects
+        if filters and subject not in filters:
+            wrong.append(f"{name} filters {', '.join(filters)}, not {subject}")
+    assert not wrong, "; ".join(wrong)

@@ -1,0 +1,277 @@
+"""ORC: the orchestrator survives what fails: agents, messages, its own replicas, and Ray."""
+
+import json
+import re
+from collections import Counter
+
+from fixtures.checks.declaration import MUST, Disruption, Link, check
+from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.diagnostics import operator_evidence
+from fixtures.diagnostics.evidence import Evidence
+from fixtures.exercises.deliberations import Deliberations
+from fixtures.exercises.outages import all_results_published, killed_while_agents_work
+from fixtures.profile.model import Profile
+from fixtures.services.nats import Message, Nats
+from fixtures.services.orchestrator import Orchestrator
+from fixtures.services.ray import Ray
+from fixtures.services.vllm import FaultProxy
+from tests.e2e.repairs import restart_orchestrator
+from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
+
+
+@check(
+    "ORC-07",
+    MUST,
+    "one of N agents fails: COMPLETED with N-1, the failure shown",
+    remedy="Count failures as answers; name them in metadata.tags or error_message of GetDeliberationResult",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="One failed agent holds up its whole deliberation, or nobody learns that it failed.",
+    needs=(Feature.FAULT_PROXY,),
+    disrupts=Disruption.MESSAGES,
+    follows=("ORC-04",),
+)
+async def test_one_agent_fails(deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence) -> None:
+    """A deliberation does not wait for an agent that has failed, and does not hide that it did."""
+    trip = deliberations.new()
+    broken = {"error": {"message": "injected by the conformance suite", "type": "InternalServerError", "code": 500}}
+    async with fault_proxy.fault(action="status", code=500, body=broken, contains=trip.marker, times=1):
+        await deliberations.run([trip])
+    keep_deliberations(evidence, [trip])
+    assert trip.completed and trip.outcome, f"expected COMPLETED with {trip.agents - 1} proposals: {trip.summary}"
+    assert len(trip.proposals) == trip.agents - 1, f"expected {trip.agents - 1} proposals: {trip.summary}"
+    assert re.search(r"injected|\b500\b", trip.outcome.whole_text), (  # not a part of some id
+        f"the failed agent is not shown: error_message and tags are {trip.outcome.whole_text!r}"
+    )
+
+
+@check(
+    "ORC-08",
+    MUST,
+    "all agents fail: FAILED, and the message names the cause",
+    remedy="When every awaited agent has failed, end as FAILED and put their errors into error_message",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="A deliberation in which every agent failed waits until it times out, or ends without the reason.",
+    follows=(*CHAIN, "ORC-02", "JOB-09"),
+)
+async def test_all_agents_fail(deliberations: Deliberations, profile: Profile, evidence: Evidence) -> None:
+    """A task longer than the model's context is refused by vLLM for every agent: FAILED, naming what vLLM said."""
+    trip = deliberations.new(profile.agent.roles[1 % len(profile.agent.roles)], agents=2)
+    words = "word " * (profile.vllm.max_model_len * 3 // 2)
+    await deliberations.finish(await deliberations.begin(trip, task=f"{trip.marker} {words}"))
+    keep_deliberations(evidence, [trip])
+    assert trip.outcome is not None, f"the deliberation did not end: {trip.summary}"
+    assert trip.outcome.status == "FAILED", f"expected FAILED, since vLLM refuses every agent: {trip.summary}"
+    said = trip.outcome.whole_text
+    assert re.search(r"context|token|too long|\b400\b", said, re.IGNORECASE), (
+        f"the error does not name the cause, that the prompt exceeds the model's context: {said[:400]!r}"
+    )
+
+
+@check(
+    "ORC-11",
+    MUST,
+    "results published while every replica is down arrive after the restart",
+    remedy="Collect with durable consumers (deliver policy all), not with a core subscription, "
+    "and leave agents running",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Every restart of the orchestrator loses the results that arrive meanwhile: "
+    "those deliberations never complete.",
+    needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
+    disrupts=Disruption.REPLICA,
+    follows=("ORC-04", "INF-12"),
+)
+async def test_results_survive_downtime(
+    cluster: Cluster, deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence
+) -> None:
+    """All replicas are killed while the agents wait for vLLM; the agents answer; the restarted replicas collect it."""
+    trip = deliberations.new()
+    replicas = (await cluster.workload(Component.ORCHESTRATOR)).replicas
+    async with deliberations.observed(trip) as before:
+        async with killed_while_agents_work(cluster, deliberations, fault_proxy, trip, *replicas):
+            await all_results_published(deliberations, trip, before)
+        await deliberations.finish(trip)
+    keep_deliberations(evidence, [trip])
+    assert trip.completed, f"results published during the downtime were lost: {trip.summary}"
+    assert len(trip.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.summary}"
+
+
+@check(
+    "ORC-12",
+    MUST,
+    "the same message twice counts once",
+    remedy="Count answers by agent_id, not by message",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="A message that is delivered twice counts as two agents: deliberations complete without all of their "
+    "answers.",
+    needs=(Feature.FAULT_PROXY,),
+    disrupts=Disruption.MESSAGES,
+    follows=("ORC-04",),
+)
+async def test_duplicate_counts_once(
+    deliberations: Deliberations, fault_proxy: FaultProxy, nats: Nats, profile: Profile, evidence: Evidence
+) -> None:
+    """While one agent is still at work, another's message is published again: no proposal is counted twice."""
+    trip = deliberations.new()
+    async with deliberations.observed(trip) as before:
+
+        async def first_answer() -> Message | None:
+            messages = await nats.messages(profile.nats.stream, before)
+            mine = [m for m in messages if m.document and m.document.get("task_id") == trip.task_id]
+            return mine[0] if mine else None
+
+        async with fault_proxy.fault(action="hold", contains=trip.marker, times=1):
+            await deliberations.begin(trip)
+            message = await wait_until(first_answer, "the first agent's answer on NATS", TIMEOUTS.deliberation)
+            for _ in range(trip.agents):
+                await nats.publish(message.subject, message.data)
+        await deliberations.finish(trip)
+    keep_deliberations(evidence, [trip])
+    assert trip.completed, f"the deliberation did not complete: {trip.summary}"
+    authors = Counter(proposal.author for proposal in trip.proposals)
+    assert len(authors) == trip.agents and set(authors.values()) == {1}, (
+        f"expected one proposal of each of {trip.agents} agents, got {dict(authors)}"
+    )
+
+
+@check(
+    "ORC-13",
+    MUST,
+    "a malformed message is set aside and stalls nothing",
+    remedy="Terminate what cannot be parsed (msg.term()), log it and go on; never let it be redelivered forever",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="One malformed message stops the collector: no deliberation completes until it is removed.",
+    disrupts=Disruption.MESSAGES,
+    needs=(Feature.DISRUPTION,),
+    follows=("ORC-04", "ORC-10"),
+)
+async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Profile, evidence: Evidence) -> None:
+    """Bytes that are no JSON, JSON without fields, and a wrong type are published; the next deliberation completes."""
+    poison = [b"{not json", b"[]", json.dumps({"run": deliberations.run_id, "task_id": 7, "proposal": "x"}).encode()]
+    last = 0
+    for subject in (profile.nats.completed, profile.nats.failed):
+        for data in poison:
+            last = await nats.publish(subject, data)
+    trip = (await deliberations.run([deliberations.new()]))[0]
+    keep_deliberations(evidence, [trip])
+    assert trip.completed, f"a malformed message stalls the next deliberation: {trip.summary}"
+    seen: dict[str, int] = {}
+
+    async def set_aside() -> bool:
+        for name in (profile.nats.completed_consumer, profile.nats.failed_consumer):
+            seen[name] = (await nats.consumer(profile.nats.stream, name)).num_ack_pending
+        return not any(seen.values())
+
+    await wait_until(
+        set_aside,
+        f"that no malformed message (up to sequence {last}) waits for acknowledgement",
+        TIMEOUTS.settle,
+        detail=lambda: f"unacknowledged: {seen}",
+    )
+
+
+@check(
+    "ORC-15",
+    MUST,
+    "a replica killed in mid-deliberation loses nothing",
+    remedy="Keep the deliberation's state where another replica can go on with it, and the agents detached",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Each deliberation whose replica dies is lost: a rolling restart loses all that are under way.",
+    needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
+    disrupts=Disruption.REPLICA,
+    follows=("ORC-04", "ORC-06"),
+)
+async def test_replica_killed(
+    cluster: Cluster, deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence
+) -> None:
+    """The replica that started a deliberation is killed while its agents work: another one completes and shows it."""
+    trip = deliberations.new()
+    workload = await cluster.workload(Component.ORCHESTRATOR)
+    victim = next(replica for replica in workload.replicas if replica.name == trip.replica)
+    others = [replica for replica in deliberations.orchestrator.replicas if replica is not trip.asked]
+    assert others, "the orchestrator has a single replica: nobody can go on when it is killed"
+    killed = killed_while_agents_work(cluster, deliberations, fault_proxy, trip, victim)
+    async with deliberations.observed(trip), killed:
+        await deliberations.finish(trip, at=others[0])
+    keep_deliberations(evidence, [trip])
+    assert trip.completed and len(trip.proposals) == trip.agents, (
+        f"{others[0].name} does not complete what {trip.replica} began: {trip.summary}"
+    )
+    unreadable = {name: seen for name, seen in trip.seen.items() if isinstance(seen, str) or seen.status != "COMPLETED"}
+    assert not unreadable, f"after the restart the result is not readable everywhere: {unreadable}"
+
+
+@check(
+    "ORC-16",
+    MUST,
+    "a deliberation without answers ends after its timeout",
+    remedy="Give every deliberation a deadline of its own (timeout_seconds) that any replica enforces",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Deliberations without answers never end: callers wait forever, and their agents keep CPUs.",
+    needs=(Feature.FAULT_PROXY,),
+    disrupts=Disruption.MESSAGES,
+    follows=("ORC-02",),
+)
+async def test_deliberation_times_out(
+    deliberations: Deliberations, fault_proxy: FaultProxy, ray: Ray, evidence: Evidence
+) -> None:
+    """vLLM never answers: TIMEOUT or FAILED after timeout_seconds, and the agents are ended."""
+    trip, limit = deliberations.new(agents=2), TIMEOUTS.deliberation_limit
+    async with fault_proxy.fault(action="hang", contains=trip.marker):
+        await deliberations.begin(trip, timeout_seconds=int(limit))
+        await deliberations.finish(trip, timeout=limit + TIMEOUTS.settle)
+        keep_deliberations(evidence, [trip])
+        assert trip.outcome is not None, f"still not ended {TIMEOUTS.settle:g} s after its timeout: {trip.summary}"
+        assert trip.outcome.status in ("TIMEOUT", "FAILED"), f"expected TIMEOUT or FAILED: {trip.summary}"
+        early = trip.seconds < limit - 1 and trip.outcome.status == "TIMEOUT"
+        assert not early, f"TIMEOUT after {trip.seconds:.1f} s, before its {limit:g} s were over"
+
+        async def ended() -> bool:
+            return all(actor.state == "DEAD" for actor in await ray.actors(trip.task_id))
+
+        await wait_until(ended, "the end of the agents of a deliberation that timed out", TIMEOUTS.settle)
+
+
+@check(
+    "ORC-18",
+    MUST,
+    "after a restart of Ray the next deliberation runs, from every replica",
+    remedy=restart_orchestrator(
+        "On ConnectionError shut Ray Client down and initialise it again, with RAY_ENABLE_AUTO_CONNECT=0. Restarting "
+        "the replicas is a stop-gap."
+    ),
+    concerns=FLEET,
+    cuts=(Link.JOB,),
+    impact="After every restart of Ray the orchestrator starts no agents until it is restarted, too.",
+    needs=(Feature.REPLICAS, Feature.DISRUPTION),
+    disrupts=Disruption.CLUSTER,
+    follows=("ORC-04", "ORC-17"),
+    supports=("head_recreated",),
+)
+async def test_ray_restart(
+    cluster: Cluster, deliberations: Deliberations, orchestrator: Orchestrator, ray: Ray, evidence: Evidence
+) -> None:
+    """The head comes back as a new cluster: every replica notices, connects again and runs its agents there."""
+    old = {node.id for node in await ray.nodes()}
+    await operator_evidence.leave(evidence, operator_evidence.BEFORE["head"], cluster.ray_objects())
+    await cluster.restart_ray()
+    await operator_evidence.leave(evidence, operator_evidence.AFTER["head"], cluster.ray_objects())
+    trips = [deliberations.new(agents=1, replica=replica) for replica in orchestrator.replicas]
+    await deliberations.run(trips)
+    keep_deliberations(evidence, trips)
+    assert all(trip.completed for trip in trips), f"after the restart of Ray: {described(trips)}"
+    nodes = {node.id for node in await ray.nodes()} - old
+    wrong = [
+        trip.description
+        for trip in trips
+        if not trip.actors or any(actor.node_id not in nodes for actor in trip.actors)
+    ]
+    assert not wrong, f"the agents of {wrong} did not run in the restarted cluster"
