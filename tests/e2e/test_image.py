@@ -171,7 +171,7 @@ async def test_replaced_worker(
 @check(
     "IMG-06",
     MUST,
-    "the roll-out from the stock to the custom image fixes the fleet",
+    "the roll-out from the stock to the custom image mends the fleet",
     remedy=roll_out("One group on the old image is enough for agents to fail."),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
