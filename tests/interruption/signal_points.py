@@ -82,7 +82,7 @@ class NoFleet(EmbeddedCluster):
         note("stopped")
 
 def pytest_fleet_cluster(config):
-    return NoFleet(EmbeddedOptions(profile.load("embedded"), vllm="stub", run_id="fc-moment"))
+    return NoFleet(EmbeddedOptions(profiles.load("embedded"), vllm="stub", run_id="fc-moment"))
 
 class OldStyle:
     '''A reporter as others write them.'''
