@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the commands of this folder: where things lie, how steps report, what the engine is.
+# Sourced by the commands of this folder: where things are, how steps report, what the engine is.
 set -euo pipefail
 OFFLINE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034 # for those who source this
@@ -7,7 +7,7 @@ ROOT=$(cd "$OFFLINE/../.." && pwd)
 : "${FLEET_CACHE:=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/fleet-conformance}"
 CACHE=$FLEET_CACHE/offline
 ENGINE=$CACHE/engine
-# Socket paths may have 107 bytes, and a cache folder may lie deep: the sockets get a short place of their own.
+# Socket paths may have 107 bytes, and a cache folder may be deep: the sockets get a short folder of their own.
 RUN=/run/fleet-offline-$(printf %s "$ENGINE" | sha256sum | cut -c1-8)
 LOG=$CACHE/logs
 

@@ -1,4 +1,4 @@
-"""Which deliberations are open, and who looks after them: a live view of the store, and heartbeats of the replicas.
+"""Which deliberations are open, and which replica drives them: a live view of the store, heartbeats of the replicas.
 
 The owner of a deliberation runs its agents and ends them. When an owner falls silent, another replica takes over.
 """

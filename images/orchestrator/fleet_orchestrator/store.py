@@ -1,6 +1,6 @@
 """Deliberations and councils in JetStream key-value buckets, where every replica reads and writes them.
 
-Each change is a compare-and-swap on the key's revision; who loses reads again. No locks.
+Each change is a compare-and-swap on the key's revision; the loser reads again. No locks.
 """
 
 from __future__ import annotations
