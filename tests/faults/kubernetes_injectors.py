@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, ENDPOINT_SLICES, PODS, RAY_CLUSTERS, SERVICES
-from fixtures.clusters.kubernetes.workloads import is_ready, name_of
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from tests.faults.kubernetes_target import KubernetesTarget
@@ -21,8 +20,8 @@ async def scaled_to(target: KubernetesTarget, name: str, namespace: str, replica
     await target.api.patch(DEPLOYMENTS, name, {"spec": {"replicas": replicas}}, namespace)
 
     async def there() -> bool:
-        status = (await target.api.get(DEPLOYMENTS, name, namespace)).get("status", {})
-        return (status.get("replicas", 0), status.get("readyReplicas", 0)) == (replicas, replicas)
+        status = (await target.api.get(DEPLOYMENTS, name, namespace)).status
+        return status.replicas == status.readyReplicas == replicas
 
     await wait_until(there, f"{replicas} replicas of {name}", TIMEOUTS.pods_up)
 
@@ -30,7 +29,7 @@ async def scaled_to(target: KubernetesTarget, name: str, namespace: str, replica
 @asynccontextmanager
 async def without(target: KubernetesTarget, name: str, namespace: str) -> AsyncIterator[None]:
     """A Deployment at zero."""
-    before = (await target.api.get(DEPLOYMENTS, name, namespace))["spec"]["replicas"]
+    before = (await target.api.get(DEPLOYMENTS, name, namespace)).spec.replicas
     await scaled_to(target, name, namespace, 0)
     try:
         yield
@@ -45,12 +44,12 @@ def dns_down() -> Injection:
 @asynccontextmanager
 async def _selector_of_nobody(target: KubernetesTarget) -> AsyncIterator[None]:
     name, namespace = target.profile.vllm.service, target.profile.kubernetes.namespace
-    before = (await target.api.get(SERVICES, name, namespace))["spec"]["selector"]
+    before = (await target.api.get(SERVICES, name, namespace)).spec.selector
 
     async def leads_to(expected: bool) -> None:
         async def seen() -> bool:
             slices = await target.api.list(ENDPOINT_SLICES, namespace, labels=f"kubernetes.io/service-name={name}")
-            return expected == any(one.get("endpoints") for one in slices)
+            return expected == any(one.endpoints for one in slices)
 
         await wait_until(seen, f"endpoints of {name}: {expected}", TIMEOUTS.pods_up)
 
@@ -97,7 +96,8 @@ async def _worker_gone(target: KubernetesTarget) -> AsyncIterator[None]:
     labels = f"ray.io/cluster={target.profile.ray.cluster},ray.io/node-type=worker"
 
     async def workers() -> list[str]:
-        return sorted(name_of(pod) for pod in await target.api.list(PODS, namespace, labels=labels) if is_ready(pod))
+        pods = await target.api.list(PODS, namespace, labels=labels)
+        return sorted(pod.metadata.name for pod in pods if pod.status.is_ready)
 
     async with without(target, OPERATOR, OPERATOR_SPACE):
         before = await workers()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.core.paths import ROOT
+from tests.support.source import syntax_tree_of
 
 FOLDERS = ("fixtures", "tests", "ci", "images")
 
@@ -74,7 +75,7 @@ VAGUE_STILL = ("fixtures/report", "fixtures/clusters/kind", "fixtures/clusters/k
 def names_in(path: Path) -> Iterator[tuple[int, str]]:
     """(line, name) of everything that a Python file names; first its own name, with `.py`."""
     yield 0, path.name
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(syntax_tree_of(path)):
         match node:
             case (
                 ast.Name(id=name)
@@ -109,7 +110,7 @@ def offences(path: Path) -> Iterator[str]:
 
 def vague_locals(path: Path) -> Iterator[tuple[int, str]]:
     """(line, name) of each vague name that is assigned, or taken as a parameter; fields of a class are no locals."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = syntax_tree_of(path)
     fields = {
         statement.target
         for node in ast.walk(tree)

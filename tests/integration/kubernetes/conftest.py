@@ -54,9 +54,9 @@ async def image(api: Api) -> str:
     """An image that every node has, with Python and grpcio."""
     if named := os.environ.get("FLEET_TEST_IMAGE"):
         return named
-    found = [one for one in await api.list(DEPLOYMENTS) if one["metadata"]["name"] == "orchestrator"]
+    found = [one for one in await api.list(DEPLOYMENTS) if one.metadata.name == "orchestrator"]
     assert found, "no deployment named orchestrator in the cluster to take the image from; set FLEET_TEST_IMAGE"
-    return str(found[0]["spec"]["template"]["spec"]["containers"][0]["image"])
+    return found[0].spec.template.spec.containers[0].image
 
 
 @pytest.fixture(scope="session")

@@ -26,15 +26,15 @@ async def start(api: Api, namespace: str, image: str, argv: list[str], *, port: 
         "automountServiceAccountToken": False,
     }
     await api.create(PODS, {"metadata": {"name": name}, "spec": specification}, namespace)
-    seen: dict[str, Any] = {}
+    seen = ""
 
     async def ready() -> bool:
-        seen.clear()
-        seen.update(await api.get(PODS, name, namespace))
-        conditions = seen["status"].get("conditions") or ()
-        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+        nonlocal seen
+        status = (await api.get(PODS, name, namespace)).status
+        seen = str(status)[:500]
+        return status.is_ready
 
-    await wait_until(ready, f"pod {name} with {image} ready", UP, every=0.2, detail=lambda: str(seen["status"])[:500])
+    await wait_until(ready, f"pod {name} with {image} ready", UP, every=0.2, detail=lambda: seen)
     return name
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import httpx
 import nats
 from nats.js import JetStreamContext
 
 from fixtures.clusters.kubernetes.client.api import NAMESPACES, PODS, Api
-from fixtures.clusters.kubernetes.workloads import name_of
+from fixtures.clusters.kubernetes.client.schemas import Pod
 from fixtures.profile.model import Profile
 
 
@@ -23,17 +22,16 @@ async def of(api: Api, profile: Profile, nats_address: str, dashboard: str) -> d
     async with httpx.AsyncClient(trust_env=False) as http:
         jobs = (await http.get(f"http://{dashboard}/api/jobs/")).json()
     return {
-        "namespaces": sorted(name_of(one) for one in namespaces),
+        "namespaces": sorted(str(one.raw["metadata"]["name"]) for one in namespaces),
         "pods": sorted(_life(pod) for pod in (*ray_pods, *pods)),
         "jobs": sorted(str(job.get("submission_id") or job.get("job_id")) for job in jobs if job.get("submission_id")),
         **await _nats(nats_address, profile.nats.stream),
     }
 
 
-def _life(pod: dict[str, Any]) -> str:
-    statuses = pod.get("status", {}).get("containerStatuses") or []
-    restarts = sum(one.get("restartCount", 0) for one in statuses)
-    return f"{name_of(pod)} {pod['metadata']['uid']} restarts {restarts}"
+def _life(pod: Pod) -> str:
+    restarts = sum(row.restartCount for row in pod.status.containerStatuses)
+    return f"{pod.metadata.name} {pod.metadata.uid} restarts {restarts}"
 
 
 async def _nats(address: str, answers: str) -> dict[str, list[str]]:

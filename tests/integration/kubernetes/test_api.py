@@ -17,17 +17,17 @@ from fixtures.clusters.kubernetes.client.api import (
     CONFIG_MAPS,
     NAMESPACES,
     PODS,
-    ROLE_BINDINGS,
-    ROLES,
     SERVICE_ACCOUNTS,
     Api,
     Resource,
     connect,
 )
 from fixtures.clusters.kubernetes.client.errors import ApiError, Forbidden, NotFound, Unauthorized
+from fixtures.clusters.kubernetes.client.schemas import KubernetesObject
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
 from tests.integration.kubernetes import pods
+from tests.integration.kubernetes.resources import ROLE_BINDINGS, ROLES
 
 
 async def test_the_life_of_an_object(api: Api, namespace: str) -> None:
@@ -40,9 +40,9 @@ async def test_the_life_of_an_object(api: Api, namespace: str) -> None:
     assert merged["data"] == {"b": "2", "c": "3"}
     patched = await api.patch(CONFIG_MAPS, name, [{"op": "replace", "path": "/data/b", "value": "ß"}], namespace)
     assert patched["data"] == {"b": "ß", "c": "3"}
-    assert (await api.get(CONFIG_MAPS, name, namespace))["data"] == {"b": "ß", "c": "3"}
+    assert (await api.get(CONFIG_MAPS, name, namespace)).raw["data"] == {"b": "ß", "c": "3"}
     for selector in ({"labels": f"for={name}"}, {"fields": f"metadata.name={name}"}):
-        assert [one["metadata"]["name"] for one in await api.list(CONFIG_MAPS, namespace, **selector)] == [name]
+        assert [one.raw["metadata"]["name"] for one in await api.list(CONFIG_MAPS, namespace, **selector)] == [name]
     assert await api.list(CONFIG_MAPS, namespace, labels="for=nobody") == []
     with pytest.raises(ApiError, match="already exists") as taken:
         await api.create(CONFIG_MAPS, {"metadata": {"name": name}}, namespace)
@@ -55,9 +55,9 @@ async def test_absent_and_unknown_are_told_apart(api: Api, namespace: str) -> No
     for resource, name, place, unknown in (
         (PODS, "nobody", namespace, False),
         (NAMESPACES, "fleet-nowhere", "", False),
-        (Resource("apis/nothing.example.org/v1", "things"), "x", namespace, True),
-        (Resource("apis/apps/v9", "deployments"), "x", namespace, True),
-        (Resource("apis/apps/v1", "things"), "x", namespace, True),
+        (Resource("apis/nothing.example.org/v1", "things", KubernetesObject), "x", namespace, True),
+        (Resource("apis/apps/v9", "deployments", KubernetesObject), "x", namespace, True),
+        (Resource("apis/apps/v1", "things", KubernetesObject), "x", namespace, True),
     ):
         with pytest.raises(NotFound) as caught:
             await api.get(resource, name, place)
@@ -96,7 +96,7 @@ class Limited:
     async def grant(self, resource: str, *verbs: str) -> None:
         rule = {"apiGroups": [""], "resources": [resource], "verbs": list(verbs)}
         role = await self.admin.get(ROLES, self.account, self.namespace)
-        await self.admin.patch(ROLES, self.account, {"rules": [*(role.get("rules") or []), rule]}, self.namespace)
+        await self.admin.patch(ROLES, self.account, {"rules": [*role.raw.get("rules", []), rule]}, self.namespace)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ async def limited(api: Api, namespace: str, kubeconfig: str, tmp_path: Path) -> 
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
     }
     await api.create(ROLE_BINDINGS, binding, namespace)
-    tokens = Resource(SERVICE_ACCOUNTS.path, f"serviceaccounts/{name}/token")
+    tokens = Resource(SERVICE_ACCOUNTS.path, f"serviceaccounts/{name}/token", KubernetesObject)
     token = await api.create(
         tokens, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}, namespace
     )
@@ -219,7 +219,7 @@ async def test_logs_of_this_life_and_the_one_before(api: Api, namespace: str, im
 
         async def restarted() -> bool:
             pod = await api.get(PODS, name, namespace)
-            return bool(pod["status"]["containerStatuses"][0]["restartCount"] > 0)
+            return pod.status.containerStatuses[0].restartCount > 0
 
         with pytest.raises(ApiError, match="main") as none_yet:
             await api.logs(name, namespace, previous=True)

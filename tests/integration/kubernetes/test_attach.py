@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from fixtures.clusters.base import Component, Timeline, Workload
-from fixtures.clusters.kubernetes.client.api import PODS, RAY_CLUSTERS, ROLES, Api, connect
+from fixtures.clusters.kubernetes.client.api import PODS, RAY_CLUSTERS, Api, connect
 from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluster
 from fixtures.clusters.kubernetes.instance import RUN_LABEL
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
@@ -35,6 +35,7 @@ from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
 from fixtures.services.ray import Ray
 from tests.integration.kubernetes import state
+from tests.integration.kubernetes.resources import ROLES
 from tests.support import suite_process
 from tests.support.suite_process import SuiteProcess, SuiteRun
 
@@ -188,7 +189,7 @@ class TestRights:
         self, admin: Api, fleet: Fleet, restricted: Path, tmp_path: Path
     ) -> None:
         namespace = fleet.profile.kubernetes.namespace
-        role = await admin.get(ROLES, "fleet-conformance", namespace)
+        role = (await admin.get(ROLES, "fleet-conformance", namespace)).raw
         without = [rule for rule in role["rules"] if rule["resources"] != ["pods/exec"]]
         await admin.patch(ROLES, "fleet-conformance", {"rules": without}, namespace)
         try:

@@ -7,19 +7,13 @@ from typing import Any
 
 import yaml
 
-from fixtures.clusters.kubernetes.client.api import (
-    CRON_JOBS,
-    PERSISTENT_VOLUME_CLAIMS,
-    PODS,
-    ROLE_BINDINGS,
-    ROLES,
-    SECRETS,
-    SERVICE_ACCOUNTS,
-    Api,
-)
+from fixtures.clusters.kubernetes.client.api import PODS, SERVICE_ACCOUNTS, Api
+from fixtures.clusters.kubernetes.client.schemas import ContainerStatus
 from fixtures.clusters.kubernetes.inspect import objects
+from fixtures.clusters.kubernetes.workloads import container_status
 from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
+from tests.integration.kubernetes.resources import CRON_JOBS, PERSISTENT_VOLUME_CLAIMS, ROLE_BINDINGS, ROLES, SECRETS
 
 ATTACH = ROOT / "ci" / "attach"
 SECRET = f"hunter2-{secrets.token_hex(8)}"
@@ -34,9 +28,8 @@ async def made(api: Api, namespace: str, name: str, **container: Any) -> None:
     await api.create(PODS, {"metadata": {"name": name}, "spec": specification}, namespace)
 
 
-async def status_of(api: Api, namespace: str, name: str) -> dict[str, Any]:
-    found = await api.get(PODS, name, namespace)
-    return dict((found["status"].get("containerStatuses") or [{}])[0])
+async def status_of(api: Api, namespace: str, name: str) -> ContainerStatus:
+    return container_status(await api.get(PODS, name, namespace), "main")
 
 
 async def test_a_pod_that_crashes(api: Api, namespace: str, image: str) -> None:
@@ -58,11 +51,11 @@ async def test_a_pod_that_crashes(api: Api, namespace: str, image: str) -> None:
     async def backing_off() -> bool:
         """Only then is its last life the one whose log the node still has."""
         status = await status_of(api, namespace, name)
-        waiting = (status.get("state") or {}).get("waiting") or {}
-        return status.get("restartCount", 0) > 0 and waiting.get("reason") == "CrashLoopBackOff"
+        waiting = status.state.waiting
+        return status.restartCount > 0 and waiting is not None and waiting.reason == "CrashLoopBackOff"
 
     await wait_until(backing_off, f"a restart of {name}", UP, every=0.5)
-    files = await objects.describe(api, [await api.get(PODS, name, namespace)], namespace)
+    files = await objects.describe(api, [(await api.get(PODS, name, namespace)).raw], namespace)
     told = files[f"{name}.yaml"]
     for wanted in ("exitCode: 3", "name: MODE", "value: test", "secretKeyRef:", "Events:", f"Pod/{name}"):
         assert wanted in told, told
@@ -75,11 +68,11 @@ async def test_a_pod_whose_image_cannot_be_had(api: Api, namespace: str) -> None
     await made(api, namespace, name, image="fleet/does-not-exist:1", imagePullPolicy="Never")
 
     async def waits() -> bool:
-        reason = (await status_of(api, namespace, name)).get("state", {}).get("waiting", {}).get("reason", "")
-        return bool(reason == "ErrImageNeverPull")
+        waiting = (await status_of(api, namespace, name)).state.waiting
+        return waiting is not None and waiting.reason == "ErrImageNeverPull"
 
     await wait_until(waits, f"the refusal of the image of {name}", UP, every=0.5)
-    files = await objects.describe(api, [await api.get(PODS, name, namespace)], namespace)
+    files = await objects.describe(api, [(await api.get(PODS, name, namespace)).raw], namespace)
     assert list(files) == [f"{name}.yaml"], "it has never had a log"
     assert "ErrImageNeverPull" in files[f"{name}.yaml"]
     assert "fleet/does-not-exist:1" in files[f"{name}.yaml"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.core.paths import ROOT
+from tests.support.source import syntax_tree
 
 ID = re.compile(r"\b(INF|CFG|NET|DEP|IMG|JOB|ORC|E2E|LOAD)-\d\d\b")
 PRODUCT = [
@@ -55,7 +56,7 @@ def declared(tree: ast.Module) -> Iterator[tuple[int, int]]:
 @pytest.mark.parametrize("file", CHECKS, ids=name)
 def test_a_check_names_others_only_as_those_that_it_follows(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
-    allowed = set(declared(ast.parse(text)))
+    allowed = set(declared(syntax_tree(text)))
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     named = [
         f"{name(file)}:{token.start[0]}: {token.string.strip()[:100]}"

@@ -15,6 +15,7 @@ from fixtures.core.paths import ROOT
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import TIMEOUTS, Timeouts, applied
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome
+from tests.support.source import syntax_tree
 
 
 def test_the_values_are_those_of_the_body_and_then_those_of_before() -> None:
@@ -92,7 +93,7 @@ def test_no_value_is_taken_while_a_module_is_imported() -> None:
     """It would be the default's for every run, whatever its profile says."""
     files: list[Path] = [file for folder in ("fixtures", "tests") for file in sorted((ROOT / folder).rglob("*.py"))]
     texts = {file: text for file in files if "TIMEOUTS." in (text := file.read_text("utf-8"))}
-    found = [f"{file}:{line}" for file, text in texts.items() for line in read_at_import(ast.parse(text))]
+    found = [f"{file}:{line}" for file, text in texts.items() for line in read_at_import(syntax_tree(text))]
     assert len(texts) > 40
     assert found == []
 
@@ -107,5 +108,5 @@ def test_no_value_is_taken_while_a_module_is_imported() -> None:
     ],
 )
 def test_such_a_read_is_found(text: str) -> None:
-    assert list(read_at_import(ast.parse(text)))
-    assert not list(read_at_import(ast.parse("def f():\n    return TIMEOUTS.job")))
+    assert list(read_at_import(syntax_tree(text)))
+    assert not list(read_at_import(syntax_tree("def f():\n    return TIMEOUTS.job")))

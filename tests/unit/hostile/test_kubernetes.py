@@ -19,7 +19,7 @@ from fixtures.clusters.base import Component
 from fixtures.clusters.kind import readiness, waits
 from fixtures.clusters.kubernetes import workloads
 from fixtures.clusters.kubernetes.client import transport
-from fixtures.clusters.kubernetes.client.api import NODES, PODS, Api, connect
+from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, NODES, PODS, Api, connect
 from fixtures.clusters.kubernetes.client.errors import ApiError, Asked, refusal
 from fixtures.clusters.kubernetes.client.exec import exit_status
 from fixtures.clusters.kubernetes.client.transport import Transport
@@ -153,7 +153,8 @@ async def use(api: Api) -> None:
         return workloads.raycluster_not_ready_reason(await found.ray_cluster())
 
     async def described(component: Component) -> Any:
-        return await objects.describe(api, await found.pods(component), "ray", [await found.owner(component)])
+        pods, owner = await found.pods(component), await found.owner(component)
+        return await objects.describe(api, [pod.raw for pod in pods], "ray", [owner.raw])
 
     async def judged() -> Any:
         pods = await found.ray_pods()
@@ -163,11 +164,11 @@ async def use(api: Api) -> None:
         ]
 
     async def missing() -> Any:
-        cluster, deployment = await found.ray_cluster(), await found.owner(Component.ORCHESTRATOR)
-        return readiness.ray_missing(cluster), readiness.replicas_missing(deployment)
+        deployment = await api.get(DEPLOYMENTS, "orchestrator", "swe-ai-fleet")
+        return readiness.ray_missing(await found.ray_cluster()), readiness.replicas_missing(deployment)
 
     async def nodes() -> Any:
-        return [workloads.is_ready(node) and workloads.name_of(node) for node in await api.list(NODES)]
+        return [node.status.is_ready and node.metadata.name for node in await api.list(NODES)]
 
     questions: list[Any] = [
         found.ray_groups(),

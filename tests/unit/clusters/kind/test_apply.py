@@ -13,8 +13,10 @@ import pytest
 from fixtures.clusters.kind.apply import apply, covers, up_to_date
 from fixtures.clusters.kubernetes.client.api import Api, Resource, connect
 from fixtures.clusters.kubernetes.client.errors import ApiError, NotFound
+from fixtures.clusters.kubernetes.client.schemas import KubernetesObject
 from tests.support.kubernetes_stand_in import StandIn, write_kubeconfig
 
+AnyResource = Resource[KubernetesObject]
 Document = dict[str, Any]
 Merge = Callable[[Document | None, Document], Document]
 
@@ -35,19 +37,19 @@ class Server:
         self.merge = merge
         self.done: list[str] = []
 
-    async def get(self, _resource: Resource, name: str, _namespace: str = "") -> Document:
+    async def get(self, _resource: AnyResource, name: str, _namespace: str = "") -> KubernetesObject:
         if name not in self.objects:
             raise NotFound(f"{name} is not there")
-        return self.objects[name]
+        return KubernetesObject.of(self.objects[name])
 
-    async def apply(self, _resource: Resource, body: Document, *, dry_run: bool = False) -> Document:
+    async def apply(self, _resource: AnyResource, body: Document, *, dry_run: bool = False) -> KubernetesObject:
         made = self.merge(self.objects.get(body["metadata"]["name"]), body)
         if not dry_run:
             self.done.append("apply")
             self.objects[body["metadata"]["name"]] = made
-        return made
+        return KubernetesObject.of(made)
 
-    async def delete(self, _resource: Resource, name: str, _namespace: str = "") -> bool:
+    async def delete(self, _resource: AnyResource, name: str, _namespace: str = "") -> bool:
         if removed := self.objects.pop(name, None):
             self.done.append("delete")
         return removed is not None

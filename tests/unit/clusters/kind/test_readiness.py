@@ -5,15 +5,21 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.kind.readiness import is_unrecoverable, ray_missing, replicas_missing
+from fixtures.clusters.kubernetes.client.schemas import Pod, RayCluster, ReplicatedWorkload
 
 NOW = 1_800_000_000.0
+TEMPLATE = {"spec": {"containers": [{"name": "c"}]}}
 
 
-def pod(**status: Any) -> dict[str, Any]:
-    return {"metadata": {"name": "p", "namespace": "n"}, "spec": {"containers": [{"name": "c"}]}, "status": status}
+def metadata(generation: int = 1) -> dict[str, Any]:
+    return {"name": "p", "namespace": "n", "generation": generation}
 
 
-def waiting(reason: str, message: str = "") -> dict[str, Any]:
+def pod(**status: Any) -> Pod:
+    return Pod.of({"metadata": metadata(), **TEMPLATE, "status": status})
+
+
+def waiting(reason: str, message: str = "") -> Pod:
     return pod(containerStatuses=[{"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}])
 
 
@@ -44,12 +50,11 @@ def test_a_pod_without_a_node_is_given_some_seconds() -> None:
     )
 
 
-def deployment(generation: int = 2, observed: int = 2, **status: Any) -> dict[str, Any]:
-    return {
-        "metadata": {"generation": generation},
-        "spec": {"replicas": 2},
-        "status": {"observedGeneration": observed, **status},
-    }
+def deployment(observed: int = 2, **status: Any) -> ReplicatedWorkload:
+    status = {"observedGeneration": observed, **status}
+    return ReplicatedWorkload.of(
+        {"metadata": metadata(2), "spec": {"replicas": 2, "template": TEMPLATE}, "status": status}
+    )
 
 
 def test_a_deployment_is_ready_with_all_replicas_in_their_present_form() -> None:
@@ -58,18 +63,19 @@ def test_a_deployment_is_ready_with_all_replicas_in_their_present_form() -> None
     assert "1 of 2" in replicas_missing(deployment(replicas=2, readyReplicas=1, updatedReplicas=2))
     assert replicas_missing(deployment(replicas=3, readyReplicas=2, updatedReplicas=2)), "an old one is still there"
     assert "not seen" in replicas_missing(deployment(observed=1, replicas=2, readyReplicas=2, updatedReplicas=2))
-    assert replicas_missing({"metadata": {}, "spec": {"replicas": 1}})
+    new = {"metadata": metadata(0), "spec": {"replicas": 1, "template": TEMPLATE}}
+    assert replicas_missing(ReplicatedWorkload.of(new)), "it has no status yet"
+
+
+def ray_cluster(generation: int = 1, **status: Any) -> RayCluster:
+    groups = [{"groupName": "gpu", "replicas": 2, "template": TEMPLATE}]
+    spec = {"headGroupSpec": {"template": TEMPLATE}, "workerGroupSpecs": groups}
+    return RayCluster.of({"metadata": metadata(generation), "spec": spec, "status": status})
 
 
 def test_a_ray_cluster_is_ready_when_kuberay_says_so_of_all_workers() -> None:
-    spec = {"workerGroupSpecs": [{"replicas": 2}]}
-    both: dict[str, Any] = {"metadata": {"generation": 1}, "spec": spec}
-    assert "not seen" in ray_missing(both)
-    assert "1 of 2" in ray_missing(
-        {**both, "status": {"observedGeneration": 1, "state": "ready", "readyWorkerReplicas": 1}}
-    )
-    assert ray_missing({**both, "status": {"observedGeneration": 1, "state": "ready", "readyWorkerReplicas": 2}}) == ""
-    patched = {**both, "metadata": {**both["metadata"], "generation": 5}}  # another image and back: KubeRay did nothing
-    assert (
-        ray_missing({**patched, "status": {"observedGeneration": 3, "state": "ready", "readyWorkerReplicas": 2}}) == ""
-    )
+    assert "not seen" in ray_missing(ray_cluster())
+    assert "1 of 2" in ray_missing(ray_cluster(observedGeneration=1, state="ready", readyWorkerReplicas=1))
+    assert ray_missing(ray_cluster(observedGeneration=1, state="ready", readyWorkerReplicas=2)) == ""
+    patched = ray_cluster(5, observedGeneration=3, state="ready", readyWorkerReplicas=2)
+    assert ray_missing(patched) == "", "another image and back: KubeRay did nothing"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.kind import waits
-from fixtures.clusters.kubernetes.client.api import Api, Documents
+from fixtures.clusters.kubernetes.client.api import Api
 from fixtures.core.errors import NonConformance, StartupError
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile.model import Profile, load
@@ -44,7 +44,7 @@ class NoPods(Api):
     def __init__(self) -> None:
         pass
 
-    async def list(self, *_: Any, **__: Any) -> Documents:
+    async def list(self, *_: Any, **__: Any) -> list[Any]:
         return []
 
 

@@ -9,10 +9,13 @@ import pytest
 from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes.client.api import ENDPOINT_SLICES, RAY_CLUSTERS, SERVICES, STATEFULSETS, Resource
 from fixtures.clusters.kubernetes.client.errors import Forbidden, NotFound
+from fixtures.clusters.kubernetes.client.schemas import KubernetesObject
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.profile import model as profiles
+
+AnyResource = Resource[KubernetesObject]
 
 
 class StandInApi:
@@ -20,21 +23,21 @@ class StandInApi:
 
     inside = False
 
-    def __init__(self, answers: dict[Resource, Any] | None = None) -> None:
+    def __init__(self, answers: dict[AnyResource, Any] | None = None) -> None:
         self.answers = answers or {}
 
-    async def get(self, resource: Resource, name: str, namespace: str) -> Any:
+    async def get(self, resource: AnyResource, name: str, namespace: str) -> KubernetesObject:
         answer = self.answers.get(resource, NotFound(f"{resource.name} {name} in {namespace}"))
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return resource.model.of({"metadata": {"name": name, "namespace": namespace}, **answer})
 
-    async def list(self, resource: Resource, _namespace: str, *, labels: str = "") -> Any:
+    async def list(self, resource: AnyResource, _namespace: str, *, labels: str = "") -> list[KubernetesObject]:
         assert labels
-        return self.answers.get(resource, [])
+        return [resource.model.of(document) for document in self.answers.get(resource, [])]
 
 
-def found(answers: dict[Resource, Any] | None = None) -> FleetLookup:
+def found(answers: dict[AnyResource, Any] | None = None) -> FleetLookup:
     api: Any = StandInApi(answers)
     return FleetLookup(api, profiles.load("swe-ai-fleet"))
 
@@ -55,12 +58,12 @@ async def test_no_workload_of_that_name() -> None:
 
 
 async def test_what_was_read_is_remembered_for_the_remedies() -> None:
-    groups: list[dict[str, Any]] = [{"groupName": name, "template": {}} for name in ("gpu-workers", "cpu-workers")]
-    orchestrator = {
-        "metadata": {"name": "orchestrator", "namespace": "swe-ai-fleet"},
-        "spec": {"selector": {"matchLabels": {"part": "api", "app.kubernetes.io/name": "orchestrator"}}},
-    }
-    lookup = found({RAY_CLUSTERS: {"spec": {"workerGroupSpecs": groups}}, STATEFULSETS: orchestrator})
+    head: dict[str, Any] = {"template": {"spec": {}}}
+    groups = [{"groupName": name, **head} for name in ("gpu-workers", "cpu-workers")]
+    ray_cluster = {"spec": {"headGroupSpec": head, "workerGroupSpecs": groups}}
+    labels = {"part": "api", "app.kubernetes.io/name": "orchestrator"}
+    orchestrator = {"spec": {"selector": {"matchLabels": labels}, **head}}
+    lookup = found({RAY_CLUSTERS: ray_cluster, STATEFULSETS: orchestrator})
     assert (lookup.worker_groups, lookup.selectors, lookup.workload_kinds) == ((), {}, {})
     await lookup.ray_groups()
     await lookup.workload(Component.ORCHESTRATOR)
@@ -83,7 +86,7 @@ def slice_of(*pods: str, port: int = 8000, name: str = "", ready: bool = True) -
     return {"ports": [{"name": name, "port": port}], "endpoints": endpoints}
 
 
-async def behind(answers: dict[Resource, Any], port: int = 80) -> list[tuple[str, int]]:
+async def behind(answers: dict[AnyResource, Any], port: int = 80) -> list[tuple[str, int]]:
     api: Any = StandInApi(answers)
     return await PortForwards(api).ready_endpoints("vllm", "ns", port)
 

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.clusters.kubernetes.client.schemas import KubernetesObject
 from fixtures.clusters.kubernetes.inspect import failure_logs, objects
 from fixtures.core.errors import Inconclusive
 
@@ -206,11 +207,11 @@ class Asked:
         self.lists = 0
         self.forbidden = forbidden
 
-    async def list(self, _resource: object, _namespace: str) -> list[dict[str, Any]]:
+    async def list(self, _resource: object, _namespace: str) -> list[KubernetesObject]:
         self.lists += 1
         if self.forbidden:
             raise Inconclusive("may not list events")
-        return [event("Pod", POD["metadata"]["name"], "was killed")]
+        return [KubernetesObject.of(event("Pod", POD["metadata"]["name"], "was killed"))]
 
     async def logs(self, pod: str, _namespace: str, *, container: str, previous: bool, lines: int) -> str:
         if self.forbidden:

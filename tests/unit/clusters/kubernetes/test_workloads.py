@@ -1,4 +1,4 @@
-"""What Kubernetes' documents say about replicas: readiness, images, staleness, the RayCluster's own word."""
+"""What Kubernetes' objects say about replicas: readiness, images, staleness, the RayCluster's own word."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.clusters.base import Component, Workload
 from fixtures.clusters.kubernetes import workloads
+from fixtures.clusters.kubernetes.client.schemas import Pod, PodSpec, RayCluster
 
 
 def pod(
@@ -19,26 +20,29 @@ def pod(
     ready: bool = True,
     started: str = "2026-01-01T00:00:00Z",
     **more: Any,
-) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "labels": labels or {}, **more.get("metadata", {})},
-        "spec": {"containers": [{"name": "main", "image": image}, {"name": "istio-proxy", "image": "mesh"}]},
-        "status": {
-            "phase": "Running",
-            "podIP": "10.0.0.1",
-            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
-            "containerStatuses": [{"name": "main", "imageID": image_id, "state": {"running": {"startedAt": started}}}],
-            **more.get("status", {}),
-        },
-    }
+) -> Pod:
+    status = {"name": "main", "imageID": image_id, "state": {"running": {"startedAt": started}}}
+    return Pod.of(
+        {
+            "metadata": {"name": name, "namespace": "ray", "labels": labels or {}, **more.get("metadata", {})},
+            "spec": {"containers": [{"name": "main", "image": image}, {"name": "istio-proxy", "image": "mesh"}]},
+            "status": {
+                "phase": "Running",
+                "podIP": "10.0.0.1",
+                "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+                "containerStatuses": [status],
+                **more.get("status", {}),
+            },
+        }
+    )
 
 
 def template(image: str) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "main", "image": image}]}}
 
 
-def listed(image: str, *pods: dict[str, Any]) -> Workload:
-    return workloads.workload("ray", Component.RAY_WORKER, len(pods), template(image), pods)
+def listed(image: str, *pods: Pod) -> Workload:
+    return workloads.workload("ray", Component.RAY_WORKER, len(pods), PodSpec.of(template(image)["spec"]), pods)
 
 
 def test_a_pod_as_a_replica() -> None:
@@ -124,18 +128,18 @@ def test_the_most_telling_reason(status: dict[str, Any], said: str) -> None:
     assert workloads.why_not_ready(pod("a", ready=False, status=status)) == said
 
 
-def ray_cluster(**status: Any) -> dict[str, Any]:
-    return {
-        "metadata": {"name": "ray-gpu", "generation": 2},
-        "spec": {
-            "headGroupSpec": {"template": template("fleet/ray:1")},
-            "workerGroupSpecs": [
-                {"groupName": "gpu-workers", "replicas": 2, "template": template("fleet/ray:1")},
-                {"groupName": "big", "replicas": 1, "numOfHosts": 2, "template": template("fleet/stock:1")},
-            ],
-        },
-        "status": status,
-    }
+def ray_cluster(**status: Any) -> RayCluster:
+    groups = [
+        {"groupName": "gpu-workers", "replicas": 2, "template": template("fleet/ray:1")},
+        {"groupName": "big", "replicas": 1, "numOfHosts": 2, "template": template("fleet/stock:1")},
+    ]
+    return RayCluster.of(
+        {
+            "metadata": {"name": "ray-gpu", "namespace": "ray", "generation": 2},
+            "spec": {"headGroupSpec": {"template": template("fleet/ray:1")}, "workerGroupSpecs": groups},
+            "status": status,
+        }
+    )
 
 
 def test_each_worker_group_has_its_own_image_and_pods() -> None:
