@@ -18,40 +18,53 @@ from fixtures.probes.packaging import RemoteProgram
 from fixtures.services.ray import Job
 
 RUN, OTHER = "fc-0a1b2c", "fc-dddddd"
+WAIT_S = 10.0  # for what comes about at once
 
 
 @dataclass
 class Dashboard:
-    """Keeps records as Ray does; `slow` seconds pass until a submitted job is there."""
+    """Keeps records as Ray does. A submitted job is there once `admits` is set, and never ends."""
 
-    slow: float = 0.0
     records: dict[str, Job] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    submitted: asyncio.Event = field(default_factory=asyncio.Event)
+    admits: asyncio.Event = field(default_factory=asyncio.Event)
+    runs: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def jobs(self) -> list[Job]:
         return list(self.records.values())
 
     async def submit(self, _entrypoint: str, submission_id: str, _runtime_env: Any) -> None:
-        await asyncio.sleep(self.slow)
+        self.submitted.set()
+        await self.admits.wait()
         self.records[submission_id] = Job(submission_id=submission_id, status="RUNNING")
 
-    async def job_ended(self, _submission_id: str, timeout: float) -> Job:
-        await asyncio.sleep(timeout)
-        raise AssertionError("it did not end")
+    async def job_ended(self, _submission_id: str, _timeout: float) -> Job:
+        self.runs.set()
+        await asyncio.Event().wait()
+        raise AssertionError("an event that nobody sets is set")
 
     async def forget(self, submission_id: str) -> None:
         del self.records[submission_id]
+        self.removed.append(submission_id)
 
 
-@pytest.mark.parametrize("slow", [0.0, 0.1], ids=["while it runs", "while it is taken in"])
-async def test_a_run_that_is_ended_leaves_no_job(slow: float) -> None:
-    ray: Any = Dashboard(slow)
+@pytest.mark.parametrize("admitted", [True, False], ids=["while it runs", "while it is taken in"])
+async def test_a_run_that_is_ended_leaves_no_job(admitted: bool) -> None:
+    dashboard = Dashboard()
+    ray: Any = dashboard
     job = asyncio.ensure_future(run_job(ray, RemoteProgram("census", {"REQUEST": {}}), f"{RUN}-census", {}, 60))
-    await asyncio.sleep(0.02)
-    job.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await job
-    await asyncio.sleep(2 * slow)
-    assert ray.records == {}
+    async with asyncio.timeout(WAIT_S):
+        if admitted:
+            dashboard.admits.set()
+            await dashboard.runs.wait()
+        else:
+            await dashboard.submitted.wait()
+        job.cancel()
+        dashboard.admits.set()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+    assert (dashboard.records, dashboard.removed) == ({}, [f"{RUN}-census"])
 
 
 async def test_records_of_killed_runs_are_removed_once_nobody_reads_them() -> None:

@@ -1,9 +1,11 @@
 """The benchmarks' figures, tables, plots and command line; what they measure is measured by ./ci/bench."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import psutil
 import pytest
@@ -110,11 +112,34 @@ def test_what_is_there_once_is_a_kind_of_process() -> None:
     assert set(SHARED) <= set(KINDS)
 
 
+@dataclass
+class Spending:
+    """Stands for a process of the suite that has spent `seconds` of CPU so far."""
+
+    seconds: float
+    pid: int = 1
+
+    def children(self, **_: bool) -> list[psutil.Process]:
+        return []
+
+    def oneshot(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def cpu_times(self) -> SimpleNamespace:
+        return SimpleNamespace(user=self.seconds, system=0.0)
+
+    def cmdline(self) -> list[str]:
+        return ["pytest"]
+
+    def create_time(self) -> float:
+        return 0.0
+
+
 def test_a_watch_counts_what_was_spent_while_it_looked() -> None:
-    sum(number * number for number in range(2_000_000))
-    watch = Watch(psutil.Process())
-    spent = watch.ended()
-    assert 0 <= sum(spent.values()) < 1.0, "what this process spent before is none of it"
+    process = Spending(7.0)
+    watch = Watch(cast("psutil.Process", process))
+    process.seconds += 0.5
+    assert watch.ended() == {"the suite": 0.5}, "what this process spent before is none of it"
 
 
 def test_the_command_line_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
