@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.kind.apply import apply, covers, up_to_date
-from fixtures.clusters.kubernetes.client.api import Api, Resource, connect
+from fixtures.clusters.kubernetes.client.api import AnyResource, Api, connect
 from fixtures.clusters.kubernetes.client.errors import ApiError, NotFound
 from fixtures.clusters.kubernetes.client.schemas import KubernetesObject
 from tests.support.kubernetes_stand_in import StandIn, write_kubeconfig
 
-AnyResource = Resource[KubernetesObject]
 Document = dict[str, Any]
 Merge = Callable[[Document | None, Document], Document]
 

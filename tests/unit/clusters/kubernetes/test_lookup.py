@@ -7,15 +7,20 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Component
-from fixtures.clusters.kubernetes.client.api import ENDPOINT_SLICES, RAY_CLUSTERS, SERVICES, STATEFULSETS, Resource
+from fixtures.clusters.kubernetes.client.api import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    RAY_CLUSTERS,
+    SERVICES,
+    STATEFULSETS,
+    AnyResource,
+)
 from fixtures.clusters.kubernetes.client.errors import Forbidden, NotFound
 from fixtures.clusters.kubernetes.client.schemas import KubernetesObject
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.profile import model as profiles
-
-AnyResource = Resource[KubernetesObject]
 
 
 class StandInApi:
@@ -70,6 +75,18 @@ async def test_what_was_read_is_remembered_for_the_remedies() -> None:
     assert lookup.worker_groups == ("gpu-workers", "cpu-workers")
     assert lookup.selectors == {"orchestrator": "app.kubernetes.io/name=orchestrator,part=api"}
     assert lookup.workload_kinds == {"orchestrator": "statefulsets"}
+
+
+async def test_a_workload_that_is_gone_may_come_back_as_another_kind() -> None:
+    orchestrator = {"spec": {"selector": {"matchLabels": {"app": "x"}}, "template": {"spec": {}}}}
+    answers: dict[AnyResource, Any] = {DEPLOYMENTS: orchestrator}
+    lookup = found(answers)
+    await lookup.owner(Component.ORCHESTRATOR)
+    assert lookup.workload_kinds == {"orchestrator": "deployments"}
+    answers[STATEFULSETS] = answers.pop(DEPLOYMENTS)
+    with pytest.raises(NonConformance, match="deployments orchestrator in namespace swe-ai-fleet is gone"):
+        await lookup.owner(Component.ORCHESTRATOR)
+    assert await lookup.kind_of("orchestrator", "swe-ai-fleet") is STATEFULSETS
 
 
 async def test_what_may_not_be_read_is_no_failure() -> None:
