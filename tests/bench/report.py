@@ -6,8 +6,7 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
-
+from fixtures.report.templates import environment
 from tests.bench import plots
 from tests.bench.figures import Document, shown, spread, table
 from tests.bench.measures.round_trip import PHASES
@@ -30,8 +29,8 @@ def write(document: Document, folder: Path, groups: Mapping[str, str], compared:
     for name, image in images.items():
         (folder / name).write_bytes(image)
     (folder / "table.md").write_text("\n".join(table(document.figures)) + "\n", encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    templates = environment(TEMPLATE.parent, escapes_html=True)
+    page = templates.get_template(TEMPLATE.name).render(
         content=document.content,
         groups=groups,
         measured={row["group"] for row in document.figures},

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from fixtures.checks.declaration import AREAS, Check
+from fixtures.report.templates import environment
 
 #: What a cell says, by (must fail, may fail, seen): its sign, its class, and its words.
 SIGNS = {
@@ -50,14 +49,8 @@ def page(rows: Sequence[Mapping[str, Any]], checks: Sequence[Check]) -> str:
         [Cell(kind := kind_of(check.id, row), f"{check.id} {SIGNS[kind][1]}") for check in columns] for row in rows
     ]
     flips = [sum(check.id in row["expected"] and check.id in row["failed"] for row in rows) for check in columns]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("matrix.html.j2").render(
+    templates = environment(Path(__file__).parent, escapes_html=True)
+    return templates.get_template("matrix.html.j2").render(
         rows=list(zip(rows, cells, strict=True)),
         areas=[(name, area) for name, area in by_area if area],
         columns=columns,
