@@ -2,8 +2,8 @@
 
 import sys
 
-from fixtures.harness.interrupts import heed_signals
 from tests.bench.command import main
+from tests.support.signals import heed_signals
 
 if __name__ == "__main__":
     heed_signals()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from fixtures.harness.interrupts import heed_signals
 from tests.faults.command import main
+from tests.support.signals import heed_signals
 
 if __name__ == "__main__":
     heed_signals()

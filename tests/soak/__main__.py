@@ -2,8 +2,8 @@
 
 import sys
 
-from fixtures.harness.interrupts import heed_signals
 from tests.soak.command import main
+from tests.support.signals import heed_signals
 
 heed_signals()
 try:
