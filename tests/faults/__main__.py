@@ -1,12 +1,10 @@
 """`ci/faults`: every check is seen to fail for its fault, and nothing else with it."""
 
-from __future__ import annotations
-
 import sys
-
+from __future__ import annotations
 from tests.faults.command import main
 from tests.support.signals import heed_signals
+from tests.support import program
 
 if __name__ == "__main__":
-    heed_signals()
-    sys.exit(main())
+    program.run(main)

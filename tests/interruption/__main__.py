@@ -1,12 +1,10 @@
 """`ci/interrupt`."""
 
-from __future__ import annotations
-
 import sys
-
+from __future__ import annotations
 from tests.interruption.command import main
 from tests.support.signals import heed_signals
+from tests.support import program
 
 if __name__ == "__main__":
-    heed_signals()
-    sys.exit(main())
+    program.run(main)

@@ -1,12 +1,9 @@
 """`python -m tests.soak`, as ./ci/soak does."""
 
 import sys
-
 from tests.soak.command import main
 from tests.support.signals import heed_signals
+from tests.support import program
 
-heed_signals()
-try:
-    sys.exit(main())
-except KeyboardInterrupt:
-    sys.exit(130)
+if __name__ == "__main__":
+    program.run(main)
