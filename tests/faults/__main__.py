@@ -1,9 +1,8 @@
 """`ci/faults`: every check is seen to fail for its fault, and nothing else with it."""
 
-import sys
 from __future__ import annotations
+
 from tests.faults.command import main
-from tests.support.signals import heed_signals
 from tests.support import program
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """`ci/interrupt`."""
 
-import sys
 from __future__ import annotations
+
 from tests.interruption.command import main
-from tests.support.signals import heed_signals
 from tests.support import program
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from fixtures.harness.interrupts import heed_signals
+from tests.support.signals import heed_signals
 
 INTERRUPTED = 130  # what a shell makes of SIGINT
 
