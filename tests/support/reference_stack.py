@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from fixtures.clusters.embedded.image_table import named
 from fixtures.clusters.embedded.images import ImageStore
 from fixtures.clusters.embedded.rundir import RunDirectory
 from fixtures.core.paths import ROOT
+from tests.support.waiting import wait_for
 
 IMAGES = ROOT / "images"
 MODEL = "Qwen/Qwen3-0.6B"
@@ -36,14 +37,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_for(holds: Callable[[], bool], what: str, seconds: float = BOOT_S) -> None:
-    """Until `holds` says so; fails with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
-        time.sleep(0.05)
 
 
 def listens(port: int) -> bool:
@@ -89,7 +82,7 @@ def nats_server(folder: Path) -> Iterator[str]:
     assert program, "nats-server is missing in the suite's environment"
     command = [program, "-js", "-sd", str(folder / "nats"), "-a", "127.0.0.1", "-p", str(port)]
     with process(command, folder / "nats.log"):
-        wait_for(lambda: listens(port), "NATS listening")
+        wait_for(lambda: listens(port), "NATS listening", BOOT_S)
         yield f"nats://127.0.0.1:{port}"
 
 
@@ -116,7 +109,7 @@ def ray_head(python: Path, folder: Path) -> Iterator[str]:
     try:
         # A first driver would wait for a worker on each of the CPUs.
         with process(command, folder / "ray.log", PATH=path, RAY_prestart_worker_first_driver="0"):
-            wait_for(lambda: listens(client_port), "Ray Client listening")
+            wait_for(lambda: listens(client_port), "Ray Client listening", BOOT_S)
             yield f"ray://127.0.0.1:{client_port}"
     finally:
         shutil.rmtree(state, ignore_errors=True)
@@ -156,7 +149,7 @@ class Replica:
         path = str(IMAGES / "orchestrator")
         variables = {**self.variables, "GRPC_PORT": str(self.port), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         self.process = self._stack.enter_context(process(command, self.log, **variables))
-        wait_for(lambda: listens(self.port), "the gRPC port opening")
+        wait_for(lambda: listens(self.port), "the gRPC port opening", BOOT_S)
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""

@@ -17,7 +17,8 @@ from typing import Any
 
 from fixtures.clusters.embedded.processes import nats_program
 from fixtures.core import nkeys
-from tests.support.reference_stack import free_port, listens, process, wait_for
+from tests.support.reference_stack import BOOT_S, free_port, listens, process
+from tests.support.waiting import wait_for
 
 #: The first byte of an nkey, by what it is for; a seed has "S" before it. Source: nats-io/nkeys, README
 PREFIX = {"operator": 14 << 3, "account": 0, "user": 20 << 3}
@@ -136,5 +137,5 @@ def secured_nats(folder: Path, configuration: str) -> Iterator[str]:
     file = folder / f"nats-{port}.conf"
     file.write_text(f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/js-{port}" }}\n{configuration}')
     with process([str(nats_program()), "-c", str(file)], folder / f"nats-{port}.log"):
-        wait_for(lambda: listens(port), "NATS listening")
+        wait_for(lambda: listens(port), "NATS listening", BOOT_S)
         yield f"127.0.0.1:{port}"

@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,7 +37,9 @@ from tests.integration.kubernetes import state
 from tests.integration.kubernetes.resources import ROLES
 from tests.support import suite_process
 from tests.support.suite_process import SuiteProcess, SuiteRun
+from tests.support.waiting import wait_for
 
+WRITTEN_S = 60.0  # until a run has written a line to its log
 ROLE_FILES = [ROOT / "ci" / "attach" / "role.yaml"]
 QUIET = ("-m", "e2e and not disruptive")
 ATTACH = ("--cluster", "attach")
@@ -288,7 +289,7 @@ class TestFaults:
         before = await snapshot(admin, fleet.profile)
         options = (*ATTACH, *fleet.arguments(), "-k", "DEP or JOB")
         with SuiteProcess(tmp_path / "r", *options, log=tmp_path / "log") as suite:
-            await job_runs(admin, fleet.profile, wait_for(tmp_path / "log", r"run (fc-[0-9a-f]+)"))
+            await job_runs(admin, fleet.profile, written(tmp_path / "log", r"run (fc-[0-9a-f]+)"))
             suite.process.send_signal(signal.SIGINT)
             assert await suite.ended(120) == 2, suite.output[-3000:]
         after = await snapshot(admin, fleet.profile)
@@ -342,13 +343,14 @@ async def groups(cluster: KubernetesCluster, timeline: Timeline) -> tuple[Worklo
     return await cluster.ray_groups()
 
 
-def wait_for(log: Path, pattern: str, seconds: float = 60) -> str:
+def written(log: Path, pattern: str) -> str:
     """The first group of `pattern`, once the log has it."""
-    deadline = time.monotonic() + seconds
-    while not (found := re.search(pattern, log.read_text(encoding="utf-8", errors="replace"))):
-        assert time.monotonic() < deadline, log.read_text()[-3000:]
-        time.sleep(0.1)
-    return found[1]
+
+    def text() -> str:
+        return log.read_text(encoding="utf-8", errors="replace")
+
+    wait_for(lambda: re.search(pattern, text()), f"{pattern} in {log}", WRITTEN_S, lambda: text()[-3000:])
+    return str(re.findall(pattern, text())[0])
 
 
 async def job_runs(api: Api, profile: Profile, run_id: str) -> None:

@@ -27,6 +27,8 @@ ToPort = Callable[[int], Opened]
 
 LINES, HTTP, GRPC, NOBODY = 8001, 8002, 8003, 8009
 MIB = 1 << 20
+SILENCE_S = 3.0
+REFUSED_S = 5.0  # until a connection ends whose port nobody listens on
 
 
 @pytest.fixture
@@ -128,8 +130,8 @@ async def test_a_quiet_connection_lives_and_costs_nothing(to_port: ToPort) -> No
             writer.write(b"echo\nhello")
             assert await asyncio.wait_for(reader.readexactly(5), 20) == b"hello"
         start = time.process_time()
-        await asyncio.sleep(3)
-        assert time.process_time() - start < 0.3, "seconds of CPU for three seconds of silence"
+        await asyncio.sleep(SILENCE_S)  # what the test is about
+        assert time.process_time() - start < SILENCE_S / 10, "seconds of CPU for a silence"
         for reader, writer in connections:
             writer.write(b"still")
             assert await asyncio.wait_for(reader.readexactly(5), 20) == b"still"
@@ -187,9 +189,8 @@ async def test_what_the_pod_still_sends_after_the_clients_end_arrives(to_port: T
 
 async def test_a_port_where_nobody_listens_ends_the_connection_at_once(to_port: ToPort, server: str) -> None:
     async with to_port(NOBODY) as forward:
-        start = time.monotonic()
-        assert await ask(forward, b"x") == b""
-        assert time.monotonic() - start < 5
+        async with asyncio.timeout(REFUSED_S):
+            assert await ask(forward, b"x") == b""
         assert f"pod {server}, port {NOBODY}: " in forward.last_error and "refused" in forward.last_error
         assert forward.error is None, "the API server did its part"
 
@@ -255,10 +256,9 @@ async def test_nothing_is_left_of_a_closed_forward(api: Api, namespace: str, ser
         writer.write(b"echo\nx")
     for reader, _ in connections[:10]:
         await asyncio.wait_for(reader.readexactly(1), 20)
-    start = time.monotonic()
-    await forward.close()
-    await forward.close()
-    assert time.monotonic() - start < 2 * TIMEOUTS.stream_close
+    async with asyncio.timeout(2 * TIMEOUTS.stream_close):
+        await forward.close()
+        await forward.close()
     for reader, writer in connections:
         with contextlib.suppress(ConnectionResetError):
             assert await asyncio.wait_for(reader.read(), 5) == b""

@@ -3,13 +3,15 @@
 import json
 import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.support.suite_project import ALL, GREEN, HEAD, SETTINGS, Project
+from tests.support.waiting import wait_for
+
+BEGUN_S = 30.0  # until an inner pytest runs its check
 
 
 @pytest.fixture
@@ -106,10 +108,7 @@ def test_ctrl_c_still_writes_every_report(project: Project) -> None:
     running = subprocess.Popen(
         project.command("-m", "e2e"), cwd=project.path, env=project.environment, stdout=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 30
-    while not (project.path / "begun").exists():
-        assert time.monotonic() < deadline, "the inner pytest did not begin"
-        time.sleep(0.05)
+    wait_for((project.path / "begun").exists, "the check's begin in the inner pytest", BEGUN_S)
     running.send_signal(signal.SIGINT)
     stdout, _ = running.communicate(timeout=30)
     assert running.returncode == 2
