@@ -1,12 +1,18 @@
 """How the programs below tests/ run: Ctrl-C and SIGTERM end them in order, with the exit status of Ctrl-C."""
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from tests.support.signals import heed_signals
-
 INTERRUPTED = 130  # what a shell makes of SIGINT
+
+
+def heed_signals() -> None:
+    """SIGINT and SIGTERM end this program by KeyboardInterrupt, also where a shell started it in the background, which
+    has it ignore SIGINT."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def run(main: Callable[[], int]) -> NoReturn:
