@@ -157,7 +157,7 @@ async def test_an_endpoint_that_does_not_answer_is_found_by_its_check(fleet: Emb
             '\n[nats.auth]\ntoken = { env = "NO_SUCH_VARIABLE" }\n',
             r"nats\.auth\.token \(\$NO_SUCH_VARIABLE\) is not set",
         ),
-        (f'\n[nats.auth]\ntoken = "{TOKEN}"\n', r"nats\.auth\.token: .*must not stand in a profile"),
+        (f'\n[nats.auth]\ntoken = "{TOKEN}"\n', r"nats\.auth\.token: .*must not be written in a profile"),
     ],
 )  # fmt: skip
 async def test_nothing_starts_without_the_credentials(tmp_path: Path, more: str, words: str) -> None:
