@@ -60,7 +60,7 @@ async def test_the_wait_for_a_deliberation_is_the_runs(monkeypatch: pytest.Monke
 
 def test_what_differs_from_the_default_is_named() -> None:
     assert Timeouts().changed() == {}
-    assert Timeouts(request=15, deliberation=300).changed() == {"deliberation": 300}
+    assert Timeouts(request=45, deliberation=300).changed() == {"deliberation": 300}
 
 
 def test_a_check_may_last_longer_by_what_its_waits_were_given() -> None:
