@@ -116,7 +116,7 @@ def ray_head(python: Path, folder: Path) -> Iterator[str]:
 
 
 def drive(python: Path, script: str, document: Any) -> Any:
-    """Run one of the `_refstack_*` scripts in the image's environment: a JSON document in, a JSON document out."""
+    """Run a program of this folder in the image's environment: a JSON document in, a JSON document out."""
     program = Path(__file__).with_name(script)
     done = subprocess.run(
         [str(python), str(program)],

@@ -75,7 +75,7 @@ async def outcomes(folder: Path, nats_url: str) -> Outcomes:
             case("crash", kill_when_asked=vllm_url),
         ]
         document = {"address": ray_address, "cases": {c["run"]["task_id"]: c for c in cases}}
-        return dict(drive(python, "_refstack_jobs.py", document))
+        return dict(drive(python, "reference_stack_jobs.py", document))
 
 
 @pytest.fixture(scope="module")
