@@ -116,7 +116,7 @@ def test_a_ray_job_of_agents_outlasts_the_waits_that_it_is_made_of(seconds: Time
     """An agent that starts nowhere is waited for, asked for its connections, and its CPUs are waited for: with
     less time for the whole job, nothing can be told of agents that failed. Half a minute is left for the start
     of its driver."""
-    waits = seconds.agent + seconds.agent_fault_grace + of_agents("STDIN_WRAPPER") + of_agents("SETTLE")
+    waits = seconds.agent + seconds.agent_fault_grace + of_agents("CONNECTION_COUNT") + of_agents("SETTLE")
     assert seconds.job >= waits + 30
 
 

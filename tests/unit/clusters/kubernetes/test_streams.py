@@ -75,8 +75,8 @@ async def reach(forward: Forward, data: bytes = b"") -> tuple[asyncio.StreamRead
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[tuple[list[dict[str, list[str]]], list[bytes], Talk]]:
-    """The queries of the execs, what arrived, and a server that ends a command after 100,000 bytes of input."""
+def recording(expected: int = 100_000) -> Iterator[tuple[list[dict[str, list[str]]], list[bytes], Talk]]:
+    """The queries of the execs, what arrived, and a server that ends a command after `expected` bytes of input."""
     queries: list[dict[str, list[str]]] = []
     received: list[bytes] = []
 
@@ -84,7 +84,7 @@ def recording() -> Iterator[tuple[list[dict[str, list[str]]], list[bytes], Talk]
         queries.append(query)
         await connection.send(b"\x01")
         size = 0
-        while "stdin" in query and size < 100_000:
+        while "stdin" in query and size < expected:
             message = await connection.recv()
             assert isinstance(message, bytes)
             received.append(message)
@@ -96,16 +96,21 @@ def recording() -> Iterator[tuple[list[dict[str, list[str]]], list[bytes], Talk]
     yield queries, received, talk
 
 
-async def test_input_ends_by_closing_its_channel(api_with: ApiWith) -> None:
-    with recording() as (queries, received, talk):
+@pytest.mark.parametrize(
+    ("size", "command"),
+    [(exec.PIPE, ["cat", "-"]), (exec.PIPE + 1, ["sh", "-c", exec.DRAIN, "sh", "cat", "-"])],
+    ids=["in a pipe", "more"],
+)
+async def test_input_ends_by_closing_its_channel(api_with: ApiWith, size: int, command: list[str]) -> None:
+    with recording(size) as (queries, received, talk):
         async with api_with(talk) as api:
-            done = await api.execute("p", "ns", ["cat", "-"], stdin="x" * 100_000, container="c", timeout=5)
+            done = await api.execute("p", "ns", ["cat", "-"], stdin="x" * size, container="c", timeout=5)
     assert done.returncode == 0
     assert queries == [
-        {"command": ["cat", "-"], "stdin": ["true"], "stdout": ["true"], "stderr": ["true"], "container": ["c"]}
+        {"command": command, "stdin": ["true"], "stdout": ["true"], "stderr": ["true"], "container": ["c"]}
     ]
     assert received.pop() == bytes([255, 0])
-    assert b"".join(one[1:] for one in received) == b"x" * 100_000 and {one[0] for one in received} == {0}
+    assert b"".join(one[1:] for one in received) == b"x" * size and {one[0] for one in received} == {0}
 
 
 async def test_a_server_without_v5_has_the_input_counted_and_is_offered_v5_once(api_with: ApiWith) -> None:
