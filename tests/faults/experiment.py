@@ -15,7 +15,8 @@ from tests.faults.target import Target, first_line
 
 #: Fixtures that take long or change the fleet: agent jobs, deliberations, councils, and probes in replicas.
 SLOW = frozenset(
-    {"agent_runs", "hanging_runs", "run_without_nats", "deliberations", "round_trips", "councils", "replica_reports"}
+    {"agent_runs", "hanging_runs", "run_without_nats", "deliberations", "round_trips", "burst", "councils"}
+    | {"replica_reports", "load"}
 )
 
 
