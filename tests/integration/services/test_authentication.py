@@ -443,7 +443,7 @@ async def test_orchestrator_with_an_expired_certificate(folder: Path, authority:
         ),
         ('[nats.auth]\ntoken = { file = "." }', r"nats\.auth\.token .* cannot be read: Is a directory"),
         ('[nats.auth]\ncredentials = { file = "profile.toml" }', "is not a NATS credentials file"),
-        ('[vllm.auth]\napi_key = { env = "P" }', r"vllm\.auth\.api_key \(\$P\) holds blanks or signs"),
+        ('[vllm.auth]\napi_key = { env = "P" }', r"vllm\.auth\.api_key \(\$P\) holds blanks or characters"),
         ('[vllm.tls]\nca = "no-such.pem"', r"vllm\.tls\.ca \(/.*/no-such\.pem\) cannot be read"),
         ('[vllm.tls]\nca = "profile.toml"', r"vllm\.tls ca, cert or key cannot be used"),
     ],
