@@ -6,6 +6,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 case $FLEET_CACHE in /*) ;; *) FLEET_CACHE=$PWD/$FLEET_CACHE ;; esac # some commands change the working directory
 export FLEET_CACHE
 
+# Some images set this; every start of the suite would compile it and its packages again: 5 s of CPU instead of 2.
+unset PYTHONDONTWRITEBYTECODE
+
 fleet_die() { printf '%s: %s\n' "${0##*/}" "$1" >&2; exit "${2:-1}"; }
 
 fleet_python() { # the first interpreter that the suite runs on; FLEET_PYTHON names another

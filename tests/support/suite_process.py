@@ -18,7 +18,11 @@ from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 
 HANGS = 180  # seconds: it has hung; a run that writes reports took 37 s with five processes for each CPU
-PYTEST = (sys.executable, "-u", "-m", "pytest", "-p", "no:cacheprovider", "-m", "e2e", "tests/e2e")
+#: Without hypothesis, as ./ci/e2e: its plugin costs half of the start.
+PYTEST = (
+    *(sys.executable, "-u", "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
+    *("-m", "e2e", "tests/e2e"),
+)
 CI_E2E = (str(ROOT / "ci" / "e2e"),)
 LOOK_EVERY = 0.02  # seconds between two looks at the output
 

@@ -138,7 +138,7 @@ def test_two(): ...
 """
 
 
-COMMAND = (sys.executable, "-m", "pytest")
+COMMAND = (sys.executable, "-m", "pytest", "-p", "no:hypothesispytest")
 #: Variables of the inner pytest: where the suite is, and none of a CI system that this one may run on.
 ENVIRONMENT: dict[str, str | None] = {
     **dict.fromkeys(("PYTEST_ADDOPTS", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL")),
