@@ -25,7 +25,7 @@ BANNED = (
     ("", "UsageProblem|BootFailure|ApiProblem|Absent", "UsageError, StartupError, ApiError, NotFound"),
     ("", "Shape|Misshapen|parsed_object", "JsonModel, InvalidDocument, parse_json_object"),
     ("", "Unreadable|text_of", "FileUnreadable, read_text_limited"),
-    ("", r"ways\.py|Way|troubles|way_tried", "PortForwardEntry, connection_failures, recent_failure_window"),
+    ("", r"ways\.py|Way|troubles|way_tried", "PortForwards, connection_failures, recent_failure_window"),
     ("", "Access|Found", "Credentials, PortForwards, ApiCredentials; FleetLookup"),
     ("", r"slots\.py|Slots?", "replica_endpoints, ReplicaEndpoints"),
     ("fixtures/clusters", "Changes|undo|carry|converse", "Disruption, restore, pump, run_session"),
