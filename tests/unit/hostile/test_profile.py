@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.clusters.base import Endpoints
 from fixtures.clusters.endpoints import EndpointsCluster
-from fixtures.clusters.kubernetes import addresses
 from fixtures.core.errors import UsageError
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
+from fixtures.profile.addresses import from_pods
 from tests.unit.hostile.answers import ODD_NUMBERS, a_reason_at_most, texts, values, wounded
 
 SECRET = "Pr0file-s3cret-0f-a-user"
@@ -74,7 +75,7 @@ def use(path: Path) -> None:
         credentials.resolve(found, {"KEY": SECRET, "USER_NAME": "suite"})
     with a_reason_at_most(UsageError):
         EndpointsCluster(found, "fc-1", allow_disruptive=False)
-    addresses.inside(found)
+    Endpoints.of(from_pods(found))
 
 
 def test_the_valid_profile_is_one(file: Path) -> None:
