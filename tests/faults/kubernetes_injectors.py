@@ -44,7 +44,7 @@ def dns_down() -> Injection:
 @asynccontextmanager
 async def _selector_of_nobody(target: KubernetesTarget) -> AsyncIterator[None]:
     name, namespace = target.profile.vllm.service, target.profile.kubernetes.namespace
-    before = (await target.api.get(SERVICES, name, namespace)).spec.selector
+    before = (await target.api.get(SERVICES, name, namespace)).pod_labels
 
     async def leads_to(expected: bool) -> None:
         async def seen() -> bool:

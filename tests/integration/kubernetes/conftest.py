@@ -56,7 +56,7 @@ async def image(api: Api) -> str:
         return named
     found = [one for one in await api.list(DEPLOYMENTS) if one.metadata.name == "orchestrator"]
     assert found, "no deployment named orchestrator in the cluster to take the image from; set FLEET_TEST_IMAGE"
-    return found[0].spec.template.spec.containers[0].image
+    return found[0].spec.pod_spec.containers[0].image
 
 
 @pytest.fixture(scope="session")
