@@ -152,7 +152,7 @@ async def use(api: Api) -> None:
 
     async def described(component: Component) -> Any:
         pods, owner = await found.pods(component), await found.owner(component)
-        return await objects.describe(api, [pod.raw for pod in pods], "ray", [owner.raw])
+        return await objects.describe(api, [pod.raw for pod in pods], "ray", owner.raw)
 
     async def judged() -> Any:
         pods = await found.ray_pods()

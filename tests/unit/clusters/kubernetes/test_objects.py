@@ -220,8 +220,8 @@ class Asked:
         return "x" * 100_000 + "the end"
 
 
-async def told(api: Asked, pods: list[dict[str, Any]], *owners: dict[str, Any]) -> dict[str, str]:
-    return await objects.describe(api, pods, "swe-ai-fleet", owners)  # type: ignore[arg-type]
+async def told(api: Asked, pods: list[dict[str, Any]], owner: dict[str, Any] | None = None) -> dict[str, str]:
+    return await objects.describe(api, pods, "swe-ai-fleet", owner)  # type: ignore[arg-type]
 
 
 async def test_files_of_a_component() -> None:
