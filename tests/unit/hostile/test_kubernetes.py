@@ -22,7 +22,6 @@ from fixtures.clusters.kubernetes.client import transport
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, NODES, PODS, Api, connect
 from fixtures.clusters.kubernetes.client.errors import ApiError, Asked, refusal
 from fixtures.clusters.kubernetes.client.exec import exit_status
-from fixtures.clusters.kubernetes.client.transport import Transport
 from fixtures.clusters.kubernetes.cluster import KubernetesCluster
 from fixtures.clusters.kubernetes.inspect import objects
 from fixtures.clusters.kubernetes.lookup import FleetLookup
@@ -125,11 +124,11 @@ VALID: dict[str, Any] = {
 }
 
 
-class Recorded(Transport):
+class Recorded(Api):
     """Answers with documents by the path, one of which a test may have wounded."""
 
     def __init__(self, documents: dict[str, bytes]) -> None:
-        self.access: Any = SimpleNamespace(context="here", inside=False, server="https://kubernetes")
+        self.context, self.inside, self.server = "here", False, "https://kubernetes"
         self.documents, self.requests, self.used = documents, 0, Counter()
 
     async def request(self, asked: Asked, *_: Any, **_named: Any) -> bytes:
@@ -140,7 +139,7 @@ class Recorded(Transport):
 
 def api_with(name: str, body: bytes) -> Api:
     documents = {key: json.dumps(value).encode() for key, value in VALID.items()}
-    return Api(Recorded({**documents, name: body}))
+    return Recorded({**documents, name: body})
 
 
 async def use(api: Api) -> None:
