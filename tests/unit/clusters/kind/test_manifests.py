@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 
 from fixtures.clusters.kind import kept_cluster, manifests, plan
-from fixtures.clusters.kind.manifests import Document
 from fixtures.clusters.kind.options import KindOptions
 from fixtures.clusters.kind.plan import Plan
+from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.core.errors import UsageError
 from fixtures.profile import model as profiles
 from fixtures.profile.model import bytes_of
@@ -56,7 +57,7 @@ def test_every_file_is_filled_in_and_labelled(planned: Planned) -> None:
 
 
 def test_an_unknown_placeholder_is_an_error() -> None:
-    with pytest.raises(KeyError, match="colour"):
+    with pytest.raises(jinja2.UndefinedError, match="colour"):
         manifests.parse("kind: ${colour}", {})
 
 
