@@ -12,7 +12,7 @@ from fixtures.clusters.embedded import processes
 from fixtures.clusters.embedded.ports import PortBlock
 from fixtures.clusters.embedded.ray_parts import RayParts, RayPorts
 from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
-from fixtures.clusters.embedded.supervised_process import SupervisedProcess
+from fixtures.clusters.embedded.supervised_process import SupervisedProcess, suite_program
 from fixtures.core.timeouts import TIMEOUTS
 from tests.faults.embedded_target import EmbeddedTarget
 from tests.faults.injectors import among, restarted
@@ -61,7 +61,7 @@ async def another_nats(target: EmbeddedTarget, *arguments: str) -> AsyncIterator
 
     def launch() -> LaunchSpec:
         storage = made.run.path / "other-jetstream"
-        launch = processes.nats(processes.nats_program(), port, monitor, storage)
+        launch = processes.nats(suite_program("nats-server"), port, monitor, storage)
         return replace(launch, arguments=[*launch.arguments, *arguments])
 
     part = SupervisedProcess("other-nats", made.run)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fixtures.clusters.embedded.processes import nats_program
+from fixtures.clusters.embedded.supervised_process import suite_program
 from fixtures.core import nkeys
 from tests.support.reference_stack import BOOT_S, free_port, listens, process
 from tests.support.waiting import wait_for
@@ -136,6 +136,6 @@ def secured_nats(folder: Path, configuration: str) -> Iterator[str]:
     port = free_port()
     file = folder / f"nats-{port}.conf"
     file.write_text(f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/js-{port}" }}\n{configuration}')
-    with process([str(nats_program()), "-c", str(file)], folder / f"nats-{port}.log"):
+    with process([str(suite_program("nats-server")), "-c", str(file)], folder / f"nats-{port}.log"):
         wait_for(lambda: listens(port), "NATS listening", BOOT_S)
         yield f"127.0.0.1:{port}"

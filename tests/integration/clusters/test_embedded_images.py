@@ -136,7 +136,7 @@ async def test_a_full_disk_under_uv_is_one_line(
     script = tmp_path / "uv"
     script.write_text("#!/bin/sh\necho 'error: failed to write: No space left on device (os error 28)'; exit 2\n")
     script.chmod(0o755)
-    monkeypatch.setattr(images, "uv_program", lambda: str(script))
+    monkeypatch.setattr(images, "suite_program", lambda _: script)
     with pytest.raises(UsageError, match="no space left"):
         await store.ready(named("plain"))
     assert built() == []
@@ -148,7 +148,7 @@ async def test_any_other_failure_carries_the_log(
     script = tmp_path / "uv"
     script.write_text("#!/bin/sh\necho 'error: something is wrong'; exit 2\n")
     script.chmod(0o755)
-    monkeypatch.setattr(images, "uv_program", lambda: str(script))
+    monkeypatch.setattr(images, "suite_program", lambda _: script)
     with pytest.raises(StartupError, match="something is wrong"):
         await store.ready(named("plain"))
     assert built() == []
@@ -160,7 +160,7 @@ async def test_a_build_that_is_cancelled_leaves_nothing(
     script = tmp_path / "uv"
     script.write_text("#!/bin/sh\nsleep 600\n")
     script.chmod(0o755)
-    monkeypatch.setattr(images, "uv_program", lambda: str(script))
+    monkeypatch.setattr(images, "suite_program", lambda _: script)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(store.ready(named("plain")), 0.3)
     assert built() == []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Completed, Component
-from fixtures.clusters.embedded.memory import memory_of
+from fixtures.clusters.embedded.supervised_process import memory_of
 from fixtures.clusters.kubernetes.memory import working_set
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.polling import wait_until
