@@ -69,7 +69,7 @@ ALLOWED = (("tests/e2e/test_load.py", "some"),)
 VAGUE_LOCALS = ("found", "one", "said", "told", "each")
 
 #: Rooms whose locals are not renamed yet.
-VAGUE_STILL = ("fixtures/report", "fixtures/clusters/kind")
+VAGUE_STILL = ("fixtures/report",)
 
 
 def names_in(path: Path) -> Iterator[tuple[int, str]]:

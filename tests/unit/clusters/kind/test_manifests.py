@@ -9,8 +9,7 @@ import jinja2
 import pytest
 
 from fixtures.clusters.kind import kept_cluster, manifests, plan
-from fixtures.clusters.kind.options import KindOptions
-from fixtures.clusters.kind.plan import Plan
+from fixtures.clusters.kind.plan import KindOptions, Plan
 from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.core.errors import UsageError
 from fixtures.profile import model as profiles
@@ -34,7 +33,7 @@ def planned(tmp_path: Path) -> Planned:
 
     def make(**options: Any) -> Plan:
         held = options.pop("profile", None) or profiles.load("kind")
-        return plan.resolved(KindOptions(profile=held, sources=str(tmp_path / "sources.toml"), **options))
+        return plan.resolved(KindOptions(profile=held, kind_sources=str(tmp_path / "sources.toml"), **options))
 
     return make
 
@@ -108,7 +107,7 @@ def test_there_is_one_model_server_behind_one_service(planned: Planned, vllm: st
     made = planned(vllm=vllm)
     documents = manifests.documents(made)
     servers = [one for one in documents if one["kind"] == "Deployment" and one["metadata"]["name"] == "vllm-server"]
-    assert made.vllm_kind == kind
+    assert made.vllm.kind == kind
     assert len(servers) == 1
     if kind == "external":
         assert "http://10.1.2.3:8000" in str(servers[0])
