@@ -53,9 +53,9 @@ class Ray:
 
     async def actors(self) -> list[Actor]:
         return [
-            Actor("a1", "well", "Agent", "ALIVE", "n1", 1, ""),
-            Actor("a2", "killed", "Agent", "DEAD", "n1", 2, "worker died: OOM"),
-            Actor("a3", "waiting", "Agent", "PENDING_CREATION", "", 0, ""),
+            Actor(id="a1", name="well", class_name="Agent", state="ALIVE", node_id="n1", pid=1),
+            Actor(id="a2", name="killed", state="DEAD", node_id="n1", pid=2, death_cause="worker died: OOM"),
+            Actor(id="a3", name="waiting", state="PENDING_CREATION"),
         ]
 
 

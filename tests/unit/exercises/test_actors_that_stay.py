@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -14,21 +14,21 @@ from fixtures.services.ray import Actor, Node
 from tests.e2e.test_agent_job_failures import test_agents_end as agents_end
 
 RUN = "fc-0a1b2c"
-AGENT = Actor("a1", f"{RUN}-jobs-worker-1", "VLLMAgentJob", "DEAD", "n1", 10, "", job_id="05000000")
+AGENT = Actor(id="a1", name=f"{RUN}-jobs-worker-1", state="DEAD", node_id="n1", pid=10, job_id="05000000")
 HELPER = Actor(
-    "a2",
-    "",
-    "VLLMAgentJob.__init__.<locals>.Helper",
-    "ALIVE",
-    "n1",
-    77,
-    "",
+    id="a2",
+    class_name="VLLMAgentJob.__init__.<locals>.Helper",
+    state="ALIVE",
+    node_id="n1",
+    pid=77,
     job_id="05000000",
     detached=True,
     resources={"CPU": 0.25},
 )
-OF_ANOTHER = Actor("a3", "trainer", "Trainer", "ALIVE", "n1", 78, "", job_id="06000000", resources={"CPU": 1.0})
-WITHOUT_A_JOB = Actor("a4", "old", "Old", "ALIVE", "n1", 79, "")
+OF_ANOTHER = Actor(
+    id="a3", name="trainer", class_name="Trainer", state="ALIVE", node_id="n1", pid=78, job_id="06000000"
+)
+WITHOUT_A_JOB = Actor(id="a4", name="old", state="ALIVE", node_id="n1", pid=79)
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Dashboard:
         return self.table
 
     async def nodes(self) -> list[Node]:
-        return [Node("n1", "ray-worker-1", "10.0.0.1", False, True, {}, "")]
+        return [Node(id="n1", name="ray-worker-1", state="ALIVE")]
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +62,12 @@ async def test_a_helper_without_a_name_is_reported_with_class_node_process_and_w
 
 
 async def test_an_actor_of_the_run_is_reported_whoever_made_it() -> None:
-    (line,) = await stay(replace(OF_ANOTHER, name=f"{RUN}-story-agent", node_id="gone"), OF_ANOTHER)
+    (line,) = await stay(OF_ANOTHER.model_copy(update={"name": f"{RUN}-story-agent", "node_id": "gone"}), OF_ANOTHER)
     assert line.startswith(f"{RUN}-story-agent (class Trainer) on node gone, pid 78")
 
 
 async def test_actors_that_have_ended_and_those_of_others_are_not_reported() -> None:
-    assert await stay(AGENT, replace(HELPER, state="DEAD"), OF_ANOTHER, WITHOUT_A_JOB) == []
+    assert await stay(AGENT, HELPER.model_copy(update={"state": "DEAD"}), OF_ANOTHER, WITHOUT_A_JOB) == []
 
 
 async def test_job_11_reports_everything_that_stays_also_where_the_cpus_do_not_show_it() -> None:

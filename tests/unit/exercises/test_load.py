@@ -8,6 +8,7 @@ import json
 import time
 import zlib
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,12 +36,12 @@ class StandInRay:
         self.forgotten: list[str] = []
 
     async def nodes(self) -> list[Node]:
-        workers = [Node(name, name, "10.0.0.1", False, True, {"CPU": 4.0}, "") for name in ("w1", "w2")]
-        return [Node("h", "head", "10.0.0.1", True, True, {"CPU": 8.0}, ""), *workers]
+        workers = [Node(id=name, state="ALIVE", resources={"CPU": 4.0}) for name in ("w1", "w2")]
+        return [Node(id="h", head=True, state="ALIVE", resources={"CPU": 8.0}), *workers]
 
     async def actors(self, name_contains: str = "") -> list[Actor]:
         names = [(f"{LOAD}-0001", "w1"), (f"{LOAD}-0002", "w2"), ("fc-0-load-0001", "w1")]
-        return [Actor(n, n, "A", "DEAD", node, 7, "") for n, node in names if name_contains in n]
+        return [Actor(id=n, name=n, state="DEAD", node_id=node, pid=7) for n, node in names if name_contains in n]
 
     async def submit(self, entrypoint: str, *_: Any) -> None:
         self.entrypoint = entrypoint
@@ -164,7 +165,7 @@ async def test_progress_is_told_until_the_job_ends(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(loads, "TELL_EVERY", 0.0)
     jobs = SimpleNamespace(ray=StandInRay({}))
     with pytest.raises(Enough):
-        await loads._report_progress(jobs, LOAD, loads.LoadProgress(9), on_progress)  # type: ignore[arg-type]
+        await loads._report_progress(jobs, LOAD, partial(loads.load_progress, 9), on_progress)  # type: ignore[arg-type]
     assert said == ["    3 of 9 agent jobs have ended"]
 
 

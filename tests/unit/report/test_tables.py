@@ -43,7 +43,8 @@ def workload(component: Component, **dead: str) -> Workload:
 
 
 def node(name: str, head: bool = False, alive: bool = True) -> Node:
-    return Node(name, name, "10.0.0.1", head, alive, {}, "" if alive else "the raylet died")
+    state, reason = ("ALIVE", "") if alive else ("DEAD", "the raylet died")
+    return Node(id=name, name=name, address="10.0.0.1", head=head, state=state, reason=reason)
 
 
 SOUND = Components(
