@@ -62,7 +62,7 @@ def test_what_is_left_out_has_a_stand_in(written: Written) -> None:
     ("text", "words"),
     [
         ("[images", "is not TOML"),
-        ("[images]\nnode = 'n'\n", "images.ray: field required"),
+        ("[images]\nnode = 'n'\n", "images.ray: is missing"),
         (MINIMAL + "rey = 'x'\n", "images.rey"),
         (MINIMAL.replace('"node:1"', '""'), "images.node"),
         (MINIMAL + "[build]\ncontext_files = { 'ca.crt' = '/nowhere/ca.crt' }\n", "no such file: /nowhere/ca.crt"),
