@@ -13,7 +13,7 @@ from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.probes.components import Answer, Components
 from fixtures.probes.replicas import ReplicaReport
-from fixtures.probes.results import ServiceResponses
+from fixtures.probes.schema import ServiceResponses
 from fixtures.profile.model import load
 from fixtures.report.model import ClusterInfo, Run
 from fixtures.report.pages.status import html_page, markdown_page
