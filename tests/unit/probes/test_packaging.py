@@ -44,7 +44,7 @@ def test_remote_code_is_python_3_9(module: Path) -> None:
 @pytest.mark.parametrize(("module", "name"), [("census", "REQUEST"), ("agents", "SCENARIOS"), ("load", "LOAD")])
 def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str, name: str) -> None:
     value: Any = {"text": "quotes ' \" and \\ and ünïcode\n"}
-    words = shlex.split(packaging.job_entrypoint(module, **{name: value}))
+    words = shlex.split(packaging.RemoteProgram(module, {name: value}).command())
     assert words[:2] == ["python", "-c"]
     assert len(words) == 3
     shown = subprocess.run(
