@@ -19,7 +19,7 @@ BEGAN = 1000.0
 
 
 def job(ended: float, seconds: float = 1.0, error: str = "") -> LoadedJob:
-    return LoadedJob("t", BEGAN + ended, seconds, error, "w1", (), 0)
+    return LoadedJob(task_id="t", started=BEGAN + ended - seconds, ended=BEGAN + ended, error=error)
 
 
 def a_load(*jobs: LoadedJob, seconds: float, memory: Memory | None = None) -> Load:
