@@ -1,8 +1,8 @@
 """Make a tiny Qwen3 model with random weights, so that a real vLLM server can run without a model hub.
 
 The folder that comes out is an ordinary Hugging Face model folder (about 1 MB): configuration, tokenizer with a chat
-template, weights. Its context is that of the reference model, its words are noise. The same arguments with the same
-interpreter and libraries give the same files, byte for byte.
+template, weights. Its context is that of the reference model, its words are noise. The same interpreter and libraries
+give the same files, byte for byte.
 
 Two properties are made on purpose, because checks rest on them:
 
@@ -35,6 +35,9 @@ NORM_SCALE = 2.0
 FORBIDDEN = -8.0
 """Output weight along the constant direction: about -64 in the logit, out of reach at any usual temperature."""
 
+TEXT = Path(sysconfig.get_path("stdlib"), "pydoc_data", "topics.py")
+"""What the tokenizer is trained on: the help topics of the running Python."""
+
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -44,22 +47,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def default_texts() -> list[Path]:
-    """Text that every Python carries: the help topics of ``pydoc``, else some large modules.
-
-    Raises FileNotFoundError when the standard library has no sources.
-    """
-    library = Path(sysconfig.get_path("stdlib"))
-    topics = library / "pydoc_data" / "topics.py"
-    modules = [library / name for name in ("argparse.py", "typing.py", "subprocess.py", "datetime.py", "inspect.py")]
-    texts = [topics] if topics.is_file() else [path for path in modules if path.is_file()]
-    if not texts:
-        raise FileNotFoundError(f"no text to train the tokenizer on in {library}; name files with --text")
-    return texts
-
-
-def make_tokenizer(texts: list[Path], context: int) -> "PreTrainedTokenizerFast":
-    """Train a byte-level BPE tokenizer of VOCABULARY tokens on ``texts``, with a ChatML-like chat template."""
+def make_tokenizer() -> "PreTrainedTokenizerFast":
+    """Train a byte-level BPE tokenizer of VOCABULARY tokens on TEXT, with a ChatML-like chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -72,13 +61,13 @@ def make_tokenizer(texts: list[Path], context: int) -> "PreTrainedTokenizerFast"
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    bpe.train_from_iterator((path.read_text(encoding="utf-8") for path in texts), trainer)
+    bpe.train_from_iterator([TEXT.read_text(encoding="utf-8")], trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token=TURN_END,
         pad_token=END_OF_TEXT,
         additional_special_tokens=[TURN_START],
-        model_max_length=context,
+        model_max_length=CONTEXT,
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
@@ -91,8 +80,8 @@ def readable_tokens(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
     return [token for token, text in texts.items() if text.isascii() and text.isprintable() and text.strip()]
 
 
-def make_model(tokenizer: "PreTrainedTokenizerFast", context: int, seed: int) -> "Qwen3ForCausalLM":
-    """A two-layer Qwen3 in bfloat16, weights drawn from ``seed``, that samples readable tokens only."""
+def make_model(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3ForCausalLM":
+    """A two-layer Qwen3 in bfloat16 with random weights that samples readable tokens only."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -104,14 +93,14 @@ def make_model(tokenizer: "PreTrainedTokenizerFast", context: int, seed: int) ->
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
-        max_position_embeddings=context,
+        max_position_embeddings=CONTEXT,
         tie_word_embeddings=False,
         bos_token_id=tokenizer.convert_tokens_to_ids(END_OF_TEXT),
         eos_token_id=tokenizer.convert_tokens_to_ids(TURN_END),
         pad_token_id=tokenizer.pad_token_id,
         dtype="bfloat16",
     )
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     model = Qwen3ForCausalLM(config)
     with torch.no_grad():
         embeddings, output, norm = model.model.embed_tokens.weight, model.lm_head.weight, model.model.norm.weight
@@ -124,48 +113,33 @@ def make_model(tokenizer: "PreTrainedTokenizerFast", context: int, seed: int) ->
     return model.to(torch.bfloat16)
 
 
-def build(out: Path, texts: list[Path], context: int, seed: int) -> dict[str, object]:
-    """Write the model folder ``out`` and return what was made: paths, sizes (bytes), counts and the duration (s)."""
+def main() -> None:
+    """Command line: build the folder and print what was made as JSON: sizes (bytes), counts and the duration (s)."""
+    parser = argparse.ArgumentParser(
+        description="Make a tiny Qwen3 model with random weights that vLLM can serve without a model hub."
+    )
+    parser.add_argument("out", type=Path, help="folder to write (made if missing)")
+    out: Path = parser.parse_args().out
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     began = time.monotonic()
-    tokenizer = make_tokenizer(texts, context)
-    model = make_model(tokenizer, context, seed)
+    tokenizer = make_tokenizer()
+    model = make_model(tokenizer)
     tokenizer.save_pretrained(out)
     model.save_pretrained(out)
-    return {
+    made = {
         "model_dir": str(out),
         "architecture": model.config.architectures[0],
-        "context": context,
+        "context": CONTEXT,
         "tokens": len(tokenizer),
         "tokens_that_can_be_sampled": len(readable_tokens(tokenizer)),
         "parameters": sum(weights.numel() for weights in model.parameters()),
         "bytes": sum(path.stat().st_size for path in out.iterdir()),
-        "texts": [str(path) for path in texts],
+        "text": str(TEXT),
         "duration_s": round(time.monotonic() - began, 1),
     }
-
-
-def main() -> None:
-    """Command line: build the folder and print what was made as JSON."""
-    parser = argparse.ArgumentParser(
-        description="Make a tiny Qwen3 model with random weights that vLLM can serve without a model hub."
-    )
-    parser.add_argument("out", type=Path, help="folder to write (made if missing)")
-    parser.add_argument(
-        "--text",
-        type=Path,
-        action="append",
-        metavar="FILE",
-        help="UTF-8 text to train the tokenizer on, repeatable (default: help topics of the running Python)",
-    )
-    parser.add_argument("--context", type=int, default=CONTEXT, help="context length in tokens (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the weights (default: %(default)s)")
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    made = build(arguments.out, arguments.text or default_texts(), arguments.context, arguments.seed)
     print(json.dumps(made, indent=2))
 
 
