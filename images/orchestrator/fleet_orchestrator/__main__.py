@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from fleet_orchestrator.config import ConfigError, Settings, load
+from fleet_orchestrator.config import ConfigError, Settings
 
 STOP_SECONDS = 2.5
 
@@ -35,7 +35,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.Formatter.converter = time.gmtime
     try:
-        settings = load(os.environ)
+        settings = Settings(os.environ)
     except ConfigError as error:
         print(f"fleet_orchestrator: {error}", file=sys.stderr)
         return 2

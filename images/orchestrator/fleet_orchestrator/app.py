@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from functools import partial
-from typing import Any, Awaitable, Callable, Dict, List, Optional
+from typing import Awaitable, Callable, Dict, List, Optional
 
 import grpc
 import nats
@@ -109,12 +109,6 @@ class Orchestrator:
         log.info("Replica %s is ready after %.1f s", self._replica, time.monotonic() - self._began)
 
     async def _connect(self) -> None:
-        options: Dict[str, Any] = {
-            "user": self._settings.nats_user,
-            "password": self._settings.nats_password,
-            "token": self._settings.nats_token,
-            "user_credentials": self._settings.nats_creds,
-        }
         await self._client.connect(
             self._settings.nats_url,
             name=f"orchestrator {self._replica}",
@@ -122,7 +116,7 @@ class Orchestrator:
             reconnect_time_wait=RETRY_SECONDS,
             error_cb=self._on_nats_error,
             disconnected_cb=self._on_nats_lost,
-            **{name: value for name, value in options.items() if value},
+            **self._settings.nats_login,
         )
 
     def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:

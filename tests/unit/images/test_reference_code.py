@@ -148,7 +148,7 @@ def test_plan_names_each_role_once() -> None:
 
 def test_configuration_defaults() -> None:
     """What is not set has the documented default."""
-    settings = config.load(ENVIRONMENT)
+    settings = config.Settings(ENVIRONMENT)
     assert (settings.grpc_port, settings.max_tokens, settings.temperature) == (50055, 2048, 0.7)
     assert (settings.agent_timeout, settings.deliberation_timeout, settings.council_agents) == (60, 120, 3)
     assert (settings.agent_delivery, settings.enable_tools) == ("image", False)
@@ -171,7 +171,7 @@ def test_configuration_defaults() -> None:
 def test_configuration_errors_name_the_variable(variable: str, value: str) -> None:
     """A wrong value is refused in one line."""
     with pytest.raises(config.ConfigError, match=f"^{variable} is [^\n]*$"):
-        config.load({**ENVIRONMENT, variable: value})
+        config.Settings({**ENVIRONMENT, variable: value})
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_configuration_errors_name_the_variable(variable: str, value: str) -> No
 )
 def test_agents_get_the_login(login: dict[str, str], url: str) -> None:
     """Agents know NATS by its URL alone."""
-    assert config.load({**ENVIRONMENT, **login}).agent_nats_url == url
+    assert config.Settings({**ENVIRONMENT, **login}).agent_nats_url == url
 
 
 def test_files_stay_in_the_workspace(tmp_path: Path) -> None:
