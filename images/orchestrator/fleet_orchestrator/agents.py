@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import json
 import logging
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Dict, Optional, Protocol
+from typing import Any, Callable, Dict, Optional, Protocol, TypeVar
 
 from nats.js import JetStreamContext
 
-from fleet_orchestrator.ray_thread import AgentFailed, LinkLost, RayClient, RayThread, translated
+from fleet_orchestrator.ray_thread import AgentFailed, LinkLost, RayClient, translated
 from fleet_orchestrator.streams import COMPLETED_SUBJECT
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 PING_EVERY_SECONDS = 5.0
@@ -48,7 +49,7 @@ class RayAgents:
 
     def __init__(self, client: RayClient) -> None:
         self._client = client
-        self._thread = RayThread()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-client")
         self._connected = asyncio.Event()
         self._doubt = asyncio.Event()
         self._connections = 0
@@ -61,9 +62,9 @@ class RayAgents:
             self._doubt.clear()
             try:
                 if self._connected.is_set():
-                    await self._thread.call(self._client.ping)
+                    await self._call(self._client.ping)
                 else:
-                    await self._thread.call(self._client.connect)
+                    await self._call(self._client.connect)
                     self._connections += 1
                     self.problem = ""
                     self._connected.set()
@@ -79,7 +80,7 @@ class RayAgents:
         if self._connected.is_set():
             connection = self._connections
             try:
-                await asyncio.wait_for(self._thread.call(self._client.ping), seconds)
+                await asyncio.wait_for(self._call(self._client.ping), seconds)
             except LinkLost as lost:
                 self._lost(lost, connection)
             except asyncio.TimeoutError:
@@ -92,7 +93,7 @@ class RayAgents:
         for _ in range(3):
             connection = await self._connection(lost)
             try:
-                ending = await self._thread.call(self._client.start, call.name, call.job, call.task)
+                ending = await self._call(self._client.start, call.name, call.job, call.task)
                 await _outcome(ending)
                 return
             except LinkLost as error:
@@ -105,7 +106,7 @@ class RayAgents:
         for _ in range(2):
             try:
                 connection = await self._connection()
-                await self._thread.call(self._client.end, name)
+                await self._call(self._client.end, name)
                 return
             except LinkLost as lost:
                 self._lost(lost, connection)
@@ -115,7 +116,11 @@ class RayAgents:
 
     async def disconnect(self) -> None:
         """Leave the cluster; agents run on."""
-        await self._thread.call(self._client.disconnect)
+        await self._call(self._client.disconnect)
+
+    async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function in Ray's thread; a cancelled caller leaves a function that has begun to run to its end."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     async def _connection(self, lost: Optional[LinkLost] = None) -> int:
         """The number of the connection, once there is one. Raises `AgentFailed` after `LINK_SECONDS` without."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import copy
 import importlib
 import os
-import queue
 import re
 import socket
-import threading
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
+from typing import Any, Dict
 from urllib.parse import urlsplit
-
-T = TypeVar("T")
 
 NAMESPACE = "swe-ai-fleet"
 DEFAULT_CLIENT_PORT = 10001
@@ -35,32 +30,6 @@ class AgentFailed(Exception):
     def __init__(self, error: str, error_type: str) -> None:
         super().__init__(error)
         self.error_type = error_type
-
-
-class RayThread:
-    """Runs functions one after the other in a daemon thread, so that a hanging Ray can delay but never block exit."""
-
-    def __init__(self) -> None:
-        self._work: "queue.SimpleQueue[Tuple[Future[Any], Callable[[], Any]]]" = queue.SimpleQueue()
-        threading.Thread(target=self._serve, name="ray-client", daemon=True).start()
-
-    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run a function there; a cancelled caller leaves a function that has begun to run to its end."""
-        future: "Future[T]" = Future()
-        self._work.put((future, lambda: function(*arguments)))
-        return await asyncio.wrap_future(future)
-
-    def _serve(self) -> None:
-        while True:
-            future, function = self._work.get()
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = function()
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
-                future.set_exception(error)
-            else:
-                future.set_result(result)
 
 
 class RayClient:
@@ -83,7 +52,10 @@ class RayClient:
 
         self.disconnect()
         self._reach()
-        runtime_env = {"py_modules": [str(_package_path(self._module))]} if self._delivery == "job" else None
+        runtime_env = None
+        if self._delivery == "job":  # the class's top-level package is sent along
+            package = importlib.import_module(self._module.split(".")[0])
+            runtime_env = {"py_modules": [str(Path(package.__file__ or "").parent)]}
         try:
             ray.init(self._address, namespace=NAMESPACE, runtime_env=runtime_env, log_to_driver=False)
         except Exception as error:  # Ray raises whatever its layers raise; all of it means "not connected"
@@ -150,16 +122,13 @@ class RayClient:
 
 def translated(error: BaseException) -> Exception:
     """Ray's exceptions as the two that matter here: the link is lost, or the agent failed."""
-    from ray.exceptions import RayError, RaySystemError, RayTaskError
+    from ray.exceptions import RaySystemError, RayTaskError
 
     if isinstance(error, RayTaskError) and error.cause is not None:
         cause = error.cause
         return AgentFailed(str(cause) or type(cause).__name__, type(cause).__name__)
-    if isinstance(error, RaySystemError):  # "Ray has not been started yet", where the client's server is gone
-        return LinkLost(_last_line(error))
-    if isinstance(error, RayError):
-        return AgentFailed(_last_line(error), type(error).__name__)
-    if isinstance(error, ConnectionError):
+    # A system error: "Ray has not been started yet", where the client's server is gone.
+    if isinstance(error, (RaySystemError, ConnectionError)):
         return LinkLost(_last_line(error))
     return AgentFailed(_last_line(error), type(error).__name__)
 
@@ -175,9 +144,3 @@ def _last_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit|Interrupt)\b", line)]
     return (named or lines or [type(error).__name__])[-1][:1000]
-
-
-def _package_path(module: str) -> Optional[Path]:
-    """The directory of the top-level package that is sent along with the job."""
-    package = importlib.import_module(module.split(".")[0])
-    return Path(package.__file__ or "").parent
