@@ -8,10 +8,10 @@ import json
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Optional, Protocol, TypeVar
 
 from nats.js import JetStreamContext
+from swe_ai_fleet.orchestrator.ray_jobs import messages
 
 from fleet_orchestrator.ray_thread import AgentFailed, LinkLost, RayClient, translated
 from fleet_orchestrator.streams import COMPLETED_SUBJECT
@@ -170,17 +170,9 @@ class MockAgents:
             "temperature": job["temperature"],
             "tokens": 4,
         }
-        message = {
-            "task_id": task["task_id"],
-            "agent_id": job["agent_id"],
-            "role": job["role"],
-            "status": "completed",
-            "proposal": proposal,
-            "duration_ms": 0,
-            "timestamp": datetime.now(timezone.utc).isoformat(),
-            "model": "mock",
-            "diversity": task["diversity"],
-        }
+        message = messages.completed(
+            task["task_id"], job["agent_id"], job["role"], proposal, 0, "mock", task["diversity"]
+        )
         await self._js.publish(COMPLETED_SUBJECT, json.dumps(message).encode())
 
     async def end(self, name: str) -> None:

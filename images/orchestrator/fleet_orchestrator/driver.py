@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Callable, Dict, List, Mapping, Set
+from typing import Callable, Dict, Mapping, Set
 
 from fleet_orchestrator import deliberation
 from fleet_orchestrator.agents import AgentCall, Agents
@@ -39,8 +39,7 @@ class Driver:
     def launch(self, task_id: str) -> None:
         """Drive a deliberation in the background; one that is driven already is left alone."""
         if task_id not in self._tasks:
-            task = asyncio.ensure_future(self._drive(task_id))
-            self._tasks[task_id] = task
+            self._tasks[task_id] = task = asyncio.ensure_future(self._drive(task_id))
             task.add_done_callback(lambda done: self._done(task_id, done))
 
     async def abandon(self) -> None:
@@ -63,7 +62,7 @@ class Driver:
             return
         request = await self._store.request(task_id)
         agents = self._agents[request.agent_type]
-        left: Set[str] = {agent_name(task_id, agent) for agent in state.agents}
+        left = {agent_name(task_id, agent) for agent in state.agents}
         if not state.finished:
             await self._until_finished(state, request, agents, left, finished)
         for name in sorted(left):
@@ -73,7 +72,7 @@ class Driver:
     async def _until_finished(
         self, state: Deliberation, request: Request, agents: Agents, left: Set[str], finished: asyncio.Event
     ) -> None:
-        runs: List["asyncio.Future[None]"] = [
+        runs = [
             asyncio.ensure_future(self._run_agent(state, request, agents, agent, left)) for agent in state.unanswered
         ]
         try:
@@ -82,7 +81,11 @@ class Driver:
             problem = self._problem() if request.agent_type != "mock" else ""
             await self._store.update(state.task_id, lambda s: deliberation.expire(s, now_ms(), problem))
         finally:
-            await self._stop(runs)
+            for run in runs:
+                run.cancel()
+            for outcome in await asyncio.gather(*runs, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    log.error("An agent's run ended badly", exc_info=outcome)
 
     async def _run_agent(
         self, state: Deliberation, request: Request, agents: Agents, agent: str, left: Set[str]
@@ -118,13 +121,6 @@ class Driver:
             "diversity": agent != state.agents[0],
         }
         return AgentCall(agent_name(state.task_id, agent), job, task)
-
-    async def _stop(self, runs: "List[asyncio.Future[None]]") -> None:
-        for run in runs:
-            run.cancel()
-        for outcome in await asyncio.gather(*runs, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                log.error("An agent's run ended badly", exc_info=outcome)
 
 
 def agent_name(task_id: str, agent: str) -> str:

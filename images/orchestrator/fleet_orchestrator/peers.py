@@ -111,8 +111,8 @@ class Peers:
 
     async def _adopt(self, state: Deliberation) -> None:
         gone = state.owner
-        outcome = await self._store.update(state.task_id, lambda s: deliberation.adopt(s, gone, self.replica))
-        if outcome and outcome[1]:
+        adopted = await self._store.update(state.task_id, lambda s: deliberation.adopt(s, gone, self.replica))
+        if adopted and adopted.owner == self.replica:
             log.warning("Replica %s fell silent; taking over %s", gone, state.task_id)
-            self.see(outcome[0])
+            self.see(adopted)
             self._take_over(state.task_id)

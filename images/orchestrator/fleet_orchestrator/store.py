@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from fleet_orchestrator import deliberation
 from fleet_orchestrator.deliberation import Deliberation
-
-STATE_KEYS = "state.*"
 
 
 class Conflict(Exception):
@@ -58,32 +56,28 @@ class DeliberationStore:
 
     async def get(self, task_id: str) -> Optional[Deliberation]:
         """The current state, or None for an unknown task id."""
-        current = await self._read(task_id)
-        return current[0] if current else None
+        entry = await _get(self._bucket, _key("state", task_id))
+        return deliberation.from_json(entry.value) if entry else None
 
     async def request(self, task_id: str) -> Request:
         """What was asked. Raises `KeyNotFoundError` for an unknown task id."""
         entry = await self._bucket.get(_key("request", task_id))
-        return Request(**json.loads(entry.value or b""))
+        return Request(**json.loads(entry.value))
 
-    async def update(
-        self, task_id: str, change: Callable[[Deliberation], Deliberation]
-    ) -> Optional[Tuple[Deliberation, bool]]:
-        """Apply a change and return (the state after it, whether it changed anything); None for an unknown task id.
-
-        Raises `Conflict`.
-        """
+    async def update(self, task_id: str, change: Callable[[Deliberation], Deliberation]) -> Optional[Deliberation]:
+        """Apply a change and return the state after it; None for an unknown task id. Raises `Conflict`."""
+        key = _key("state", task_id)
         for _ in range(self.ATTEMPTS):
-            current = await self._read(task_id)
-            if current is None:
+            entry = await _get(self._bucket, key)
+            if entry is None:
                 return None
-            state, revision = current
+            state = deliberation.from_json(entry.value)
             changed = change(state)
             if changed is state:
-                return state, False
+                return state
             try:
-                await self._bucket.update(_key("state", task_id), deliberation.to_json(changed), last=revision)
-                return changed, True
+                await self._bucket.update(key, deliberation.to_json(changed), last=entry.revision)
+                return changed
             except KeyWrongLastSequenceError:
                 continue
         raise Conflict(f"{task_id}: {self.ATTEMPTS} attempts to store a change were overtaken")
@@ -92,16 +86,9 @@ class DeliberationStore:
         """How many deliberations the bucket holds: each is a state and a request."""
         return int((await self._bucket.status()).values) // 2
 
-    async def watch(self) -> Any:
+    async def watch(self) -> KeyValue.KeyWatcher:
         """A watcher over all states: first those that exist, then every change."""
-        return await self._bucket.watch(STATE_KEYS)
-
-    async def _read(self, task_id: str) -> Optional[Tuple[Deliberation, int]]:
-        try:
-            entry = await self._bucket.get(_key("state", task_id))
-        except KeyNotFoundError:
-            return None
-        return deliberation.from_json(entry.value or b""), entry.revision or 0
+        return await self._bucket.watch("state.*")
 
 
 class CouncilStore:
@@ -116,11 +103,15 @@ class CouncilStore:
 
     async def get(self, role: str) -> Optional[Council]:
         """The council of a role, or None."""
-        try:
-            entry = await self._bucket.get(role)
-        except KeyNotFoundError:
-            return None
-        return Council(**json.loads(entry.value or b""))
+        entry = await _get(self._bucket, role)
+        return Council(**json.loads(entry.value)) if entry else None
+
+
+async def _get(bucket: KeyValue, key: str) -> Optional[KeyValue.Entry]:
+    try:
+        return await bucket.get(key)
+    except KeyNotFoundError:
+        return None
 
 
 async def _create(bucket: KeyValue, key: str, value: bytes) -> bool:
