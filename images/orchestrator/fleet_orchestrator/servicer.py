@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SERVICE_NAME = "orchestrator.v1.OrchestratorService"
+SERVICE = pb.DESCRIPTOR.services_by_name["OrchestratorService"]
 READY_SECONDS = 0.8
 
 
 class Servicer:
-    """Answers the five methods of `OrchestratorService`."""
+    """Answers the methods of `OrchestratorService`, each by the method of its name."""
 
     def __init__(self, orchestrator: "Orchestrator") -> None:
         self._orchestrator = orchestrator
@@ -36,22 +37,17 @@ class Servicer:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler to add to a server."""
-        methods = {
-            "Deliberate": (self.deliberate, pb.DeliberateRequest),
-            "GetDeliberationResult": (self.get_deliberation_result, pb.GetDeliberationResultRequest),
-            "CreateCouncil": (self.create_council, pb.CreateCouncilRequest),
-            "ListCouncils": (self.list_councils, pb.ListCouncilsRequest),
-            "GetStatus": (self.get_status, pb.GetStatusRequest),
-        }
         handlers: Dict[str, "grpc.RpcMethodHandler[Any, Any]"] = {
-            name: grpc.unary_unary_rpc_method_handler(
-                _guarded(method), request.FromString, lambda response: response.SerializeToString()
+            method.name: grpc.unary_unary_rpc_method_handler(
+                _guarded(getattr(self, method.name)),
+                getattr(pb, method.input_type.name).FromString,
+                lambda response: response.SerializeToString(),
             )
-            for name, (method, request) in methods.items()
+            for method in SERVICE.methods
         }
-        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
+        return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
 
-    async def deliberate(self, request: Any) -> Any:
+    async def Deliberate(self, request: Any) -> Any:
         """Start a deliberation; its task id is `metadata.execution_id`."""
         begun = time.monotonic()
         asked = request.constraints
@@ -68,7 +64,7 @@ class Servicer:
         duration = round((time.monotonic() - begun) * 1000)
         return pb.DeliberateResponse(duration_ms=duration, metadata=_metadata(state))
 
-    async def get_deliberation_result(self, request: Any) -> Any:
+    async def GetDeliberationResult(self, request: Any) -> Any:
         """The state of a deliberation, with the proposals so far, best first."""
         service = await self._service()
         state = await service.result(request.task_id)
@@ -97,7 +93,7 @@ class Servicer:
             metadata=_metadata(state),
         )
 
-    async def create_council(self, request: Any) -> Any:
+    async def CreateCouncil(self, request: Any) -> Any:
         """Create the council of a role."""
         service = await self._service()
         council = await service.create_council(request.role, request.num_agents, request.config.agent_type)
@@ -105,13 +101,13 @@ class Servicer:
             council_id=council.council_id, agents_created=len(council.agents), agent_ids=council.agents
         )
 
-    async def list_councils(self, request: Any) -> Any:
+    async def ListCouncils(self, request: Any) -> Any:
         """The councils, with their agents where asked."""
         service = await self._service()
         councils = await service.list_councils(request.role_filter)
         return pb.ListCouncilsResponse(councils=[_council(council, request.include_agents) for council in councils])
 
-    async def get_status(self, request: Any) -> Any:
+    async def GetStatus(self, request: Any) -> Any:
         """Whether this replica could run a deliberation now; never refused, for it is asked when things are bad."""
         problem = await self._orchestrator.problem()
         response = pb.GetStatusResponse(
@@ -125,10 +121,8 @@ class Servicer:
 
     async def _service(self) -> Service:
         """What does the work; in the first moments after the start it is worth waiting for."""
-        try:
+        with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._orchestrator.ready.wait(), READY_SECONDS)
-        except asyncio.TimeoutError:
-            raise Refused("UNAVAILABLE", self._orchestrator.without_nats) from None
         if self._orchestrator.without_nats:
             raise Refused("UNAVAILABLE", self._orchestrator.without_nats)
         assert self._orchestrator.service is not None

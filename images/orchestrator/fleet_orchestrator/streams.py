@@ -9,15 +9,14 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolic
 from nats.js.errors import BadRequestError, BucketNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 
-RESPONSES_STREAM, RESPONSES_SUBJECT = "AGENT_RESPONSES", "agent.response.>"
-PLANNING_STREAM, PLANNING_SUBJECT = "PLANNING_EVENTS", "planning.>"
-COMPLETED_SUBJECT, FAILED_SUBJECT = "agent.response.completed", "agent.response.failed"
-APPROVED_SUBJECT = "planning.plan.approved"
-
-COMPLETED_CONSUMER, FAILED_CONSUMER = "deliberation-collector-completed", "deliberation-collector-failed"
+COMPLETED_SUBJECT = "agent.response.completed"
 APPROVED_CONSUMER = "orchestrator-plan-approved"
-
-DELIBERATIONS_BUCKET, COUNCILS_BUCKET = "orchestrator-deliberations", "orchestrator-councils"
+CONSUMERS = (
+    ("AGENT_RESPONSES", "agent.response.>", COMPLETED_SUBJECT, "deliberation-collector-completed"),
+    ("AGENT_RESPONSES", "agent.response.>", "agent.response.failed", "deliberation-collector-failed"),
+    ("PLANNING_EVENTS", "planning.>", "planning.plan.approved", APPROVED_CONSUMER),
+)
+"""Stream and its pattern (where nothing captures the subject yet), subject that is read, its durable consumer."""
 
 KEEP_SECONDS = 7 * 24 * 3600
 ACK_WAIT_SECONDS = 30
@@ -75,12 +74,11 @@ async def ensure_bucket(js: JetStreamContext, bucket: str, ttl: float = 0) -> Ke
 
 async def ensure_all(js: JetStreamContext) -> "tuple[KeyValue, KeyValue, Sequence[tuple[str, str]]]":
     """Everything the orchestrator needs: both buckets (deliberations, councils) and (stream, durable) to read from."""
-    responses = await ensure_stream(js, RESPONSES_STREAM, RESPONSES_SUBJECT, COMPLETED_SUBJECT)
-    planning = await ensure_stream(js, PLANNING_STREAM, PLANNING_SUBJECT, APPROVED_SUBJECT)
-    deliberations = await ensure_bucket(js, DELIBERATIONS_BUCKET, KEEP_SECONDS)
-    councils = await ensure_bucket(js, COUNCILS_BUCKET)
-    await ensure_consumer(js, responses, COMPLETED_CONSUMER, COMPLETED_SUBJECT)
-    await ensure_consumer(js, responses, FAILED_CONSUMER, FAILED_SUBJECT)
-    await ensure_consumer(js, planning, APPROVED_CONSUMER, APPROVED_SUBJECT)
-    consumers = ((responses, COMPLETED_CONSUMER), (responses, FAILED_CONSUMER), (planning, APPROVED_CONSUMER))
+    consumers = []
+    for name, pattern, subject, durable in CONSUMERS:
+        stream = await ensure_stream(js, name, pattern, subject)
+        await ensure_consumer(js, stream, durable, subject)
+        consumers.append((stream, durable))
+    deliberations = await ensure_bucket(js, "orchestrator-deliberations", KEEP_SECONDS)
+    councils = await ensure_bucket(js, "orchestrator-councils")
     return deliberations, councils, consumers

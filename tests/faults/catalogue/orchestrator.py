@@ -272,7 +272,13 @@ FAULTS = (
     Fault(
         name="approved-plans-start-nothing",
         description="the orchestrator does not read approved plans",
-        inject=orchestrator_code(edit("streams", ", (planning, APPROVED_CONSUMER))", ")")),
+        inject=orchestrator_code(
+            edit(
+                "streams",
+                "        consumers.append(",
+                "        if durable != APPROVED_CONSUMER:\n            consumers.append(",
+            )
+        ),
         expected_failures=("ORC-14",),
         expected_terms=("deliberation for each role", "NOT_FOUND"),
     ),
