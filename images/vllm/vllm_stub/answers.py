@@ -1,4 +1,4 @@
-"""The documents a vLLM server sends: model rows, completions, chunks of a stream, errors.
+"""The documents a vLLM server sends (model rows, completions, chunks of a stream, errors), and their way onto the wire.
 
 Shapes were compared with vLLM's own answers; fields that vLLM always sends as null are left out where no client of
 this suite reads them.
@@ -6,11 +6,15 @@ this suite reads them.
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from typing import Any, Iterator, Optional
 
+from aiohttp import web
+
 Document = dict[str, Any]
+EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 
 
 def error(code: int, kind: str, message: str, param: Optional[str] = None) -> Document:
@@ -87,3 +91,42 @@ def pieces(text: str) -> list[str]:
     """``text`` in words that keep their leading space, so that joining them gives ``text`` back."""
     words = text.split(" ")
     return [word if number == 0 else f" {word}" for number, word in enumerate(words)] if text else []
+
+
+def events(whole: Document, include_usage: bool) -> list[bytes]:
+    """``whole`` as server-sent events, but for the end of the stream."""
+    documents = (json.dumps(document, separators=(",", ":")) for document in chunks(whole, include_usage))
+    return [f"data: {document}\n\n".encode() for document in documents]
+
+
+async def send_completion(
+    request: web.Request, whole: Document, stream: bool, include_usage: bool = False
+) -> web.StreamResponse:
+    """Answer with a completion, as JSON or as an event stream."""
+    if not stream:
+        return web.json_response(whole)
+    response = web.StreamResponse(headers=EVENT_STREAM)
+    await response.prepare(request)
+    for event in [*events(whole, include_usage), b"data: [DONE]\n\n"]:
+        await response.write(event)
+    return response
+
+
+async def send_part(request: web.Request, whole: Document, stream: bool) -> web.StreamResponse:
+    """Begin an answer that promises more than it sends, then drop the connection: no end of stream, no last byte."""
+    if stream:
+        headers, body = EVENT_STREAM, b"".join(events(whole, include_usage=False))
+    else:
+        body = json.dumps(whole).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    drop(request)
+    return response
+
+
+def drop(request: web.Request) -> None:
+    """Close the client's connection once what was written has been sent."""
+    if request.transport is not None:
+        request.transport.close()

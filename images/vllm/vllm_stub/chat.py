@@ -62,10 +62,8 @@ def read_chat(document: object, served_model: str, max_model_len: int) -> ChatRe
     for number, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise _invalid("missing", f"body.messages.{number}.role", "Field required")
-    temperature = _number(document, "temperature", (int, float), "float_parsing", "Input should be a valid number")
-    asked = _number(document, "max_tokens", (int,), "int_parsing", "Input should be a valid integer")
-    newer = _number(document, "max_completion_tokens", (int,), "int_parsing", "Input should be a valid integer")
-    n = _number(document, "n", (int,), "int_parsing", "Input should be a valid integer")
+    temperature = _number(document, "temperature", whole=False)
+    asked, newer, n = (_number(document, name, whole=True) for name in ("max_tokens", "max_completion_tokens", "n"))
     stream = document.get("stream") is True
     options = document.get("stream_options")
     if options is not None and not stream:
@@ -77,6 +75,8 @@ def read_chat(document: object, served_model: str, max_model_len: int) -> ChatRe
     if not messages:
         message = "Cannot apply chat template to an empty conversation. Provide at least one message."
         raise Refused(400, "BadRequestError", message)
+    if n is not None and n < 1:
+        raise Refused(400, "BadRequestError", f"n must be at least 1, got {n}.")
     prompt_tokens = estimate_tokens(messages)
     return ChatRequest(
         model=model,
@@ -84,27 +84,27 @@ def read_chat(document: object, served_model: str, max_model_len: int) -> ChatRe
         temperature=_temperature(temperature),
         max_tokens=_max_tokens(newer if newer is not None else asked, prompt_tokens, max_model_len),
         prompt_tokens=prompt_tokens,
-        n=_count(n),
+        n=n or 1,
         stream=stream,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )
 
 
-def _number(document: Document, name: str, types: tuple[type, ...], kind: str, message: str) -> Any:
+def _number(document: Document, name: str, whole: bool) -> Any:
     value = document.get(name)
-    if value is None or (isinstance(value, types) and not isinstance(value, bool)):
+    if value is None or (isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)):
         return value
-    raise _invalid(kind, f"body.{name}", message)
+    kind, wanted = ("int_parsing", "integer") if whole else ("float_parsing", "number")
+    raise _invalid(kind, f"body.{name}", f"Input should be a valid {wanted}")
 
 
 def _temperature(value: Optional[float]) -> float:
     """0 to 2; vLLM's default is 1 (a model's own generation configuration may say otherwise)."""
     if value is None:
         return 1.0
-    if value < 0:
-        raise _refused("temperature must be non-negative, got {value}.", "temperature", float(value))
-    if value > 2:
-        raise _refused("temperature must be in [0, 2], got {value}.", "temperature", float(value))
+    if not 0 <= value <= 2:
+        bounds = "non-negative" if value < 0 else "in [0, 2]"
+        raise _refused(f"temperature must be {bounds}, got {float(value)}.", "temperature", float(value))
     return float(value)
 
 
@@ -113,33 +113,24 @@ def _max_tokens(asked: Optional[int], prompt_tokens: int, max_model_len: int) ->
     if room <= 0:
         message = (
             f"This model's maximum context length is {max_model_len} tokens. However, your prompt contains at least "
-            "{value} input tokens, which exceeds this limit even without any output tokens. Please reduce the length "
-            "of the input prompt."
+            f"{max_model_len + 1} input tokens, which exceeds this limit even without any output tokens. Please reduce "
+            "the length of the input prompt."
         )
         raise _refused(message, "input_tokens", max_model_len + 1)
     if asked is None:
         return room
     if asked < 1:
-        raise _refused("max_tokens must be at least 1, got {value}.", "max_tokens", asked)
+        raise _refused(f"max_tokens must be at least 1, got {asked}.", "max_tokens", asked)
     if asked > max_model_len:
-        message = (
-            f"max_tokens={asked} cannot be greater than max_model_len={max_model_len}. "
-            "Please request fewer output tokens."
-        )
-        raise _refused(message, "max_tokens", asked)
+        message = f"max_tokens={asked} cannot be greater than max_model_len={max_model_len}."
+        raise _refused(f"{message} Please request fewer output tokens.", "max_tokens", asked)
     return min(asked, room)
-
-
-def _count(n: Optional[int]) -> int:
-    if n is not None and n < 1:
-        raise Refused(400, "BadRequestError", f"n must be at least 1, got {n}.")
-    return n or 1
 
 
 def _refused(message: str, param: str, value: object = None) -> Refused:
     """vLLM's refusal of a value: the message names the parameter, and the value where there is one."""
     detail = f"parameter={param}" if value is None else f"parameter={param}, value={value}"
-    return Refused(400, "BadRequestError", f"{message.replace('{value}', str(value))} ({detail})", param)
+    return Refused(400, "BadRequestError", f"{message} ({detail})", param)
 
 
 def _invalid(kind: str, place: str, message: str) -> Refused:

@@ -22,26 +22,22 @@ class Counters:
     def exposition(self) -> str:
         """The series in Prometheus' text format."""
         labels = f'engine="0",model_name="{self.model}"'
-        rows = [("process_start_time_seconds", "gauge", "", self.started)]
-        rows += [("vllm_stub_info", "gauge", f'version="{__version__}"', 1)]
-        rows += [
-            (f"vllm:{name}", kind, labels, value)
-            for name, kind, value in (
-                ("num_requests_running", "gauge", self.running),
-                ("num_requests_waiting", "gauge", 0),
-                ("kv_cache_usage_perc", "gauge", 0),
-                ("prompt_tokens_total", "counter", self.prompt_tokens),
-                ("generation_tokens_total", "counter", self.generation_tokens),
-            )
-        ]
-        rows += [
-            ("vllm:request_success_total", "counter", f'{labels},finished_reason="{reason}"', count)
-            for reason, count in self.finished.items()
-        ]
-        lines: list[str] = []
-        for name, kind, label, value in rows:
-            header = f"# TYPE {name} {kind}"
-            if header not in lines:
-                lines.append(header)
-            lines.append(f"{name}{{{label}}} {float(value)!r}" if label else f"{name} {float(value)!r}")
-        return "\n".join(lines) + "\n"
+        return f"""\
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds {self.started}
+# TYPE vllm_stub_info gauge
+vllm_stub_info{{version="{__version__}"}} 1.0
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{{{labels}}} {self.running:.1f}
+# TYPE vllm:num_requests_waiting gauge
+vllm:num_requests_waiting{{{labels}}} 0.0
+# TYPE vllm:kv_cache_usage_perc gauge
+vllm:kv_cache_usage_perc{{{labels}}} 0.0
+# TYPE vllm:prompt_tokens_total counter
+vllm:prompt_tokens_total{{{labels}}} {self.prompt_tokens:.1f}
+# TYPE vllm:generation_tokens_total counter
+vllm:generation_tokens_total{{{labels}}} {self.generation_tokens:.1f}
+# TYPE vllm:request_success_total counter
+vllm:request_success_total{{{labels},finished_reason="stop"}} {self.finished["stop"]:.1f}
+vllm:request_success_total{{{labels},finished_reason="length"}} {self.finished["length"]:.1f}
+"""

@@ -7,10 +7,9 @@ from typing import Awaitable, Callable, Optional
 
 from aiohttp import web
 
-from vllm_stub.answers import Document, choice, completion, model_rows
+from vllm_stub.answers import Document, choice, completion, drop, model_rows, send_completion, send_part
 from vllm_stub.chat import estimate_tokens
 from vllm_stub.faults import Rule
-from vllm_stub.sending import drop, send_completion, send_part
 
 OTHER_MODEL = "fault/another-model"
 OTHER_MODEL_LEN = 40960

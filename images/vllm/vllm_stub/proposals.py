@@ -23,10 +23,9 @@ QUOTED_WORDS = 12
 
 def write(request: ChatRequest) -> tuple[list[Document], int]:
     """The choices for ``request`` and the number of completion tokens, one per word."""
-    texts = [_proposal(request, index) for index in range(request.n)]
     choices, tokens = [], 0
-    for index, text in enumerate(texts):
-        words = text.split(" ")
+    for index in range(request.n):
+        words = _proposal(request, index).split(" ")
         kept = words[: request.max_tokens]
         tokens += len(kept)
         choices.append(choice(index, " ".join(kept), "stop" if len(kept) == len(words) else "length"))

@@ -13,10 +13,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from multidict import CIMultiDict
 from yarl import URL
 
-from vllm_stub.answers import error
+from vllm_stub.answers import drop, error
 from vllm_stub.interception import new_app
 from vllm_stub.launch import add_address, serve
-from vllm_stub.sending import drop
 
 CONNECT_S = 10.0
 """Seconds to connect to the upstream. There is no other limit: how long to wait is the client's decision."""

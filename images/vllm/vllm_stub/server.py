@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from vllm_stub import __version__
-from vllm_stub.answers import completion, error, model_rows
+from vllm_stub.answers import completion, error, model_rows, send_completion
 from vllm_stub.chat import Refused, read_chat
 from vllm_stub.faults import CHAT_PATH, HEALTH_PATH
 from vllm_stub.interception import new_app
@@ -17,7 +17,6 @@ from vllm_stub.metrics import Counters
 from vllm_stub.outcomes import Handler
 from vllm_stub.prompts import decode
 from vllm_stub.proposals import write
-from vllm_stub.sending import send_completion
 
 MODEL = web.AppKey("model", str)
 MAX_MODEL_LEN = web.AppKey("max_model_len", int)
