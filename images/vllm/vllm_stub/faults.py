@@ -1,4 +1,4 @@
-"""Fault rules: what shall go wrong, for which requests, how often. Data only; ``outcomes`` carries them out.
+"""Fault rules: what shall go wrong, for which requests, how often. Data only; ``interception`` carries them out.
 
 A rule is a JSON object::
 
@@ -12,11 +12,10 @@ first rule that fits a request, in the order they were added, is the only one ap
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any, Optional
-
-from vllm_stub.prompts import strings
 
 CHAT_PATH = "/v1/chat/completions"
 HEALTH_PATH = "/health"
@@ -34,8 +33,9 @@ ACTIONS = {
     "empty-choices": "answer 200 with a completion without choices",
     "wrong-model": "answer 200 in the name of another model, also in the list of models",
 }
-LONGEST_S = 3600.0
-FIELDS = {"id", "path", "contains", "action", "times", "seconds", "code", "body"}
+OWN_FIELDS = {"delay": ("seconds",), "status": ("code", "body")}
+FIELDS = ("id", "action", "path", "contains", "times", *OWN_FIELDS["delay"], *OWN_FIELDS["status"])
+MAX_DELAY_S = 3600
 
 
 class BadRule(ValueError):
@@ -67,102 +67,84 @@ class Rule:
 
     def as_document(self) -> dict[str, Any]:
         """The rule as listed: its own fields and the hits so far."""
-        shown = {"id", "action", "path", "contains", "times", "hits"}
-        if self.action == "delay":
-            shown.add("seconds")
-        if self.action == "status":
-            shown |= {"code", "body"}
-        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name in shown}
+        shown = ("id", "action", "path", "contains", "times", *OWN_FIELDS.get(self.action, ()), "hits")
+        return {name: getattr(self, name) for name in shown}
 
 
 def parse_rule(document: object) -> Rule:
     """Make a rule of a decoded JSON body. Must run in an event loop. Raises BadRule."""
     if not isinstance(document, dict):
         raise BadRule("a fault rule is a JSON object")
-    unknown = sorted(set(document) - FIELDS)
+    unknown = sorted(set(document).difference(FIELDS))
     if unknown:
         raise BadRule(f"unknown field {unknown[0]!r}; known are {', '.join(sorted(FIELDS))}")
     given = {name: value for name, value in document.items() if value is not None}
     action = given.get("action")
     if not isinstance(action, str) or action not in ACTIONS:
         raise BadRule(f"action {action!r} is not one of {', '.join(ACTIONS)}")
-    path = _text(given, "path", HEALTH_PATH if action == "unhealthy" else CHAT_PATH)
+    for owner, names in OWN_FIELDS.items():
+        for name in names:
+            if name in given and action != owner:
+                raise BadRule(f"{name} belongs to action {owner!r}, not to {action!r}")
+    path = given.setdefault("path", HEALTH_PATH if action == "unhealthy" else CHAT_PATH)
+    for name in ("path", "contains", "id"):
+        if name in given and not (isinstance(given[name], str) and given[name]):
+            raise BadRule(f"{name} must be a text that is not empty, not {given[name]!r}")
     if not path.startswith("/") or path.startswith("/debug"):
         raise BadRule(f"path {path!r} must start with / and not be a debug route")
-    rule = Rule(action=action, path=path, times=_times(given), **_details(given, action))
-    if "contains" in given:
-        rule.contains = _text(given, "contains")
-    if "id" in given:
-        rule.id = _text(given, "id")
-    return rule
-
-
-def _text(given: dict[str, Any], name: str, default: str = "") -> str:
-    value = given.get(name, default)
-    if not isinstance(value, str) or not value:
-        raise BadRule(f"{name} must be a text that is not empty, not {value!r}")
-    return value
-
-
-def _whole(value: object, lowest: int, highest: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
-
-
-def _times(given: dict[str, Any]) -> Optional[int]:
-    times = given.get("times")
-    if times is not None and not _whole(times, 1, 10**9):
+    times, seconds, code = (given.get(name) for name in ("times", "seconds", "code"))
+    if times is not None and not _within(times, int, 1, 10**9):
         raise BadRule(f"times must be a whole number above zero or null, not {times!r}")
-    return times
+    if action == "delay" and (seconds == 0 or not _within(seconds, (int, float), 0, MAX_DELAY_S)):
+        raise BadRule(f"a delay needs seconds, above 0 and at most {MAX_DELAY_S}, not {seconds!r}")
+    if action == "status" and not _within(code, int, 200, 599):
+        raise BadRule(f"a status needs a code from 200 to 599, not {code!r}")
+    return Rule(**given)
 
 
-def _details(given: dict[str, Any], action: str) -> dict[str, Any]:
-    """The fields that only one action has: seconds of a delay, code and body of a status."""
-    for name, owner in (("seconds", "delay"), ("code", "status"), ("body", "status")):
-        if name in given and action != owner:
-            raise BadRule(f"{name} belongs to action {owner!r}, not to {action!r}")
-    if action == "delay":
-        seconds = given.get("seconds")
-        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds <= LONGEST_S:
-            raise BadRule(f"a delay needs seconds, above 0 and at most {LONGEST_S:g}, not {seconds!r}")
-        return {"seconds": float(seconds)}
-    if action == "status":
-        if not _whole(given.get("code"), 200, 599):
-            raise BadRule(f"a status needs a code from 200 to 599, not {given.get('code')!r}")
-        return {"code": given["code"], "body": given.get("body")}
-    return {}
+def _within(value: Any, types: Any, lowest: float, highest: float) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool) and lowest <= value <= highest
 
 
 class FaultBook:
-    """The rules in force, in the order they were added."""
+    """The rules in force by their id, in the order they were added."""
 
     def __init__(self) -> None:
-        self._rules: dict[str, Rule] = {}
+        self.rules: dict[str, Rule] = {}
 
     def add(self, rule: Rule) -> None:
         """Put a rule in force. Raises BadRule when its id is taken."""
-        if rule.id in self._rules:
+        if rule.id in self.rules:
             raise BadRule(f"a rule with id {rule.id!r} exists; delete it first")
-        self._rules[rule.id] = rule
+        self.rules[rule.id] = rule
 
     def take(self, path: str, body: bytes, document: object) -> Optional[Rule]:
         """The rule for this request, with the hit counted, or None."""
-        for rule in self._rules.values():
+        for rule in self.rules.values():
             if rule.fits(path, body, document):
                 rule.hits += 1
                 return rule
         return None
 
-    def remove(self, rule_id: str) -> bool:
-        """End a rule and release what it keeps waiting; False when there is none of that id."""
-        rule = self._rules.pop(rule_id, None)
-        if rule is not None:
+    def remove(self, *ids: str) -> int:
+        """End rules and release what they keep waiting; returns how many of them there were."""
+        removed = [self.rules.pop(rule_id) for rule_id in ids if rule_id in self.rules]
+        for rule in removed:
             rule.removed.set()
-        return rule is not None
+        return len(removed)
 
-    def clear(self) -> int:
-        """End all rules; returns how many there were."""
-        return sum(self.remove(rule_id) for rule_id in list(self._rules))
 
-    def listing(self) -> list[dict[str, Any]]:
-        """All rules with their hits."""
-        return [rule.as_document() for rule in self._rules.values()]
+def decode(body: bytes) -> object:
+    """The JSON value of a request body, None where it is not JSON."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def strings(value: object) -> list[str]:
+    """Every string in a JSON value, in order; an empty value has one empty string."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in strings(part)] or [""]

@@ -1,33 +1,43 @@
-"""What happens before every request, in stub and proxy alike: note the prompt, apply a fault, debug routes."""
+"""What happens before every request, in stub and proxy alike: note the prompt, apply a fault, debug routes.
+
+What a fault answers is made up here; the proxied server is not asked. The prompts let a check see what really arrived.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
+from typing import Awaitable, Callable, Optional
 
 from aiohttp import web
 
-from vllm_stub.faults import ACTIONS, CHAT_PATH, BadRule, FaultBook, parse_rule
-from vllm_stub.outcomes import Handler, carry_out
-from vllm_stub.prompts import PromptLog, decode
+from vllm_stub.answers import Document, choice, completion, drop, model_rows, send_completion, send_part
+from vllm_stub.chat import estimate_tokens
+from vllm_stub.faults import ACTIONS, CHAT_PATH, BadRule, FaultBook, Rule, decode, parse_rule, strings
 
-LARGEST_BODY = 64 * 2**20
-"""Bytes of a request body; larger ones are refused with 413."""
+MAX_BODY_BYTES = 64 * 2**20
+"""Of a request; larger ones are refused with 413."""
+MAX_PROMPTS = 1000
+PROMPT_FIELDS = ("model", "messages", "temperature", "max_tokens", "stream")
 
+OTHER_MODEL = "fault/another-model"
+OTHER_MODEL_LEN = 40960
+CONTENT = "An answer made up by a fault rule, in place of the model's."
+PAGE = "<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>It works</h1></body></html>"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FAULTS = web.AppKey("faults", FaultBook)
-PROMPTS = web.AppKey("prompts", PromptLog)
+PROMPTS: web.AppKey["deque[Document]"] = web.AppKey("prompts", deque)
+debug = web.RouteTableDef()
 
 
 def new_app() -> web.Application:
     """An application with the debug routes and the interception; the caller adds what it intercepts."""
-    app = web.Application(middlewares=[intercept], client_max_size=LARGEST_BODY)
+    app = web.Application(middlewares=[intercept], client_max_size=MAX_BODY_BYTES)
     app[FAULTS] = FaultBook()
-    app[PROMPTS] = PromptLog()
-    app.router.add_get("/debug/prompts", list_prompts)
-    app.router.add_get("/debug/faults", list_faults)
-    app.router.add_post("/debug/faults", add_fault)
-    app.router.add_delete("/debug/faults", clear_faults)
-    app.router.add_delete("/debug/faults/{id}", remove_fault)
-    app.router.add_route("*", "/debug{rest:(/.*)?}", no_debug_route)
+    app[PROMPTS] = deque(maxlen=MAX_PROMPTS)
+    app.add_routes(debug)
     app.on_shutdown.append(release)  # type: ignore[arg-type]  # aiohttp's type wants a synchronous return of Awaitable
     return app
 
@@ -40,27 +50,36 @@ async def intercept(request: web.Request, handler: Handler) -> web.StreamRespons
     body = await request.read()
     document = decode(body)
     rule = request.app[FAULTS].take(request.path, body, document)
-    row = None
+    prompt: Document = {"time": time.time(), "answered": None, "fault": rule.id if rule else None}
     if request.path == CHAT_PATH and isinstance(document, dict):
-        row = request.app[PROMPTS].add(document, fault=rule.id if rule else None)
+        prompt.update((name, document.get(name)) for name in PROMPT_FIELDS)
+        request.app[PROMPTS].append(prompt)
     response = await handler(request) if rule is None else await carry_out(rule, request, document, handler)
-    if row is not None:
-        row["answered"] = time.time()
+    prompt["answered"] = time.time()
     return response
 
 
+@debug.get("/debug/prompts")
 async def list_prompts(request: web.Request) -> web.Response:
-    """``GET /debug/prompts?contains=TEXT``: the last requests, oldest first."""
-    return web.json_response({"prompts": request.app[PROMPTS].find(request.query.get("contains", ""))})
+    """The last requests, oldest first, all or those with ``contains`` in one of the strings of their messages.
+
+    Times are Unix seconds; ``answered`` is null until the answer was ready, ``fault`` where no rule was applied.
+    """
+    contains = request.query.get("contains", "")
+    prompts = [row for row in request.app[PROMPTS] if any(contains in text for text in strings(row["messages"]))]
+    return web.json_response({"prompts": prompts})
 
 
+@debug.get("/debug/faults")
 async def list_faults(request: web.Request) -> web.Response:
-    """``GET /debug/faults``: the rules in force with their hits, and the actions there are."""
-    return web.json_response({"faults": request.app[FAULTS].listing(), "actions": ACTIONS})
+    """The rules in force with their hits, and the actions there are."""
+    rules = request.app[FAULTS].rules.values()
+    return web.json_response({"faults": [rule.as_document() for rule in rules], "actions": ACTIONS})
 
 
+@debug.post("/debug/faults")
 async def add_fault(request: web.Request) -> web.Response:
-    """``POST /debug/faults``: 201 with the rule, 400 with ``error`` for one that cannot be used."""
+    """201 with the rule, 400 with ``error`` for one that cannot be used."""
     try:
         rule = parse_rule(decode(await request.read()))
         request.app[FAULTS].add(rule)
@@ -69,19 +88,23 @@ async def add_fault(request: web.Request) -> web.Response:
     return web.json_response(rule.as_document(), status=201)
 
 
+@debug.delete("/debug/faults/{id}")
 async def remove_fault(request: web.Request) -> web.Response:
-    """``DELETE /debug/faults/ID``: 200, or 404 for an id that is not there."""
+    """200, or 404 for an id that is not there."""
     rule_id = request.match_info["id"]
     if not request.app[FAULTS].remove(rule_id):
         return web.json_response({"error": f"no fault rule {rule_id!r}"}, status=404)
     return web.json_response({"removed": 1})
 
 
+@debug.delete("/debug/faults")
 async def clear_faults(request: web.Request) -> web.Response:
-    """``DELETE /debug/faults``: ends all rules."""
-    return web.json_response({"removed": request.app[FAULTS].clear()})
+    """Ends all rules."""
+    book = request.app[FAULTS]
+    return web.json_response({"removed": book.remove(*book.rules)})
 
 
+@debug.route("*", "/debug{rest:(/.*)?}")
 async def no_debug_route(request: web.Request) -> web.Response:
     """Debug paths are never passed on to the server."""
     return web.json_response({"error": f"no debug route {request.method} {request.path}"}, status=404)
@@ -89,4 +112,49 @@ async def no_debug_route(request: web.Request) -> web.Response:
 
 async def release(app: web.Application) -> None:
     """At shutdown, let go of the requests that faults keep waiting."""
-    app[FAULTS].clear()
+    app[FAULTS].remove(*app[FAULTS].rules)
+
+
+async def carry_out(rule: Rule, request: web.Request, document: object, answer: Handler) -> web.StreamResponse:
+    """Answer ``request`` as ``rule`` says; ``answer`` is the normal way."""
+    if rule.action == "delay":
+        await asyncio.sleep(rule.seconds)
+        return await answer(request)
+    if rule.action == "hold":
+        await rule.removed.wait()
+        return await answer(request)
+    if rule.action == "hang":
+        await rule.removed.wait()
+    if rule.action in ("hang", "close"):
+        drop(request)
+        return web.Response()
+    if rule.action == "status":
+        return _status(rule)
+    if rule.action == "unhealthy":
+        return web.Response(status=503)
+    if rule.action == "html":
+        return web.Response(text=PAGE, content_type="text/html")
+    asked = document if isinstance(document, dict) else {}
+    if rule.action == "wrong-model" and request.method == "GET":
+        return web.json_response(model_rows(OTHER_MODEL, OTHER_MODEL_LEN))
+    stream = asked.get("stream") is True
+    whole = _made_up(rule.action, asked)
+    if rule.action == "cut-stream":
+        return await send_part(request, whole, stream)
+    return await send_completion(request, whole, stream)
+
+
+def _status(rule: Rule) -> web.Response:
+    if rule.body is None or isinstance(rule.body, str):
+        return web.Response(status=rule.code, text=rule.body or "")
+    return web.json_response(rule.body, status=rule.code)
+
+
+def _made_up(action: str, asked: Document) -> Document:
+    """A well-formed completion with the one defect that ``action`` names."""
+    model = OTHER_MODEL if action == "wrong-model" else str(asked.get("model") or "")
+    content: Optional[str] = None if action == "null-content" else CONTENT
+    choices = [] if action == "empty-choices" else [choice(0, content, "stop")]
+    messages = asked.get("messages")
+    prompt_tokens = estimate_tokens(messages if isinstance(messages, list) else [])
+    return completion(model, choices, prompt_tokens, len(CONTENT.split(" ")) if choices else 0)

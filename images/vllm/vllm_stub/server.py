@@ -11,16 +11,15 @@ from aiohttp.typedefs import Middleware
 from vllm_stub import __version__
 from vllm_stub.answers import completion, error, model_rows, send_completion
 from vllm_stub.chat import Refused, read_chat
-from vllm_stub.faults import CHAT_PATH, HEALTH_PATH
-from vllm_stub.interception import new_app
+from vllm_stub.faults import CHAT_PATH, HEALTH_PATH, decode
+from vllm_stub.interception import Handler, new_app
 from vllm_stub.metrics import Counters
-from vllm_stub.outcomes import Handler
-from vllm_stub.prompts import decode
 from vllm_stub.proposals import write
 
 MODEL = web.AppKey("model", str)
 MAX_MODEL_LEN = web.AppKey("max_model_len", int)
 COUNTERS = web.AppKey("counters", Counters)
+routes = web.RouteTableDef()
 
 
 def make_app(model: str, max_model_len: int, api_keys: Sequence[str] = ()) -> web.Application:
@@ -35,11 +34,7 @@ def make_app(model: str, max_model_len: int, api_keys: Sequence[str] = ()) -> we
     app[MODEL] = model
     app[MAX_MODEL_LEN] = max_model_len
     app[COUNTERS] = Counters(model)
-    app.router.add_get(HEALTH_PATH, health)
-    app.router.add_get("/version", version)
-    app.router.add_get("/v1/models", models)
-    app.router.add_get("/metrics", metrics)
-    app.router.add_post(CHAT_PATH, chat_completions)
+    app.add_routes(routes)
     return app
 
 
@@ -71,26 +66,31 @@ async def framework_errors(request: web.Request, handler: Handler) -> web.Stream
         return web.json_response({"detail": unknown.reason}, status=unknown.status, headers=allow)
 
 
+@routes.get(HEALTH_PATH)
 async def health(_: web.Request) -> web.Response:
     """200 with an empty body."""
     return web.Response()
 
 
+@routes.get("/version")
 async def version(_: web.Request) -> web.Response:
     """The vLLM version that is imitated, marked as a stub."""
     return web.json_response({"version": __version__})
 
 
+@routes.get("/v1/models")
 async def models(request: web.Request) -> web.Response:
     """The one model that is served."""
     return web.json_response(model_rows(request.app[MODEL], request.app[MAX_MODEL_LEN]))
 
 
+@routes.get("/metrics")
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus text."""
     return web.Response(text=request.app[COUNTERS].exposition(), content_type="text/plain")
 
 
+@routes.post(CHAT_PATH)
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """A proposal made from the prompt, or vLLM's error."""
     if request.content_type != "application/json":
