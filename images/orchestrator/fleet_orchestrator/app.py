@@ -91,7 +91,15 @@ class Orchestrator:
 
     async def _bring_up(self) -> None:
         if not self._client.is_connected:
-            await self._connect()
+            await self._client.connect(
+                self._settings.nats_url,
+                name=f"orchestrator {self._replica}",
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RETRY_SECONDS,
+                error_cb=self._on_nats_error,
+                disconnected_cb=self._on_nats_lost,
+                **self._settings.nats_login,
+            )
         js = self._client.jetstream()
         deliberations, councils, consumers = await streams.ensure_all(js)
         store = DeliberationStore(deliberations)
@@ -107,17 +115,6 @@ class Orchestrator:
         self.service = service
         self.ready.set()
         log.info("Replica %s is ready after %.1f s", self._replica, time.monotonic() - self._began)
-
-    async def _connect(self) -> None:
-        await self._client.connect(
-            self._settings.nats_url,
-            name=f"orchestrator {self._replica}",
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=RETRY_SECONDS,
-            error_cb=self._on_nats_error,
-            disconnected_cb=self._on_nats_lost,
-            **self._settings.nats_login,
-        )
 
     def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.ensure_future(self._again(name, work)))

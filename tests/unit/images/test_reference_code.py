@@ -19,7 +19,7 @@ sys.path[:0] = [str(IMAGES / "orchestrator"), str(IMAGES / "ray")]
 from fleet_orchestrator import config, deliberation, responses  # noqa: E402
 from fleet_orchestrator.deliberation import Answer, Deliberation  # noqa: E402
 from fleet_orchestrator.ray_thread import AgentFailed, LinkLost, translated  # noqa: E402
-from swe_ai_fleet.agents.vllm_agent import VLLMAgent  # noqa: E402
+from swe_ai_fleet.agents.vllm_agent import briefing  # noqa: E402
 from swe_ai_fleet.tools.file import FileTool  # noqa: E402
 from swe_ai_fleet.tools.git import GitTool  # noqa: E402
 from swe_ai_fleet.tools.test import TestTool  # noqa: E402
@@ -201,14 +201,14 @@ def test_files_stay_in_the_workspace(tmp_path: Path) -> None:
 
 def test_git_and_briefing(tmp_path: Path) -> None:
     """Status and history of a real repository; a folder without one is no reason to fail."""
-    assert "not available" in VLLMAgent("DEV", str(tmp_path)).briefing()
+    assert "not available" in briefing(str(tmp_path))
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (tmp_path / "new.txt").write_text("new")
     assert GitTool(str(tmp_path)).status() == "?? new.txt"
     with pytest.raises(RuntimeError, match="git log"):
         GitTool(str(tmp_path)).log()
-    assert "new.txt" in VLLMAgent("DEV", str(tmp_path)).briefing()
-    assert "run the tests" in VLLMAgent("DEV").briefing()
+    assert "new.txt" in briefing(str(tmp_path))
+    assert "run the tests" in briefing()
 
 
 def test_tests_are_run_and_bounded(tmp_path: Path) -> None:

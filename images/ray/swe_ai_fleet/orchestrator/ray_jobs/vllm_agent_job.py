@@ -94,11 +94,9 @@ class VLLMAgentJob:
 
         system, user = prompts.system_prompt(self.role, constraints), prompts.user_prompt(description)
         if self.enable_tools:
-            from swe_ai_fleet.agents.vllm_agent import VLLMAgent
+            from swe_ai_fleet.agents.vllm_agent import briefing
 
-            user += "\n\n" + await asyncio.get_running_loop().run_in_executor(
-                None, VLLMAgent(self.role, self.workspace_path).briefing
-            )
+            user += "\n\n" + await asyncio.get_running_loop().run_in_executor(None, briefing, self.workspace_path)
         temperature = self.temperature * DIVERSITY_FACTOR if diversity else self.temperature
         completion = await vllm_client.chat(self.vllm_url, self.model, system, user, temperature, self.max_tokens)
         proposal = {
