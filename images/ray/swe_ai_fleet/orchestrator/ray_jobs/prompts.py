@@ -24,8 +24,3 @@ def system_prompt(role: str, constraints: Dict[str, Any]) -> str:
     if constraints.get("metadata"):
         lines += ["", "Context:"] + [f"- {key}: {value}" for key, value in sorted(constraints["metadata"].items())]
     return "\n".join(lines)
-
-
-def user_prompt(description: str) -> str:
-    """The task itself."""
-    return f"Task: {description}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from types import TracebackType
-from typing import Any, Dict, Optional, Type
+from typing import Any, Dict, Optional
 
 try:
     import nats
@@ -42,13 +41,11 @@ class Publisher:
                 error_cb=self._remember,
             )
         except (OSError, nats.errors.Error, asyncio.TimeoutError) as error:
-            reason = self._last_error or error
-            raise ConnectionError(f"NATS at {_without_userinfo(self._url)} cannot be reached: {reason}") from error
+            server, reason = self._url.rsplit("@", 1)[-1], self._last_error or error  # without user and password
+            raise ConnectionError(f"NATS at {server} cannot be reached: {reason}") from error
         return self
 
-    async def __aexit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
 
     async def publish(self, message: Dict[str, Any], seconds: float) -> int:
@@ -76,7 +73,3 @@ class Publisher:
 
     async def _remember(self, error: Exception) -> None:
         self._last_error = error
-
-
-def _without_userinfo(url: str) -> str:
-    return url.rsplit("@", 1)[-1]

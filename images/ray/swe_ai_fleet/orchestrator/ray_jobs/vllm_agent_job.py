@@ -92,7 +92,7 @@ class VLLMAgentJob:
     ) -> Dict[str, Any]:
         from swe_ai_fleet.orchestrator.ray_jobs import vllm_client
 
-        system, user = prompts.system_prompt(self.role, constraints), prompts.user_prompt(description)
+        system, user = prompts.system_prompt(self.role, constraints), f"Task: {description}"
         if self.enable_tools:
             from swe_ai_fleet.agents.vllm_agent import briefing
 
