@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass, field
 from typing import Callable, Dict, Mapping, Set
 
 from fleet_orchestrator import deliberation
@@ -23,18 +24,16 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass
 class Driver:
     """Runs the agents of the deliberations that this replica owns; `agents` by agent type (`vllm`, `mock`)."""
 
-    def __init__(
-        self, settings: Settings, store: DeliberationStore, agents: Mapping[str, Agents], problem: Callable[[], str]
-    ) -> None:
-        self._settings = settings
-        self._store = store
-        self._agents = agents
-        self._problem = problem
-        self._tasks: Dict[str, "asyncio.Task[None]"] = {}
-        self.peers: Peers
+    settings: Settings
+    store: DeliberationStore
+    agents: Mapping[str, Agents]
+    problem: Callable[[], str]
+    peers: Peers = field(init=False)
+    _tasks: Dict[str, "asyncio.Task[None]"] = field(init=False, default_factory=dict)
 
     def launch(self, task_id: str) -> None:
         """Drive a deliberation in the background; one that is driven already is left alone."""
@@ -57,17 +56,17 @@ class Driver:
 
     async def _drive(self, task_id: str) -> None:
         finished = self.peers.finished(task_id)
-        state = await self._store.get(task_id)
+        state = await self.store.get(task_id)
         if state is None:
             return
-        request = await self._store.request(task_id)
-        agents = self._agents[request.agent_type]
+        request = await self.store.request(task_id)
+        agents = self.agents[request.agent_type]
         left = {agent_name(task_id, agent) for agent in state.agents}
         if not state.finished:
             await self._until_finished(state, request, agents, left, finished)
         for name in sorted(left):
             await agents.end(name)
-        await self._store.update(task_id, deliberation.close)
+        await self.store.update(task_id, deliberation.close)
 
     async def _until_finished(
         self, state: Deliberation, request: Request, agents: Agents, left: Set[str], finished: asyncio.Event
@@ -78,8 +77,8 @@ class Driver:
         try:
             await asyncio.wait_for(finished.wait(), max(0.0, (state.deadline_ms - now_ms()) / 1000))
         except asyncio.TimeoutError:
-            problem = self._problem() if request.agent_type != "mock" else ""
-            await self._store.update(state.task_id, lambda s: deliberation.expire(s, now_ms(), problem))
+            problem = self.problem() if request.agent_type != "mock" else ""
+            await self.store.update(state.task_id, lambda s: deliberation.expire(s, now_ms(), problem))
         finally:
             for run in runs:
                 run.cancel()
@@ -96,13 +95,13 @@ class Driver:
         except AgentFailed as error:
             answer = Answer(agent, now_ms(), error=str(error), error_type=error.error_type)
             log.warning("%s of %s failed: %s: %s", agent, state.task_id, error.error_type, error)
-            await self._store.update(state.task_id, lambda s: deliberation.record(s, answer, now_ms()))
+            await self.store.update(state.task_id, lambda s: deliberation.record(s, answer, now_ms()))
         # At once, not with the last agent: an actor holds its CPU until it ends, and others wait for one.
         await agents.end(call.name)
         left.discard(call.name)
 
     def _call(self, state: Deliberation, request: Request, agent: str) -> AgentCall:
-        settings = self._settings
+        settings = self.settings
         job = {
             "agent_id": agent,
             "role": state.role,

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import time
+from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Optional
 
 import nats.errors
@@ -27,20 +28,18 @@ SILENCE_SECONDS = 6.0
 QUIET_SECONDS = 3600.0
 
 
+@dataclass
 class Peers:
     """One replica's knowledge of the others. `take_over(task_id)` is called for each deliberation it adopted."""
 
-    def __init__(
-        self, replica: str, client: Client, store: DeliberationStore, take_over: Callable[[str], None]
-    ) -> None:
-        self.replica = replica
-        self._client = client
-        self._store = store
-        self._take_over = take_over
-        self._open: Dict[str, Deliberation] = {}
-        self._finished: Dict[str, asyncio.Event] = {}
-        self._heard: Dict[str, float] = {}
-        self._listening_since: Optional[float] = None
+    replica: str
+    client: Client
+    store: DeliberationStore
+    take_over: Callable[[str], None]
+    _open: Dict[str, Deliberation] = field(init=False, default_factory=dict)
+    _finished: Dict[str, asyncio.Event] = field(init=False, default_factory=dict)
+    _heard: Dict[str, float] = field(init=False, default_factory=dict)
+    _listening_since: Optional[float] = field(init=False, default=None)
 
     def finished(self, task_id: str) -> asyncio.Event:
         """Set when the deliberation's outcome is final. For the owner; `forget` it afterwards."""
@@ -52,7 +51,7 @@ class Peers:
 
     async def follow(self) -> None:
         """Keep the view of the open deliberations up to date, forever."""
-        watcher = await self._store.watch()
+        watcher = await self.store.watch()
         while True:
             try:
                 entry = await watcher.updates(timeout=QUIET_SECONDS)
@@ -72,9 +71,9 @@ class Peers:
 
     async def beat(self) -> None:
         """Say that this replica lives, listen to the others, and adopt what a silent one leaves open; forever."""
-        await self._client.subscribe(ALIVE_SUBJECT, cb=self._hear)
+        await self.client.subscribe(ALIVE_SUBJECT, cb=self._hear)
         while True:
-            if self._client.is_connected:
+            if self.client.is_connected:
                 self._listening_since = self._listening_since or time.monotonic()
                 await self._say(leaving=False)
                 for state in self._orphans():
@@ -85,14 +84,14 @@ class Peers:
 
     async def leave(self) -> None:
         """Say that this replica goes, so that the others need not wait for its silence."""
-        if self._client.is_connected:
+        if self.client.is_connected:
             await self._say(leaving=True)
-            await self._client.flush()
+            await self.client.flush()
 
     async def _say(self, leaving: bool) -> None:
         beat = {"replica": self.replica, "leaving": leaving}
         try:
-            await self._client.publish(ALIVE_SUBJECT, json.dumps(beat).encode())
+            await self.client.publish(ALIVE_SUBJECT, json.dumps(beat).encode())
         except nats.errors.Error as error:
             log.warning("No heartbeat could be sent: %s", error)
 
@@ -111,8 +110,8 @@ class Peers:
 
     async def _adopt(self, state: Deliberation) -> None:
         gone = state.owner
-        adopted = await self._store.update(state.task_id, lambda s: deliberation.adopt(s, gone, self.replica))
+        adopted = await self.store.update(state.task_id, lambda s: deliberation.adopt(s, gone, self.replica))
         if adopted and adopted.owner == self.replica:
             log.warning("Replica %s fell silent; taking over %s", gone, state.task_id)
             self.see(adopted)
-            self._take_over(state.task_id)
+            self.take_over(state.task_id)

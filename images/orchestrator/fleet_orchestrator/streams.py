@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Sequence
 
 from nats.js import JetStreamContext
@@ -25,10 +26,8 @@ DUPLICATE_WINDOW_SECONDS = 120
 
 async def ensure_stream(js: JetStreamContext, name: str, pattern: str, subject: str) -> str:
     """The name of the stream that captures `subject`; it is made with `pattern` where there is none."""
-    try:
+    with suppress(NotFoundError):
         return str(await js.find_stream_name_by_subject(subject))
-    except NotFoundError:
-        pass
     config = StreamConfig(
         name=name,
         subjects=[pattern],
@@ -37,12 +36,11 @@ async def ensure_stream(js: JetStreamContext, name: str, pattern: str, subject: 
         max_age=KEEP_SECONDS,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
     )
-    try:
+    # Another replica may be faster with other limits, or someone's stream take the subject: take what is there.
+    with suppress(BadRequestError):
         await js.add_stream(config)
-    except BadRequestError:
-        # Another replica was faster with other limits, or someone's stream took the subject: take what is there.
-        return str(await js.find_stream_name_by_subject(subject))
-    return name
+        return name
+    return str(await js.find_stream_name_by_subject(subject))
 
 
 async def ensure_consumer(js: JetStreamContext, stream: str, durable: str, subject: str) -> None:
@@ -62,14 +60,11 @@ async def ensure_consumer(js: JetStreamContext, stream: str, durable: str, subje
 
 async def ensure_bucket(js: JetStreamContext, bucket: str, ttl: float = 0) -> KeyValue:
     """A key-value bucket on disk; `ttl` in seconds, 0 for no limit."""
-    try:
+    with suppress(BucketNotFoundError):
         return await js.key_value(bucket)
-    except BucketNotFoundError:
-        pass
-    try:
+    with suppress(BadRequestError):  # another replica's, with other settings
         return await js.create_key_value(bucket=bucket, ttl=ttl or None, storage=StorageType.FILE)
-    except BadRequestError:  # another replica's, with other settings
-        return await js.key_value(bucket)
+    return await js.key_value(bucket)
 
 
 async def ensure_all(js: JetStreamContext) -> "tuple[KeyValue, KeyValue, Sequence[tuple[str, str]]]":
