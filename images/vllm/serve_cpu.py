@@ -7,6 +7,7 @@ run or the model is missing.
 import argparse
 import os
 import platform
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -15,18 +16,12 @@ from typing import Any
 SETTINGS = Path(__file__).with_name("cpu.toml")
 
 
-def missing_flags(needed: list[str], cpuinfo: str) -> list[str]:
-    """The CPU flags of ``needed`` that the text of /proc/cpuinfo does not list."""
-    lines = (line.partition(":") for line in cpuinfo.splitlines())
-    flags = next((value.split() for name, _, value in lines if name.strip() == "flags"), [])
-    return [flag for flag in needed if flag not in flags]
-
-
 def obstacle(settings: dict[str, Any], model_dir: Path) -> str:
     """Why the server cannot run here, in one line; empty when nothing is in the way."""
     if platform.machine() != settings["machine"]:
         return f"vLLM's CPU wheel is for {settings['machine']}, this machine is {platform.machine()}; use the stub"
-    missing = missing_flags(settings["cpu_flags"], Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    flags = re.findall(r"^flags\s*:(.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    missing = [flag for flag in settings["cpu_flags"] if not flags or flag not in flags[0].split()]
     if missing:
         return f"vLLM's CPU wheel needs a CPU with {', '.join(missing)}, which this one lacks; use the stub"
     if not (model_dir / "config.json").is_file():

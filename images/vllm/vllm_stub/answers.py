@@ -7,6 +7,7 @@ this suite reads them.
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from typing import Any, Iterator, Optional
@@ -77,20 +78,13 @@ def chunks(whole: Document, include_usage: bool) -> Iterator[Document]:
     for part in whole["choices"]:
         yield chunk(part["index"], {"role": "assistant", "content": ""})
     for part in whole["choices"]:
-        words = pieces(part["message"]["content"] or "")
+        content = part["message"]["content"]
+        words = re.split("(?= )", content) if content else [None]  # each with the space before it
         for number, word in enumerate(words, start=1):
             last = part["finish_reason"] if number == len(words) else None
             yield chunk(part["index"], {"content": word}, last)
-        if not words:
-            yield chunk(part["index"], {"content": None}, part["finish_reason"])
     if include_usage or not whole["choices"]:
         yield {**head, "choices": [], **({"usage": whole["usage"]} if include_usage else {})}
-
-
-def pieces(text: str) -> list[str]:
-    """``text`` in words that keep their leading space, so that joining them gives ``text`` back."""
-    words = text.split(" ")
-    return [word if number == 0 else f" {word}" for number, word in enumerate(words)] if text else []
 
 
 def events(whole: Document, include_usage: bool) -> list[bytes]:
