@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Mapping, Set
+from typing import Awaitable, Callable, Dict, Iterable, Mapping, Set
 
 from fleet_orchestrator import deliberation
 from fleet_orchestrator.agents import AgentCall, Agents
@@ -61,19 +61,19 @@ class Driver:
             return
         request = await self.store.request(task_id)
         agents = self.agents[request.agent_type]
-        left = {agent_name(task_id, agent) for agent in state.agents}
+        calls = [self._call(state, request, agent) for agent in state.agents]
+        left = {call.name for call in calls}
         if not state.finished:
-            await self._until_finished(state, request, agents, left, finished)
+            runs = [self._run(agents, call, left) for call in calls if call.job["agent_id"] in state.unanswered]
+            await self._until_finished(state, request, runs, finished)
         for name in sorted(left):
             await agents.end(name)
         await self.store.update(task_id, deliberation.close)
 
     async def _until_finished(
-        self, state: Deliberation, request: Request, agents: Agents, left: Set[str], finished: asyncio.Event
+        self, state: Deliberation, request: Request, agent_runs: Iterable[Awaitable[None]], finished: asyncio.Event
     ) -> None:
-        runs = [
-            asyncio.ensure_future(self._run_agent(state, request, agents, agent, left)) for agent in state.unanswered
-        ]
+        runs = [asyncio.ensure_future(run) for run in agent_runs]
         try:
             await asyncio.wait_for(finished.wait(), max(0.0, (state.deadline_ms - now_ms()) / 1000))
         except asyncio.TimeoutError:
@@ -86,16 +86,13 @@ class Driver:
                 if isinstance(outcome, Exception):
                     log.error("An agent's run ended badly", exc_info=outcome)
 
-    async def _run_agent(
-        self, state: Deliberation, request: Request, agents: Agents, agent: str, left: Set[str]
-    ) -> None:
-        call = self._call(state, request, agent)
+    async def _run(self, agents: Agents, call: AgentCall, left: Set[str]) -> None:
         try:
             await agents.run(call)
         except AgentFailed as error:
-            answer = Answer(agent, now_ms(), error=str(error), error_type=error.error_type)
-            log.warning("%s of %s failed: %s: %s", agent, state.task_id, error.error_type, error)
-            await self.store.update(state.task_id, lambda s: deliberation.record(s, answer, now_ms()))
+            answer = Answer(call.job["agent_id"], now_ms(), error=str(error), error_type=error.error_type)
+            log.warning("Agent %s failed: %s: %s", call.name, error.error_type, error)
+            await self.store.update(call.task["task_id"], lambda s: deliberation.record(s, answer, now_ms()))
         # At once, not with the last agent: an actor holds its CPU until it ends, and others wait for one.
         await agents.end(call.name)
         left.discard(call.name)
@@ -119,9 +116,5 @@ class Driver:
             "constraints": request.constraints,
             "diversity": agent != state.agents[0],
         }
-        return AgentCall(agent_name(state.task_id, agent), job, task)
-
-
-def agent_name(task_id: str, agent: str) -> str:
-    """The name of an agent's actor: unique in the namespace, and the same for every replica."""
-    return f"{task_id}/{agent}"
+        # The name of the actor: unique in the namespace, and the same for every replica.
+        return AgentCall(f"{state.task_id}/{agent}", job, task)
