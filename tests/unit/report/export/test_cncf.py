@@ -15,7 +15,7 @@ from fixtures.clusters.base import Step
 from fixtures.diagnostics.operator_evidence import AFTER, BEFORE, OPERATOR, RAY
 from fixtures.report.export import command
 from fixtures.report.export.cncf.claims import CLAIMS
-from fixtures.report.export.cncf.evidence import assessed, to_json
+from fixtures.report.export.cncf.evidence import assessed
 from fixtures.report.export.cncf.transcript import OPERATOR_PODS, table
 from fixtures.report.model import ClusterInfo, ComponentFact, Result, Run, Status
 
@@ -46,11 +46,11 @@ def made(**ended: Status) -> Run:
 
 
 def standings(run: Run, seen: dict[str, Any]) -> dict[str, str]:
-    return {claim["id"]: claim["status"] for claim in to_json(assessed(run, seen, PATHS))["claims"]}
+    return {claim["id"]: claim["status"] for claim in assessed(run, seen, PATHS)["claims"]}
 
 
 def test_a_whole_run_shows_every_claim_and_says_that_there_are_no_webhooks(seen: dict[str, Any]) -> None:
-    document = to_json(assessed(made(), seen, PATHS))
+    document = assessed(made(), seen, PATHS)
     claims = {claim["id"]: claim for claim in document["claims"]}
     assert {name: claim["status"] for name, claim in claims.items() if claim["status"] != "shown"} == {
         "webhooks": "not applicable"
@@ -71,7 +71,7 @@ def test_a_whole_run_shows_every_claim_and_says_that_there_are_no_webhooks(seen:
 
 
 def test_without_evidence_nothing_but_the_checks_own_claim_is_shown() -> None:
-    document = to_json(assessed(made(), {}, {}))
+    document = assessed(made(), {}, {})
     assert {claim["id"]: claim["status"] for claim in document["claims"]} == {
         **{claim.id: "not shown" for claim in CLAIMS},
         "works": "shown",
@@ -92,7 +92,7 @@ def test_a_check_that_did_not_run_shows_nothing(seen: dict[str, Any]) -> None:
 
 
 def test_a_run_that_is_not_conformant_is_no_evidence(seen: dict[str, Any]) -> None:
-    document = to_json(assessed(made(JOB_05=Status.FAILED), seen, PATHS))
+    document = assessed(made(JOB_05=Status.FAILED), seen, PATHS)
     assert {claim["id"]: claim["status"] for claim in document["claims"]}["works"] == "contradicted"
     assert document["product_status"] == "Not Implemented"
     assert "JOB-05" in document["because"]
@@ -102,7 +102,7 @@ def test_a_missing_right_is_named_and_the_served_type_stands_in_for_the_definiti
     told = seen[OPERATOR]
     for question in ("definition", "deployment", "pods", "webhooks"):
         told[question] = {"command": "kubectl", "unknown": f"user u may not get {question}"}
-    claims = {claim["id"]: claim for claim in to_json(assessed(made(), seen, PATHS))["claims"]}
+    claims = {claim["id"]: claim for claim in assessed(made(), seen, PATHS)["claims"]}
     assert claims["installed"]["status"] == "shown"
     assert "may not get definition" in claims["installed"]["seen"]
     assert claims["operator_pods"]["status"] == claims["webhooks"]["status"] == "not shown"
