@@ -22,7 +22,6 @@ from fixtures.report.export.allure import command_line as allure_command
 from fixtures.report.export.allure import history as allure_history
 from fixtures.report.export.allure import site as allure_site
 from fixtures.report.export.completed_run import CompletedRun
-from fixtures.report.export.progress import Progress
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
 from fixtures.report.results import allure_results, conformance
 from fixtures.report.texts import Texts
@@ -297,13 +296,14 @@ def test_packages_are_installed_once(folder: Path, programs: Path, capsys: pytes
     assert said(capsys).count("(once)") == 1
 
 
-def test_a_program_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fixtures.report.export.progress.EVERY", 0.05)
-    lines: list[str] = []
-    status, text = Progress(lines.append).run(["sleep", "60"], tmp_path, 0.2)
+def test_a_program_that_does_not_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(allure_command, "EVERY", 0.05)
+    status, text = allure_command.run_saying_so(["sleep", "60"], tmp_path, 0.2)
     assert status == 124
     assert "no end after" in text
-    assert lines
+    assert said(capsys)
 
 
 # -- the lock file --------------------------------------------------------------------------------------------
