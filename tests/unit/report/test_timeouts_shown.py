@@ -14,7 +14,7 @@ from fixtures.redaction.redact import Redactor
 from fixtures.report.model import ClusterInfo, Result, Run, Status
 from fixtures.report.pages import status
 from fixtures.report.pages.html_report import HtmlReport
-from fixtures.report.results import allure_results, junit, reader
+from fixtures.report.results import allure_results, conformance, junit
 from fixtures.report.texts import Texts
 
 CHANGED = "deliberation 300 s, settle 2.5 s"
@@ -52,9 +52,9 @@ def test_in_report_html(run: Run, tmp_path: Path) -> None:
 def test_in_conformance_json_and_read_back(run: Run) -> None:
     document = json.loads(json.dumps(run.to_json()))
     assert document["cluster"]["timeouts"] == {"deliberation": 300.0, "settle": 2.5}
-    assert reader.run_of(document, {}).cluster.timeouts == run.cluster.timeouts
+    assert conformance.run_of(document, {}).cluster.timeouts == run.cluster.timeouts
     del document["cluster"]["timeouts"]  # as earlier versions wrote it
-    assert reader.run_of(document, {}).cluster.timeouts == {}
+    assert conformance.run_of(document, {}).cluster.timeouts == {}
 
 
 def test_in_junit_and_allure(run: Run, tmp_path: Path) -> None:

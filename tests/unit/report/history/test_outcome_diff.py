@@ -22,7 +22,7 @@ from fixtures.report.model import ClusterInfo, Result, Run, Status
 from fixtures.report.pages import status, terminal
 from fixtures.report.pages.html_report import HtmlReport
 from fixtures.report.pages.progress_table import WIDTH
-from fixtures.report.results import reader
+from fixtures.report.results import conformance
 from fixtures.report.texts import LANGUAGES, Texts
 
 STATUSES = {"p": Status.PASSED, "f": Status.FAILED, "b": Status.BROKEN, "u": Status.UNSUPPORTED, "d": Status.DISABLED}
@@ -237,7 +237,7 @@ def test_on_the_terminal_and_in_the_html_report(tmp_path: Path) -> None:
 
 def test_the_document_can_be_read_back() -> None:
     run = nights(night(1, "ppppp"), night(2, "fpfbd"), night(3, "ppppp"), night(4, "bpffp"))
-    assert reader.run_of(json.loads(json.dumps(run.to_json())), CATALOGUE).changes == run.changes
+    assert conformance.run_of(json.loads(json.dumps(run.to_json())), CATALOGUE).changes == run.changes
     assert run.to_json()["changes"]["new"][0]["id"] == "DEP-04"
 
 

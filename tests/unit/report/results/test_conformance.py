@@ -16,7 +16,7 @@ from fixtures.exercises.residual_item import ResidualItem
 from fixtures.redaction.redact import Redactor
 from fixtures.report.export import command
 from fixtures.report.model import ClusterInfo, ComponentFact, LinkFact, Result, Run, Status
-from fixtures.report.results import conformance, reader
+from fixtures.report.results import conformance
 
 REMEDY = steps("Look first:", shell("kubectl get pods"), "Then fix it")
 CHECK = Check("INF-01", MUST, "all is there", REMEDY, meaning="It matters.", follows=("INF-02",))
@@ -39,7 +39,7 @@ def made() -> Run:
 
 def test_nothing_is_lost(tmp_path: Path) -> None:
     conformance.write(made(), tmp_path / "conformance.json", Redactor())
-    found = reader.read(tmp_path / "conformance.json", {CHECK.id: CHECK})
+    found = conformance.read(tmp_path / "conformance.json", {CHECK.id: CHECK})
     assert found == made()
     assert found.results[0].check is CHECK, "what a document does not say comes from the catalogue"
 
@@ -49,13 +49,13 @@ def test_a_document_without_steps_has_the_lines_of_its_remedy(tmp_path: Path) ->
     assert document["checks"][0]["remedy"] == "Look first:\nkubectl get pods\nThen fix it"
     assert document["checks"][0].pop("remedy_steps")[1] == {"kind": "command", "text": "kubectl get pods"}
     (tmp_path / "conformance.json").write_text(json.dumps(document), encoding="utf-8")
-    remedy = reader.read(tmp_path / "conformance.json", {}).results[0].remedy
+    remedy = conformance.read(tmp_path / "conformance.json", {}).results[0].remedy
     assert remedy == tuple(map(RemedyStep, ("Look first:", "kubectl get pods", "Then fix it")))
 
 
 def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Path) -> None:
     conformance.write(made(), tmp_path / "conformance.json", Redactor())
-    check = reader.read(tmp_path / "conformance.json", {}).results[0].check
+    check = conformance.read(tmp_path / "conformance.json", {}).results[0].check
     assert (check.id, check.title, check.level, check.meaning) == (CHECK.id, CHECK.title, MUST, "")
 
 
@@ -73,7 +73,7 @@ def test_another_document_is_refused_in_one_line(tmp_path: Path, change: dict[st
     path = tmp_path / "conformance.json"
     path.write_text(json.dumps({**made().to_json(), **change}), encoding="utf-8")
     with pytest.raises(UsageError) as refused:
-        reader.read(path, {})
+        conformance.read(path, {})
     assert why in str(refused.value) and "\n" not in str(refused.value)
 
 
