@@ -10,7 +10,8 @@ from fixtures.checks.declaration import CATALOGUE
 from fixtures.clusters.base import Cluster
 from fixtures.diagnostics.collector import Diagnostics
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.harness.suite import CALL, Suite
+from fixtures.harness.recorder import CALL
+from fixtures.harness.suite import Suite
 from fixtures.probes.components import Components
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
