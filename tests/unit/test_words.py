@@ -68,9 +68,6 @@ ALLOWED = (("tests/e2e/test_load.py", "some"),)
 #: What a local variable or a parameter must not be called: none says what it holds.
 VAGUE_LOCALS = ("found", "one", "said", "told", "each")
 
-#: Rooms whose locals are not renamed yet.
-VAGUE_STILL = ("fixtures/report",)
-
 
 def names_in(path: Path) -> Iterator[tuple[int, str]]:
     """(line, name) of everything that a Python file names; first its own name, with `.py`."""
@@ -137,12 +134,7 @@ def test_a_former_word_is_found_with_its_line(tmp_path: Path) -> None:
 
 def test_locals_say_what_they_hold() -> None:
     product = [(path, path.relative_to(ROOT).as_posix()) for path in files() if path.is_relative_to(ROOT / "fixtures")]
-    vague = [
-        f"{where}:{line}: {name}"
-        for path, where in product
-        if not where.startswith(VAGUE_STILL)
-        for line, name in vague_locals(path)
-    ]
+    vague = [f"{where}:{line}: {name}" for path, where in product for line, name in vague_locals(path)]
     assert vague == []
 
 
