@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
+from fixtures.core.paths import ROOT
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.experiment import quick
+from tests.faults.injectors import Edit
 from tests.faults.model import Fault
 
 
@@ -49,3 +56,39 @@ def test_a_fault_says_what_it_does_and_what_must_come_of_it(fault: Fault) -> Non
     named = {*fault.expected_failures, *fault.tolerated_failures, *fault.must_pass}
     assert not named - set(CATALOGUE), "no such check"
     assert not set(fault.expected_failures) & set(fault.tolerated_failures), "a check either must fail or may"
+
+
+def edits_in(held: object) -> Iterator[Edit]:
+    """The edits that an injection was made with: functions hold them in their closures."""
+    match held:
+        case Edit():
+            yield held
+        case tuple() | list():
+            for part in held:
+                yield from edits_in(part)
+        case partial():
+            yield from edits_in((held.func, *held.args, *held.keywords.values()))
+        case FunctionType():
+            for cell in held.__closure__ or ():
+                yield from edits_in(cell.cell_contents)
+
+
+EDITS = [
+    pytest.param(file, edit, id=f"{fault.name}-{number}")
+    for fault in FAULTS
+    for number, edit in enumerate(edits_in(fault.inject))
+    for file in (ROOT / "images" / "ray" / edit.path, ROOT / "images" / "orchestrator" / edit.path)
+    if file.exists()
+]
+
+
+def test_the_code_of_the_images_is_edited_often() -> None:
+    assert len(EDITS) > 60
+
+
+@pytest.mark.parametrize(("file", "edit"), EDITS)
+def test_an_edit_has_its_place_in_the_code(file: Path, edit: Edit) -> None:
+    """Else the fault breaks nothing, and only a run of it would show that."""
+    text = file.read_text(encoding="utf-8")
+    assert text.count(edit.old) == 1
+    ast.parse(text.replace(edit.old, edit.new))
