@@ -125,7 +125,7 @@ FAULTS = (
         expected_failures=("JOB-02", "JOB-03", "JOB-04", "JOB-05"),
         tolerated_failures=(
             *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-06", "DEP-07", "DEP-08", "DEP-09", "DEP-10"),
-            *("NET-03", "NET-04"),
+            *("NET-03", "NET-04", "INF-08"),
         ),
         expected_terms=("no agent actor started on ray-worker-1",),
     ),
