@@ -132,7 +132,7 @@ FAULTS = (
             )
         ),
         expected_failures=("JOB-13",),
-        expected_terms=("not told that the module nats is missing", "the agent cannot start"),
+        expected_terms=("does not get the error that the module nats is missing", "the agent cannot start"),
     ),
     Fault(
         name="agent-restarted-waits-for-ever",
@@ -146,7 +146,7 @@ FAULTS = (
             )
         ),
         expected_failures=("JOB-12",),
-        expected_terms=("crashed", "nobody was told"),
+        expected_terms=("crashed silently", "neither a result nor an error"),
     ),
     # -- what is published ----------------------------------------------------------------------------------
     Fault(
