@@ -1,0 +1,197 @@
+"""ORC: the orchestrator starts agents, and receives, reports and acknowledges what they publish."""
+
+from fixtures.checks.declaration import MUST, Link, check
+from fixtures.checks.remedy import KUBERNETES, do, steps
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
+from fixtures.diagnostics.evidence import Evidence
+from fixtures.exercises.agent_jobs import AgentRuns
+from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.profile.model import Profile
+from fixtures.services.nats import Nats
+from fixtures.services.ray import Ray
+from tests.e2e.repairs import LOGS, nats_cli, nats_reached, set_variable
+from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
+
+
+@check(
+    "ORC-03",
+    MUST,
+    "Deliberate returns within 1 s, with a task id",
+    remedy="Deliberate must only accept the task; submit to Ray in the background and return metadata.execution_id",
+    concerns=FLEET,
+    cuts=(Link.ORCHESTRATOR,),
+    impact="Callers of Deliberate are refused, or wait until the agents are done, and run into their own timeouts.",
+    follows=("INF-11", "ORC-02"),
+)
+async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
+    """The caller is not held until the agents are done: five calls at once each come back within a second."""
+    wrong = [f"{trip.description}: {trip.error}" for trip in round_trips if not trip.started]
+    slow = {trip.description: f"{trip.started.seconds:.2f} s" for trip in round_trips if trip.started}
+    slow = {label: took for label, took in slow.items() if float(took.split()[0]) > TIMEOUTS.deliberate}
+    versions = {trip.started.version for trip in round_trips if trip.started} - {profile.orchestrator.version, ""}
+    assert not wrong, f"Deliberate is refused: {'; '.join(wrong)}"
+    assert not slow, f"Deliberate must return within {TIMEOUTS.deliberate:g} s: {slow}"
+    assert not versions, f"the orchestrator says it is version {versions}, the profile {profile.orchestrator.version}"
+
+
+@check(
+    "ORC-04",
+    MUST,
+    "the orchestrator receives the results",
+    remedy=steps(
+        nats_reached(),
+        nats_cli(
+            "Follow one task: what was published, and what was collected:",
+            "stream view {stream}",
+            "consumer info {stream} {completed_consumer}",
+        ),
+        do("And what the replicas say:", KUBERNETES),
+        LOGS,
+    ),
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Deliberations never complete: results do not come back to the caller.",
+    follows=(*CHAIN, "ORC-02", "ORC-03"),
+)
+async def test_results_arrive(round_trips: list[DeliberationRun], evidence: Evidence) -> None:
+    """COMPLETED, with one non-empty proposal of each of N distinct authors, and the winner among them."""
+    keep_deliberations(evidence, round_trips)
+    wrong = []
+    for trip in round_trips:
+        if not (trip.completed and trip.outcome):
+            wrong.append(trip.summary)
+            continue
+        authors = {proposal.author for proposal in trip.proposals}
+        empty = [proposal.author for proposal in trip.proposals if not proposal.content.strip()]
+        if len(trip.proposals) != trip.agents or len(authors) != trip.agents:
+            wrong.append(f"{trip.summary}; authors {sorted(authors)}")
+        elif empty:
+            wrong.append(f"{trip.description}: empty proposals of {empty}")
+        elif trip.outcome.winner not in authors:
+            wrong.append(
+                f"{trip.description}: the winner {trip.outcome.winner!r} is none of the authors {sorted(authors)}"
+            )
+    assert not wrong, f"results do not reach the orchestrator: {'; '.join(wrong)}"
+
+
+@check(
+    "ORC-05",
+    MUST,
+    "what the orchestrator reports is what was published",
+    remedy=steps("Key collected answers by task_id and agent_id, never by order of arrival.", LOGS),
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Callers get answers that no agent of their task gave.",
+    follows=("CFG-05", "ORC-04"),
+)
+async def test_reports_what_was_published(round_trips: list[DeliberationRun], profile: Profile) -> None:
+    """Proposal by proposal, the orchestrator's answer equals the message on NATS of the same task and agent."""
+    wrong, compared = [], 0
+    for trip in round_trips:
+        published = {
+            message.value(str, "agent_id"): message.value(str, "proposal", "content")
+            for message in trip.messages
+            if message.subject == profile.nats.completed
+        }
+        for proposal in trip.proposals if trip.outcome else ():
+            compared += 1
+            if published.get(proposal.author) != proposal.content:
+                wrong.append(
+                    f"{trip.description}, {proposal.author}: reports {proposal.content[:80]!r}, "
+                    f"published {str(published.get(proposal.author))[:80]!r}"
+                )
+    assert compared, f"no proposal was reported that could be compared: {described(round_trips)}"
+    assert not wrong, "; ".join(wrong)
+
+
+@check(
+    "ORC-06",
+    MUST,
+    "the result is readable from every replica",
+    remedy="Keep results where every replica reads them (a JetStream key-value bucket), not in one process's memory",
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Half of the answers cannot be found: it depends on which replica is asked.",
+    follows=("CFG-05", "ORC-04"),
+)
+async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
+    """The service balances calls over replicas: each must give the same answer, whichever collected the messages."""
+    wrong = []
+    for trip in round_trips:
+        if trip.outcome is None:
+            wrong.append(trip.summary)
+        for replica, seen in trip.seen.items():
+            if isinstance(seen, str):
+                wrong.append(f"{trip.description}: {replica}: {seen}")
+            elif trip.outcome and (seen.status, seen.proposals) != (trip.outcome.status, trip.proposals):
+                wrong.append(f"{trip.description}: {replica} says {seen.status} with {len(seen.proposals)} proposals")
+    assert not wrong, f"replicas disagree: {'; '.join(wrong)}"
+
+
+@check(
+    "ORC-10",
+    MUST,
+    "nothing is pending, unacknowledged or redelivered after the run",
+    remedy=steps(
+        "Acknowledge every message once it is stored, unknown tasks too.",
+        nats_reached(),
+        nats_cli("See what is pending:", "consumer info {stream} {completed_consumer}"),
+    ),
+    concerns=FLEET,
+    cuts=(Link.COLLECT,),
+    impact="Results are delivered again and again, or never finished: the backlog grows and new results queue up.",
+    follows=("INF-12", "ORC-04"),
+)
+async def test_all_acknowledged(
+    round_trips: list[DeliberationRun], agent_runs: AgentRuns, nats: Nats, profile: Profile, run_start_sequence: int
+) -> None:
+    """Both consumers have passed this run's last message, with nothing left to acknowledge or to deliver again."""
+    messages = await nats.messages(profile.nats.stream, run_start_sequence)
+    seen: dict[str, str] = {}
+
+    async def settled() -> bool:
+        for name, subject in (
+            (profile.nats.completed_consumer, profile.nats.completed),
+            (profile.nats.failed_consumer, profile.nats.failed),
+        ):
+            info = await nats.consumer(profile.nats.stream, name)
+            last = max((message.sequence for message in messages if message.subject == subject), default=0)
+            floor = info.ack_floor.stream_seq
+            seen[name] = (
+                f"{info.num_ack_pending} unacknowledged, {info.num_redelivered} redelivered, "
+                f"acknowledged up to {floor} of {last}"
+            )
+            done[name] = floor >= last and not info.num_ack_pending and not info.num_redelivered
+        return all(done.values())
+
+    done: dict[str, bool] = {}
+    assert messages, "no message of this run is on the stream: nothing could have been acknowledged"
+    await wait_until(settled, "the acknowledgement of this run's messages", TIMEOUTS.settle, detail=lambda: str(seen))
+
+
+@check(
+    "ORC-17",
+    MUST,
+    "every agent ran in the Ray cluster that was checked",
+    remedy=set_variable(
+        "RAY_ENABLE_AUTO_CONNECT", "A lost Ray Client otherwise starts a local Ray in the orchestrator's process."
+    ),
+    concerns=FLEET,
+    cuts=(Link.JOB,),
+    impact="Agents run in another Ray, or inside the orchestrator's own process: not on the workers that were checked.",
+    follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
+)
+async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, profile: Profile) -> None:
+    """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head."""
+    nodes = {node.id: node for node in await ray.nodes()}
+    wrong = []
+    for trip in round_trips:
+        agents = [actor for actor in trip.actors if actor.class_name == profile.agent.name]
+        if len(agents) < trip.agents:
+            wrong.append(f"{trip.description}: Ray knows {len(agents)} of its {trip.agents} agents")
+        if idle := [f"{actor.name} {actor.state}" for actor in agents if not actor.node_id]:
+            wrong.append(f"{trip.description}: {idle} ran nowhere")
+        if strangers := [actor.name for actor in agents if actor.node_id and actor.node_id not in nodes]:
+            wrong.append(f"{trip.description}: {strangers} ran on nodes that are not of this cluster")
+    assert not wrong, f"not every agent ran in this cluster: {'; '.join(wrong)}"
