@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts
 from fixtures.exercises import residue
-from fixtures.exercises.agent_jobs import AgentRuns
+from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
 from fixtures.services.ray import Actor, Node
 from tests.e2e.test_agent_job_failures import test_agents_end as agents_end
 
@@ -82,3 +83,16 @@ async def test_job_11_reports_everything_that_stays_also_where_the_cpus_do_not_s
         )
         assert all(word in said for word in ("agents lived on although nobody held them: late", *words))
         assert ("CPUs were free" in said) == bool(words)
+
+
+async def test_job_11_is_not_decided_where_an_agents_connections_were_not_counted() -> None:
+    ray, jobs, none = Dashboard([AGENT]), SimpleNamespace(run_id=RUN), AgentRuns({}, (), None, None)
+    uncounted = AgentRun(
+        name="worker 1", ok=True, started=1.0, task_id="t", agent_id="a", messages=(), connections_unknown="no /proc"
+    )
+    counted = uncounted.model_copy(update={"open_connections": 0})
+    await agents_end(AgentRuns({"worker 1": counted}, (), 4.0, 4.0), none, ray, jobs)  # type: ignore[arg-type]
+    with pytest.raises(Inconclusive, match=r"connections to NATS were not counted: .*no /proc"):
+        await agents_end(AgentRuns({"worker 1": uncounted}, (), 4.0, 4.0), none, ray, jobs)  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match="agents lived on"):
+        await agents_end(AgentRuns({"worker 1": uncounted}, ("late",), 4.0, 4.0), none, ray, jobs)  # type: ignore[arg-type]
