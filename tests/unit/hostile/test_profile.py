@@ -158,3 +158,18 @@ def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variab
         )
         with a_reason_at_most(UsageError):
             credentials.resolve(profiles.load(str(file)), {"VARIABLE": variable})
+
+
+@pytest.mark.parametrize("target", ["dns:orchestrator:50055", "fd00::5:50055", "[orchestrator:50055", "a:0", ":50055"])
+def test_a_target_that_is_no_host_with_a_port_is_refused_in_one_line(file: Path, target: str) -> None:
+    document = {**VALID, "endpoints": {**VALID["endpoints"], "orchestrators": [target]}}
+    file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in document.items()), "utf-8")
+    with pytest.raises(UsageError, match="must be host:port, an IPv6 address in brackets|match pattern"):
+        use(file)
+
+
+@pytest.mark.parametrize("target", ["orchestrator:50055", "[fd00::5]:50055", "10.0.0.7:1"])
+def test_a_target_is_a_host_with_a_port(file: Path, target: str) -> None:
+    document = {**VALID, "endpoints": {**VALID["endpoints"], "orchestrators": [target]}}
+    file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in document.items()), "utf-8")
+    use(file)

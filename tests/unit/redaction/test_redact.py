@@ -67,6 +67,10 @@ LEAKS = [
     f"password=SecretStr('{SECRET}')",
     f"password=Secret(value=('x', '{SECRET}'))",
     f"password=a(b{SECRET}",
+    f"password=a(b)c{SECRET}",
+    f"password=(none){SECRET}",
+    f"password: (none) {SECRET}",
+    f"secret: {{x}}{SECRET}",
     f'("password", {{"v": "{SECRET}"}})',
     f'("password", ["{SECRET}"])',
     f'{{"name": "DB_PASSWORD", "value": ["{SECRET}"]}}',
@@ -197,6 +201,13 @@ def test_nothing_below_a_secret_name_passes_however_it_is_nested(
 )
 def test_a_megabyte_of_open_brackets_takes_seconds_at_most(piece: str) -> None:
     Redactor().text(piece * (1_000_000 // len(piece)))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("piece", ["\\", "\\\\n", "n\\", "E", "\n| ", "aaaaaaa\\"])
+def test_what_may_belong_to_a_key_that_was_cut_takes_seconds_at_most(piece: str) -> None:
+    text = "x " + piece * 50_000 + "-----END PRIVATE KEY-----"
+    assert Redactor().text(text).endswith(MASK)
 
 
 @pytest.mark.timeout(30)
