@@ -17,7 +17,7 @@ import pytest
 from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 from fixtures.nightly import command, runner
-from fixtures.nightly.dated_run import run_to_end
+from fixtures.nightly.dated_run import language_options, run_to_end
 from fixtures.report.output_paths import DATED
 
 #: Stands for the suite: writes a report, records how SIGINT is handled, and ends with $STATUS, or on a
@@ -299,3 +299,46 @@ def test_the_runners_lock_is_a_part_of_the_suites() -> None:
 
     runner = pins("images/runner/requirements.lock")
     assert runner and runner <= pins("ci/locks/suite.lock"), "see images/runner/requirements.in"
+
+
+#: Imports the suite and its checks where nothing is installed but what sys.argv names.
+IMPORTED = """
+import importlib, sys
+from importlib.metadata import packages_distributions
+from packaging.utils import canonicalize_name
+there = set(sys.argv[1:])
+absent = {module for module, names in packages_distributions().items() if there.isdisjoint(map(canonicalize_name, names))}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent: raise ModuleNotFoundError(f"no {name} in the image", name=name)
+sys.meta_path.insert(0, Absent())
+import conftest
+from fixtures import plugin
+from fixtures.checks.catalogue import load_catalogue
+for name in (*conftest.pytest_plugins, *getattr(plugin, "pytest_plugins", ())): importlib.import_module(name)
+print(len(load_catalogue()))
+"""
+
+
+def test_the_runners_lock_has_all_that_an_attached_run_imports() -> None:
+    lock = (ROOT / "images/runner/requirements.lock").read_text()
+    there = re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE)
+    ran = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *there], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) > 80
+
+
+@pytest.mark.parametrize(
+    ("suite", "language"),
+    [
+        ([], []),
+        (["-x", "--lang", "es"], ["--lang", "es"]),
+        (["--lang=en", "--lang", "es"], ["--lang", "es"]),
+        (["--lang", "es", "--lang=en"], ["--lang", "en"]),
+        (["--lang"], []),
+    ],
+)
+def test_the_last_language_counts(suite: list[str], language: list[str]) -> None:
+    assert language_options(suite) == language
