@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes.client.errors import ApiError
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.harness.access_failures import reclassify_access_failures
@@ -18,7 +19,7 @@ FAILURE = AssertionError("vLLM does not answer")
 
 def outcome(raised: Exception, *failures: tuple[str, Exception]) -> BaseException:
     """What becomes of `raised` while the cluster reports these failures."""
-    cluster: Any = SimpleNamespace(connection_failures=lambda _since: failures)
+    cluster: Any = SimpleNamespace(connection_failures=lambda _since, _components: failures)
     with pytest.raises(BaseException) as caught, reclassify_access_failures(cluster, since=0.0):  # noqa: PT011  the tests look at it
         raise raised
     return caught.value
@@ -50,3 +51,12 @@ def test_what_the_check_could_not_find_out_is_explained_too() -> None:
 def test_the_api_servers_own_words_stand() -> None:
     error = ApiError("the API server is gone")
     assert outcome(error, ("service ray", Inconclusive("the same"))) is error
+
+
+def test_only_the_ways_to_the_components_in_question_are_asked_for() -> None:
+    ways = {Component.VLLM: [], Component.RAY_HEAD: [("service ray", Inconclusive("Forbidden"))]}
+    cluster: Any = SimpleNamespace(connection_failures=lambda _since, of: [way for part in of for way in ways[part]])
+    with pytest.raises(AssertionError), reclassify_access_failures(cluster, 0.0, (Component.VLLM,)):
+        raise FAILURE
+    with pytest.raises(Inconclusive), reclassify_access_failures(cluster, 0.0, (Component.RAY_HEAD,)):
+        raise FAILURE
