@@ -125,7 +125,10 @@ class Target:
             )
         if status == pytest.ExitCode.INTERRUPTED:  # pytest has caught it; it was meant for all of this
             raise KeyboardInterrupt
-        return read(Report.read(folder).rows, time.monotonic() - began)
+        report = Report.read(folder)
+        if not report.document:
+            raise RuntimeError(f"the session ended with {status} and left no report; see {folder / 'output.log'}")
+        return read(report.rows, time.monotonic() - began)
 
 
 def first_line(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tests.support import program
 from tests.support.suite_process import CI_E2E, SuiteProcess
 
 ARGUMENTS = ("-q", "--tb=no", "--vllm", "stub", "--ray-image", "stock", "-m", "e2e and not disruptive")
@@ -48,7 +49,11 @@ def main(report_dir: Path, options: list[str]) -> list[str]:
     return wrong
 
 
-if __name__ == "__main__":
+def command() -> int:
     found = main(Path(sys.argv[1]), sys.argv[2:])
     print("\n".join(found) or "the missing-nats-py incident is caught, named and nothing else fails")
-    sys.exit(bool(found))
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    program.run(command)

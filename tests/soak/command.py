@@ -80,7 +80,8 @@ def measured(number: int, parent: Path, folder: Path, options: Sequence[str]) ->
     before, began = HostSnapshot(parent, prefixes=("",)), time.monotonic()
     folder.mkdir(parents=True)
     place: dict[str, str | None] = {"TMPDIR": str(parent)}
-    with SuiteProcess(folder, *options, command=CI_E2E, environment=place, log=folder / "output.log") as suite:
+    log = folder / "output.log"
+    with SuiteProcess(folder, *options, command=CI_E2E, environment=place, log=log, cwd=Path.cwd()) as suite:
         status = suite.wait()
     report = suite.report
     run = Soaked(number, status, report.verdict, round(time.monotonic() - began, 1), round(os.getloadavg()[0], 1))

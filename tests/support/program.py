@@ -1,4 +1,4 @@
-"""How the programs below tests/ run: Ctrl-C and SIGTERM end them in order, with the exit status of Ctrl-C."""
+"""How the programs below tests/ run: Ctrl-C, SIGTERM and SIGHUP end them in order, with the exit status of Ctrl-C."""
 
 import signal
 import sys
@@ -9,10 +9,11 @@ INTERRUPTED = 130  # what a shell makes of SIGINT
 
 
 def heed_signals() -> None:
-    """SIGINT and SIGTERM end this program by KeyboardInterrupt, also where a shell started it in the background, which
-    has it ignore SIGINT."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    """SIGINT, SIGTERM and SIGHUP end this program by KeyboardInterrupt, also where a shell started it in the background,
+    which has it ignore SIGINT. A SIGHUP that is ignored, as nohup has it, stays so."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def run(main: Callable[[], int]) -> NoReturn:

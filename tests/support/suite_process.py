@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fixtures.core.paths import ROOT
-from fixtures.core.polling import wait_until
+from fixtures.core.polling import StateNotReached, wait_until
 
 HANGS = 180  # seconds: it has hung; a run that writes reports took 37 s with five processes for each CPU
 #: Without hypothesis, as ./ci/e2e: its plugin costs half of the start.
@@ -119,13 +119,14 @@ class SuiteProcess:
         command: Sequence[str] = PYTEST,
         environment: Mapping[str, str | None] | None = None,
         log: Path | None = None,
+        cwd: Path = ROOT,
     ) -> None:
         """`log` is the file that it prints into; without one it prints where this process does."""
         self.reports, self.log = reports, log
         with open(log or os.devnull, "wb") as out:
             self.process = subprocess.Popen(
                 [*command, "--report-dir", str(reports), *options],
-                cwd=ROOT,
+                cwd=cwd,
                 env=environment_with(environment),
                 stdout=out if log else None,
                 stderr=out if log else None,
@@ -162,7 +163,7 @@ class SuiteProcess:
     async def ended(self, timeout: float | None = None) -> int:
         """As `wait`, in an event loop, where being cancelled interrupts the run.
 
-        Raises AssertionError after `timeout` seconds.
+        Raises StateNotReached after `timeout` seconds.
         """
         end = asyncio.ensure_future(asyncio.to_thread(self.process.wait))
         try:
@@ -171,7 +172,8 @@ class SuiteProcess:
             self.process.send_signal(signal.SIGINT)
             await end
             raise
-        assert done, f"it has not ended after {timeout} s: {self.output[-1000:]}"
+        if not done:
+            raise StateNotReached(f"it has not ended after {timeout} s: {self.output[-1000:]}")
         return end.result()
 
     async def prints(self, *texts: str, timeout: float = 120) -> None:

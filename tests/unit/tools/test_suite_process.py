@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.core.polling import StateNotReached
 from tests.support.suite_process import Report, SuiteProcess, run
 
 ROWS = [
@@ -64,7 +65,7 @@ async def test_an_end_without_the_awaited_text_is_reported_with_the_output(tmp_p
 async def test_a_run_that_does_not_end_in_time_fails_the_wait(tmp_path: Path) -> None:
     with (
         SuiteProcess(tmp_path / "r", command=HANGS, log=tmp_path / "log") as suite,
-        pytest.raises(AssertionError, match=r"has not ended after 0\.01 s"),
+        pytest.raises(StateNotReached, match=r"has not ended after 0\.01 s"),
     ):
         await suite.ended(0.01)
 
