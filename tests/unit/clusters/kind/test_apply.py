@@ -126,6 +126,8 @@ def test_what_the_api_server_fills_in_is_no_difference() -> None:
     assert not covers({"spec": {"ports": [{"port": 1}, {"port": 2}], "replicas": 2}}, wanted)
     assert not covers({"spec": {"ports": [{"port": 1}], "replicas": 1}}, wanted), "scaled by somebody"
     assert not covers({}, wanted)
+    assert covers({"env": [{"name": "FLAG"}]}, {"env": [{"name": "FLAG", "value": ""}]}), 'API servers leave out ""'
+    assert not covers({"env": [{"name": "FLAG", "value": "1"}]}, {"env": [{"name": "FLAG", "value": ""}]})
 
 
 @asynccontextmanager

@@ -2,13 +2,14 @@
 
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
 
-from fixtures.clusters.kind import kept_cluster, manifests, plan
+from fixtures.clusters.kind import deployer, kept_cluster, manifests, plan
 from fixtures.clusters.kind.plan import KindOptions, Plan
 from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.core.errors import UsageError
@@ -164,3 +165,27 @@ def test_the_operator_is_deployed_in_the_namespace_that_the_profile_names(planne
     assert "kuberay-system" not in str(documents)
     assert by_name(documents)["Deployment", "kuberay-operator"]["metadata"]["namespace"] == "ray-operators"
     assert ("Namespace", "ray-operators") in by_name(documents)
+
+
+async def test_the_operator_may_share_the_fleets_namespace(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = profiles.load("kind")
+    space = profile.kubernetes.namespace
+    made = planned(profile=profile.replaced("kubernetes", operator_namespace=space, operator="own-operator"))
+    deployed: dict[str, list[str]] = {}
+
+    async def noted(part: str, *documents: Any) -> None:
+        flat = [one for piece in documents for one in (piece if isinstance(piece, list) else [piece])]
+        deployed[part] = [one["metadata"]["name"] for one in flat]
+
+    async def nothing(*_: Any) -> None: ...
+
+    monkeypatch.setattr(deployer, "apply_all", nothing)
+    one = deployer.Deployer(made, *(Any,) * 4)  # type: ignore[arg-type]
+    for part in ("_operator", "_services", "_ray"):
+        monkeypatch.setattr(one, part, partial(noted, part))
+    for part in ("_images", "_node"):
+        monkeypatch.setattr(one, part, nothing)
+    await one.deploy()
+    assert deployed["_operator"][-1] == "own-operator"
+    assert "own-operator" not in deployed["_services"]
+    assert profile.orchestrator.workload in deployed["_services"]

@@ -240,6 +240,17 @@ async def test_silence_and_trickling_end_in_the_time_of_this_run(tmp_path: Path)
         done.clear()
 
 
+async def test_silence_over_tls_is_no_error_of_tls(tmp_path: Path) -> None:
+    done = threading.Event()
+    with raw_server(lambda _: done.wait()) as url:
+        async with api_at(tmp_path, url.replace("http:", "https:")) as api:
+            try:
+                with applied(Timeouts(request=0.4)), pytest.raises(ApiError, match=r"no answer within 0\.4 s"):
+                    await api.list(PODS, "ray")
+            finally:
+                done.set()
+
+
 async def test_an_endless_answer_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 1 << 20)
     async with api_that_answers(tmp_path, 200, b" " * (3 << 20)) as api:
