@@ -219,3 +219,23 @@ def test_probes_that_could_not_run_leave_a_row_even_where_no_replica_is_known() 
     assert [(row.source, row.target, row.error) for row in run.facts.links] == [
         ("orchestrator", target, "no orchestrator replica is running") for target in ("vLLM", "NATS", "Ray Client")
     ]
+
+
+def test_a_pods_worker_that_could_not_be_asked_is_one_worker() -> None:
+    """Ray calls a node in a pod by its address; its host name is not known where no task ran."""
+    made = workload(Component.RAY_WORKER)
+    pods = replace(
+        made,
+        replicas=tuple(
+            replace(pod, name=f"pod-{pod.name[-1]}", address=f"10.0.0.{pod.name[-1]}") for pod in made.replicas
+        ),
+    )
+    asked = census(
+        report("pod-1", address="10.0.0.1"), report("10.0.0.2", address="10.0.0.2", error="no task starts there")
+    )
+    seen = replace(SOUND, workloads={**SOUND.workloads, Component.RAY_WORKER: Answer(pods)})
+    run = run_with(components=seen, census=asked)
+    assert {row.worker: row.error for row in run.facts.dependencies} == {
+        "pod-1": "",
+        "10.0.0.2": "no task starts there",
+    }

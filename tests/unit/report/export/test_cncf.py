@@ -91,6 +91,14 @@ def test_a_check_that_did_not_run_shows_nothing(seen: dict[str, Any]) -> None:
     assert (found["reconciled"], found["works"]) == ("not shown", "not shown")
 
 
+def test_a_check_that_is_not_in_the_run_shows_nothing(seen: dict[str, Any]) -> None:
+    run = made()
+    run.results = [result for result in run.results if result.check.id not in ("INF-06", "JOB-05")]
+    claims = {claim["id"]: claim for claim in assessed(run, seen, PATHS)["claims"]}
+    assert claims["reconciled"]["status"] == claims["works"]["status"] == "not shown"
+    assert "JOB-05 is not in this run" in claims["works"]["seen"]
+
+
 def test_a_run_that_is_not_conformant_is_no_evidence(seen: dict[str, Any]) -> None:
     document = assessed(made(JOB_05=Status.FAILED), seen, PATHS)
     assert {claim["id"]: claim["status"] for claim in document["claims"]}["works"] == "contradicted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,10 @@ def test_the_status_pages_in_another_language(tmp_path: Path) -> None:
     assert '<html lang="es">' in (target / "status.html").read_text(encoding="utf-8")
     (tmp_path / "file").write_text("")
     assert command.main(["--reports", str(tmp_path), "--status", str(tmp_path / "file")]) == 4
+
+
+def test_a_check_that_has_other_words_by_now_keeps_what_only_the_catalogue_says(tmp_path: Path) -> None:
+    conformance.write(made(), tmp_path / "conformance.json", Redactor())
+    reworded = replace(CHECK, title="all are there", impact="Nothing works.", supports=("works",))
+    check = conformance.read(tmp_path / "conformance.json", {CHECK.id: reworded}).results[0].check
+    assert (check.title, check.impact, check.supports) == (CHECK.title, "Nothing works.", ("works",))
