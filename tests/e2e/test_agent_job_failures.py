@@ -198,6 +198,7 @@ async def test_worker_crash(
     cuts=(Link.COLLECT,),
     impact="A job that cannot import `nats` dies in silence: deliberations wait until they time out, "
     "and nobody knows why.",
+    package="nats",
     follows=("JOB-02",),
 )
 async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence: Evidence) -> None:

@@ -1,9 +1,12 @@
 """ORC: the orchestrator serves, knows its councils and roles, and starts what an approved plan asks for."""
 
+from collections.abc import Awaitable
+
 from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Feature
 from fixtures.core.polling import wait_until
+from fixtures.core.tasks import together
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.deliberations import Deliberations
 from fixtures.profile.model import Profile
@@ -91,17 +94,21 @@ async def test_councils(councils: dict[str, str], orchestrator: Orchestrator, pr
 async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
     """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller sees that the mistake is its own."""
     allowed, wrong = ("NOT_FOUND", "FAILED_PRECONDITION"), []
-    for replica in orchestrator.replicas:
-        for what, call in (
-            ("an unknown role", replica.deliberate("x", f"NO-SUCH-ROLE-{deliberations.run_id}", 1)),
-            ("an unknown task", replica.result(f"no-such-task-{deliberations.run_id}")),
-        ):
-            try:
-                answer = await call
-                wrong.append(f"{replica.name} accepts {what}: {answer}")
-            except Refused as refused:
-                if refused.code not in allowed:
-                    wrong.append(f"{replica.name} answers {what} with {refused.code}: {refused.details[:200]}")
+
+    async def ask(name: str, what: str, call: Awaitable[object]) -> None:
+        try:
+            wrong.append(f"{name} accepts {what}: {await call}")
+        except Refused as refused:
+            if refused.code not in allowed:
+                wrong.append(f"{name} answers {what} with {refused.code}: {refused.details[:200]}")
+
+    run_id = deliberations.run_id
+    roles = [(replica, replica.deliberate("x", f"NO-SUCH-ROLE-{run_id}", 1)) for replica in orchestrator.replicas]
+    tasks = [(replica, replica.result(f"no-such-task-{run_id}")) for replica in orchestrator.replicas]
+    await together(
+        *(ask(replica.name, "an unknown role", call) for replica, call in roles),
+        *(ask(replica.name, "an unknown task", call) for replica, call in tasks),
+    )
     assert not wrong, f"expected {' or '.join(allowed)}: {'; '.join(wrong)}"
 
 

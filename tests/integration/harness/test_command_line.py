@@ -106,6 +106,7 @@ def test_a_check_about_a_package_that_the_profile_does_not_name_is_unsupported(
         "IMG-06": "nats",
         "IMG-07": "nats",
         "JOB-01": "nats",
+        "JOB-13": "nats",
     }
     reports = tmp_path / "reports"
     words = ("-k", " or ".join(asked), "--profile", str(aiohttp_alone), "--vllm", "stub", "--report-dir", str(reports))
