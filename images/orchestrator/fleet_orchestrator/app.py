@@ -48,6 +48,7 @@ class Orchestrator:
         self.service: Optional[Service] = None
         self.ready = asyncio.Event()
         """Set when `service` is there."""
+        self._nats = settings.nats_url.rsplit("@", 1)[-1]  # without user and password
         self._nats_problem = "not connected to NATS yet"
 
     async def start(self) -> None:
@@ -127,14 +128,14 @@ class Orchestrator:
             except (nats.errors.Error, JetStreamError, OSError) as error:
                 log.error("%s: %s; trying again", name, error or type(error).__name__)
                 if name == "NATS":
-                    self._nats_problem = f"NATS at {self._settings.nats_url}: {error or type(error).__name__}"
+                    self._nats_problem = f"NATS at {self._nats}: {error or type(error).__name__}"
             except Exception:
                 log.exception("%s failed; trying again", name)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _on_nats_error(self, error: Exception) -> None:
-        self._nats_problem = f"NATS at {self._settings.nats_url}: {error or type(error).__name__}"
+        self._nats_problem = f"NATS at {self._nats}: {error or type(error).__name__}"
         log.warning("%s", self._nats_problem)
 
     async def _on_nats_lost(self) -> None:
-        self._nats_problem = f"NATS at {self._settings.nats_url}: connection lost"
+        self._nats_problem = f"NATS at {self._nats}: connection lost"

@@ -30,6 +30,8 @@ class Settings:
         self.max_tokens = int(self._number("MAX_TOKENS", "2048", 1))
         self.temperature = self._number("TEMPERATURE", "0.7", 0)
         self.agent_job = self._text("AGENT_JOB", DEFAULT_AGENT_JOB)
+        if self.agent_job.count(":") != 1:
+            raise ConfigError(f"AGENT_JOB is {self.agent_job!r}; expected module:Class")
         self.agent_delivery = self._choice("AGENT_DELIVERY", ("image", "job"), "image")
         self.enable_tools = self._choice("ENABLE_TOOLS", ("true", "false"), "false") == "true"
         self.agent_timeout = self._number("AGENT_TIMEOUT", "60", 1)
@@ -65,7 +67,8 @@ class Settings:
         except ValueError:  # a port that is no number
             usable = False
         if not usable:
-            raise ConfigError(f"{name} is {value!r}; expected {' or '.join(schemes)}://host:port")
+            shown = value.rsplit("@", 1)[-1]  # without user and password
+            raise ConfigError(f"{name} is {shown!r}; expected {' or '.join(schemes)}://host:port")
         return value
 
     def _number(self, name: str, default: str, lowest: float, highest: float = float("inf")) -> float:
@@ -74,6 +77,6 @@ class Settings:
             number = float(value)
         except ValueError:
             raise ConfigError(f"{name} is {value!r}; expected a number") from None
-        if not lowest <= number <= highest:
+        if not lowest <= number <= highest or number == float("inf"):
             raise ConfigError(f"{name} is {value}; expected {lowest:g} to {highest:g}")
         return number

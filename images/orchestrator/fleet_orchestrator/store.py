@@ -51,7 +51,7 @@ class DeliberationStore:
 
     async def create(self, state: Deliberation, request: Request) -> bool:
         """Store a new deliberation; False when the task id is taken. Raises `MaxPayloadError` when it is too large."""
-        await self._bucket.put(_key("request", state.task_id), json.dumps(asdict(request)).encode())
+        await _create(self._bucket, _key("request", state.task_id), json.dumps(asdict(request)).encode())
         return await _create(self._bucket, _key("state", state.task_id), deliberation.to_json(state))
 
     async def get(self, task_id: str) -> Optional[Deliberation]:

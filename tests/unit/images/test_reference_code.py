@@ -166,12 +166,20 @@ def test_configuration_defaults() -> None:
         ("TEMPERATURE", "nan"),
         ("ENABLE_TOOLS", "perhaps"),
         ("VLLM_MODEL", " "),
+        ("MAX_TOKENS", "inf"),
+        ("AGENT_JOB", "package.module"),
     ],
 )
 def test_configuration_errors_name_the_variable(variable: str, value: str) -> None:
     """A wrong value is refused in one line."""
     with pytest.raises(config.ConfigError, match=f"^{variable} is [^\n]*$"):
         config.Settings({**ENVIRONMENT, variable: value})
+
+
+def test_a_wrong_url_is_shown_without_its_password() -> None:
+    with pytest.raises(config.ConfigError, match=r"^NATS_URL is 'nats:port'; expected ") as refused:
+        config.Settings({**ENVIRONMENT, "NATS_URL": "nats://u:hunter2@nats:port"})
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
