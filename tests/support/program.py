@@ -1,4 +1,4 @@
-"""How the programs below tests/ run: Ctrl-C, SIGTERM and SIGHUP end them in order, with the exit status of Ctrl-C."""
+"""How the programs below tests/ run: a signal that ends one ends it in order, with the exit status of Ctrl-C."""
 
 import signal
 import sys
@@ -9,8 +9,8 @@ INTERRUPTED = 130  # what a shell makes of SIGINT
 
 
 def heed_signals() -> None:
-    """SIGINT, SIGTERM and SIGHUP end this program by KeyboardInterrupt, also where a shell started it in the background,
-    which has it ignore SIGINT. A SIGHUP that is ignored, as nohup has it, stays so."""
+    """SIGINT, SIGTERM and SIGHUP end this program by KeyboardInterrupt, also where a shell started it in the
+    background, which has it ignore SIGINT. A SIGHUP that is ignored, as nohup has it, stays so."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)

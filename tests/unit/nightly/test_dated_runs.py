@@ -307,7 +307,8 @@ import importlib, sys
 from importlib.metadata import packages_distributions
 from packaging.utils import canonicalize_name
 there = set(sys.argv[1:])
-absent = {module for module, names in packages_distributions().items() if there.isdisjoint(map(canonicalize_name, names))}
+known = packages_distributions().items()
+absent = {module for module, names in known if there.isdisjoint(map(canonicalize_name, names))}
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in absent: raise ModuleNotFoundError(f"no {name} in the image", name=name)
