@@ -23,6 +23,7 @@ from fixtures.core.paths import ROOT
 from fixtures.core.polling import StateNotReached
 from tests.interruption import persistent_fleet, signal_points
 from tests.interruption.run import EMBEDDED, Run
+from tests.support.suite_process import SuiteProcess
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 PHASES = ("boot", "checks", "teardown")
@@ -144,7 +145,7 @@ async def end(place: Place, moment: Moment, seconds: float, folder: Path) -> End
     return ended
 
 
-async def over_within(run: Run, seconds: float) -> bool:
+async def over_within(run: SuiteProcess, seconds: float) -> bool:
     """Whether it ends before `seconds` have passed."""
     try:
         await run.ended(seconds)

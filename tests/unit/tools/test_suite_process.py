@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.core.polling import StateNotReached
+from tests.interruption.command import over_within
 from tests.support.suite_process import Report, SuiteProcess, run
 
 ROWS = [
@@ -79,3 +80,10 @@ async def test_a_cancelled_wait_interrupts_the_run_and_waits_for_its_clean_up(tm
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert suite.process.returncode == 2
+
+
+async def test_a_run_that_goes_on_is_one_that_a_signal_can_meet(tmp_path: Path) -> None:
+    with SuiteProcess(tmp_path / "r", command=HANGS, log=tmp_path / "log") as suite:
+        assert not await over_within(suite, 0.01)
+        suite.process.kill()
+        assert await over_within(suite, 10)
