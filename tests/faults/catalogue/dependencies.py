@@ -140,7 +140,7 @@ FAULTS = (
         name="python-is-another-minor",
         description="the fleet runs another Python than the 3.9 that the profile asks for",
         inject=profile_asks("ray", python="3.9"),
-        expected_failures=("DEP-06", "INF-08"),
+        expected_failures=("DEP-06", "INF-08", "CFG-06"),
         expected_terms=("Python 3.9", "ray-worker-1", "ray-worker-2"),
     ),
     Fault(
