@@ -21,6 +21,7 @@ import pytest
 from fixtures.clusters.base import Cluster
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import Timeouts
+from fixtures.harness.interrupts import INTERRUPTS
 from tests.faults.model import Session
 from tests.support.suite_process import Report
 
@@ -50,6 +51,16 @@ class ShortTimeouts:
         cluster = yield
         cluster.profile = cluster.profile.model_copy(update={"timeouts": SHORT})
         return cluster
+
+
+class Interrupted:
+    """Whether Ctrl-C came in a session, also where it was held back until no check was left to interrupt."""
+
+    seen = False
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        interrupts = config.stash.get(INTERRUPTS, None)
+        self.seen = interrupts is not None and interrupts.seen()
 
 
 class Target:
@@ -103,7 +114,7 @@ class Target:
 
     def session(self, name: str, ids: Collection[str]) -> Session:
         """Run these checks and no others; reports go to a folder of that name."""
-        folder, began = self.reports / name, time.monotonic()
+        folder, began, interrupted = self.reports / name, time.monotonic(), Interrupted()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         options, plugins = self.options()
@@ -120,10 +131,9 @@ class Target:
         arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # from the second session on all is imported
         chosen = ["-m", "e2e or load", "-k", " or ".join(sorted(ids)), str(ROOT / "tests" / "e2e")]
         with (folder / "output.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
-            status = pytest.main(
-                [*arguments, "--report-dir", str(folder), *options, *chosen], [*plugins, ShortTimeouts()]
-            )
-        if status == pytest.ExitCode.INTERRUPTED:  # pytest has caught it; it was meant for all of this
+            arguments += ["--report-dir", str(folder), *options, *chosen]
+            status = pytest.main(arguments, [*plugins, ShortTimeouts(), interrupted])
+        if interrupted.seen or status == pytest.ExitCode.INTERRUPTED:  # it was meant for all of this
             raise KeyboardInterrupt
         report = Report.read(folder)
         if not report.document:

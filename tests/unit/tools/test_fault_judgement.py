@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ import fixtures
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.timeouts import Timeouts
+from fixtures.harness.interrupts import INTERRUPTS
 from tests.faults import matrix
 from tests.faults.model import Fault, Outcome, Session
-from tests.faults.target import SHORT, read
+from tests.faults.target import SHORT, Interrupted, read
 
 FAULT = Fault(
     name="a-fault",
@@ -125,3 +127,10 @@ def of_agents(name: str) -> int:
     source = (Path(fixtures.__file__).parent / "probes" / "payload" / "agents.py").read_text(encoding="utf-8")
     (value,) = re.findall(rf"^{name} = (\d+)", source, re.MULTILINE)
     return int(value)
+
+
+def test_ctrl_c_that_came_when_no_check_was_left_is_heard() -> None:
+    for stash, heard in (({}, False), ({INTERRUPTS: SimpleNamespace(seen=lambda: True)}, True)):
+        interrupted, config = Interrupted(), SimpleNamespace(stash=stash)
+        interrupted.pytest_unconfigure(config)  # type: ignore[arg-type]
+        assert interrupted.seen is heard
