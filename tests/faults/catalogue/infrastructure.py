@@ -275,6 +275,7 @@ FAULTS = (
         description="the stream drops a message once somebody has it",
         inject=stream_is(retention=RetentionPolicy.WORK_QUEUE),
         expected_failures=("INF-10",),
+        tolerated_failures=("ORC-03",),  # no second reader is let in: what deliberations published is not known
         expected_terms=(STREAM, "retention", "workqueue"),
     ),
     Fault(
