@@ -130,7 +130,7 @@ def of_agents(name: str) -> int:
 
 
 def test_ctrl_c_that_came_when_no_check_was_left_is_heard() -> None:
-    for stash, heard in (({}, False), ({INTERRUPTS: SimpleNamespace(seen=lambda: True)}, True)):
+    for stash, expected in (({}, False), ({INTERRUPTS: SimpleNamespace(seen=lambda: True)}, True)):
         interrupted, config = Interrupted(), SimpleNamespace(stash=stash)
         interrupted.pytest_unconfigure(config)  # type: ignore[arg-type]
-        assert interrupted.seen is heard
+        assert interrupted.seen is expected
