@@ -70,6 +70,7 @@ async def test_drifted_credentials_in_a_url_differ_and_are_not_shown() -> None:
         (f"nats://user:p/{SECRET}@nats:4222", "nats://[redacted]@nats:4222"),
         (f'nats://user:p@"{SECRET}@nats:4222', "nats://[redacted]@nats:4222"),
         (f"user:{SECRET}@nats:4222", "[redacted]@nats:4222"),
+        (f"user:{SECRET}://x@nats:4222", "[redacted]@nats:4222"),
         (f"nats://u:{SECRET}@a,nats://u:{SECRET}@b", "nats://[redacted]@b"),
         (f"http://vllm:8000?key={SECRET}", "http://vllm:8000?[redacted]"),
         (f"nats://user:p?{SECRET}@nats:4222", "nats://[redacted]"),
