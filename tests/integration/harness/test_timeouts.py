@@ -27,7 +27,8 @@ e2e, reports, *profiles = sys.argv[1:]
 for profile in profiles:
     profile, _, short = profile.partition(",")
     plugins = [Look(), ShortTimeouts()] if short else [Look()]
-    quiet = ["--collect-only", "-p", "no:cacheprovider", "--report-dir", reports]
+    quiet = ["--collect-only", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    quiet += ["--report-dir", reports]
     status = pytest.main([e2e, "-m", "e2e", "-k", "INF-01", "--profile", profile, *quiet], plugins)
     assert status == 0, status
     seen.append(TIMEOUTS.deliberation)
