@@ -43,6 +43,8 @@ class StandIn:
                 pass
 
         class Server(ThreadingHTTPServer):
+            request_queue_size = 128  # of 5, the default, one of eight requests at once waits a second for its turn
+
             def handle_error(self, *_: Any) -> None:
                 """A client that breaks off is what some tests are about."""
 
