@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.faults.command import main
+from tests.faults.command import PROGRAM
 from tests.support import program
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(PROGRAM.main)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-#: What is done to a place (tests/faults/target.py) when it is entered, and healed when it is left.
-Injection = Callable[[Any], AbstractAsyncContextManager[None]]
+from tests.targets.session import Session
+from tests.targets.target import Change
 
 
 @dataclass(frozen=True)
@@ -17,7 +15,7 @@ class Fault:
 
     name: str  # in kebab case: what is wrong
     description: str  # one sentence: what is done to which part
-    inject: Injection  # done when entered, healed when left
+    inject: Change  # done when entered, healed when left
     expected_failures: tuple[str, ...]  # the checks that must fail
     expected_terms: tuple[str, ...]  # what the first line of a cause must name, in any case of letters
     tolerated_failures: tuple[str, ...] = ()  # the checks that may fail, or may not be told, because of it
@@ -25,22 +23,12 @@ class Fault:
     where: str = "embedded"  # or "kubernetes"
 
     @property
+    def checks(self) -> tuple[str, ...]:
+        return self.expected_failures
+
+    @property
     def touches(self) -> frozenset[str]:
         return frozenset({*self.expected_failures, *self.tolerated_failures})
-
-
-@dataclass(frozen=True)
-class Session:
-    """What one session of checks said."""
-
-    statuses: dict[str, str]  # of the checks that were run
-    causes: dict[str, str]  # the first line of each failed check that follows from no other
-    details: dict[str, str]  # the first line of whatever did not pass
-    seconds: float
-    because: dict[str, str] = field(default_factory=dict)  # what is reported as a consequence, and of which check
-
-    def ended(self, status: str) -> list[str]:
-        return sorted(check for check, seen in self.statuses.items() if seen == status)
 
 
 @dataclass
@@ -95,8 +83,12 @@ class Outcome:
         return set(self.healed.statuses.values()) == {"passed"}
 
     @property
+    def judged(self) -> dict[str, bool]:
+        return {"detected": self.detected, "exact": self.exact, "diagnosed": self.diagnosed, "healed": self.recovered}
+
+    @property
     def good(self) -> bool:
-        return self.detected and self.exact and self.diagnosed and self.recovered
+        return all(self.judged.values())
 
     def complaints(self) -> list[str]:
         """One line for each thing that is not as it should be."""
@@ -120,20 +112,17 @@ class Outcome:
         ]
         return lines
 
-    def row(self) -> dict[str, object]:
+    def row(self) -> dict[str, Any]:
         """One entry of faults.json."""
         return {
-            "fault": self.fault.name,
-            "says": self.fault.description,
+            "name": self.fault.name,
+            "description": self.fault.description,
             "expected": sorted(self.fault.expected_failures),
             "allowed": sorted(self.allowed - set(self.fault.expected_failures)),
             "ran": sorted(self.seen.statuses),
             "failed": self.failed,
             "broken": self.broken,
-            "detected": self.detected,
-            "exact": self.exact,
-            "diagnosed": self.diagnosed,
-            "healed": self.recovered,
+            **self.judged,
             "cause": self.seen.causes,
             "complaints": self.complaints(),
             "seconds": round(self.seconds, 1),

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import Change, Edit, agent_code, orchestrator_code
-from tests.faults.model import Fault, Injection
+from tests.faults.model import Fault
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import Edit, FileChange, agent_code, orchestrator_code
+from tests.targets.target import Change
 
 JOBS = "swe_ai_fleet/orchestrator/ray_jobs"
 JOB, MESSAGES, PROMPTS, PUBLISHER, CLIENT = (
@@ -32,7 +33,7 @@ HELPER = """
 FAILURES = ("JOB-08", "JOB-09", "JOB-10")
 
 
-def everywhere(*changes: Change) -> Injection:
+def everywhere(*changes: FileChange) -> Change:
     """In the Ray image, and in the orchestrator's."""
 
     @asynccontextmanager

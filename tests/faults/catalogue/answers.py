@@ -8,15 +8,16 @@ from dataclasses import replace
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.replica import LaunchSpec
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import proxy_answers, restarted, ruled, stub_answers
-from tests.faults.model import Fault, Injection
+from tests.faults.model import Fault
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import proxy_answers, restarted, ruled, stub_answers
+from tests.targets.target import Change
 
 #: No agent gets a proposal, wherever it runs and whoever started it.
 NO_PROPOSAL = ("JOB-04", "JOB-05", "JOB-06", "JOB-07", "ORC-04", "E2E-01")
 
 
-def server_started_with(**options: str) -> Injection:
+def server_started_with(**options: str) -> Change:
     """The model server, started anew with these command line options in place of those that it had."""
 
     def changed(launch: LaunchSpec) -> LaunchSpec:
@@ -30,7 +31,7 @@ def server_started_with(**options: str) -> Injection:
     return lambda target: restarted(target, [member.name for member in target.members(Component.VLLM)], launch=changed)
 
 
-def slow_under_limits(seconds: float, p50: float, p95: float) -> Injection:
+def slow_under_limits(seconds: float, p50: float, p95: float) -> Change:
     """Completions take so long, where round trips may take this long."""
 
     @asynccontextmanager

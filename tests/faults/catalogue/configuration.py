@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.faults.decoy_servers import another_nats, another_ray, another_vllm, orchestrator_led
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import Edit, orchestrator_code, orchestrator_has
-from tests.faults.links import closed_port
 from tests.faults.model import Fault
+from tests.targets.decoy_servers import another_nats, another_ray, another_vllm, orchestrator_led
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import Edit, orchestrator_code, orchestrator_has
+from tests.targets.links import closed_port
 
 NOTHING_COMES = ("ORC-04", "E2E-01")  # of deliberations
 NO_RAY = ("CFG-04", "CFG-06", "ORC-01")

@@ -7,18 +7,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
 from tests.faults.catalogue.configuration import NO_RAY, NOTHING_COMES
-from tests.faults.decoy_servers import AddressSource, another_nats, orchestrator_led
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import killed, restarted
-from tests.faults.links import Treatment, closed_port, greets, link, passes, swallows, wall
-from tests.faults.model import Fault, Injection
+from tests.faults.model import Fault
+from tests.targets.decoy_servers import AddressSource, another_nats, orchestrator_led
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import killed, restarted
+from tests.targets.links import Treatment, closed_port, greets, link, passes, swallows, wall
+from tests.targets.target import Change
 
 NO_NATS = ("NET-05", "CFG-05", "ORC-01")
 NO_VLLM = ("NET-01", "CFG-02", "CFG-03")
 FULL = b'INFO {"server_id":"N","version":"2.10.0","max_payload":1048576}\r\n-ERR \'maximum connections exceeded\'\r\n'
 
 
-def walled(component: str, to: str, only: int) -> Injection:
+def walled(component: str, to: str, only: int) -> Change:
     """One of the `workers` or `orchestrators` is started again behind a wall before one of the cluster's endpoints."""
 
     def injected(target: EmbeddedTarget) -> AbstractAsyncContextManager[None]:
@@ -51,7 +52,7 @@ async def stranger(target: EmbeddedTarget) -> AsyncIterator[str]:
         yield url.replace("nats://", "nats://fleet:wrong@")
 
 
-def workers_led(way: AddressSource) -> Injection:
+def workers_led(way: AddressSource) -> Change:
     """The workers' way to NATS."""
 
     @asynccontextmanager

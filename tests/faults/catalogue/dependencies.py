@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fixtures.clusters.base import Component
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import Added, Change, Edit, Removed, changed, restarted, workers_have
-from tests.faults.model import Fault, Injection
+from tests.faults.model import Fault
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import Added, Edit, FileChange, Removed, changed, restarted, workers_have
+from tests.targets.target import Change
 
 AGENT = "swe_ai_fleet/orchestrator/ray_jobs/vllm_agent_job.py"
 
@@ -16,17 +17,17 @@ AGENT = "swe_ai_fleet/orchestrator/ray_jobs/vllm_agent_job.py"
 BY_PLACEMENT = ("JOB-08", "JOB-09", "JOB-10")
 
 
-def head_has(*changes: Change) -> Injection:
+def head_has(*changes: FileChange) -> Change:
     """Changed packages on the head, which submits jobs and unpickles what the workers run."""
     return lambda target: changed(target, [member.name for member in target.members(Component.RAY_HEAD)], *changes)
 
 
-def worker_restarted_with(*changes: Change) -> Injection:
+def worker_restarted_with(*changes: FileChange) -> Change:
     """The second worker, started from a copy that differs: its records are older than its raylet, as in an image."""
     return lambda target: restarted(target, [target.workers[1]], *changes)
 
 
-def profile_asks(section: str, **values: object) -> Injection:
+def profile_asks(section: str, **values: object) -> Change:
     """The fleet is held against another profile: it is the whole fleet that is not as it should be."""
 
     @asynccontextmanager
@@ -40,7 +41,7 @@ def profile_asks(section: str, **values: object) -> Injection:
 DRIFTED = "Metadata-Version: 2.1\nName: tabulate\nVersion: 0.8.0\n"
 
 
-def by_hand(package: str, version: str, only: int | None = None) -> Injection:
+def by_hand(package: str, version: str, only: int | None = None) -> Change:
     """What `pip install` leaves in a running worker: a module, and a record younger than the raylet."""
     record = f"{package}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"

@@ -12,9 +12,10 @@ from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.image_table import Image, named
 from fixtures.clusters.embedded.images import folder_of
 from fixtures.clusters.embedded.replica import LaunchSpec
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import RAY, packages_in, restarted
-from tests.faults.model import Fault, Injection
+from tests.faults.model import Fault
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import RAY, packages_in, restarted
+from tests.targets.target import Change
 
 CUSTOM, STOCK = named("ray-custom"), named("ray-stock")
 
@@ -64,7 +65,7 @@ def install_by_hand(pattern: str, packages: Path) -> None:
 # -- injections ---------------------------------------------------------------------------------------------------
 
 
-def one_worker_runs(image: Image) -> Injection:
+def one_worker_runs(image: Image) -> Change:
     return lambda target: restarted(target, [target.workers[-1]], image=image)
 
 

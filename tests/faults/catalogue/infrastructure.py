@@ -16,10 +16,11 @@ from fixtures.clusters.embedded.image_table import named
 from fixtures.clusters.embedded.replica import LaunchSpec
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
-from tests.faults.decoy_servers import free_port
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import Edit, changed, frozen, killed, processes_of, restarted, tree
-from tests.faults.jetstream import (
+from tests.faults.model import Fault
+from tests.targets.decoy_servers import free_port
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import Edit, changed, frozen, killed, processes_of, restarted, tree
+from tests.targets.nats_injectors import (
     consumer_is,
     seen_anew,
     small_account,
@@ -28,7 +29,7 @@ from tests.faults.jetstream import (
     without_jetstream,
     without_stream,
 )
-from tests.faults.model import Fault, Injection
+from tests.targets.target import Change
 
 NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
 NO_NATS = ("INF-09", "INF-10", "INF-12", "NET-04", "ORC-01")
@@ -38,7 +39,7 @@ NO_RAY = ("INF-05", "INF-06", "INF-07")
 STREAM, CONSUMER = "AGENT_RESPONSES", "deliberation-collector-completed"
 
 
-def argued(name: str, option: str, value: str) -> Injection:
+def argued(name: str, option: str, value: str) -> Change:
     """A replica is started again with another value of an option (`--option value` or `--option=value`)."""
 
     def other(launch: LaunchSpec) -> LaunchSpec:
@@ -53,7 +54,7 @@ def argued(name: str, option: str, value: str) -> Injection:
     return lambda target: restarted(target, [name], launch=other)
 
 
-def with_nats(down: Callable[[EmbeddedTarget], AbstractAsyncContextManager[None]]) -> Injection:
+def with_nats(down: Callable[[EmbeddedTarget], AbstractAsyncContextManager[None]]) -> Change:
     """What is done to NATS makes the orchestrator look at it anew in the end."""
 
     @asynccontextmanager
@@ -64,7 +65,7 @@ def with_nats(down: Callable[[EmbeddedTarget], AbstractAsyncContextManager[None]
     return injected
 
 
-def with_ray(spoil: Callable[[EmbeddedTarget], Awaitable[None]]) -> Injection:
+def with_ray(spoil: Callable[[EmbeddedTarget], Awaitable[None]]) -> Change:
     """What is done to Ray's head costs the cluster: in the end it is started again."""
 
     @asynccontextmanager

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tests.faults.kubernetes_injectors import (
+from tests.faults.model import Fault
+from tests.targets.kubernetes_injectors import (
     dns_down,
     vllm_service_selects_nobody,
     worker_gone,
     workers_name_a_floating_image,
     workers_name_the_stock_image,
 )
-from tests.faults.model import Fault
 
 NAMES = ("NET-03", "NET-04")  # workers reach services by name
 REPLICAS = ("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11")

@@ -12,9 +12,10 @@ from fixtures.services.ray import Ray
 from tests.faults.catalogue.agents import JOB, PUBLISHER
 from tests.faults.catalogue.answers import error
 from tests.faults.catalogue.orchestrator import edit
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import Edit, agent_code, orchestrator_code, stub_answers
-from tests.faults.model import Fault, Injection
+from tests.faults.model import Fault
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import Edit, agent_code, orchestrator_code, stub_answers
+from tests.targets.target import Change
 
 PUBLISH = "                await publisher.publish(message, seconds=max(remaining, REPORT_SECONDS))\n"
 ONE_OF_MANY = '                if task_id.endswith("-load-0013"):\n    '
@@ -38,7 +39,7 @@ time.sleep(3600)
 """
 
 
-def held(worker: str) -> Injection:
+def held(worker: str) -> Change:
     """All CPUs of a worker, by an actor of a Ray job that waits; the job is ended in the end."""
 
     @asynccontextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.faults.injectors import Edit, orchestrator_code, orchestrator_image
-from tests.faults.jetstream import settled
 from tests.faults.model import Fault
+from tests.targets.injectors import Edit, orchestrator_code, orchestrator_image
+from tests.targets.nats_injectors import settled
 
 PACKAGE = "fleet_orchestrator/"
 NOTHING_COMES = ("ORC-04", "E2E-01")

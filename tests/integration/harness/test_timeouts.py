@@ -10,12 +10,12 @@ from pathlib import Path
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile import model as profiles
-from tests.faults.target import SHORT
+from tests.targets.target import SHORT
 
 PROGRAM = """
 import json, sys, pytest
 from fixtures.core.timeouts import TIMEOUTS
-from tests.faults.target import ShortTimeouts
+from tests.targets.target import ShortTimeouts
 
 class Look:
     def pytest_collection_finish(self, session):

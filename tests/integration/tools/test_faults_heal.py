@@ -14,8 +14,8 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Nats
-from tests.faults.jetstream import settled
 from tests.support.tls_services import secured_nats
+from tests.targets.nats_injectors import settled
 
 ACK_WAIT = 2.0  # seconds
 NAMES = profiles.load("embedded").nats

@@ -16,9 +16,9 @@ from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.paths import ROOT
 from tests.faults.catalogue import FAULTS, SUBSET
-from tests.faults.experiment import quick
-from tests.faults.injectors import Edit
 from tests.faults.model import Fault
+from tests.targets.injectors import Edit
+from tests.targets.selection import quick
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,8 +16,9 @@ from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.timeouts import Timeouts
 from fixtures.harness.interrupts import INTERRUPTS
 from tests.faults import matrix
-from tests.faults.model import Fault, Outcome, Session
-from tests.faults.target import SHORT, Interrupted, read
+from tests.faults.model import Fault, Outcome
+from tests.targets.session import Session, read
+from tests.targets.target import SHORT, Interrupted
 
 FAULT = Fault(
     name="a-fault",

@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, ENDPOINT_SLICES, PODS, RAY_CLUSTERS, SERVICES
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
-from tests.faults.kubernetes_target import KubernetesTarget
-from tests.faults.model import Injection
+from tests.targets.kubernetes_target import KubernetesTarget
+from tests.targets.target import Change
 
 SYSTEM, DNS = "kube-system", "coredns"
 OPERATOR_SPACE, OPERATOR = "kuberay-system", "kuberay-operator"
 
 
 async def scaled_to(target: KubernetesTarget, name: str, namespace: str, replicas: int) -> None:
-    """Change a Deployment's size and wait until it has it."""
+    """FileChange a Deployment's size and wait until it has it."""
     await target.api.patch(DEPLOYMENTS, name, {"spec": {"replicas": replicas}}, namespace)
 
     async def there() -> bool:
@@ -37,7 +37,7 @@ async def without(target: KubernetesTarget, name: str, namespace: str) -> AsyncI
         await scaled_to(target, name, namespace, before)
 
 
-def dns_down() -> Injection:
+def dns_down() -> Change:
     return lambda target: without(target, DNS, SYSTEM)
 
 
@@ -62,7 +62,7 @@ async def _selector_of_nobody(target: KubernetesTarget) -> AsyncIterator[None]:
         await leads_to(True)
 
 
-def vllm_service_selects_nobody() -> Injection:
+def vllm_service_selects_nobody() -> Change:
     return _selector_of_nobody
 
 
@@ -81,12 +81,12 @@ async def _worker_image(target: KubernetesTarget, image: str) -> AsyncIterator[N
         await put(target.profile.ray.image)
 
 
-def workers_name_the_stock_image() -> Injection:
+def workers_name_the_stock_image() -> Change:
     """The specification alone: KubeRay restarts nothing for it."""
     return lambda target: _worker_image(target, target.stock_image)
 
 
-def workers_name_a_floating_image() -> Injection:
+def workers_name_a_floating_image() -> Change:
     return lambda target: _worker_image(target, target.profile.ray.image.partition(":")[0] + ":latest")
 
 
@@ -115,6 +115,6 @@ async def _worker_gone(target: KubernetesTarget) -> AsyncIterator[None]:
     await wait_until(back, "the worker's successor", TIMEOUTS.ray_pods_up)
 
 
-def worker_gone() -> Injection:
+def worker_gone() -> Change:
     """KubeRay is not there to make another."""
     return _worker_gone

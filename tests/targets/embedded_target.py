@@ -1,4 +1,4 @@
-"""The embedded fleet into which faults are put."""
+"""The embedded fleet that is changed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fixtures.clusters.embedded.fleet import Fleet
 from fixtures.clusters.embedded.replica import LocalReplica
 from fixtures.profile import model as profiles
 from fixtures.services.orchestrator import Orchestrator
-from tests.faults.target import Target
+from tests.targets.target import Target
 
 
 class PrintProgress:
-    """Prints the steps of the boot; what is restarted later is said by the faults."""
+    """Prints the steps of the boot; what is restarted later is said by the experiments."""
 
     booting = True
 
@@ -33,7 +33,7 @@ class PrintProgress:
 
 class SharedClusterView:
     """The running fleet for one session: neither started nor ended by it, with its own run id, and seen as
-    a fault says.
+    a change says.
 
     A stand-in for a cluster only in that; every question goes to the fleet itself.
     """
@@ -64,7 +64,7 @@ class ClusterProvider:
 
 
 class EmbeddedTarget(Target):
-    """`with Lab(reports) as lab: …`: real parts as processes, with the stub for vLLM."""
+    """Real parts as processes, with the stub for vLLM."""
 
     def __init__(self, reports: Path) -> None:
         super().__init__(reports)
@@ -82,7 +82,7 @@ class EmbeddedTarget(Target):
         said.booting = False
 
     async def _councils(self) -> None:
-        """Made before any fault: a council keeps the kind of agents and the model of the replica that made it."""
+        """Made before any change: a council keeps the kind of agents and the model of the replica that made it."""
         orchestrator = Orchestrator(lambda: self.cluster.endpoints.orchestrators)
         for role in self.cluster.profile.agent.roles:
             await orchestrator.any.call("CreateCouncil", role=role, num_agents=self.cluster.profile.agent.agents)
@@ -100,7 +100,7 @@ class EmbeddedTarget(Target):
     def options(self) -> tuple[list[str], list[object]]:
         return ["--vllm", "stub", "--load-jobs", "24"], [ClusterProvider(SharedClusterView(self.cluster, self.instead))]
 
-    # -- for faults -----------------------------------------------------------------------------------------
+    # -- for changes ---------------------------------------------------------------------------------------
 
     @property
     def fleet(self) -> Fleet:

@@ -1,18 +1,17 @@
-"""Where faults are put in and sessions of checks are run.
+"""A fleet that is changed, and in which sessions of checks are run.
 
-The fleet lives in a loop of its own in a second thread, so that a fault can go on (a link that delays, say) while
+The fleet lives in a loop of its own in a second thread, so that a change can go on (a link that delays, say) while
 pytest has the main thread. Each session is a whole `pytest` of checks in this process, against the fleet that is there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 import threading
 import time
-from collections.abc import Collection, Coroutine, Generator, Iterable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,12 +21,15 @@ from fixtures.clusters.base import Cluster
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import Timeouts
 from fixtures.harness.interrupts import INTERRUPTS
-from tests.faults.model import Session
 from tests.support.suite_process import Report
+from tests.targets.session import Session, read
 
 T = TypeVar("T")
 
-#: A fleet under test answers in seconds (fixtures/core/timeouts.py has what was seen); a fault that makes the suite
+#: What is done to a target when it is entered, and undone when it is left.
+Change = Callable[[Any], AbstractAsyncContextManager[None]]
+
+#: A fleet under test answers in seconds (fixtures/core/timeouts.py has what was seen); a change that makes the suite
 #: wait for what never comes would otherwise cost minutes.
 SHORT = Timeouts(
     agent=30,
@@ -96,7 +98,7 @@ class Target:
         raise NotImplementedError
 
     def again(self) -> None:
-        """Begin with a sound fleet: what the last fault left cannot be told."""
+        """Begin with a sound fleet: what the last change left cannot be told."""
         raise NotImplementedError
 
     def options(self) -> tuple[list[str], list[object]]:
@@ -111,6 +113,16 @@ class Target:
         except BaseException:
             future.cancel()
             raise
+
+    @contextmanager
+    def changed_by(self, change: Change) -> Iterator[None]:
+        """Hold a change in the fleet's loop while the main thread runs checks."""
+        held = change(self)
+        self.do(held.__aenter__())
+        try:
+            yield
+        finally:
+            self.do(held.__aexit__(None, None, None))
 
     def session(self, name: str, ids: Collection[str]) -> Session:
         """Run these checks and no others; reports go to a folder of that name."""
@@ -139,20 +151,3 @@ class Target:
         if not report.document:
             raise RuntimeError(f"the session ended with {status} and left no report; see {folder / 'output.log'}")
         return read(report.rows, time.monotonic() - began)
-
-
-def first_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text.strip().partition("\n")[0])
-
-
-def read(rows: Iterable[dict[str, Any]], seconds: float) -> Session:
-    """The session of a report's rows; what was not selected is no part of it."""
-    rows = [row for row in rows if not (row["status"] == "disabled" and not row["duration_s"])]
-    red = [row for row in rows if row["status"] in ("failed", "broken")]
-    return Session(
-        statuses={row["id"]: row["status"] for row in rows},
-        causes={row["id"]: first_line(row["detail"]) for row in red if row["status"] == "failed" and not row["cause"]},
-        details={row["id"]: first_line(row["detail"]) for row in red},
-        seconds=seconds,
-        because={row["id"]: row["cause"] for row in red if row["cause"]},
-    )

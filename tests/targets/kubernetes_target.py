@@ -1,4 +1,4 @@
-"""A fleet in Kubernetes into which faults are put: one that `--cluster kind --keep-cluster` left."""
+"""A fleet in Kubernetes that is changed: one that `--cluster kind --keep-cluster` left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fixtures.clusters.kubernetes.client.api import connect
 from fixtures.profile import model as profiles
-from tests.faults.target import Target
+from tests.targets.target import Target
 
 VARIABLES = ("FLEET_TEST_KUBECONFIG", "FLEET_TEST_PROFILE", "FLEET_TEST_STOCK_IMAGE")
 
@@ -33,7 +33,7 @@ class KubernetesTarget(Target):
         await self.api.close()
 
     def again(self) -> None:
-        """Every fault here waits in its end until Kubernetes has brought back what it took away."""
+        """Every change here waits in its end until Kubernetes has brought back what it took away."""
 
     def options(self) -> tuple[list[str], list[object]]:
         where = ["--cluster", "attach", "--kubeconfig", self.kubeconfig, "--profile", str(self.profile_file)]

@@ -17,9 +17,9 @@ from fixtures.clusters.embedded.replica import LaunchSpec
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile.model import Nats as NatsProfile
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import restarted
-from tests.faults.model import Injection
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import restarted
+from tests.targets.target import Change
 
 Spoiling = Callable[[JetStreamContext, NatsProfile], Awaitable[None]]
 
@@ -33,7 +33,7 @@ async def seen_anew(target: EmbeddedTarget) -> AsyncIterator[None]:
         await target.fleet.start_again(*target.members(Component.ORCHESTRATOR))
 
 
-def settled(inject: Injection) -> Injection:
+def settled(inject: Change) -> Change:
     """In the end, wait until the consumers have nothing unacknowledged.
 
     Replicas are killed to be healed. What one of them had in hand at that moment stays unacknowledged for the
@@ -61,7 +61,7 @@ async def _nothing_in_hand(js: JetStreamContext, stream: str, durable: str) -> N
     await wait_until(settled, f"the end of what {durable} has unacknowledged", ack_wait + TIMEOUTS.settle)
 
 
-def spoiled(spoil: Spoiling) -> Injection:
+def spoiled(spoil: Spoiling) -> Change:
     @asynccontextmanager
     async def injected(target: EmbeddedTarget) -> AsyncIterator[None]:
         names = target.cluster.profile.nats
@@ -77,14 +77,14 @@ def spoiled(spoil: Spoiling) -> Injection:
     return injected
 
 
-def without_stream() -> Injection:
+def without_stream() -> Change:
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
         await js.delete_stream(names.stream)
 
     return spoiled(spoil)
 
 
-def stream_is(*, with_consumers: bool = True, **other: Any) -> Injection:
+def stream_is(*, with_consumers: bool = True, **other: Any) -> Change:
     """The stream of the agents' answers is made anew with another configuration, and its consumers as they were."""
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
@@ -98,7 +98,7 @@ def stream_is(*, with_consumers: bool = True, **other: Any) -> Injection:
     return spoiled(spoil)
 
 
-def without_consumer() -> Injection:
+def without_consumer() -> Change:
     """That of the proposals."""
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
@@ -107,7 +107,7 @@ def without_consumer() -> Injection:
     return spoiled(spoil)
 
 
-def consumer_is(**other: Any) -> Injection:
+def consumer_is(**other: Any) -> Change:
     """The consumer of the proposals is made anew with another configuration."""
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:

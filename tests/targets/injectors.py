@@ -16,8 +16,8 @@ from fixtures.clusters.embedded.image_table import Image
 from fixtures.clusters.embedded.reaper import descendants
 from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
 from fixtures.services.vllm import FaultProxy
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.model import Injection
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.target import Change
 
 Undo = Callable[[], None]
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
@@ -25,7 +25,7 @@ RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 # -- files of a replica's own copy of its image -----------------------------------------------------------------
 
 
-class Change(Protocol):
+class FileChange(Protocol):
     """A change to the packages of one replica. Paths are relative to site-packages."""
 
     def apply(self, packages: Path) -> Undo: ...
@@ -103,8 +103,8 @@ def packages_in(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def changed(target: EmbeddedTarget, names: Sequence[str], *changes: Change) -> AsyncIterator[None]:
-    """Change the packages of running replicas: whoever imports them from now on gets the changed ones."""
+async def changed(target: EmbeddedTarget, names: Sequence[str], *changes: FileChange) -> AsyncIterator[None]:
+    """FileChange the packages of running replicas: whoever imports them from now on gets the changed ones."""
     undo = [change.apply(packages_in(target.member(name).folder)) for name in names for change in changes]
     try:
         yield
@@ -120,7 +120,7 @@ async def changed(target: EmbeddedTarget, names: Sequence[str], *changes: Change
 async def restarted(
     target: EmbeddedTarget,
     names: Sequence[str],
-    *changes: Change,
+    *changes: FileChange,
     environment: Mapping[str, str] | None = None,
     launch: Callable[[LaunchSpec], LaunchSpec] | None = None,
     image: Image | None = None,
@@ -128,7 +128,7 @@ async def restarted(
 ) -> AsyncIterator[None]:
     """Start replicas again with another environment, other arguments, changed packages, or from another image.
 
-    `ready`: wait until they are; a fault that keeps them from it says False. In the end they are started as they were.
+    `ready`: wait until they are; a change that keeps them from it says False. In the end they are started as they were.
     """
     members = [target.member(name) for name in names]
     launcher = target.fleet.launcher
@@ -157,7 +157,7 @@ async def restarted(
 
 
 @asynccontextmanager
-async def imaged(target: EmbeddedTarget, names: Sequence[str], *changes: Change) -> AsyncIterator[None]:
+async def imaged(target: EmbeddedTarget, names: Sequence[str], *changes: FileChange) -> AsyncIterator[None]:
     """Replicas run from a changed image, also those that a check starts again."""
     store, members = target.fleet.launcher.store, [target.member(name) for name in names]
     sound = store.instance
@@ -239,7 +239,7 @@ async def ruled(url: str, *rules: Mapping[str, Any]) -> AsyncIterator[None]:
         await proxy.close()
 
 
-# -- as an Injection, for faults that are data -------------------------------------------------------------------
+# -- as a Change, for faults and variants that are data ----------------------------------------------------------------
 
 
 def among(names: Sequence[str], only: int | None) -> Sequence[str]:
@@ -247,38 +247,38 @@ def among(names: Sequence[str], only: int | None) -> Sequence[str]:
     return names if only is None else [names[only]]
 
 
-def workers_have(*changes: Change, only: int | None = None) -> Injection:
+def workers_have(*changes: FileChange, only: int | None = None) -> Change:
     """Changed packages on every worker, or on the one of that number, from 0."""
     return lambda target: changed(target, among(target.workers, only), *changes)
 
 
-def agent_code(*changes: Change) -> Injection:
+def agent_code(*changes: FileChange) -> Change:
     """A mutant of the agent job, in the image of every node. Each agent imports it anew."""
     return lambda target: changed(
         target, [*[m.name for m in target.members(Component.RAY_HEAD)], *target.workers], *changes
     )
 
 
-def orchestrator_code(*changes: Change, only: int | None = None) -> Injection:
+def orchestrator_code(*changes: FileChange, only: int | None = None) -> Change:
     """A mutant of the orchestrator: on every replica, or on the one of that number, from 0."""
     return lambda target: restarted(target, among(target.orchestrators, only), *changes)
 
 
-def orchestrator_image(*changes: Change) -> Injection:
+def orchestrator_image(*changes: FileChange) -> Change:
     """A mutant of the orchestrator, also of replicas that a check starts again."""
     return lambda target: imaged(target, target.orchestrators, *changes)
 
 
-def orchestrator_has(only: int | None = None, **environment: str) -> Injection:
+def orchestrator_has(only: int | None = None, **environment: str) -> Change:
     """Another environment: of every replica, or of the one of that number, from 0."""
     return lambda target: restarted(target, among(target.orchestrators, only), environment=environment)
 
 
-def stub_answers(*rules: Mapping[str, Any]) -> Injection:
+def stub_answers(*rules: Mapping[str, Any]) -> Change:
     """What the model server answers to everybody."""
     return lambda target: ruled(target.cluster.endpoints.vllm, *rules)
 
 
-def proxy_answers(*rules: Mapping[str, Any]) -> Injection:
+def proxy_answers(*rules: Mapping[str, Any]) -> Change:
     """What the orchestrator and its agents get: their way to the model server leads through the suite's proxy."""
     return lambda target: ruled(target.cluster.endpoints.fault_proxy, *rules)

@@ -14,9 +14,9 @@ from fixtures.clusters.embedded.ray_parts import RayParts, RayPorts
 from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
 from fixtures.clusters.embedded.supervised_process import SupervisedProcess, suite_program
 from fixtures.core.timeouts import TIMEOUTS
-from tests.faults.embedded_target import EmbeddedTarget
-from tests.faults.injectors import among, restarted
-from tests.faults.model import Injection
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import among, restarted
+from tests.targets.target import Change
 
 AddressSource = Callable[[EmbeddedTarget], AbstractAsyncContextManager[str]]
 """Where an address leads to: the context's value is the URL."""
@@ -87,7 +87,7 @@ async def another_ray(target: EmbeddedTarget) -> AsyncIterator[str]:
         block.close()
 
 
-def orchestrator_led(variable: str, way: AddressSource, only: int | None = None) -> Injection:
+def orchestrator_led(variable: str, way: AddressSource, only: int | None = None) -> Change:
     """An address in the environment of every replica, or of the one of that number, from 0, that leads there."""
 
     @asynccontextmanager

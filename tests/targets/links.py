@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
-from tests.faults.injectors import Added, Change
+from tests.targets.injectors import Added, FileChange
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Treatment = Callable[[Streams, tuple[str, int]], Awaitable[None]]
@@ -110,7 +110,7 @@ socket.socket.connect, socket.socket.connect_ex = walled, lambda self, address: 
 """
 
 
-def wall(*addresses: str) -> tuple[Change, Change]:
+def wall(*addresses: str) -> tuple[FileChange, FileChange]:
     """A firewall inside one replica: its Python processes are refused the ports of these addresses (URLs) on any host.
 
     Those that run already are not: restart the replica with it.

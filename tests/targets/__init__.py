@@ -1,0 +1,1 @@
+"""Fleets that an experiment changes, and the changes: what faults and variants share."""
