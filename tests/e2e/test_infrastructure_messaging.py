@@ -6,6 +6,7 @@ from fixtures.clusters.base import Component
 from fixtures.core.errors import NonConformance
 from fixtures.probes.components import Components
 from fixtures.profile.model import Profile
+from fixtures.services.jetstream import covers
 from fixtures.services.nats import Nats
 from tests.e2e.repairs import EVIDENCE, LOGS, nats_cli, nats_reached
 
@@ -91,8 +92,12 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     stream = await nats.stream(profile.nats.stream)
     config = stream.config
     wrong = []
-    if profile.nats.subjects not in config.subjects:
-        wrong.append(f"it captures {config.subjects}, not {profile.nats.subjects}")
+    if missed := [
+        subject
+        for subject in (profile.nats.completed, profile.nats.failed)
+        if not any(covers(pattern, subject) for pattern in config.subjects)
+    ]:
+        wrong.append(f"it captures {config.subjects}, not {' and '.join(missed)}")
     if config.storage != "file":
         wrong.append(f"its storage is {config.storage}, not file")
     if config.retention != "limits":
@@ -202,6 +207,6 @@ async def test_consumers(nats: Nats, profile: Profile) -> None:
         if config.durable_name != name:
             wrong.append(f"{name} is not durable")
         filters = [config.filter_subject] if config.filter_subject else config.filter_subjects
-        if filters and subject not in filters:
+        if filters and not any(covers(pattern, subject) for pattern in filters):
             wrong.append(f"{name} filters {', '.join(filters)}, not {subject}")
     assert not wrong, "; ".join(wrong)

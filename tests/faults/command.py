@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 from fixtures.checks.declaration import CATALOGUE
-from tests.faults import matrix
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.experiment import tried
+from tests.targets.matrix import Page, Row
 from tests.targets.program import Program
+
+
+def kind_of(check: str, row: Row) -> str:
+    """What became of one check under one fault."""
+    red = check in row["failed"] or check in row["broken"]
+    if check in row["expected"]:
+        return "hit" if check in row["failed"] else "missed"
+    if red:
+        return "followed" if check in row["allowed"] else "false"
+    return "passed" if check in row["ran"] else ""
+
+
+PAGE = Page(
+    name="faults",
+    judged=("detected", "exact", "diagnosed", "healed"),
+    count="flipped by",
+    legend={
+        "hit": "must fail, and failed",
+        "missed": "must fail, and did not",
+        "followed": "may fail because of it, and did",
+        "false": "failed or could not be told, and has nothing to do with it",
+        "passed": "ran, and passed",
+    },
+    kind_of=kind_of,
+    failing=True,
+)
 
 PROGRAM = Program(
     name="faults",
@@ -16,5 +42,5 @@ PROGRAM = Program(
     subset=SUBSET,
     judged="detected, exact, diagnosed and healed",
     tried=tried,
-    page=lambda rows: matrix.page(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)]),
+    page=lambda rows: PAGE.of(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)]),
 )

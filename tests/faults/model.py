@@ -123,7 +123,7 @@ class Outcome:
             "failed": self.failed,
             "broken": self.broken,
             **self.judged,
-            "cause": self.seen.causes,
+            "words": self.seen.causes,
             "complaints": self.complaints(),
             "seconds": round(self.seconds, 1),
         }

@@ -33,7 +33,7 @@ def read(rows: Iterable[dict[str, Any]], seconds: float) -> Session:
     return Session(
         statuses={row["id"]: row["status"] for row in rows},
         causes={row["id"]: first_line(row["detail"]) for row in red if row["status"] == "failed" and not row["cause"]},
-        details={row["id"]: first_line(row["detail"]) for row in red},
+        details={row["id"]: first_line(row["detail"]) for row in rows if row["status"] != "passed"},
         seconds=seconds,
         because={row["id"]: row["cause"] for row in red if row["cause"]},
     )

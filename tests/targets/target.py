@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Generator, Iterator
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,13 +45,20 @@ SHORT = Timeouts(
 )
 
 
-class ShortTimeouts:
-    """Gives a session's profile the timeouts above, as if its [timeouts] had them."""
+class SessionProfile:
+    """Gives a session's profile the timeouts above, as if its [timeouts] had them, and values by their dotted keys."""
+
+    def __init__(self, values: Mapping[str, object] | None = None) -> None:
+        self._values = values or {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fleet_cluster(self) -> Generator[None, Cluster, Cluster]:
         cluster = yield
-        cluster.profile = cluster.profile.model_copy(update={"timeouts": SHORT})
+        profile = cluster.profile.model_copy(update={"timeouts": SHORT})
+        for key, value in self._values.items():
+            section, _, name = key.rpartition(".")
+            profile = profile.replaced(section, **{name: value})
+        cluster.profile = profile
         return cluster
 
 
@@ -70,6 +77,7 @@ class Target:
 
     def __init__(self, reports: Path) -> None:
         self.reports = reports
+        self._profile: Mapping[str, object] = {}  # what sessions find in their profile, by dotted key
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fleet", daemon=True)
         self._thread.start()
@@ -124,6 +132,15 @@ class Target:
         finally:
             self.do(held.__aexit__(None, None, None))
 
+    @contextmanager
+    def profiled(self, values: Mapping[str, object]) -> Iterator[None]:
+        """Sessions find these values in their profile, by dotted key."""
+        before, self._profile = self._profile, {**self._profile, **values}
+        try:
+            yield
+        finally:
+            self._profile = before
+
     def session(self, name: str, ids: Collection[str]) -> Session:
         """Run these checks and no others; reports go to a folder of that name."""
         folder, began, interrupted = self.reports / name, time.monotonic(), Interrupted()
@@ -144,7 +161,7 @@ class Target:
         chosen = ["-m", "e2e or load", "-k", " or ".join(sorted(ids)), str(ROOT / "tests" / "e2e")]
         with (folder / "output.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
             arguments += ["--report-dir", str(folder), *options, *chosen]
-            status = pytest.main(arguments, [*plugins, ShortTimeouts(), interrupted])
+            status = pytest.main(arguments, [*plugins, SessionProfile(self._profile), interrupted])
         if interrupted.seen or status == pytest.ExitCode.INTERRUPTED:  # it was meant for all of this
             raise KeyboardInterrupt
         report = Report.read(folder)

@@ -262,7 +262,7 @@ FAULTS = (
         description="the stream captures agent.answer.> and not agent.response.>; consumers of that cannot exist in it",
         inject=stream_is(subjects=["agent.answer.>"], with_consumers=False),
         expected_failures=("INF-10", "INF-12"),
-        expected_terms=(STREAM, "agent.answer.>", "agent.response.>"),
+        expected_terms=(STREAM, "agent.answer.>", "agent.response.completed"),
     ),
     Fault(
         name="stream-is-in-memory",

@@ -15,7 +15,7 @@ from tests.targets.target import SHORT
 PROGRAM = """
 import json, sys, pytest
 from fixtures.core.timeouts import TIMEOUTS
-from tests.targets.target import ShortTimeouts
+from tests.targets.target import SessionProfile
 
 class Look:
     def pytest_collection_finish(self, session):
@@ -26,7 +26,7 @@ seen = []
 e2e, reports, *profiles = sys.argv[1:]
 for profile in profiles:
     profile, _, short = profile.partition(",")
-    plugins = [Look(), ShortTimeouts()] if short else [Look()]
+    plugins = [Look(), SessionProfile()] if short else [Look()]
     quiet = ["--collect-only", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     quiet += ["--report-dir", reports]
     status = pytest.main([e2e, "-m", "e2e", "-k", "INF-01", "--profile", profile, *quiet], plugins)

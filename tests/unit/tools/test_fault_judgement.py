@@ -15,7 +15,7 @@ from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.timeouts import Timeouts
 from fixtures.harness.interrupts import INTERRUPTS
-from tests.faults import matrix
+from tests.faults.command import PAGE, kind_of
 from tests.faults.model import Fault, Outcome
 from tests.targets.session import Session, read
 from tests.targets.target import SHORT, Interrupted
@@ -50,7 +50,7 @@ def test_what_is_as_it_should_be() -> None:
     found = outcome(*EXPECTED)
     assert (found.detected, found.exact, found.diagnosed, found.recovered, found.good) == (True,) * 5
     assert not found.complaints()
-    assert found.row()["cause"] == {"DEP-04": CAUSE}
+    assert found.row()["words"] == {"DEP-04": CAUSE}
 
 
 def test_what_was_not_selected_did_not_run() -> None:
@@ -106,9 +106,9 @@ def test_a_fault_that_could_not_be_put_in_is_not_good() -> None:
 def test_the_page_shows_each_cell_and_escapes() -> None:
     load_catalogue()
     rows = [outcome(*EXPECTED, row("NET-01", "failed", "no")).row()]
-    kinds = {check: matrix.kind_of(check, rows[0]) for check in ("DEP-04", "JOB-01", "NET-01", "INF-01", "INF-02")}
+    kinds = {check: kind_of(check, rows[0]) for check in ("DEP-04", "JOB-01", "NET-01", "INF-01", "INF-02")}
     assert kinds == {"DEP-04": "hit", "JOB-01": "followed", "NET-01": "false", "INF-01": "passed", "INF-02": ""}
-    text = matrix.page(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)])
+    text = PAGE.of(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)])
     assert "0 of 1" in text
     assert "something is &lt;broken&gt;" in text
     assert all(check in text for check in CATALOGUE)

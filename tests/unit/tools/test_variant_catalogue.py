@@ -1,0 +1,61 @@
+"""The catalogue of variants as data, and those of them that are documents."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.declaration import CATALOGUE, MUST
+from fixtures.core.paths import ROOT
+from tests.faults.catalogue import FAULTS
+from tests.variants.catalogue import SUBSET, VARIANTS
+from tests.variants.documents import DOCUMENTS
+from tests.variants.known_red import KNOWN_RED, UNSTRETCHED
+from tests.variants.model import EXEMPT, Document, Variant
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _checks() -> None:
+    load_catalogue()
+
+
+def test_each_must_check_is_bounded_from_both_sides() -> None:
+    """By a fault under which it fails, and by a variant in which it passes; who has none yet is listed, by id."""
+    failing = {check for fault in FAULTS for check in fault.expected_failures}
+    passing = {check for variant in VARIANTS for check in variant.stretches}
+    passing |= {check for document in DOCUMENTS for check in document.stretches}
+    must = {check.id for check in CATALOGUE.values() if check.level is MUST}
+    assert not must - failing, "add a fault to tests/faults/catalogue/"
+    assert not must - passing - UNSTRETCHED, "add a variant to tests/variants/catalogue/, or a document"
+    assert not UNSTRETCHED & passing, "take them from UNSTRETCHED in tests/variants/known_red.py"
+    assert must >= UNSTRETCHED
+
+
+def test_each_has_a_name_of_its_own() -> None:
+    names = [*(variant.name for variant in VARIANTS), *(fault.name for fault in FAULTS)]
+    names += [document.name for document in DOCUMENTS]
+    assert not [name for name, count in Counter(names).items() if count > 1]
+    assert SUBSET and not SUBSET - set(names)
+    assert not KNOWN_RED.keys() - set(names)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_a_variant_says_what_differs_and_what_must_come_of_it(variant: Variant) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", variant.name)
+    assert variant.description and variant.stretches
+    assert not {*variant.stretches, *variant.exempt} - set(CATALOGUE), "no such check"
+    assert not set(variant.stretches) & set(variant.exempt), "a check either must pass or need not"
+    assert all(status in EXEMPT and words for status, words in variant.exempt.values())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_a_document_is_understood(document: Document) -> None:
+    assert document.description and not set(document.stretches) - set(CATALOGUE)
+    document.holds()
+
+
+def test_the_program_is_described_where_the_others_are() -> None:
+    assert "`./ci/variants`" in (ROOT / "docs" / "explanation" / "testing.md").read_text("utf-8")

@@ -1,0 +1,99 @@
+"""What is made of what was seen in a variant: present, green, covered, sharp, restored; and the page that shows it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from fixtures.checks.catalogue import load_catalogue
+from tests.faults.model import Fault
+from tests.faults.model import Outcome as FaultOutcome
+from tests.targets.session import Session, read
+from tests.variants.command import kind_of, page
+from tests.variants.model import Outcome, Variant
+
+FAULT = Fault("a-fault", "a part is broken", nullcontext, ("INF-10",), ("stream",))
+
+
+async def present(_target: object) -> bool:
+    return True
+
+
+VARIANT = Variant(
+    name="a-variant",
+    description="something <differs>",
+    apply=nullcontext,
+    is_present=present,
+    stretches=("INF-10",),
+    exempt={"INF-04": ("not_applicable", "no length")},
+    detects=(FAULT,),
+)
+
+
+def row(check: str, status: str, detail: str = "", cause: str = "") -> dict[str, Any]:
+    return {"id": check, "status": status, "detail": detail, "cause": cause, "duration_s": 0.1}
+
+
+SOUND = (row("INF-10", "passed"), row("INF-04", "not_applicable", "it has no length"), row("INF-01", "passed"))
+RED = (row("INF-10", "failed", "the stream is full"),)
+
+
+def outcome(*rows: dict[str, Any], inside: tuple[dict[str, Any], ...] = RED, **changes: Any) -> Outcome:
+    seen, nothing = read(rows or SOUND, 1.0), Session({}, {}, {}, 0.0)
+    restored = Session({"INF-10": changes.pop("after", "passed")}, {}, {"INF-10": "still"}, 1.0)
+    detected = [FaultOutcome(FAULT, read(inside, 1.0), nothing, 1.0)]
+    return Outcome(VARIANT, seen, restored, 3.0, **{"present": True, "detected": detected, **changes})
+
+
+def test_what_is_as_it_should_be() -> None:
+    judged = outcome()
+    assert judged.good and not judged.complaints()
+    assert set(judged.judged.values()) == {True}
+    assert judged.row()["exempt"] == ["INF-04"]
+
+
+@pytest.mark.parametrize(
+    ("judged", "word", "complaint"),
+    [
+        (outcome(present=False), "present", "the difference was not there"),
+        (outcome(*SOUND[1:], *RED), "green", "INF-10 is failed: the stream is full"),
+        (outcome(*SOUND[:2], row("INF-01", "broken", "who knows")), "green", "INF-01 is broken: who knows"),
+        (outcome(*SOUND[1:]), "covered", "INF-10 says nothing: not run"),
+        (outcome(*SOUND[:1], row("INF-04", "unsupported", "no length")), "covered", "INF-04 says nothing: unsupported"),
+        (outcome(*SOUND[:1], row("INF-04", "not_applicable", "why")), "covered", "INF-04 says nothing: not_applicable"),
+        (outcome(inside=(row("INF-10", "passed"),)), "sharp", "inside it, a-fault: INF-10 did not fail"),
+        (outcome(detected=[]), "sharp", ""),
+        (outcome(after="failed"), "restored", "after it, INF-10 is failed: still"),
+    ],
+)
+def test_what_is_not(judged: Outcome, word: str, complaint: str) -> None:
+    assert [name for name, good in judged.judged.items() if not good] == [word]
+    assert not judged.good
+    assert not complaint or any(complaint in line for line in judged.complaints()), judged.complaints()
+
+
+def test_what_is_known_to_be_red_may_be_red_and_not_green() -> None:
+    assert outcome(*SOUND[1:], *RED, known_red="why").good
+    sound = outcome(known_red="why")
+    assert not sound.good
+    assert sound.complaints() == ["is green: take it from the list of what is known to be red"]
+
+
+def test_a_variant_that_could_not_be_made_is_not_good() -> None:
+    nothing = Session({}, {}, {}, 0.0)
+    judged = Outcome(VARIANT, nothing, nothing, 1.0, problems=["AssertionError: no such file"], known_red="why")
+    assert not judged.good
+    assert judged.complaints() == ["AssertionError: no such file"]
+
+
+def test_the_page_shows_each_cell_what_bounds_each_check_and_escapes() -> None:
+    load_catalogue()
+    rows = [outcome().row(), outcome(*SOUND[1:], *RED).row()]
+    assert [kind_of("INF-10", row) for row in rows] == ["hit", "false"]
+    assert [kind_of(check, rows[0]) for check in ("INF-04", "INF-01", "INF-02")] == ["followed", "passed", ""]
+    text = page(rows)
+    assert "1 of 2" in text and "Bounds" in text
+    assert "something &lt;differs&gt;" in text
+    assert "fails: the second worker&#39;s packages lack aiohttp" in text

@@ -1,0 +1,18 @@
+"""All variants, in the order in which they are tried: those that change the same part stand together."""
+
+from tests.variants.catalogue import agents, kubernetes, machine, messaging, ray, vllm
+from tests.variants.catalogue import orchestrator as orchestrators
+from tests.variants.model import Variant
+
+VARIANTS: tuple[Variant, ...] = (
+    *ray.VARIANTS,
+    *vllm.VARIANTS,
+    *messaging.VARIANTS,
+    *orchestrators.VARIANTS,
+    *agents.VARIANTS,
+    *machine.VARIANTS,
+    *kubernetes.VARIANTS,
+)
+
+#: The few of `./ci/test variants`.
+SUBSET: frozenset[str] = frozenset({"stream-captures-more"})

@@ -1,0 +1,7 @@
+"""Agents that differ."""
+
+from __future__ import annotations
+
+from tests.variants.model import Variant
+
+VARIANTS: tuple[Variant, ...] = ()

@@ -1,0 +1,7 @@
+"""What differs in Kubernetes alone."""
+
+from __future__ import annotations
+
+from tests.variants.model import Variant
+
+VARIANTS: tuple[Variant, ...] = ()

@@ -1,0 +1,7 @@
+"""Ray clusters that differ."""
+
+from __future__ import annotations
+
+from tests.variants.model import Variant
+
+VARIANTS: tuple[Variant, ...] = ()

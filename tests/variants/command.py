@@ -1,0 +1,67 @@
+"""The command: which variants, and what each must come to."""
+
+from __future__ import annotations
+
+from fixtures.checks.declaration import CATALOGUE
+from tests.faults.catalogue import FAULTS
+from tests.targets.matrix import Page, Row
+from tests.targets.program import Program, Rows
+from tests.variants.catalogue import SUBSET, VARIANTS
+from tests.variants.documents import DOCUMENTS
+from tests.variants.experiment import tried
+
+
+def kind_of(check: str, row: Row) -> str:
+    """What became of one check in one variant."""
+    if check in row["failed"] or check in row["broken"]:
+        return "followed" if row["known_red"] else "false"
+    if check in row["exempt"]:
+        return "followed"
+    if check in row["stretches"]:
+        return "hit" if check in row["ran"] else "missed"
+    return "passed" if check in row["ran"] else ""
+
+
+PAGE = Page(
+    name="variants",
+    judged=("present", "green", "covered", "sharp", "restored"),
+    count="stretched by",
+    legend={
+        "hit": "would be red if it looked less closely, and passed",
+        "missed": "must pass, and did not run",
+        "followed": "did not pass, as declared, or as is known",
+        "false": "failed or could not be told, though the fleet is healthy",
+        "passed": "ran, and passed",
+    },
+    kind_of=kind_of,
+    failing=False,
+)
+
+
+def bounds() -> dict[str, list[str]]:
+    """What bounds each check: the faults under which it must fail, and the variants in which it must not."""
+    return {
+        check: [
+            *(f"fails: {fault.description}" for fault in FAULTS if check in fault.expected_failures),
+            *(f"passes: {variant.description}" for variant in VARIANTS if check in variant.stretches),
+            *(f"passes: {document.description}" for document in DOCUMENTS if check in document.stretches),
+        ]
+        for check in sorted(CATALOGUE)
+    }
+
+
+def page(rows: Rows) -> str:
+    return PAGE.of(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)], bounds())
+
+
+PROGRAM = Program(
+    name="variants",
+    description="Make a fleet differ from the reference stack in what healthy fleets differ in, one variant after "
+    "another, and see that no check fails: in a fleet on this machine, then, for those that need it, in one on "
+    "Kubernetes (kind).",
+    catalogue=VARIANTS,
+    subset=SUBSET,
+    judged="present, green, covered, sharp and restored",
+    tried=tried,
+    page=page,
+)

@@ -1,0 +1,12 @@
+"""All document variants: no fleet is needed, `./ci/test unit` tries them."""
+
+from tests.variants.documents import agents, kubernetes, messaging, ray, vllm
+from tests.variants.model import Document
+
+DOCUMENTS: tuple[Document, ...] = (
+    *ray.DOCUMENTS,
+    *vllm.DOCUMENTS,
+    *messaging.DOCUMENTS,
+    *agents.DOCUMENTS,
+    *kubernetes.DOCUMENTS,
+)

@@ -1,0 +1,7 @@
+"""Objects of Kubernetes."""
+
+from __future__ import annotations
+
+from tests.variants.model import Document
+
+DOCUMENTS: tuple[Document, ...] = ()

@@ -1,0 +1,38 @@
+"""One variant: make the fleet differ, check, put faults into it, make it as it was, check again."""
+
+from __future__ import annotations
+
+import time
+
+from tests.faults.experiment import under
+from tests.faults.model import Outcome as FaultOutcome
+from tests.targets.selection import quick, quiet
+from tests.targets.session import Session, first_line
+from tests.targets.target import Target
+from tests.variants.known_red import KNOWN_RED
+from tests.variants.model import Outcome, Variant
+
+NOTHING = Session({}, {}, {}, 0.0)
+
+
+def tried(target: Target, variant: Variant, whole: bool) -> Outcome:
+    """What comes of a variant. One that cannot be made or undone costs the fleet: the next one gets another."""
+    outcome = Outcome(variant, NOTHING, NOTHING, 0.0, known_red=KNOWN_RED.get(variant.name, ""))
+    began = time.monotonic()
+    checks = {*variant.stretches, *variant.exempt, *quick(), *(quiet() if whole else ())}
+    try:
+        with target.profiled(variant.profile), target.changed_by(variant.apply):
+            before = target.do(variant.is_present(target))
+            outcome.seen = target.session(variant.name, checks)
+            outcome.present = before and target.do(variant.is_present(target))
+            for fault in variant.detects:
+                with target.changed_by(fault.inject):
+                    seen = target.session(f"{variant.name}/{fault.name}", under(fault, False))
+                outcome.detected.append(FaultOutcome(fault, seen, NOTHING, seen.seconds))
+        outcome.restored = target.session(f"{variant.name}/restored", variant.stretches)
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next variant is tried)
+        outcome.problems.append(f"{type(error).__name__}: {first_line(str(error))[:500]}")
+    outcome.seconds = time.monotonic() - began
+    if not outcome.judged["restored"]:
+        target.again()
+    return outcome

@@ -1,0 +1,140 @@
+"""A variant as data, and what was seen of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.model import Fault
+from tests.faults.model import Outcome as FaultOutcome
+from tests.targets.session import Session
+from tests.targets.target import Change
+
+#: Statuses with which a check may end, where a variant declares it.
+EXEMPT = ("not_applicable", "unsupported", "disabled")
+
+Presence = Callable[[Any], Coroutine[Any, Any, bool]]
+"""Whether the difference is there, asked of the target."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A healthy fleet that differs from the reference stack, and what the suite must make of it."""
+
+    name: str  # in kebab case: what differs
+    description: str  # one sentence: in which fleets that is so
+    apply: Change  # done when entered, undone when left
+    is_present: Presence  # must hold before and after the checks: the difference is really there
+    stretches: tuple[str, ...]  # the checks that one plausible line of theirs would turn red here; they must pass
+    profile: Mapping[str, object] = field(default_factory=dict)  # what a user writes for it, by dotted key
+    exempt: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # check -> (one of EXEMPT, words of the reason)
+    detects: tuple[Fault, ...] = ()  # that must be found inside the variant, too
+    where: str = "embedded"  # or "kubernetes"
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        return self.stretches
+
+
+@dataclass(frozen=True)
+class Document:
+    """A healthy fleet's answer that differs, fed to the very parser or comparison that a check uses: no fleet."""
+
+    name: str  # in kebab case: what differs
+    description: str  # one sentence: in which fleets that is so
+    holds: Callable[[], None]  # raises AssertionError where it is not understood
+    stretches: tuple[str, ...]
+
+
+@dataclass
+class Outcome:
+    """A variant, and what was seen in it and after it."""
+
+    variant: Variant
+    seen: Session
+    restored: Session
+    seconds: float
+    present: bool = False  # before and after
+    detected: list[FaultOutcome] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    known_red: str = ""  # why it is wrongly red today; that it is not any more is a complaint
+
+    @property
+    def exempt(self) -> list[str]:
+        """The checks that did not pass and need not."""
+        return sorted(
+            check
+            for check, (status, words) in self.variant.exempt.items()
+            if self.seen.statuses.get(check) == status and words.lower() in self.seen.details.get(check, "").lower()
+        )
+
+    @property
+    def red(self) -> list[str]:
+        return sorted(self.seen.ended("failed") + self.seen.ended("broken"))
+
+    @property
+    def blind(self) -> list[str]:
+        """The checks that neither passed nor failed, without the variant saying so."""
+        quiet = {check for check, status in self.seen.statuses.items() if status not in ("passed", "failed", "broken")}
+        missing = set(self.variant.stretches) - set(self.seen.statuses)
+        return sorted((quiet | missing) - set(self.exempt))
+
+    @property
+    def judged(self) -> dict[str, bool]:
+        return {
+            "present": self.present,
+            "green": bool(self.seen.statuses) and not self.red,
+            "covered": not self.blind,
+            "sharp": len(self.detected) == len(self.variant.detects)
+            and all(outcome.detected and outcome.exact and outcome.diagnosed for outcome in self.detected),
+            "restored": set(self.restored.statuses.values()) <= {"passed"} and bool(self.restored.statuses),
+        }
+
+    @property
+    def good(self) -> bool:
+        return all(self.judged.values()) != bool(self.known_red) and not self.problems
+
+    def complaints(self) -> list[str]:
+        """One line for each thing that is not as it should be."""
+        if self.known_red and not self.problems:
+            return [] if self.good else ["is green: take it from the list of what is known to be red"]
+        lines = list(self.problems)
+        if self.problems:
+            return lines
+        if not self.present:
+            lines.append("the difference was not there before the checks, or not after them")
+        lines += [f"{check} is {self.seen.statuses[check]}: {self.seen.details[check]}" for check in self.red]
+        lines += [
+            f"{check} says nothing: {self.seen.statuses.get(check, 'not run')}: {self.seen.details.get(check, '')}"
+            for check in self.blind
+        ]
+        lines += [
+            f"inside it, {outcome.fault.name}: {complaint}"
+            for outcome in self.detected
+            for complaint in outcome.complaints()
+        ]
+        lines += [
+            f"after it, {check} is {status}: {self.restored.details.get(check)}"
+            for check, status in self.restored.statuses.items()
+            if status != "passed"
+        ]
+        return lines
+
+    def row(self) -> dict[str, Any]:
+        """One entry of variants.json."""
+        return {
+            "name": self.variant.name,
+            "description": self.variant.description,
+            "profile": {key: str(value) for key, value in self.variant.profile.items()},
+            "stretches": sorted(self.variant.stretches),
+            "ran": sorted(self.seen.statuses),
+            "failed": self.seen.ended("failed"),
+            "broken": self.seen.ended("broken"),
+            "exempt": self.exempt,
+            **self.judged,
+            "known_red": self.known_red,
+            "words": {check: self.seen.details[check] for check in [*self.red, *self.exempt]},
+            "complaints": self.complaints(),
+            "seconds": round(self.seconds, 1),
+        }
