@@ -11,7 +11,6 @@ from fixtures.clusters.base import Cluster
 from fixtures.diagnostics.collector import Diagnostics
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.recorder import CALL
-from fixtures.harness.suite import Suite
 from fixtures.probes.components import Components
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
@@ -29,13 +28,10 @@ def _table_of_components(components: Components) -> None:
 
 @pytest.fixture(autouse=True)
 async def collect_diagnostics(
-    request: pytest.FixtureRequest, suite: Suite, evidence: Evidence, diagnostics: Diagnostics
+    request: pytest.FixtureRequest, evidence: Evidence, diagnostics: Diagnostics
 ) -> AsyncIterator[None]:
-    """Keep what shows why a check does not pass. Files that cannot be written are listed with the reports."""
+    """Keep what shows why a check does not pass."""
     yield
     outcome = request.node.stash.get(CALL, None)
     if outcome is not None and outcome.failed:
-        try:
-            await diagnostics.gather(evidence, CATALOGUE[evidence.check_id].concerns)
-        except OSError as error:
-            suite.recorder.writer.problems.append(f"diagnostics of {evidence.check_id}: {error}")
+        await diagnostics.gather(evidence, CATALOGUE[evidence.check_id].concerns)

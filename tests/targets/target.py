@@ -79,6 +79,7 @@ class Target:
         self.reports = reports
         self._profile: Mapping[str, object] = {}  # what sessions find in their profile, by dotted key
         self._loop = asyncio.new_event_loop()
+        self._jobs: set[asyncio.Future[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fleet", daemon=True)
         self._thread.start()
 
@@ -114,13 +115,25 @@ class Target:
         raise NotImplementedError
 
     def do(self, job: Coroutine[Any, Any, T]) -> T:
-        """Run `job` in the fleet's loop and wait for it."""
-        future = asyncio.run_coroutine_threadsafe(job, self._loop)
+        """Run `job` in the fleet's loop and wait for it; interrupted, for what it does in its end, too."""
+        future = asyncio.run_coroutine_threadsafe(self._run(job), self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
+            asyncio.run_coroutine_threadsafe(self._idle(), self._loop).result()
             raise
+
+    async def _run(self, job: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(job)
+        self._jobs.add(task)
+        try:
+            return await task
+        finally:
+            self._jobs.discard(task)
+
+    async def _idle(self) -> None:
+        await asyncio.gather(*self._jobs, return_exceptions=True)
 
     @contextmanager
     def changed_by(self, change: Change) -> Iterator[None]:

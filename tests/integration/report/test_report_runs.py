@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.report import output_paths
 from tests.support.suite_project import ALL, GREEN, HEAD, SETTINGS, Project
 from tests.support.waiting import wait_for
 
@@ -57,6 +58,35 @@ def test_verdict_and_exit_status(project: Project, body: str, verdict: str, stat
     must = f"\n@check('NET-01', MUST, 'third', remedy='x')\n{body}\n"
     done = project.write(green=GREEN + must).run("-m", "e2e")
     assert (project.conformance["verdict"], done.returncode) == (verdict, status), done.stdout
+
+
+def test_evidence_that_cannot_be_written_has_an_exit_status_of_its_own(project: Project) -> None:
+    must = "\n@check('NET-01', MUST, 'third', remedy='x')\ndef test_three(evidence): evidence.attach('s', 'x')\n"
+    project.write(all=GREEN + must)
+    project.reports.mkdir()
+    (project.reports / "evidence").write_text("a file in the way")
+    done = project.run("-m", "e2e")
+    assert (project.conformance["verdict"], done.returncode) == ("conformant", 3), done.stdout
+    assert "could not be written: evidence of NET-01: " in done.stdout
+
+
+def test_two_runs_do_not_share_a_folder(project: Project) -> None:
+    project.write(green=GREEN).run()
+    before = (project.reports / "conformance.json").read_bytes()
+    release = output_paths.claim(project.reports)
+    done = project.run("-m", "e2e")
+    assert done.returncode == 4
+    assert f"another run is writing its reports to {project.reports}; --report-dir names another" in done.stderr
+    assert (project.reports / "conformance.json").read_bytes() == before
+    release()
+    assert project.run("-m", "e2e").returncode == 0
+
+
+def test_a_folder_that_takes_no_reports_is_told_before_anything_starts(project: Project) -> None:
+    project.reports.write_text("a file in the way")
+    done = project.write(green=GREEN).run("-m", "e2e")
+    assert done.returncode == 4
+    assert f"reports cannot be written to {project.reports}: file exists; --report-dir names another" in done.stderr
 
 
 def test_deselected_checks_and_files_that_were_not_collected_are_disabled(project: Project) -> None:

@@ -44,6 +44,15 @@ def test_a_name_cannot_leave_the_folder_nor_overwrite(evidence: Evidence, tmp_pa
     assert len(set(paths)) == 3
 
 
+def test_what_cannot_be_written_is_a_line_and_no_error(tmp_path: Path) -> None:
+    problems: list[str] = []
+    (tmp_path / "evidence").write_text("a file in the way")
+    evidence = Evidence(tmp_path, "INF-03", Redactor(), problems)
+    evidence.attach("seen", {"a": 1})
+    assert len(problems) == 1 and problems[0].startswith("evidence of INF-03: ")
+    assert not evidence.paths
+
+
 def test_what_is_too_large_is_cut_and_says_so(evidence: Evidence) -> None:
     path = evidence.attach("big", {"x": "y" * (2 * LIMIT)})
     assert path.suffix == ".txt"
