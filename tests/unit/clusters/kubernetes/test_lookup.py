@@ -10,6 +10,7 @@ from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes.client.api import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
+    PODS,
     RAY_CLUSTERS,
     SERVICES,
     STATEFULSETS,
@@ -75,6 +76,30 @@ async def test_what_was_read_is_remembered_for_the_remedies() -> None:
     assert lookup.worker_groups == ("gpu-workers", "cpu-workers")
     assert lookup.selectors == {"orchestrator": "app.kubernetes.io/name=orchestrator,part=api"}
     assert lookup.workload_kinds == {"orchestrator": "statefulsets"}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "names", "main"),
+    [
+        ({"kubectl.kubernetes.io/default-container": "app"}, ["proxy", "app", "orchestrator"], "app"),
+        ({}, ["proxy", "app", "orchestrator"], "orchestrator"),
+        ({}, ["server", "proxy"], "server"),
+        ({"kubectl.kubernetes.io/default-container": "gone"}, ["server", "proxy"], "server"),
+    ],
+)
+async def test_commands_run_in_the_container_that_the_template_means(
+    annotations: dict[str, str], names: list[str], main: str
+) -> None:
+    """The pods have the same containers in another order, and one more that was injected."""
+    containers = [{"name": name, "image": f"fleet/{name}:1"} for name in names]
+    template = {"metadata": {"annotations": annotations}, "spec": {"containers": containers}}
+    injected = [{"name": "istio-proxy", "image": "mesh"}, *reversed(containers)]
+    pod = {"metadata": {"name": "o-1", "namespace": "ns"}, "spec": {"containers": injected}}
+    orchestrator = {"spec": {"selector": {"matchLabels": {"app": "x"}}, "template": template}}
+    lookup = found({DEPLOYMENTS: orchestrator, PODS: [pod]})
+    workload = await lookup.workload(Component.ORCHESTRATOR)
+    assert workload.image == f"fleet/{main}:1" and not workload.stale
+    assert [lookup.place(replica) for replica in workload.replicas] == [("swe-ai-fleet", main)]
 
 
 async def test_a_workload_that_is_gone_may_come_back_as_another_kind() -> None:

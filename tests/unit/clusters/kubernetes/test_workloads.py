@@ -51,6 +51,7 @@ def test_a_pod_as_a_replica() -> None:
         "a", "fleet/ray:1", "sha256:1", True, "10.0.0.1",
     )  # fmt: skip
     assert found.started == 1767225600.0
+    assert (found.container, found.running) == ("main", True)
     assert found.is_node("10.0.0.1", "10.0.0.1")
     assert not found.is_node("a", "10.0.0.2")
 
@@ -78,6 +79,54 @@ def test_a_tag_that_moved_makes_the_older_pod_stale() -> None:
 
 def test_two_names_of_one_digest_are_one_image() -> None:
     assert not listed("mirror/ray:1", pod("a", "fleet/ray:1"), pod("b", "mirror/ray:1")).stale
+
+
+def test_a_digest_under_another_registrys_name_is_the_same_one() -> None:
+    there = listed(
+        "r:1", pod("a", "r:1", "docker.io/r@sha256:1"), pod("b", "r:1", "docker-pullable://m.local/r@sha256:1")
+    )
+    assert not there.stale and not there.undecided
+
+
+def test_a_stock_image_of_the_same_tag_is_another_image() -> None:
+    stock = listed("registry.local/ray:2.49.2", pod("a", "rayproject/ray:2.49.2"))
+    assert [replica.name for replica in stock.stale] == ["a"]
+
+
+def test_a_digest_alone_decides_nothing_while_nobody_resolves_the_tag() -> None:
+    alone = listed("fleet/ray:1", pod("a", "fleet/ray@sha256:1", "fleet/ray@sha256:1"))
+    assert not alone.stale and [replica.name for replica in alone.undecided] == ["a"]
+    two = listed("fleet/ray:1", pod("a", "fleet/ray@sha256:1", "r@sha256:1"), pod("b", "fleet/ray:1", "r@sha256:2"))
+    assert not two.undecided and [replica.name for replica in two.stale] == ["a"]
+
+
+def test_a_specified_digest_is_what_must_run() -> None:
+    there = listed("r:1@sha256:2", pod("a", "r:1", "r@sha256:1"), pod("b", "r:1", "r@sha256:2"))
+    assert there.image_id == "docker.io/library/r@sha256:2"
+    assert [replica.name for replica in there.stale] == ["a"] and not there.undecided
+
+
+CONTAINERS = [{"name": "proxy", "image": "mesh"}, {"name": "app", "image": "a"}, {"name": "web", "image": "w"}]
+
+
+@pytest.mark.parametrize(
+    ("names", "main"),
+    [((), "proxy"), (("none",), "proxy"), (("app",), "app"), (("none", "web", "app"), "web"), (("", "app"), "app")],
+)
+def test_the_main_container_by_the_first_name_that_fits(names: tuple[str, ...], main: str) -> None:
+    assert workloads.main_container(PodSpec.of({"containers": CONTAINERS}), *names).name == main
+
+
+def test_a_pod_without_containers_has_an_empty_main_one() -> None:
+    assert workloads.main_container(PodSpec(), "app").name == ""
+
+
+def test_a_pods_own_annotation_counts_where_the_template_says_nothing() -> None:
+    metadata = {"annotations": {workloads.DEFAULT_CONTAINER: "istio-proxy"}}
+    marked = pod("a", metadata=metadata)
+    assert workloads.replica(marked, Component.NATS, "nats").container == "istio-proxy"
+    assert workloads.replica(marked, Component.NATS, "nats", "main").container == "main"
+    assert workloads.replica(pod("b"), Component.NATS, "istio-proxy").container == "istio-proxy", "the workload's name"
 
 
 def test_nothing_is_stale_where_all_run_what_is_named() -> None:

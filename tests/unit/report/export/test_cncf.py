@@ -148,6 +148,24 @@ def test_a_ray_cluster_that_was_not_touched_shows_no_reconciliation(seen: dict[s
     assert standings(made(), seen)["worker_recreated"] == "not shown"
 
 
+@pytest.mark.parametrize(
+    ("group", "status"),
+    [
+        ({"replicas": 0, "minReplicas": 2}, "shown"),
+        ({"replicas": 9, "maxReplicas": 2}, "shown"),
+        ({"minReplicas": 2, "numOfHosts": None}, "shown"),
+        ({"replicas": 2, "suspend": True}, "contradicted"),
+        ({"replicas": 0}, "contradicted"),
+        ({"replicas": 2, "minReplicas": 3}, "contradicted"),
+    ],
+)
+def test_all_its_pods_are_those_that_kuberay_makes(seen: dict[str, Any], group: dict[str, Any], status: str) -> None:
+    (recorded,) = seen[RAY]["ray_cluster"]["answer"]["spec"]["workerGroupSpecs"]
+    del recorded["replicas"]
+    recorded.update(group)
+    assert standings(made(), seen)["reconciled"] == status
+
+
 WEBHOOK = {"kind": "validatingwebhookconfigurations", "configuration": "kuberay", "name": "vraycluster.kb.io"}
 
 
