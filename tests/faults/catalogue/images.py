@@ -100,9 +100,9 @@ async def patched_only(target: EmbeddedTarget) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def floating(target: EmbeddedTarget) -> AsyncIterator[None]:
-    """The same image under a tag that floats."""
-    loose = replace(CUSTOM, reference=CUSTOM.reference.rpartition(":")[0] + ":latest")
+async def tagged(target: EmbeddedTarget, tag: str) -> AsyncIterator[None]:
+    """The same image under another tag."""
+    loose = replace(CUSTOM, reference=f"{CUSTOM.reference.rpartition(':')[0]}:{tag}")
     members = [member for component in RAY for member in target.members(component)]
     for member in members:
         member.image = loose
@@ -183,9 +183,16 @@ FAULTS = (
     Fault(
         name="image-tag-floats",
         description="the specified image is tagged :latest",
-        inject=floating,
+        inject=lambda target: tagged(target, "latest"),
         expected_failures=("IMG-03",),
         expected_terms=("not pinned", ":latest"),
+    ),
+    Fault(
+        name="image-tag-floats-in-disguise",
+        description="the specified image is tagged :2-latest, which means another one after the next release",
+        inject=lambda target: tagged(target, "2-latest"),
+        expected_failures=("IMG-03",),
+        expected_terms=("not pinned", ":2-latest"),
     ),
     Fault(
         name="stock-image-on-one-worker",

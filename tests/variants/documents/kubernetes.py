@@ -2,6 +2,188 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from fixtures.clusters.base import Component, Replica, Workload
+from fixtures.clusters.kubernetes import workloads
+from fixtures.clusters.kubernetes.client.schemas import Pod, RayCluster
+from fixtures.core.image_reference import is_floating
+from fixtures.probes.components import Answer, Components
+from fixtures.profile.model import Profile, load
+from fixtures.services.jetstream import ServerInfo
+from fixtures.services.ray import Node, Version
+from tests.e2e.test_image import names_image
+from tests.e2e.test_infrastructure import test_vllm_replicas_are_ready as vllm_replicas_are_ready
+from tests.e2e.test_infrastructure import test_workers_agree as workers_agree
 from tests.variants.model import Document
 
-DOCUMENTS: tuple[Document, ...] = ()
+RAY = "fleet/ray:2.49.2"
+PROXY = {"name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.27.0"}
+
+
+def template(*containers: dict[str, Any]) -> dict[str, Any]:
+    return {"spec": {"containers": list(containers)}}
+
+
+def ray_cluster(*groups: dict[str, Any]) -> RayCluster:
+    """A RayCluster with these worker groups, each with one container `ray-worker` where it names none."""
+    worker, head = template({"name": "ray-worker", "image": RAY}), template({"name": "ray-head", "image": RAY})
+    spec = {
+        "headGroupSpec": {"template": head},
+        "workerGroupSpecs": [{"template": worker, **group} for group in groups],
+    }
+    return RayCluster.of({"metadata": {"name": "ray-gpu", "namespace": "ray"}, "spec": spec})
+
+
+def pod(name: str, group: str, *containers: dict[str, Any], ready: bool = True) -> Pod:
+    """A pod that KubeRay made; `ray-head` is the head's. Each container runs the digest that is called like it."""
+    kind = "head" if name == "ray-head" else "worker"
+    states = [
+        {"name": name, "imageID": f"x@sha256:{name}", "state": {"running": {"startedAt": "2026-01-01"}}}
+        for name in (container["name"] for container in containers)
+    ]
+    return Pod.of(
+        {
+            "metadata": {"name": name, "namespace": "ray", "labels": {"ray.io/node-type": kind, "ray.io/group": group}},
+            "spec": {"containers": list(containers)},
+            "status": {
+                "phase": "Running",
+                "podIP": f"10.0.0.{len(name)}",
+                "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+                "containerStatuses": states,
+            },
+        }
+    )
+
+
+def side_cars_are_not_the_workers() -> None:
+    worker = {"name": "ray-worker", "image": RAY}
+    pods = [pod("w-1", "gpu", PROXY, worker), pod("w-22", "gpu", worker, PROXY)]
+    _head, group = workloads.ray_groups(ray_cluster({"groupName": "gpu", "replicas": 2}), pods)
+    assert [(replica.container, replica.image, replica.image_id) for replica in group.replicas] == [
+        ("ray-worker", RAY, "x@sha256:ray-worker")
+    ] * 2
+    assert not group.stale and not group.undecided
+
+
+def groups_have_the_size_that_kuberay_gives_them() -> None:
+    groups = (
+        {"groupName": "named-by-least", "replicas": 0, "minReplicas": 2},
+        {"groupName": "without-replicas", "minReplicas": 1},
+        {"groupName": "above-most", "replicas": 5, "minReplicas": 0, "maxReplicas": 2},
+        {"groupName": "most-wins", "replicas": 1, "minReplicas": 4, "maxReplicas": 3},
+        {"groupName": "of-four-hosts", "replicas": 1, "numOfHosts": 4},
+        {"groupName": "suspended", "replicas": 2, "minReplicas": 2, "suspend": True},
+        {"groupName": "head", "replicas": 1},
+    )
+    container = {"name": "ray-worker", "image": RAY}
+    pods = [pod("ray-head", "head", {"name": "ray-head", "image": RAY}), pod("w-1", "head", container)]
+    head, *workers = workloads.ray_groups(ray_cluster(*groups), pods)
+    assert [group.desired for group in workers] == [2, 1, 2, 3, 4, 0, 1]
+    assert [replica.name for replica in head.replicas] == ["ray-head"]
+    assert [replica.name for replica in workers[-1].replicas] == ["w-1"], "the head's group label is `head` as well"
+    assert workloads.together(workers, "head").desired == 13
+
+
+def replicas(*running: tuple[str, str]) -> tuple[Replica, ...]:
+    """Started from these references, with these imageIDs, the last one last."""
+    return tuple(
+        Replica(f"w-{number}", Component.RAY_WORKER, "gpu", image, image_id, True, started=float(number))
+        for number, (image, image_id) in enumerate(running)
+    )
+
+
+def group_of(image: str, *running: tuple[str, str]) -> Workload:
+    there = replicas(*running)
+    image_id = workloads.image_id_of(image, there)
+    return Workload("gpu", Component.RAY_WORKER, len(there), image, image_id, there)
+
+
+def images_are_compared_by_what_they_stand_for() -> None:
+    a, b = "x@sha256:a", "x@sha256:b"
+    healthy = (
+        group_of("x:1", ("x:1@sha256:a", a), ("x:1@sha256:a", a)),  # admission appended what the tag meant
+        group_of("x:1", ("x:1", "docker-pullable://x@sha256:a"), ("x:1", "mirror.example/x@sha256:a")),
+        group_of("x:1", ("x:1", a), ("x@sha256:a", a)),
+        group_of("x:1", ("x:1", "sha256:c"), ("x:1", a)),  # one node has pulled it, the other was given a file
+        group_of("fleet/x:1", ("mirror.example/fleet/x:1", ""), ("mirror.example/hub/fleet/x:1", "")),
+        group_of("x:1@sha256:a", ("x:1@sha256:a", a), ("x:1@sha256:a", "")),
+        group_of("x@sha256:a", ("x@sha256:a", "x@sha256:of-one-architecture")),
+    )
+    for group in healthy:
+        assert not group.stale and not group.undecided, group
+    for wanted, group in (("x:1", healthy[5]), ("docker.io/library/x:1", healthy[0]), ("x:1@sha256:a", healthy[0])):
+        assert names_image(wanted, group), wanted
+    for group in (group_of("x:1", ("x:1", a), ("x:1", b)), group_of("x:1@sha256:b", ("x:1@sha256:a", a))):
+        assert [replica.name for replica in group.stale] == ["w-0"], group
+    assert not any(map(is_floating, ("x@sha256:a", "x:1@sha256:a", "x:latest@sha256:a")))
+
+
+def components(vllm: Workload, workers: Workload, *nodes: Node) -> Components:
+    return Components(
+        vllm_endpoints=Answer(len(vllm.ready)),
+        vllm_version=Answer("0.10"),
+        ray_version=Answer[Version](),
+        ray_nodes=Answer(list(nodes)),
+        nats=Answer[ServerInfo](),
+        orchestrator={},
+        workloads={Component.VLLM: Answer(vllm), Component.RAY_WORKER: Answer(workers)},
+    )
+
+
+def profile() -> Profile:
+    return load("swe-ai-fleet")
+
+
+def more_are_ready_than_are_asked_for() -> None:
+    three = replicas(*[("x:1", "")] * 3)
+    nodes = [Node(id=str(number), address=str(number), state="ALIVE") for number in range(2)]
+    vllm = Workload("vllm-server", Component.VLLM, 2, "x:1", "", three)
+    workers = Workload("gpu", Component.RAY_WORKER, 2, "x:1", "", three)
+    vllm_replicas_are_ready(components(vllm, workers, *nodes), profile())
+    workers_agree(components(vllm, workers, *nodes), profile())
+
+
+def workers_without_a_replica_of_serve_are_not_ready() -> None:
+    container = {"name": "ray-worker", "image": RAY}
+    pods = [pod("w-1", "gpu", container), pod("w-22", "gpu", container, ready=False)]
+    _head, group = workloads.ray_groups(ray_cluster({"groupName": "gpu", "replicas": 2}), pods)
+    nodes = [
+        Node(id=replica.name, name=replica.address, address=replica.address, state="ALIVE")
+        for replica in group.replicas
+    ]
+    workers_agree(components(group, group, *nodes), profile())
+
+
+DOCUMENTS = (
+    Document(
+        name="sidecar-is-injected-into-ray-pods",
+        description="admission puts a side-car into Ray's pods, which stands first there and not in their template",
+        holds=side_cars_are_not_the_workers,
+        stretches=("IMG-02", "INF-06", "JOB-12", "ORC-18"),
+    ),
+    Document(
+        name="groups-are-read-as-kuberay-does",
+        description="replicas beyond minReplicas and maxReplicas, groups of several hosts, suspended, or called head",
+        holds=groups_have_the_size_that_kuberay_gives_them,
+        stretches=("INF-05", "INF-06", "IMG-01", "ORC-18"),
+    ),
+    Document(
+        name="pods-name-images-differently",
+        description="admission pins digests or leads to mirrors; runtimes report one digest in several forms",
+        holds=images_are_compared_by_what_they_stand_for,
+        stretches=("IMG-01", "IMG-02", "IMG-03", "ORC-18"),
+    ),
+    Document(
+        name="more-replicas-are-ready-than-asked-for",
+        description="a roll-out starts new pods before it ends the old ones",
+        holds=more_are_ready_than_are_asked_for,
+        stretches=("INF-01", "INF-06"),
+    ),
+    Document(
+        name="workers-are-not-ready-on-purpose",
+        description="Ray Serve: a worker without a replica of it fails its readiness probe, and Ray counts it",
+        holds=workers_without_a_replica_of_serve_are_not_ready,
+        stretches=("INF-06",),
+    ),
+)

@@ -1,0 +1,134 @@
+"""What the checks of replicas and images still refuse, next to the variants that they take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Component, Replica, Workload
+from fixtures.core.errors import Inconclusive
+from fixtures.probes.components import Answer, Components
+from fixtures.profile.model import Profile, load
+from fixtures.services.jetstream import ServerInfo
+from fixtures.services.ray import Node, Version
+from tests.e2e import test_image as image_checks
+from tests.e2e import test_infrastructure as infrastructure_checks
+
+
+def profile(vllm: int = 1) -> Profile:
+    return load("swe-ai-fleet").replaced("vllm", replicas=vllm)
+
+
+def replicas(ready: int, late: int = 0, **more: Any) -> tuple[Replica, ...]:
+    numbers = range(ready + late)
+    return tuple(
+        Replica(f"r-{n}", Component.RAY_WORKER, "g", "x:1.2.3", "", n < ready, address=f"10.0.0.{n}", **more)
+        for n in numbers
+    )
+
+
+def components(desired: int, running: tuple[Replica, ...], behind: int | None = None, *nodes: str) -> Components:
+    workload = Workload("w", Component.VLLM, desired, "x:1.2.3", "", running)
+    return Components(
+        vllm_endpoints=Answer(behind),
+        vllm_version=Answer("0.10"),
+        ray_version=Answer[Version](),
+        ray_nodes=Answer([Node(id=address, address=address, state="ALIVE") for address in nodes]),
+        nats=Answer[ServerInfo](),
+        orchestrator={},
+        workloads={Component.VLLM: Answer(workload), Component.RAY_WORKER: Answer(workload)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("desired", "ready", "behind", "asked", "words"),
+    [
+        (0, 0, 0, 1, "w: the specification asks for 0 replicas"),
+        (0, 0, None, 1, "w: the specification asks for 0 replicas"),
+        (1, 1, 1, 2, "w: the specification asks for 1, the profile for 2"),
+        (2, 1, 1, 2, "1 of 2 replicas are ready"),
+        (2, 2, 1, 2, "the service leads to 1 of 2"),
+    ],
+)
+def test_fewer_vllm_replicas_are_refused(desired: int, ready: int, behind: int | None, asked: int, words: str) -> None:
+    seen = components(desired, replicas(ready), behind)
+    with pytest.raises(AssertionError, match=words):
+        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked))
+
+
+@pytest.mark.parametrize(("desired", "ready", "behind", "asked"), [(1, 1, 1, 1), (3, 4, 4, 2), (1, 1, None, 2)])
+def test_as_many_vllm_replicas_or_more_are_taken(desired: int, ready: int, behind: int | None, asked: int) -> None:
+    """The suite starts one server on this machine, whatever the profile says of the fleet in Kubernetes."""
+    seen = components(desired, replicas(ready), behind)
+    infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked))
+
+
+@pytest.mark.parametrize(
+    ("running", "nodes", "words"),
+    [
+        (replicas(1), ("10.0.0.0",), "1 of 2 worker replicas run"),
+        (replicas(1, late=1), ("10.0.0.0", "10.0.0.1"), "1 of 2 worker replicas run"),
+        (replicas(1, late=1, running=True), ("10.0.0.0",), "1 of 2 worker replicas run"),
+        (replicas(1, late=1, running=True), ("10.0.0.0", "10.9.9.9"), "1 of 2 worker replicas run"),
+        (replicas(2), ("10.0.0.0",), "Ray's node table has 1 living workers"),
+    ],
+)
+def test_workers_that_ray_or_kubernetes_lack_are_refused(
+    running: tuple[Replica, ...], nodes: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(AssertionError, match=words):
+        infrastructure_checks.test_workers_agree(components(2, running, None, *nodes), profile())
+
+
+class Fleet:
+    """A cluster that knows its Ray groups."""
+
+    def __init__(self, wanted: str, *groups: Workload) -> None:
+        self.profile, self.groups = profile().replaced("ray", image=wanted), groups
+
+    async def ray_groups(self) -> tuple[Workload, ...]:
+        return self.groups
+
+
+def fleet(wanted: str, specified: str, image_id: str = "", *running: tuple[str, str]) -> Any:
+    there = tuple(
+        Replica(f"r-{n}", Component.RAY_WORKER, "gpu", image, seen, True) for n, (image, seen) in enumerate(running)
+    )
+    return Fleet(wanted, Workload("gpu", Component.RAY_WORKER, len(there), specified, image_id, there))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "specified", "image_id"),
+    [
+        ("fleet/x:1", "fleet/x:2", ""),
+        ("fleet/x:1", "mirror.example/fleet/x:1", ""),
+        ("fleet/x:1@sha256:a", "fleet/x:1@sha256:b", ""),
+        ("fleet/x:1@sha256:a", "fleet/x:1", "fleet/x@sha256:b"),
+    ],
+)
+async def test_another_image_in_the_specification_is_refused(wanted: str, specified: str, image_id: str) -> None:
+    with pytest.raises(AssertionError, match=f"the profile's image is {wanted}; specified are gpu: {specified}"):
+        await image_checks.test_specified_image(fleet(wanted, specified, image_id))
+
+
+@pytest.mark.parametrize(("wanted", "specified"), [("fleet/x:1", "fleet/x@sha256:a"), ("x:1@sha256:a", "x:1")])
+async def test_a_tag_and_a_digest_that_nothing_running_connects_are_not_decided(wanted: str, specified: str) -> None:
+    with pytest.raises(Inconclusive, match="gpu names"):
+        await image_checks.test_specified_image(fleet(wanted, specified, "sha256:configuration"))
+
+
+async def test_replicas_of_a_digest_that_no_tag_is_known_of_are_not_decided() -> None:
+    with pytest.raises(Inconclusive, match="r-0 runs x@sha256:a, specified is x:1"):
+        await image_checks.test_running_image(fleet("x:1", "x:1", "", ("x@sha256:a", "x@sha256:a")))
+
+
+async def test_a_stale_replica_is_told_before_one_that_is_not_decided() -> None:
+    running = (("x@sha256:a", "x@sha256:a"), ("x:2", "x@sha256:b"))
+    with pytest.raises(AssertionError, match=r"r-1 runs x:2 \(sha256:b\), specified is x:1 \(digest unknown\)"):
+        await image_checks.test_running_image(fleet("x:1", "x:1", "", *running))
+
+
+async def test_a_floating_tag_in_disguise_is_refused() -> None:
+    with pytest.raises(AssertionError, match="not pinned: gpu: fleet/x:2-latest"):
+        await image_checks.test_pinned(fleet("x:1", "fleet/x:2-latest"))
