@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
+from fixtures.clusters.kind.readiness import replicas_missing
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, ENDPOINT_SLICES, PODS, RAY_CLUSTERS, SERVICES
+from fixtures.clusters.kubernetes.client.transport import Document
+from fixtures.clusters.kubernetes.lookup import selector_of
+from fixtures.clusters.kubernetes.workloads import DEFAULT_CONTAINER
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from tests.targets.kubernetes_target import KubernetesTarget
@@ -13,6 +18,9 @@ from tests.targets.target import Change
 
 SYSTEM, DNS = "kube-system", "coredns"
 OPERATOR_SPACE, OPERATOR = "kuberay-system", "kuberay-operator"
+SIDE_CAR, MAIN = "proxy", "app"  # containers of the orchestrator with a side-car
+#: Waits, and ends when it is asked to: as the first process of a container it would not by itself.
+WAIT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); signal.pause()"
 
 
 async def scaled_to(target: KubernetesTarget, name: str, namespace: str, replicas: int) -> None:
@@ -90,31 +98,141 @@ def workers_name_a_floating_image() -> Change:
     return lambda target: _worker_image(target, target.profile.ray.image.partition(":")[0] + ":latest")
 
 
+async def ready_workers(target: KubernetesTarget) -> list[str]:
+    """The names of Ray's worker pods that are ready."""
+    labels = f"ray.io/cluster={target.profile.ray.cluster},ray.io/node-type=worker"
+    pods = await target.api.list(PODS, target.profile.kubernetes.ray_namespace, labels=labels)
+    return sorted(pod.metadata.name for pod in pods if pod.status.is_ready)
+
+
 @asynccontextmanager
 async def _worker_gone(target: KubernetesTarget) -> AsyncIterator[None]:
     namespace = target.profile.kubernetes.ray_namespace
-    labels = f"ray.io/cluster={target.profile.ray.cluster},ray.io/node-type=worker"
-
-    async def workers() -> list[str]:
-        pods = await target.api.list(PODS, namespace, labels=labels)
-        return sorted(pod.metadata.name for pod in pods if pod.status.is_ready)
-
     async with without(target, OPERATOR, OPERATOR_SPACE):
-        before = await workers()
+        before = await ready_workers(target)
         await target.api.delete(PODS, before[-1], namespace, grace_s=1)
 
         async def gone() -> bool:
-            return before[-1] not in await workers()
+            return before[-1] not in await ready_workers(target)
 
         await wait_until(gone, f"the end of {before[-1]}", TIMEOUTS.pod_gone)
         yield
+    await _workers_back(target, len(before))
 
+
+async def _workers_back(target: KubernetesTarget, count: int) -> None:
     async def back() -> bool:
-        return len(await workers()) == len(before)
+        return len(await ready_workers(target)) == count
 
-    await wait_until(back, "the worker's successor", TIMEOUTS.ray_pods_up)
+    await wait_until(back, f"{count} ready workers", TIMEOUTS.ray_pods_up)
 
 
 def worker_gone() -> Change:
     """KubeRay is not there to make another."""
     return _worker_gone
+
+
+@asynccontextmanager
+async def _group_is(target: KubernetesTarget, **values: int) -> AsyncIterator[None]:
+    name, namespace = target.profile.ray.cluster, target.profile.kubernetes.ray_namespace
+    group = (await target.api.get(RAY_CLUSTERS, name, namespace)).raw["spec"]["workerGroupSpecs"][0]
+    before, count = {key: group[key] for key in values}, len(await ready_workers(target))
+
+    async def put(sizes: dict[str, int]) -> None:
+        path = "/spec/workerGroupSpecs/0"
+        operations = [{"op": "replace", "path": f"{path}/{key}", "value": value} for key, value in sizes.items()]
+        await target.api.patch(RAY_CLUSTERS, name, operations, namespace)
+
+    try:
+        await put(values)
+        yield
+    finally:
+        await put(before)
+        await _workers_back(target, count)
+
+
+def group_names_least_alone() -> Change:
+    """KubeRay keeps as many workers as before, and restarts none."""
+    return lambda target: _group_is(target, replicas=0, minReplicas=target.profile.ray.workers)
+
+
+@asynccontextmanager
+async def _vllm_at_zero(target: KubernetesTarget) -> AsyncIterator[None]:
+    name, namespace = target.profile.vllm.workload, target.profile.kubernetes.namespace
+    labels = selector_of((await target.api.get(DEPLOYMENTS, name, namespace)).pod_labels)
+
+    async def gone() -> bool:
+        return not await target.api.list(PODS, namespace, labels=labels)
+
+    async with without(target, name, namespace):
+        await wait_until(gone, f"the end of {name}'s pods", TIMEOUTS.pod_gone)
+        yield
+
+
+def vllm_at_zero() -> Change:
+    return _vllm_at_zero
+
+
+@asynccontextmanager
+async def _profile_is(target: KubernetesTarget, values: Mapping[str, object]) -> AsyncIterator[None]:
+    with target.profiled(values):
+        yield
+
+
+def profile_is(values: Mapping[str, object]) -> Change:
+    """The fleet stays as it is; the profile has these values, by dotted key."""
+    return partial(_profile_is, values=values)
+
+
+async def rolled_out(target: KubernetesTarget, name: str, namespace: str) -> None:
+    """Wait until a Deployment has replaced its pods, one after the other, and the old ones are gone."""
+
+    async def complete() -> bool:
+        deployment = await target.api.get(DEPLOYMENTS, name, namespace)
+        pods = await target.api.list(PODS, namespace, labels=selector_of(deployment.pod_labels))
+        return not replicas_missing(deployment) and not any(pod.metadata.deletionTimestamp for pod in pods)
+
+    replicas = (await target.api.get(DEPLOYMENTS, name, namespace)).spec.replicas
+    await wait_until(complete, f"the roll-out of {name}", replicas * TIMEOUTS.pods_up)
+
+
+@asynccontextmanager
+async def _orchestrator_template(
+    target: KubernetesTarget, changed: Callable[[Document], Document]
+) -> AsyncIterator[None]:
+    name, namespace = target.profile.orchestrator.workload, target.profile.kubernetes.namespace
+    before: Document = (await target.api.get(DEPLOYMENTS, name, namespace)).raw["spec"]["template"]
+
+    async def put(template: Document) -> None:
+        operation = {"op": "replace", "path": "/spec/template", "value": template}
+        await target.api.patch(DEPLOYMENTS, name, [operation], namespace)
+        await rolled_out(target, name, namespace)
+
+    try:
+        await put(changed(before))
+        yield
+    finally:
+        await put(before)
+
+
+def with_side_car_first(template: Document) -> Document:
+    """A pod template whose only container has another name, and stands behind one that waits, of the same image."""
+    (main,) = template["spec"]["containers"]
+    side_car = {
+        "name": SIDE_CAR,
+        "image": main["image"],
+        "imagePullPolicy": main.get("imagePullPolicy", "IfNotPresent"),
+        "command": ["python", "-c", WAIT],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": main.get("securityContext", {}),
+    }
+    annotations = {**template["metadata"].get("annotations", {}), DEFAULT_CONTAINER: MAIN}
+    return {
+        **template,
+        "metadata": {**template["metadata"], "annotations": annotations},
+        "spec": {**template["spec"], "containers": [side_car, {**main, "name": MAIN}]},
+    }
+
+
+def orchestrator_has_a_side_car_first() -> Change:
+    return partial(_orchestrator_template, changed=with_side_car_first)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.faults.model import Fault
 from tests.targets.kubernetes_injectors import (
     dns_down,
+    profile_is,
+    vllm_at_zero,
     vllm_service_selects_nobody,
     worker_gone,
     workers_name_a_floating_image,
@@ -13,6 +15,8 @@ from tests.targets.kubernetes_injectors import (
 
 NAMES = ("NET-03", "NET-04")  # workers reach services by name
 REPLICAS = ("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11")
+
+NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
 
 FAULTS = (
     Fault(
@@ -37,8 +41,24 @@ FAULTS = (
         description="the selector of vLLM's service fits no pod, while the pods are ready",
         inject=vllm_service_selects_nobody(),
         where="kubernetes",
-        expected_failures=("INF-01", "INF-02", "INF-03", "INF-04", "NET-03"),
+        expected_failures=NO_VLLM,
         expected_terms=("service leads to 0 of 1", "selector"),
+    ),
+    Fault(
+        name="vllm-is-scaled-to-zero",
+        description="vLLM's Deployment is scaled to nothing: none of no replicas is missing",
+        inject=vllm_at_zero(),
+        where="kubernetes",
+        expected_failures=NO_VLLM,
+        expected_terms=("vllm-server", "asks for 0"),
+    ),
+    Fault(
+        name="vllm-is-scaled-below-the-profile",
+        description="one vLLM replica is asked for and ready, the profile names two",
+        inject=profile_is({"vllm.replicas": 2}),
+        where="kubernetes",
+        expected_failures=("INF-01",),
+        expected_terms=("asks for 1", "the profile for 2"),
     ),
     Fault(
         name="a-worker-group-names-another-image",
