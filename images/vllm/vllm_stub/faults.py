@@ -30,11 +30,12 @@ ACTIONS = {
     "unhealthy": "answer with an empty 503",
     "html": "answer 200 with an HTML page",
     "null-content": "answer 200 with a completion whose content is null",
+    "think": "spend the first `tokens` on reasoning: content null and finish_reason length where max_tokens is no more",
     "empty-choices": "answer 200 with a completion without choices",
     "wrong-model": "answer 200 in the name of another model, also in the list of models",
 }
-OWN_FIELDS = {"delay": ("seconds",), "status": ("code", "body")}
-FIELDS = ("id", "action", "path", "contains", "times", *OWN_FIELDS["delay"], *OWN_FIELDS["status"])
+OWN_FIELDS = {"delay": ("seconds",), "status": ("code", "body"), "think": ("tokens",)}
+FIELDS = ("id", "action", "path", "contains", "times", *(name for names in OWN_FIELDS.values() for name in names))
 MAX_DELAY_S = 3600
 
 
@@ -53,6 +54,7 @@ class Rule:
     seconds: float = 0.0
     code: int = 500
     body: Any = None
+    tokens: int = 0
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     hits: int = 0
     removed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,13 +94,15 @@ def parse_rule(document: object) -> Rule:
             raise BadRule(f"{name} must be a text that is not empty, not {given[name]!r}")
     if not path.startswith("/") or path.startswith("/debug"):
         raise BadRule(f"path {path!r} must start with / and not be a debug route")
-    times, seconds, code = (given.get(name) for name in ("times", "seconds", "code"))
+    times, seconds, code, tokens = (given.get(name) for name in ("times", "seconds", "code", "tokens"))
     if times is not None and not _within(times, int, 1, 10**9):
         raise BadRule(f"times must be a whole number above zero or null, not {times!r}")
     if action == "delay" and (seconds == 0 or not _within(seconds, (int, float), 0, MAX_DELAY_S)):
         raise BadRule(f"a delay needs seconds, above 0 and at most {MAX_DELAY_S}, not {seconds!r}")
     if action == "status" and not _within(code, int, 200, 599):
         raise BadRule(f"a status needs a code from 200 to 599, not {code!r}")
+    if action == "think" and not _within(tokens, int, 1, 10**9):
+        raise BadRule(f"a model that thinks needs tokens, a whole number above zero, not {tokens!r}")
     return Rule(**given)
 
 

@@ -24,6 +24,7 @@ PROMPT_FIELDS = ("model", "messages", "temperature", "max_tokens", "stream")
 OTHER_MODEL = "fault/another-model"
 OTHER_MODEL_LEN = 40960
 CONTENT = "An answer made up by a fault rule, in place of the model's."
+THOUGHT = "Thinking that a fault rule made up, cut off at max_tokens."
 PAGE = "<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>It works</h1></body></html>"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -135,6 +136,11 @@ async def carry_out(rule: Rule, request: web.Request, document: object, answer: 
     if rule.action == "html":
         return web.Response(text=PAGE, content_type="text/html")
     asked = document if isinstance(document, dict) else {}
+    if rule.action == "think":
+        limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
+        if not isinstance(limit, int) or limit > rule.tokens:
+            return await answer(request)
+        return await send_completion(request, _thought(asked, limit), asked.get("stream") is True)
     if rule.action == "wrong-model" and request.method == "GET":
         return web.json_response(model_rows(OTHER_MODEL, OTHER_MODEL_LEN))
     stream = asked.get("stream") is True
@@ -150,11 +156,24 @@ def _status(rule: Rule) -> web.Response:
     return web.json_response(rule.body, status=rule.code)
 
 
+def _thought(asked: Document, limit: int) -> Document:
+    """What vLLM answers with a reasoning parser when ``max_tokens`` ends before the model's thinking does.
+
+    https://docs.vllm.ai/en/latest/features/reasoning_outputs.html
+    """
+    part = choice(0, None, "length")
+    part["message"]["reasoning"] = THOUGHT
+    return completion(str(asked.get("model") or ""), [part], _prompt_tokens(asked), limit)
+
+
 def _made_up(action: str, asked: Document) -> Document:
     """A well-formed completion with the one defect that ``action`` names."""
     model = OTHER_MODEL if action == "wrong-model" else str(asked.get("model") or "")
     content: Optional[str] = None if action == "null-content" else CONTENT
     choices = [] if action == "empty-choices" else [choice(0, content, "stop")]
+    return completion(model, choices, _prompt_tokens(asked), len(CONTENT.split(" ")) if choices else 0)
+
+
+def _prompt_tokens(asked: Document) -> int:
     messages = asked.get("messages")
-    prompt_tokens = estimate_tokens(messages if isinstance(messages, list) else [])
-    return completion(model, choices, prompt_tokens, len(CONTENT.split(" ")) if choices else 0)
+    return estimate_tokens(messages if isinstance(messages, list) else [])

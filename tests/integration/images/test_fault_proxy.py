@@ -286,6 +286,21 @@ async def test_null_content(either: httpx.AsyncClient) -> None:
     assert stream.endswith("[DONE]\n\n")
 
 
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+async def test_a_model_that_thinks_first_answers_those_who_leave_it_room(either: httpx.AsyncClient, field: str) -> None:
+    async with fault(either, action="think", tokens=64) as rule:
+        short = (await either.post(CHAT, json=chat("hello", **{field: 64}))).json()
+        long = (await either.post(CHAT, json=chat("hello", **{field: 65}))).json()
+        unlimited = (await either.post(CHAT, json=chat("hello"))).json()
+        assert await hits(either, rule) == 3
+    [cut] = short["choices"]
+    assert (cut["message"]["content"], cut["finish_reason"]) == (None, "length")
+    assert cut["message"]["reasoning"]
+    assert short["usage"]["completion_tokens"] == 64
+    for answer in (long, unlimited):
+        assert answer["choices"][0]["message"]["content"].startswith("Stub-proposal")
+
+
 async def test_empty_choices(either: httpx.AsyncClient) -> None:
     async with fault(either, action="empty-choices"):
         answer = (await either.post(CHAT, json=chat("hello"))).json()
@@ -375,6 +390,9 @@ async def test_listing_and_deleting(either: httpx.AsyncClient) -> None:
         ({"action": "delay"}, "a delay needs seconds"),
         ({"action": "delay", "seconds": -1}, "a delay needs seconds"),
         ({"action": "delay", "seconds": "1"}, "a delay needs seconds"),
+        ({"action": "think"}, "a model that thinks needs tokens"),
+        ({"action": "think", "tokens": 0}, "a model that thinks needs tokens"),
+        ({"action": "hold", "tokens": 5}, "tokens belongs to action 'think'"),
         ({"action": "status"}, "a status needs a code"),
         ({"action": "status", "code": 99}, "a status needs a code"),
         ({"action": "html", "body": "x"}, "body belongs to action 'status'"),
