@@ -74,7 +74,8 @@ def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str,
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ("Traceback: boom", "without its document.*boom"),
+        ("Traceback: boom", "without its document: Traceback: boom"),
+        ("Traceback …\nValueError: boom\n(pid=7) bye", "without its document: ValueError: boom;"),
         (f"{packaging.BEGIN}{{broken{packaging.END}", "damaged"),
         (f"{packaging.BEGIN}[1]{packaging.END}", "an array, not a JSON object"),
         ("", "(none)"),
@@ -83,3 +84,36 @@ def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str,
 def test_an_unusable_answer_is_said_to_be_one(output: str, words: str) -> None:
     with pytest.raises(Inconclusive, match=words):
         packaging.document_in(output, "the census")
+
+
+COMMAND = packaging.RemoteProgram("census", {"REQUEST": {}}).command()
+TRACEBACK = f"""Traceback (most recent call last):
+  File "<string>", line 1, in <module>
+    {COMMAND.removeprefix('python -c "').removesuffix('"')}
+  File "<string>", line 7, in <module>
+ModuleNotFoundError: No module named 'ray'
+"""
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        ((TRACEBACK,), "ModuleNotFoundError: No module named 'ray'"),
+        ((TRACEBACK + "(raylet) bye\n",), "ModuleNotFoundError: No module named 'ray'"),
+        (("/bin/sh: 1: python: not found\n", "exit code 127"), "/bin/sh: 1: python: not found"),
+        (
+            ("started\n", "…\nray.exceptions.RuntimeEnvSetupError: no index"),
+            "ray.exceptions.RuntimeEnvSetupError: no index",
+        ),
+        (("", "Job supervisor actor died"), "Job supervisor actor died"),
+        ((f"{COMMAND}\n", ""), ""),
+    ],
+)
+def test_the_reason_is_the_last_line_of_a_traceback_and_never_the_program(texts: tuple[str, ...], reason: str) -> None:
+    assert packaging.reason_in(*texts) == reason
+
+
+def test_the_program_is_not_shown() -> None:
+    shown = packaging.without_program(TRACEBACK)
+    assert "zlib" not in shown and len(shown) < 200
+    assert packaging.without_program("a\nb\n") == "a\nb\n"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.core.errors import NonConformance
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.residue import forget_jobs
 from fixtures.probes.census import run_job
@@ -65,6 +66,33 @@ async def test_a_run_that_is_ended_leaves_no_job(admitted: bool) -> None:
         with pytest.raises(asyncio.CancelledError):
             await job
     assert (dashboard.records, dashboard.removed) == ({}, [f"{RUN}-census"])
+
+
+async def test_the_first_line_of_a_failed_job_has_the_reason_and_nothing_has_the_program() -> None:
+    program = RemoteProgram("census", {"REQUEST": {}})
+    output = f"Traceback (most recent call last):\n  {program.command()}\nModuleNotFoundError: No module named 'ray'\n"
+    verdict = "Job entrypoint command failed with exit code 1"
+    message = f"{verdict}, last available logs (truncated to 20,000 chars):\n{output}"
+
+    class Failing(Dashboard):
+        def __init__(self) -> None:
+            super().__init__()
+            self.admits.set()
+            self.failed_job_logs: dict[str, str] = {}
+
+        async def job_ended(self, submission_id: str, _timeout: float) -> Job:
+            return Job(submission_id=submission_id, status="FAILED", message=message)
+
+        async def job_logs(self, _submission_id: str) -> str:
+            return output
+
+    dashboard: Any = Failing()
+    with pytest.raises(NonConformance) as failure:
+        await run_job(dashboard, program, f"{RUN}-census", {}, 60)
+    first, _, more = str(failure.value).partition("\n")
+    assert first == f"the Ray job {RUN}-census ended as FAILED: ModuleNotFoundError: No module named 'ray' ({verdict})"
+    assert more.startswith("Traceback")
+    assert not [text for text in (str(failure.value), *dashboard.failed_job_logs.values()) if "zlib" in text]
 
 
 async def test_records_of_killed_runs_are_removed_once_nobody_reads_them() -> None:
