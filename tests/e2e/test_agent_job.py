@@ -5,9 +5,10 @@ from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Component
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.agent_jobs import AgentRuns
+from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
+from fixtures.services.nats import Message
 from tests.e2e.repairs import image, in_worker, ray_cli
 from tests.e2e.runs import AGENTS, described, keep_agent_jobs
 
@@ -53,12 +54,10 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
 async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     """The actor's constructor runs on every worker: a process starts there, the class is there, and a CPU is free."""
     keep_agent_jobs(evidence, agent_runs.healthy)
-    wrong = {
-        run.name.removeprefix("worker "): f"{run.summary} ({run.actor.state if run.actor else 'no actor'})"
-        for run in agent_runs.healthy
-        if not (run.actor and run.actor.started)
-    }
-    assert not wrong, f"no agent actor started on {', '.join(wrong)}: {'; '.join(wrong.values())}"
+    dead = [run for run in agent_runs.healthy if not (run.actor and run.actor.started)]
+    workers = ", ".join(run.name.removeprefix("worker ") for run in dead)
+    reasons = "; ".join(f"{run.summary} ({run.actor.state if run.actor else 'no actor'})" for run in dead)
+    assert not dead, f"no agent actor started on {workers}: {reasons}"
 
 
 @check(
@@ -153,6 +152,26 @@ async def test_one_message(agent_runs: AgentRuns, profile: Profile) -> None:
     assert not wrong, f"one stored message per job is expected: {'; '.join(wrong)}"
 
 
+def of_another_job(run: AgentRun, message: Message, profile: Profile) -> list[str]:
+    """What a conformant completed message names that the job was not given: one line for each field."""
+    role, model, document = profile.agent.roles[0], profile.vllm.model, message.document or {}
+    proposal = {f"proposal.{name}": value for name, value in document["proposal"].items()}
+    given = {
+        "agent_id": run.agent_id,
+        "role": role,
+        "model": model,
+        "diversity": False,
+        "proposal.author_id": run.agent_id,
+        "proposal.author_role": role,
+        "proposal.model": model,
+    }
+    return [
+        f"{name} is {(document | proposal)[name]!r}, not {value!r}"
+        for name, value in given.items()
+        if (document | proposal)[name] != value
+    ]
+
+
 @check(
     "JOB-06",
     MUST,
@@ -164,18 +183,15 @@ async def test_one_message(agent_runs: AgentRuns, profile: Profile) -> None:
     follows=("JOB-04", "JOB-05"),
 )
 async def test_message_contract(agent_runs: AgentRuns, profile: Profile) -> None:
-    """Every field of the contract is there with its type, and task, agent, role and author are those of the job."""
+    """Every field of the contract is there with its type, and task, agent, role, author and model are those of the
+    job.
+    """
     wrong, checked = [], 0
     for run in agent_runs.healthy:
         for message in run.on(profile.nats.completed):
             checked += 1
-            found, document = contract.problems(contract.AgentCompleted, message.document), message.document or {}
-            if not found:
-                expected = {"agent_id": run.agent_id, "role": profile.agent.roles[0], "diversity": False}
-                found = [f"{k} is {document[k]!r}, not {v!r}" for k, v in expected.items() if document[k] != v]
-                if document["proposal"]["author_id"] != run.agent_id:
-                    found.append(f"proposal.author_id is {document['proposal']['author_id']!r}, not {run.agent_id!r}")
-            wrong += [f"{run.name}: {problem}" for problem in found]
+            broken = contract.problems(contract.AgentCompleted, message.document)
+            wrong += [f"{run.name}: {problem}" for problem in broken or of_another_job(run, message, profile)]
     assert checked, f"no completed message to look at: {described(agent_runs.healthy)}"
     assert not wrong, f"the message breaks the contract: {'; '.join(wrong)}"
 

@@ -225,6 +225,5 @@ async def test_nothing_left(load: Load, ray: Ray, run_id: str) -> None:
     """No actor that the load started lives on, its agents' own included: what one leaves,
     hundreds leave hundreds of.
     """
-    del load
-    stay = await actors_that_stay(ray, f"{run_id}-load", f"{run_id}-load")
+    stay = await actors_that_stay(ray, f"{run_id}-load", load.job_id)
     assert not stay, f"actors live on after the load ({len(stay)}): {some(stay)}"

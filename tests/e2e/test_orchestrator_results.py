@@ -2,6 +2,7 @@
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import KUBERNETES, do, steps
+from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics.evidence import Evidence
@@ -185,13 +186,17 @@ async def test_all_acknowledged(
 async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, profile: Profile) -> None:
     """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head."""
     nodes = {node.id: node for node in await ray.nodes()}
-    wrong = []
+    wrong, cut = [], []
     for trip in round_trips:
         agents = [actor for actor in trip.actors if actor.class_name == profile.agent.name]
-        if len(agents) < trip.agents:
+        if len(agents) < trip.agents and trip.actors_cut:
+            cut.append(f"{trip.description}: {trip.actors_cut}, {len(agents)} of its {trip.agents} agents among them")
+        elif len(agents) < trip.agents:
             wrong.append(f"{trip.description}: Ray knows {len(agents)} of its {trip.agents} agents")
         if idle := [f"{actor.name} {actor.state}" for actor in agents if not actor.node_id]:
             wrong.append(f"{trip.description}: {idle} ran nowhere")
         if strangers := [actor.name for actor in agents if actor.node_id and actor.node_id not in nodes]:
             wrong.append(f"{trip.description}: {strangers} ran on nodes that are not of this cluster")
     assert not wrong, f"not every agent ran in this cluster: {'; '.join(wrong)}"
+    if cut:
+        raise Inconclusive(f"where agents ran is not known: {'; '.join(cut)}")

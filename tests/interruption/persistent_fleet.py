@@ -73,7 +73,7 @@ class Fleet:
         return self.cluster.profile.nats.stream, f"KV_{self.cluster.profile.nats.results_bucket}"
 
     async def alive(self) -> frozenset[str]:
-        return frozenset(actor.name for actor in await self.ray.actors() if actor.state != "DEAD")
+        return frozenset(actor.name for actor in await self.ray.living_actors())
 
     async def jobs_of(self, run_id: str) -> list[str]:
         """What Ray has of the run's jobs, records included."""

@@ -18,7 +18,7 @@ from fixtures.diagnostics.evidence import Evidence
 from fixtures.profile.model import load
 from fixtures.redaction.redact import Redactor
 from fixtures.services.jetstream import Account
-from fixtures.services.ray import Actor, Job
+from fixtures.services.ray import Actor, Job, Listing
 
 SECRET = "hunter2secret"
 
@@ -51,12 +51,13 @@ class Ray:
     async def job_logs(self, submission_id: str) -> str:
         return f"output of {submission_id}"
 
-    async def actors(self) -> list[Actor]:
-        return [
+    async def listed_actors(self) -> Listing[Actor]:
+        rows = [
             Actor(id="a1", name="well", class_name="Agent", state="ALIVE", node_id="n1", pid=1),
             Actor(id="a2", name="killed", state="DEAD", node_id="n1", pid=2, death_cause="worker died: OOM"),
             Actor(id="a3", name="waiting", state="PENDING_CREATION"),
         ]
+        return Listing("actors", rows, len(rows))
 
 
 class Nats:

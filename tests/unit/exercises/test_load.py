@@ -39,9 +39,10 @@ class StandInRay:
         workers = [Node(id=name, state="ALIVE", resources={"CPU": 4.0}) for name in ("w1", "w2")]
         return [Node(id="h", head=True, state="ALIVE", resources={"CPU": 8.0}), *workers]
 
-    async def actors(self, name_contains: str = "") -> list[Actor]:
-        names = [(f"{LOAD}-0001", "w1"), (f"{LOAD}-0002", "w2"), ("fc-0-load-0001", "w1")]
-        return [Actor(id=n, name=n, state="DEAD", node_id=node, pid=7) for n, node in names if name_contains in n]
+    async def actors(self, *, job_id: str) -> list[Actor]:
+        assert job_id == "05000000"
+        names = [(f"{LOAD}-0001", "w1"), (f"{LOAD}-0002", "w2")]
+        return [Actor(id=n, name=n, state="DEAD", node_id=node, pid=7) for n, node in names]
 
     async def submit(self, entrypoint: str, *_: Any) -> None:
         self.entrypoint = entrypoint
@@ -85,7 +86,7 @@ def row(number: int, error: str = "") -> dict[str, Any]:
 async def run_load(
     nats: StandInNats, *rows: dict[str, Any], count: int = 3, minutes: float = 0.0, seconds: float = 4.0
 ) -> tuple[loads.Load, StandInRay]:
-    ray = StandInRay({"jobs": list(rows), "seconds": seconds})
+    ray = StandInRay({"job_id": "05000000", "jobs": list(rows), "seconds": seconds})
     jobs = AgentJobs(ray, nats, PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
     return await loads.run_load(jobs, count, 0, lambda _: None, minutes), ray
 

@@ -30,6 +30,7 @@ def a_load(*jobs: LoadedJob, seconds: float, memory: Memory | None = None) -> Lo
         limit=60.0,
         began=BEGAN,
         seconds=seconds,
+        job_id="05000000",
         jobs=jobs,
         workers=(),
         strangers={},

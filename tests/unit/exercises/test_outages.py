@@ -33,7 +33,7 @@ class Scene:
         self.done.append("begin")
         trip.started = Started("task-1", "0.8.1", 0.1, 0.0)
 
-    async def actors(self, _task_id: str) -> list[Any]:
+    async def living_actors(self) -> list[Any]:
         return []
 
     async def jobs(self) -> list[Any]:

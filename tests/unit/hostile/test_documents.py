@@ -58,13 +58,21 @@ CENSUS = {
 }
 RUNS = {
     "runs": [
-        {"name": "one", "actor": "fc-1-jobs-one", "ok": True, "started": 1.0, "ended": 2.0, "result": {"proposal": {}}},
-        {"name": "two", "ok": False, "started": 1.0, "error": "…", "type": "RayTaskError", "missing_module": "nats"},
+        {"name": "one", "task": "fc-1-jobs-one", "ok": True, "started": 1.0, "ended": 2.0, "result": {"proposal": {}}},
+        {
+            "name": "two",
+            "task": "fc-1-jobs-two",
+            "ok": False,
+            "started": 1.0,
+            "error": "…",
+            "type": "RayTaskError",
+            "missing_module": "nats",
+        },
     ],
-    "cpus_before": 4.0,
-    "cpus_after": 4,
+    "job_id": "05000000",
 }
 LOAD = {
+    "job_id": "05000000",
     "jobs": [
         {"task": "fc-1-load-0001", "started": 1.0, "ended": 2.5},
         {"task": "fc-1-load-0002", "started": 1.0, "ended": 2.0, "error": "RuntimeError: …"},
@@ -134,7 +142,7 @@ class Silent:
     async def messages(self, *_: Any) -> list[Any]:
         return []
 
-    async def actors(self, *_: Any) -> list[Any]:
+    async def actors(self, *_: Any, **__: Any) -> list[Any]:
         return []
 
 

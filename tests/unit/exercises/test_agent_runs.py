@@ -1,0 +1,246 @@
+"""The suite's own agent jobs: what they are given, whose result is whose, and what the checks make of the results."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.checks.contract import AgentCompleted, problems
+from fixtures.clusters.base import Endpoints
+from fixtures.core.errors import Inconclusive
+from fixtures.exercises.agent_jobs import (
+    HANGING,
+    AgentJobs,
+    AgentRun,
+    AgentRuns,
+    Scenario,
+    shown_names,
+    standard_scenarios,
+)
+from fixtures.profile.model import load
+from fixtures.services.nats import Message
+from fixtures.services.ray import Actor, Node
+from tests.e2e.test_agent_job import test_actor_starts as actor_starts
+from tests.e2e.test_agent_job import test_job_generates as job_generates
+from tests.e2e.test_agent_job import test_message_contract as message_contract
+from tests.e2e.test_agent_job_failures import test_vllm_hangs as vllm_hangs
+from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
+
+PROFILE = load("embedded")
+FIRST, SECOND = "1a2b3c4d" + "0" * 48, "5e6f7a8b" + "0" * 48
+EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
+
+
+def worker(id: str, name: str = "worker", address: str = "") -> Node:
+    return Node(id=id, name=name, address=address, state="ALIVE", resources={"CPU": 4.0})
+
+
+class Fleet:
+    """Ray's actor table, and a stream: one actor of each scenario, on its node; no messages."""
+
+    def __init__(self, tasks: dict[str, str]) -> None:
+        self.tasks = tasks  # id of the node by the task's id
+
+    async def actors(self, *, job_id: str) -> list[Actor]:
+        assert job_id == "05000000"
+        rows = self.tasks.items()
+        return [Actor(id=task, name=task, state="DEAD", node_id=node, pid=7) for task, node in rows]
+
+    async def messages(self, *_: Any) -> list[Message]:
+        return []
+
+
+def jobs_of(fleet: Fleet | None = None, profile: Any = PROFILE) -> AgentJobs:
+    stand_in: Any = fleet or Fleet({})
+    return AgentJobs(stand_in, stand_in, profile, Endpoints("", "", "", ""), "fc-1")
+
+
+# -- what they are given -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tokens", [32, 2048])
+def test_agents_ask_with_the_profiles_tokens(tokens: int) -> None:
+    profile = PROFILE.replaced("agent", max_tokens=tokens)
+    assert jobs_of(profile=profile).keywords("t", Scenario("load"))["agent"]["max_tokens"] == tokens
+
+
+# -- two workers of one name -------------------------------------------------------------------------------------------
+
+
+def test_nodes_are_shown_by_name_and_told_apart_by_id() -> None:
+    nodes = [worker(FIRST), worker(SECOND), worker("c" * 56, "other"), worker("d" * 56, "", "10.0.0.7")]
+    assert list(shown_names(nodes).values()) == ["worker (1a2b3c4d)", "worker (5e6f7a8b)", "other", "10.0.0.7"]
+
+
+async def results(ok: dict[str, bool]) -> AgentRuns:
+    """A batch on two workers of one name; `ok`: whether the job on the node of this id returned."""
+    scenarios = standard_scenarios([worker(id) for id in ok], "a/model")[: len(ok)]
+    tasks = {jobs_of().task_id("jobs", scenario): scenario for scenario in scenarios}
+    assert len(tasks) == len(ok), "two actors would have one name"
+    rows: list[dict[str, Any]] = []
+    for task, scenario in tasks.items():
+        assert scenario.node
+        row = {"task": task, "name": scenario.name, "ok": ok[scenario.node.id], "started": 1.0, "ended": 2.0}
+        rows.append(row | ({} if row["ok"] else {"error": "RuntimeError: no CUDA"}))
+    fleet = Fleet({task: scenario.key for task, scenario in tasks.items()})
+    return await jobs_of(fleet).collect("jobs", scenarios, {"job_id": "05000000", "runs": rows}, 0)
+
+
+@pytest.mark.parametrize("failing", [FIRST, SECOND])
+async def test_each_of_two_workers_of_one_name_has_its_own_result(failing: str) -> None:
+    runs = await results({id: id != failing for id in (FIRST, SECOND)})
+    assert {run.node_id: run.ok for run in runs.healthy} == {FIRST: failing != FIRST, SECOND: failing != SECOND}
+    assert all(run.actor and run.actor.node_id == run.node_id for run in runs.healthy)
+    with pytest.raises(AssertionError, match=rf"worker worker \({failing[:8]}\): RuntimeError: no CUDA"):
+        await job_generates(runs, PROFILE)
+
+
+async def test_the_worker_on_which_no_actor_starts_is_named_by_its_id_too() -> None:
+    runs = await results({FIRST: False, SECOND: True})
+    dead = runs.runs[FIRST].model_copy(update={"actor": None})
+    with pytest.raises(AssertionError, match=r"no agent actor started on worker \(1a2b3c4d\): .*no CUDA \(no actor\)"):
+        await actor_starts(AgentRuns({**runs.runs, FIRST: dead}, (), ""), EVIDENCE)
+
+
+async def test_a_result_that_is_missing_is_named() -> None:
+    scenarios = standard_scenarios([worker(FIRST), worker(SECOND)], "a/model")[:2]
+    row = {"task": jobs_of().task_id("jobs", scenarios[0]), "name": "w", "ok": True, "started": 1.0}
+    with pytest.raises(Inconclusive, match=r"nothing about worker worker \(5e6f7a8b\)"):
+        await jobs_of().collect("jobs", scenarios, {"job_id": "05000000", "runs": [row]}, 0)
+
+
+# -- what a completed message must name: JOB-06 ------------------------------------------------------------------------
+
+ROLE, MODEL = PROFILE.agent.roles[0], PROFILE.vllm.model
+COMPLETED = {
+    "task_id": "t",
+    "agent_id": "t-agent",
+    "role": ROLE,
+    "status": "completed",
+    "duration_ms": 12,
+    "timestamp": "2026-01-01T00:00:00+00:00",
+    "model": MODEL,
+    "diversity": False,
+    "proposal": {
+        "content": "a name",
+        "author_id": "t-agent",
+        "author_role": ROLE,
+        "model": MODEL,
+        "temperature": 0.7,
+        "tokens": 3,
+    },
+}
+
+
+def message(subject: str, document: dict[str, Any]) -> Message:
+    return Message(1, subject, json.dumps(document).encode(), document, datetime.now(UTC))
+
+
+def ran(name: str, *messages: Message, **fields: Any) -> AgentRun:
+    return AgentRun.model_validate(
+        {"name": name, "ok": False, "started": 1.0, "task_id": "t", "agent_id": "t-agent", "messages": messages}
+        | fields
+    )
+
+
+async def judged(document: dict[str, Any]) -> None:
+    run = ran("worker w", message(PROFILE.nats.completed, document), ok=True, node_id=FIRST)
+    await message_contract(AgentRuns({FIRST: run}, (), ""), PROFILE)
+
+
+async def test_a_message_of_the_job_is_taken() -> None:
+    assert problems(AgentCompleted, COMPLETED) == []
+    await judged(COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"role": "QA"}, f"role is 'QA', not '{ROLE}'"),
+        ({"model": "another/model"}, f"model is 'another/model', not '{MODEL}'"),
+        ({"agent_id": "x"}, "agent_id is 'x', not 't-agent'"),
+        ({"diversity": True}, "diversity is True, not False"),
+        ({"proposal": {"author_role": "QA"}}, f"proposal.author_role is 'QA', not '{ROLE}'"),
+        ({"proposal": {"author_id": "x"}}, "proposal.author_id is 'x', not 't-agent'"),
+        ({"proposal": {"model": "another/model"}}, f"proposal.model is 'another/model', not '{MODEL}'"),
+    ],
+)
+async def test_a_message_that_names_another_job_is_refused(changed: dict[str, Any], line: str) -> None:
+    proposal = COMPLETED["proposal"]
+    assert isinstance(proposal, dict)
+    document = {**COMPLETED, **changed, "proposal": proposal | changed.get("proposal", {})}
+    with pytest.raises(AssertionError) as failure:
+        await judged(document)
+    assert str(failure.value).splitlines()[0] == f"the message breaks the contract: worker w: {line}"
+
+
+# -- failures that were provoked: JOB-08 and JOB-10 --------------------------------------------------------------------
+
+
+def failed(error_type: str, error: str) -> Message:
+    document = {
+        "task_id": "t",
+        "agent_id": "t-agent",
+        "role": ROLE,
+        "status": "failed",
+        "error": error,
+        "error_type": error_type,
+        "duration_ms": 8,
+        "timestamp": "2026-01-01T00:00:00+00:00",
+    }
+    return message(PROFILE.nats.failed, document)
+
+
+async def unreachable(error_type: str, error: str, cause: str = "") -> None:
+    run = ran("vllm unreachable", failed(error_type, error), cause=cause)
+    await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    ("error_type", "error", "cause"),
+    [
+        ("ConnectionError", "vLLM at http://127.0.0.1:9 cannot be reached: …", ""),
+        ("ClientConnectorError", "Cannot connect to host 127.0.0.1:9 ssl:default [Connect call failed]", ""),
+        ("URLError", "<urlopen error [Errno 111] Connection refused>", ""),
+        ("APIConnectionError", "Connection error.", ""),
+        ("ConnectError", "All connection attempts failed", ""),
+        ("AgentError", "the model server failed", "ConnectionRefusedError: [Errno 111]"),
+    ],
+)
+async def test_a_refused_connection_is_one_whatever_the_library_calls_it(
+    error_type: str, error: str, cause: str
+) -> None:
+    await unreachable(error_type, error, cause)
+
+
+async def test_a_job_that_failed_before_it_asked_was_not_refused() -> None:
+    with pytest.raises(
+        AssertionError, match="does not report that vLLM refused the connection, but ValueError: no such"
+    ):
+        await unreachable("ValueError", "no such template", "ValueError: no such template")
+
+
+async def hanging(held: int | None, *messages: Message, **fields: Any) -> None:
+    run = ran(HANGING.name, *messages, connections_held=held, **fields)
+    await vllm_hangs(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
+
+
+async def test_a_job_whose_request_hung_and_that_reports_it_is_taken() -> None:
+    await hanging(1, failed("TimeoutError", "no answer within 8 s"))
+
+
+@pytest.mark.parametrize("held", [0, None])
+async def test_where_nothing_hung_nothing_is_known_of_hanging(held: int | None) -> None:
+    with pytest.raises(Inconclusive, match="0 connections reached the server that never answers"):
+        await hanging(held, failed("ConnectionError", "refused"))
+
+
+async def test_a_job_that_reports_no_failure_fails_wherever_its_request_went() -> None:
+    with pytest.raises(AssertionError, match="0 messages on agent"):
+        await hanging(0)
+    with pytest.raises(AssertionError, match="neither returned nor raised"):
+        await hanging(1, type="GetTimeoutError")
