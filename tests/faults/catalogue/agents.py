@@ -102,6 +102,21 @@ FAULTS = (
         expected_terms=("reported after", "vllm hangs"),
     ),
     Fault(
+        name="agent-fails-before-it-asks",
+        description="where vLLM's address has port 9 the agent fails of itself, and asks nobody",
+        inject=agent_code(
+            Edit(
+                JOB,
+                "        from swe_ai_fleet.orchestrator.ray_jobs import vllm_client\n",
+                "        from swe_ai_fleet.orchestrator.ray_jobs import vllm_client\n\n"
+                '        if self.vllm_url.endswith(":9"):\n'
+                '            raise ValueError("the address is not allowed")\n',
+            )
+        ),
+        expected_failures=("JOB-08",),
+        expected_terms=("vllm unreachable", "ValueError", "the address is not allowed"),
+    ),
+    Fault(
         name="agent-failure-has-no-type",
         description="the agent's failure message lacks error_type",
         inject=agent_code(Edit(MESSAGES, '        "error_type": type(error).__name__,\n', "")),
@@ -207,6 +222,20 @@ FAULTS = (
         inject=agent_code(Edit(JOB, '"author_id": self.agent_id', '"author_id": self.role')),
         expected_failures=("JOB-06",),
         expected_terms=("proposal.author_id is 'DEV'",),
+    ),
+    Fault(
+        name="agent-names-another-role",
+        description="the author of the proposal has a role that the job was not given",
+        inject=agent_code(Edit(JOB, '"author_role": self.role', '"author_role": "QA"')),
+        expected_failures=("JOB-06",),
+        expected_terms=("proposal.author_role is 'QA', not 'DEV'",),
+    ),
+    Fault(
+        name="agent-names-another-model",
+        description="the completed message names a model that the job was not given; its proposal names the right one",
+        inject=agent_code(Edit(MESSAGES, '        "model": model,\n', '        "model": "another/model",\n')),
+        expected_failures=("JOB-06",),
+        expected_terms=("model is 'another/model', not 'Qwen/Qwen3-0.6B'",),
     ),
     Fault(
         name="agent-changes-its-role",
