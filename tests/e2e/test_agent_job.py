@@ -4,6 +4,7 @@ from fixtures.checks import contract
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Component
+from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
 from fixtures.probes.census import Census
@@ -52,12 +53,17 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     supports=("works",),
 )
 async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
-    """The actor's constructor runs on every worker: a process starts there, the class is there, and a CPU is free."""
+    """The actor's constructor runs on every worker: a process starts there, the class is there, and a CPU is free.
+
+    A worker that offers less than an agent needs is left out, and named in the notes.
+    """
     keep_agent_jobs(evidence, agent_runs.healthy)
     dead = [run for run in agent_runs.healthy if not (run.actor and run.actor.started)]
     workers = ", ".join(run.name.removeprefix("worker ") for run in dead)
     reasons = "; ".join(f"{run.summary} ({run.actor.state if run.actor else 'no actor'})" for run in dead)
     assert not dead, f"no agent actor started on {workers}: {reasons}"
+    if agent_runs.busy:
+        raise Inconclusive(f"not every worker was free for an agent: {'; '.join(agent_runs.busy)}")
 
 
 @check(

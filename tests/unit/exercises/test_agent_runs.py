@@ -113,6 +113,74 @@ async def test_a_result_that_is_missing_is_named() -> None:
         await jobs_of().collect("jobs", scenarios, {"job_id": "05000000", "runs": [row]}, 0)
 
 
+# -- workers without room ----------------------------------------------------------------------------------------------
+
+WAITED = {"ok": False, "started": 1.0, "ended": 36.0, "error": "Get timed out", "type": "GetTimeoutError"}
+NO_PLACE = {"ok": False, "started": 1.0, "error": "The actor is not schedulable", "type": "ActorUnschedulableError"}
+RETURNED = {"ok": True, "started": 1.0, "ended": 2.0}
+
+
+class Crowded(Fleet):
+    """Agents need a CPU each; those of `ended` found none. A stranger holds `held` CPUs of the second worker."""
+
+    def __init__(self, tasks: dict[str, str], waiting: set[str], held: float) -> None:
+        super().__init__(tasks)
+        self.waiting, self.held = waiting, held
+
+    async def actors(self, *, job_id: str) -> list[Actor]:
+        started = await super().actors(job_id=job_id)
+        needs = {"resources": {"CPU": 1.0}}
+        pending = needs | {"pid": 0, "state": "PENDING_CREATION", "node_id": ""}
+        return [actor.model_copy(update=pending if actor.node_id in self.waiting else needs) for actor in started]
+
+    async def living_actors(self) -> list[Actor]:
+        return [Actor(id="s", state="ALIVE", node_id=SECOND, pid=9, resources={"CPU": self.held})]
+
+
+async def crowded(ends: dict[str, dict[str, Any]], cpus: dict[str, float], held: float = 0.0) -> AgentRuns:
+    """A batch on workers with so many CPUs, of which the jobs ended so."""
+    nodes = [worker(id, f"w{n}").model_copy(update={"resources": {"CPU": cpus[id]}}) for n, id in enumerate(ends, 1)]
+    scenarios = standard_scenarios(nodes, "a/model")[: len(nodes)]
+    tasks = {jobs_of().task_id("jobs", scenario): scenario for scenario in scenarios}
+    rows = [{"task": task, "name": scenario.name, **ends[scenario.key]} for task, scenario in tasks.items()]
+    waiting = {id for id, end in ends.items() if not end["ok"]}
+    fleet = Crowded({task: scenario.key for task, scenario in tasks.items()}, waiting, held)
+    return await jobs_of(fleet).collect("jobs", scenarios, {"job_id": "05000000", "runs": rows}, 0)
+
+
+async def test_a_worker_that_offers_no_cpu_is_left_out_and_named() -> None:
+    runs = await crowded({FIRST: RETURNED, SECOND: NO_PLACE}, {FIRST: 4.0, SECOND: 0.0})
+    assert runs.left_out == ("worker w2 offers 0 CPU, an agent needs 1: left out",)
+    assert [run.node_id for run in runs.healthy] == [FIRST]
+    await actor_starts(runs, EVIDENCE)
+
+
+async def test_where_no_worker_fits_an_agent_the_agent_asks_for_too_much() -> None:
+    runs = await crowded({FIRST: NO_PLACE, SECOND: NO_PLACE}, {FIRST: 0.5, SECOND: 0.0})
+    assert not runs.left_out
+    with pytest.raises(AssertionError, match=r"no agent actor started on w1, w2: .*not schedulable"):
+        await actor_starts(runs, EVIDENCE)
+
+
+async def test_a_worker_that_others_hold_is_not_decided_on() -> None:
+    runs = await crowded({FIRST: RETURNED, SECOND: WAITED}, {FIRST: 4.0, SECOND: 4.0}, held=4.0)
+    assert [run.node_id for run in runs.healthy] == [FIRST]
+    with pytest.raises(Inconclusive, match="worker w2 is busy: 4 of 4 CPU are held by others"):
+        await actor_starts(runs, EVIDENCE)
+    alone = await crowded({SECOND: WAITED}, {SECOND: 4.0}, held=3.5)
+    with pytest.raises(Inconclusive, match=r"no worker was free for an agent job: worker w1 is busy: 3\.5 of 4 CPU"):
+        await actor_starts(alone, EVIDENCE)
+
+
+@pytest.mark.parametrize(("end", "held"), [(WAITED, 3.0), (NO_PLACE, 4.0)])
+async def test_a_worker_with_room_has_no_excuse_and_an_agent_that_did_not_wait_neither(
+    end: dict[str, Any], held: float
+) -> None:
+    runs = await crowded({FIRST: RETURNED, SECOND: end}, {FIRST: 4.0, SECOND: 4.0}, held)
+    with pytest.raises(AssertionError, match="no agent actor started on w2"):
+        await actor_starts(runs, EVIDENCE)
+
+
 # -- what a completed message must name: JOB-06 ------------------------------------------------------------------------
 
 ROLE, MODEL = PROFILE.agent.roles[0], PROFILE.vllm.model
