@@ -25,7 +25,7 @@ def test_files_that_are_named_exist(page: str) -> None:
 
 def test_the_tests_that_say_what_is_missing_exist() -> None:
     commands = re.findall(r"(?:^|`)pytest -q ([^`\n]+)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    assert len(commands) == 3, "for a check, a fault and a profile key"
+    assert len(commands) == 4, "for a check, a fault, a variant and a profile key"
     assert all(Path(ROOT / path).exists() for command in commands for path in command.split())
 
 
