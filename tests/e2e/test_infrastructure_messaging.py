@@ -1,5 +1,7 @@
 """INF: NATS has room, stream and consumers for the results, and every orchestrator serves that collects them."""
 
+from contextlib import suppress
+
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Component
@@ -8,10 +10,9 @@ from fixtures.core.versions import is_other_release
 from fixtures.probes.components import Components
 from fixtures.profile.model import Profile
 from fixtures.services.jetstream import covers
-from fixtures.services.nats import Nats
+from fixtures.services.nats import Nats, NotThere
+from fixtures.services.result_stream import origins_of, room_problems, stream_problems
 from tests.e2e.repairs import EVIDENCE, LOGS, nats_cli, nats_reached
-
-MIN_FREE_BYTES = 1 << 20  # bytes that must be left for results, where something limits them: one takes a few KiB
 
 
 @check(
@@ -28,22 +29,19 @@ MIN_FREE_BYTES = 1 << 20  # bytes that must be left for results, where something
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="No result can be published or received.",
 )
-async def test_jetstream(components: Components, nats: Nats) -> None:
-    """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results."""
+async def test_jetstream(components: Components, nats: Nats, profile: Profile) -> None:
+    """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results.
+
+    Limits may come in tiers, by the replicas of a stream: those of the profile's stream count, one where it is missing.
+    """
     info = components.nats.get()
     assert info.jetstream, f"NATS {info.version} at {nats.url} runs without JetStream"
-    account = await nats.account()
-    limits = account.limits
-    full = [
-        f"{what}: {max(0, most - used)} of {most} bytes are left"
-        for what, used, most, needed in (
-            ("storage", account.storage, limits.max_storage, MIN_FREE_BYTES),
-            ("memory", account.memory, limits.max_memory, 1),
-        )
-        if 0 < most < used + needed
-    ]
-    assert limits.max_storage != 0, "JetStream's account may not store anything on disk (max_storage is 0)"
-    assert not full, f"JetStream has no room for results: {', '.join(full)}"
+    account, replicas = await nats.account(), 1
+    if account.tiers:
+        with suppress(NotThere):
+            replicas = (await nats.stream(profile.nats.stream)).config.num_replicas
+    problems = room_problems(account, replicas)
+    assert not problems, f"JetStream has no room for results: {', '.join(problems)}"
 
 
 @check(
@@ -66,11 +64,18 @@ async def test_jetstream(components: Components, nats: Nats) -> None:
             "stream edit {stream} --subjects '{subjects}'",
         ),
         nats_cli(
-            "It is full and refuses messages: let the oldest go, or raise --max-bytes:",
+            "It is full and refuses messages: let the oldest go, or raise --max-bytes or --max-msgs:",
             "stream edit {stream} --discard old",
         ),
         nats_cli(
-            "Its storage or its retention differs. Neither can be edited. Keep a copy of its messages first:",
+            "It keeps too few messages, or not long enough:",
+            "stream edit {stream} --max-msgs=-1 --max-msgs-per-subject=-1 --max-age=7d",
+        ),
+        nats_cli("It acknowledges nothing:", "stream edit {stream} --ack"),
+        nats_cli("It rewrites subjects: take subject_transform out:", "stream edit {stream} --interactive"),
+        nats_cli(
+            "Its storage or its retention differs, it is sealed, or it mirrors another stream. None of it can be "
+            "edited. Keep a copy of its messages first:",
             "stream backup {stream} {stream}.backup",
         ),
         nats_cli(
@@ -88,24 +93,13 @@ async def test_jetstream(components: Components, nats: Nats) -> None:
 async def test_stream(nats: Nats, profile: Profile) -> None:
     """The stream exists, captures the agents' subjects, stores on disk and keeps messages by limits.
 
-    Without it a publication is lost (core NATS) or refused (JetStream); in memory it is lost at the next restart.
+    Without it a publication is lost (core NATS) or refused (JetStream); in memory it is lost at the next restart. It
+    takes further messages, says so to their publishers, and keeps them for longer than a restart takes. A mirror of a
+    stream that captures the subjects is as good.
     """
     stream = await nats.stream(profile.nats.stream)
-    config = stream.config
-    wrong = []
-    if missed := [
-        subject
-        for subject in (profile.nats.completed, profile.nats.failed)
-        if not any(covers(pattern, subject) for pattern in config.subjects)
-    ]:
-        wrong.append(f"it captures {config.subjects}, not {' and '.join(missed)}")
-    if config.storage != "file":
-        wrong.append(f"its storage is {config.storage}, not file")
-    if config.retention != "limits":
-        wrong.append(f"its retention is {config.retention}, not limits")
-    if config.discard == "new" and 0 < config.max_bytes < stream.state.bytes + MIN_FREE_BYTES:
-        left = max(0, config.max_bytes - stream.state.bytes)
-        wrong.append(f"it is full: {left} of {config.max_bytes} bytes are left, and then it refuses messages")
+    subjects = (profile.nats.completed, profile.nats.failed)
+    wrong = stream_problems(stream, subjects, await origins_of(nats, stream))
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
 
 

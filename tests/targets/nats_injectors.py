@@ -9,6 +9,7 @@ from typing import Any
 
 import nats
 from nats.js import JetStreamContext
+from nats.js.api import StorageType, StreamConfig, StreamSource
 from nats.js.errors import NotFoundError
 
 from fixtures.clusters.base import Component
@@ -20,6 +21,8 @@ from fixtures.profile.model import Nats as NatsProfile
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import restarted
 from tests.targets.target import Change
+
+ORIGIN = "ORIGIN"  # the stream that others copy
 
 Spoiling = Callable[[JetStreamContext, NatsProfile], Awaitable[None]]
 
@@ -61,7 +64,9 @@ async def _nothing_in_hand(js: JetStreamContext, stream: str, durable: str) -> N
     await wait_until(settled, f"the end of what {durable} has unacknowledged", ack_wait + TIMEOUTS.settle)
 
 
-def spoiled(spoil: Spoiling) -> Change:
+def spoiled(spoil: Spoiling, *others: str) -> Change:
+    """In the end the stream is removed, and these others that were made for it."""
+
     @asynccontextmanager
     async def injected(target: EmbeddedTarget) -> AsyncIterator[None]:
         names = target.cluster.profile.nats
@@ -71,8 +76,9 @@ def spoiled(spoil: Spoiling) -> Change:
                 await spoil(js, names)
                 yield
             finally:
-                with suppress(NotFoundError):
-                    await js.delete_stream(names.stream)
+                for stream in (names.stream, *others):
+                    with suppress(NotFoundError):
+                        await js.delete_stream(stream)
 
     return injected
 
@@ -84,8 +90,11 @@ def without_stream() -> Change:
     return spoiled(spoil)
 
 
-def stream_is(*, with_consumers: bool = True, **other: Any) -> Change:
-    """The stream of the agents' answers is made anew with another configuration, and its consumers as they were."""
+def stream_is(*, with_consumers: bool = True, messages: int = 0, **other: Any) -> Change:
+    """The stream of the agents' answers is made anew with another configuration, and its consumers as they were.
+
+    It gets so many messages, on a subject that no consumer reads.
+    """
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
         config = (await js.stream_info(names.stream)).config
@@ -94,8 +103,32 @@ def stream_is(*, with_consumers: bool = True, **other: Any) -> Change:
         await js.add_stream(config.evolve(**other))
         for consumer in consumers if with_consumers else ():
             await js.add_consumer(names.stream, consumer)
+        for _ in range(messages):
+            await js.publish(names.subjects.replace(">", "nobody"), b"{}")
 
     return spoiled(spoil)
+
+
+def sealed_stream() -> Change:
+    """Only a stream that is there can be sealed."""
+
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        config = (await js.stream_info(names.stream)).config
+        await js.update_stream(config.evolve(sealed=True))
+
+    return spoiled(spoil)
+
+
+def stream_mirrors(*subjects: str) -> Change:
+    """The stream of the agents' answers is a mirror of another one, which captures these subjects."""
+
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        await js.delete_stream(names.stream)
+        await js.add_stream(StreamConfig(name=ORIGIN, subjects=list(subjects), storage=StorageType.FILE))
+        mirror = StreamSource(name=ORIGIN)
+        await js.add_stream(StreamConfig(name=names.stream, mirror=mirror, storage=StorageType.FILE))
+
+    return spoiled(spoil, ORIGIN)
 
 
 def without_consumer() -> Change:

@@ -10,6 +10,7 @@ from tests.faults.catalogue import (
     infrastructure,
     kubernetes,
     load,
+    messaging,
 )
 from tests.faults.catalogue import orchestrator as orchestrators
 from tests.faults.model import Fault
@@ -21,6 +22,7 @@ FAULTS: tuple[Fault, ...] = (
     *configuration.FAULTS,
     *connectivity.FAULTS,
     *infrastructure.FAULTS,
+    *messaging.FAULTS,
     *orchestrators.FAULTS,
     *load.FAULTS,
     *images.FAULTS,

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from fixtures.services.jetstream import covers
+from fixtures.services.jetstream import Account, Stream, covers
+from fixtures.services.result_stream import room_problems, stream_problems
 from tests.variants.model import Document
+
+ANSWERS = ("agent.response.completed", "agent.response.failed")
+
+
+def a_stream(**config: object) -> Stream:
+    kept = {"name": "AGENT_RESPONSES", "storage": "file", "retention": "limits", "discard": "old", **config}
+    return Stream.of({"config": kept, "state": {"last_seq": 3, "messages": 3, "bytes": 4711}})
 
 
 def subjects_are_patterns() -> None:
-    answers = ("agent.response.completed", "agent.response.failed")
     for pattern in ("agent.response.>", "agent.>", ">", "agent.response.*", "*.response.*"):
-        assert all(covers(pattern, subject) for subject in answers), pattern
+        assert all(covers(pattern, subject) for subject in ANSWERS), pattern
     assert covers("agent.>", "agent.response.>") and covers("agent.*.*", "agent.response.*")
     for pattern in ("agent.response", "agent.response.*.*", "agent.response.completed.>", "agents.>", "agent.*"):
         assert not covers(pattern, "agent.response.completed"), pattern
     assert not covers("agent.response.*", "agent.response.>"), "which has subjects of four words, too"
     assert not covers("agent.response.completed", "agent.response.*")
+
+
+def answers_reach_the_stream_by_a_mirror() -> None:
+    origin, mirror = a_stream(name="ORIGIN", subjects=["agent.response.>"]), a_stream(mirror={"name": "ORIGIN"})
+    assert not stream_problems(mirror, ANSWERS, {("", "ORIGIN"): origin})
+    source = {"name": "ORIGIN", "external": {"api": "$JS.hub.API"}, "filter_subject": "agent.response.*"}
+    hub = {("$JS.hub.API", "ORIGIN"): origin}
+    assert not stream_problems(a_stream(subjects=["agent.notes"], sources=[source]), ANSWERS, hub)
+
+
+def limits_come_in_tiers() -> None:
+    none, room = {"max_storage": 0, "max_memory": 0}, {"max_storage": 2684354560, "max_memory": 0}
+    full = {"storage": 2684354560, "memory": 0, "limits": room}
+    tiers = {"R1": {"storage": 10, "memory": 0, "limits": room}, "R3": full}
+    account = Account.of({"storage": 0, "memory": 0, "limits": none, "tiers": tiers})
+    assert not room_problems(account, 1)
+    assert not room_problems(Account.of({"limits": none, "tiers": {"R1": full, "R3": tiers["R1"]}}), 3)
 
 
 DOCUMENTS = (
@@ -23,5 +47,17 @@ DOCUMENTS = (
         description="streams capture, and consumers filter, by wildcards that have the agents' subjects among others",
         holds=subjects_are_patterns,
         stretches=("INF-10", "INF-12"),
+    ),
+    Document(
+        name="answers-reach-the-stream-by-a-mirror",
+        description="the profile's stream copies the one that captures the answers, of a hub, too",
+        holds=answers_reach_the_stream_by_a_mirror,
+        stretches=("INF-10",),
+    ),
+    Document(
+        name="limits-come-in-tiers",
+        description="an account in operator mode has limits for streams of one replica and of three, and no flat ones",
+        holds=limits_come_in_tiers,
+        stretches=("INF-09",),
     ),
 )
