@@ -12,7 +12,7 @@ from fixtures.core.errors import Inconclusive
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
 from fixtures.redaction.environments import difference
-from fixtures.services.jetstream import ServerInfo
+from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import Vllm, parse_identity, parse_models
@@ -158,21 +158,43 @@ async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray)
     follows=("INF-09", "NET-05"),
 )
 async def test_nats_url(replica_reports: tuple[ReplicaReport, ...], nats: Nats, profile: Profile) -> None:
-    """From every replica, NATS_URL reaches the same server, or the same cluster with the same stream."""
+    """From every replica, NATS_URL reaches the same server, or the same cluster, and there the same stream.
+
+    Accounts of one server have streams of their own: it is the same stream that was created at the same time. Of a
+    list of servers each that answers is compared.
+    """
     info, stream = await nats.info(), await nats.stream(profile.nats.stream)
     wrong = []
-    for one in replica_reports:
-        seen = one.nats
+    for replica in replica_reports:
+        seen, url = replica.nats, f"{replica.name}: NATS_URL={replica.shown('NATS_URL')}"
         if not seen["ok"]:
-            wrong.append(f"{one.name}: NATS_URL={one.shown('NATS_URL')}: {seen['stage']}: {seen['error']}")
-        elif seen["server_id"] != info.server_id and not _same_cluster(seen, info, stream.created):
-            wrong.append(f"{one.name}: NATS_URL={one.shown('NATS_URL')} is another NATS (server {seen['server_id']})")
+            wrong.append(f"{url}: {seen['stage']}: {seen['error']}")
+            continue
+        servers = seen.get("servers") or [seen]
+        usable = [server for server in servers if server["ok"]]
+        others = [f"{label(server)}is {other}" for server in usable if (other := other_nats(server, info, stream))]
+        if others:
+            count = f" ({len(usable)} of {len(servers)} servers can be used)" if len(usable) < len(servers) else ""
+            wrong.append(f"{url} {', '.join(others)}{count}")
     assert not wrong, "; ".join(wrong)
 
 
-def _same_cluster(seen: Mapping[str, Any], info: ServerInfo, created: str) -> bool:
-    same_second = seen.get("stream_created", "")[:19] == created[:19]
-    return bool(info.cluster) and seen.get("cluster") == info.cluster and same_second
+def label(server: Mapping[str, Any]) -> str:
+    return f"{server['server']} " if server.get("server") else ""
+
+
+def other_nats(seen: Mapping[str, Any], info: ServerInfo, stream: Stream) -> str:
+    """What a server is that does not lead to this stream; "" for one that does."""
+    created = seen.get("stream_created", "")
+    if seen["server_id"] == info.server_id:
+        if not created or not stream.created or same_instant(created, stream.created):
+            return ""
+        name = stream.config.name or "the stream"
+        return f"another account of the same server ({name} was created at {created} there, not {stream.created})"
+    same_cluster = bool(info.cluster) and seen.get("cluster") == info.cluster
+    if same_instant(created, stream.created, exactly=not same_cluster):
+        return ""
+    return f"another NATS (server {seen['server_id']})"
 
 
 @check(

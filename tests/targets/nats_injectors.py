@@ -172,15 +172,34 @@ def without_jetstream(target: EmbeddedTarget) -> AbstractAsyncContextManager[Non
 
 
 @asynccontextmanager
-async def small_account(target: EmbeddedTarget, room: str) -> AsyncIterator[None]:
-    """Everybody is in an account that may store only so much on disk (`room` as NATS writes sizes)."""
-    file = target.fleet.factory.run.path / "small-account.conf"
-    account = f"FLEET {{ jetstream {{ max_file: {room} }}, users: [{{ user: fleet, password: fleet }}] }}"
-    file.write_text(f"accounts {{ {account} }}\nno_auth_user: fleet\n", encoding="utf-8")
+async def _of_accounts(target: EmbeddedTarget, accounts: str) -> AsyncIterator[None]:
+    """NATS has these accounts; who gives no credentials is user `fleet`. The orchestrator makes its streams there."""
+    file = target.fleet.factory.run.path / "accounts.conf"
+    file.write_text(f"accounts {{ {accounts} }}\nno_auth_user: fleet\n", encoding="utf-8")
 
-    def limited(launch: LaunchSpec) -> LaunchSpec:
+    def configured(launch: LaunchSpec) -> LaunchSpec:
         return replace(launch, arguments=[*launch.arguments, "-c", str(file)])
 
-    async with served(target, limited):
+    async with served(target, configured):
         await target.fleet.start_again(*target.members(Component.ORCHESTRATOR))
         yield
+
+
+@asynccontextmanager
+async def small_account(target: EmbeddedTarget, room: str) -> AsyncIterator[None]:
+    """Everybody is in an account that may store only so much on disk (`room` as NATS writes sizes)."""
+    account = f"FLEET {{ jetstream {{ max_file: {room} }}, users: [{{ user: fleet, password: fleet }}] }}"
+    async with _of_accounts(target, account):
+        yield
+
+
+@asynccontextmanager
+async def another_account(target: EmbeddedTarget) -> AsyncIterator[str]:
+    """The URL of a second account of the fleet's own NATS."""
+    users = {"TENANT": "fleet", "OTHER": "other"}
+    accounts = [
+        f"{account} {{ jetstream: enabled, users: [{{ user: {user}, password: {user} }}] }}"
+        for account, user in users.items()
+    ]
+    async with _of_accounts(target, ", ".join(accounts)):
+        yield target.cluster.endpoints.nats.replace("nats://", "nats://other:other@")

@@ -1,12 +1,14 @@
-"""Streams that take no answers, or do not keep them, although they are there."""
+"""Streams that take no answers, or do not keep them, although they are there; and ways to NATS that have none."""
 
 from __future__ import annotations
 
 from nats.js.api import DiscardPolicy, SubjectTransform
 
+from tests.faults.catalogue.connectivity import WORKERS, workers_led
 from tests.faults.catalogue.infrastructure import STREAM
 from tests.faults.model import Fault
-from tests.targets.nats_injectors import sealed_stream, stream_is, stream_mirrors
+from tests.targets.decoy_servers import another_nats, orchestrator_led
+from tests.targets.nats_injectors import another_account, sealed_stream, stream_is, stream_mirrors
 
 FAULTS = (
     Fault(
@@ -59,5 +61,19 @@ FAULTS = (
         inject=stream_is(max_age=5, duplicate_window=5),
         expected_failures=("INF-10",),
         expected_terms=(STREAM, "max_age", "5 s"),
+    ),
+    Fault(
+        name="workers-nats-has-no-stream",
+        description="where the workers look for NATS there is one with JetStream, and without the stream",
+        inject=workers_led(another_nats),
+        expected_failures=("NET-04",),
+        expected_terms=(*WORKERS, "fails at stream", STREAM),
+    ),
+    Fault(
+        name="nats-url-leads-to-another-account",
+        description="the first replica's NATS_URL has the user of another account, where it makes streams of its own",
+        inject=orchestrator_led("NATS_URL", another_account, only=0),
+        expected_failures=("CFG-05", "CFG-07"),
+        expected_terms=("NATS_URL", "another account", STREAM, "orchestrator-1"),
     ),
 )

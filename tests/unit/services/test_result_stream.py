@@ -18,7 +18,12 @@ SECOND = 10**9  # nanoseconds
 
 def a_stream(*, messages: int = 3, size: int = 4711, **config: Any) -> Stream:
     """As the reference stack makes it, but for what is given."""
-    sound = {"name": "AGENT_RESPONSES", "subjects": ["agent.response.>"], "storage": "file", "retention": "limits"}
+    sound: dict[str, Any] = {
+        "name": "AGENT_RESPONSES",
+        "subjects": ["agent.response.>"],
+        "storage": "file",
+        "retention": "limits",
+    }
     sound |= {"discard": "old", "max_age": 7 * 24 * 3600 * SECOND, "max_msgs": -1, "max_msgs_per_subject": -1}
     return Stream.of(
         {"config": {**sound, **config}, "state": {"last_seq": 3, "bytes": size, "messages": messages}, "created": ""}

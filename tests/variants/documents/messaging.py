@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from fixtures.services.jetstream import Account, Stream, covers
+from fixtures.probes.packaging import hosts
+from fixtures.probes.payload.basics import server_urls
+from fixtures.services.jetstream import Account, ServerInfo, Stream, covers
 from fixtures.services.result_stream import room_problems, stream_problems
+from tests.e2e.test_configuration import other_nats
 from tests.variants.model import Document
 
 ANSWERS = ("agent.response.completed", "agent.response.failed")
@@ -41,6 +44,24 @@ def limits_come_in_tiers() -> None:
     assert not room_problems(Account.of({"limits": none, "tiers": {"R1": full, "R3": tiers["R1"]}}), 3)
 
 
+def nats_url_is_a_list() -> None:
+    url = "nats://user:s3cret@nats-0.nats:4222, nats://user:s3cret@nats-1.nats:4222,tls://nats-2.nats"
+    assert [address.rpartition("@")[2] for address in server_urls(url)] == [
+        "nats-0.nats:4222",
+        "nats-1.nats:4222",
+        "tls://nats-2.nats",
+    ]
+    assert hosts(url) == ["nats-0.nats", "nats-1.nats", "nats-2.nats"]
+    assert hosts("nats-0.nats:4222,nats-1.nats:4222") == ["nats-0.nats", "nats-1.nats"]
+    assert server_urls("nats://user:one,two@nats:4222") == ["nats://user:one,two@nats:4222"]
+
+
+def nats_is_reached_through_a_leaf_node() -> None:
+    stream = Stream.of({"config": {}, "state": {"last_seq": 0}, "created": "2026-01-01T00:00:00.12345678Z"})
+    leaf = {"server_id": "LEAF", "cluster": "edge", "stream_created": "2026-01-01T00:00:00.123456780Z"}
+    assert not other_nats(leaf, ServerInfo(server_id="HUB", cluster="hub"), stream)
+
+
 DOCUMENTS = (
     Document(
         name="subjects-are-patterns",
@@ -59,5 +80,17 @@ DOCUMENTS = (
         description="an account in operator mode has limits for streams of one replica and of three, and no flat ones",
         holds=limits_come_in_tiers,
         stretches=("INF-09",),
+    ),
+    Document(
+        name="nats-url-is-a-list",
+        description="clients of a cluster are configured with its servers, separated by commas",
+        holds=nats_url_is_a_list,
+        stretches=("NET-05", "NET-07", "CFG-05"),
+    ),
+    Document(
+        name="nats-is-reached-through-a-leaf-node",
+        description="replicas connect to a server of another id and cluster that leads to the same account",
+        holds=nats_is_reached_through_a_leaf_node,
+        stretches=("CFG-05",),
     ),
 )
