@@ -3,9 +3,9 @@
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import KUBERNETES, do, steps
 from fixtures.core.errors import Inconclusive
-from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.exercises.acknowledgement import Awaited, RunStart, wait_until_acknowledged
 from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.profile.model import Profile
@@ -145,30 +145,31 @@ async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
     follows=("INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(
-    round_trips: list[DeliberationRun], agent_runs: AgentRuns, nats: Nats, profile: Profile, run_start_sequence: int
+    round_trips: list[DeliberationRun],
+    agent_runs: AgentRuns,
+    nats: Nats,
+    profile: Profile,
+    run_id: str,
+    run_start: RunStart,
 ) -> None:
-    """Both consumers have passed this run's last message, with nothing left to acknowledge or to deliver again."""
-    messages = await nats.messages(profile.nats.stream, run_start_sequence)
-    seen: dict[str, str] = {}
+    """Both consumers have passed this run's last message, with nothing of it left to acknowledge or to deliver again.
 
-    async def settled() -> bool:
+    What others publish meanwhile, or was given up before this run, may be open.
+    """
+    messages = await nats.messages(profile.nats.stream, run_start.sequence)
+    assert messages, "no message of this run is on the stream: nothing could have been acknowledged"
+    tasks = {trip.task_id for trip in round_trips}
+    own = [m for m in messages if m.task_id in tasks or run_id.encode() in m.data]
+    awaited = [
+        Awaited(name, frozenset(m.sequence for m in own if m.subject == subject), run_start.of(name))
         for name, subject in (
             (profile.nats.completed_consumer, profile.nats.completed),
             (profile.nats.failed_consumer, profile.nats.failed),
-        ):
-            info = await nats.consumer(profile.nats.stream, name)
-            last = max((message.sequence for message in messages if message.subject == subject), default=0)
-            floor = info.ack_floor.stream_seq
-            seen[name] = (
-                f"{info.num_ack_pending} unacknowledged, {info.num_redelivered} redelivered, "
-                f"acknowledged up to {floor} of {last}"
-            )
-            done[name] = floor >= last and not info.num_ack_pending and not info.num_redelivered
-        return all(done.values())
-
-    done: dict[str, bool] = {}
-    assert messages, "no message of this run is on the stream: nothing could have been acknowledged"
-    await wait_until(settled, "the acknowledgement of this run's messages", TIMEOUTS.settle, detail=lambda: str(seen))
+        )
+    ]
+    assert own, f"none of {len(messages)} messages since the run began is of this run: none could be acknowledged"
+    what = "the acknowledgement of this run's messages"
+    await wait_until_acknowledged(nats, profile.nats.stream, awaited, what)
 
 
 @check(

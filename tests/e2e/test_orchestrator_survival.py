@@ -10,6 +10,7 @@ from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.exercises.acknowledgement import Awaited, start_of, wait_until_acknowledged
 from fixtures.exercises.deliberations import Deliberations
 from fixtures.exercises.outages import all_results_published, killed_while_agents_work
 from fixtures.profile.model import Profile
@@ -154,26 +155,23 @@ async def test_duplicate_counts_once(
 async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Profile, evidence: Evidence) -> None:
     """Bytes that are no JSON, JSON without fields, and a wrong type are published; the next deliberation completes."""
     poison = [b"{not json", b"[]", json.dumps({"run": deliberations.run_id, "task_id": 7, "proposal": "x"}).encode()]
-    last = 0
-    for subject in (profile.nats.completed, profile.nats.failed):
-        for data in poison:
-            last = await nats.publish(subject, data)
+    start = await start_of(nats, profile.nats)
+    consumers = {
+        profile.nats.completed: profile.nats.completed_consumer,
+        profile.nats.failed: profile.nats.failed_consumer,
+    }
+    published = {subject: [await nats.publish(subject, data) for data in poison] for subject in consumers}
     trip = (await deliberations.run([deliberations.new()]))[0]
     keep_deliberations(evidence, [trip])
     assert trip.completed, f"a malformed message stalls the next deliberation: {trip.summary}"
-    seen: dict[str, int] = {}
-
-    async def set_aside() -> bool:
-        for name in (profile.nats.completed_consumer, profile.nats.failed_consumer):
-            seen[name] = (await nats.consumer(profile.nats.stream, name)).num_ack_pending
-        return not any(seen.values())
-
-    await wait_until(
-        set_aside,
-        f"that no malformed message (up to sequence {last}) waits for acknowledgement",
-        TIMEOUTS.settle,
-        detail=lambda: f"unacknowledged: {seen}",
-    )
+    answers = {subject: [m.sequence for m in trip.messages if m.subject == subject] for subject in consumers}
+    awaited = [
+        Awaited(name, frozenset([*published[subject], *answers[subject]]), start.of(name), may_give_up=True)
+        for subject, name in consumers.items()
+    ]
+    last = max(number for sequences in published.values() for number in sequences)
+    what = f"that no malformed message (up to sequence {last}) waits for acknowledgement"
+    await wait_until_acknowledged(nats, profile.nats.stream, awaited, what)
 
 
 @check(

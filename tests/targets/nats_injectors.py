@@ -114,7 +114,7 @@ def sealed_stream() -> Change:
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
         config = (await js.stream_info(names.stream)).config
-        await js.update_stream(config.evolve(sealed=True))
+        await js.update_stream(config.evolve(**{"sealed": True}))
 
     return spoiled(spoil)
 

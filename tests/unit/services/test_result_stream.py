@@ -117,7 +117,7 @@ def test_a_copy_of_a_stream_that_captures_them_is_as_good(config: dict[str, Any]
         ({"mirror": {"name": "ORIGIN"}}, None, "is a mirror of ORIGIN, which does not exist, not"),
         ({"mirror": {"name": "ORIGIN", "filter_subject": COMPLETED}}, ORIGIN, f"ORIGIN (only {COMPLETED})"),
         ({"sources": [{"name": "ORIGIN"}]}, a_stream(subjects=[]), "has ORIGIN as a source, which captures []"),
-        ({"mirror": {"name": "ORIGIN"}}, a_stream(sealed=True), "its origin ORIGIN: is sealed"),
+        ({"mirror": {"name": "ORIGIN"}}, a_stream(**{"sealed": True}), "its origin ORIGIN: is sealed"),
         ({"mirror": {"name": "ORIGIN"}}, a_stream(subjects=[], mirror={"name": "ORIGIN"}), "which captures []"),
         (
             {"sources": [{"name": "ORIGIN", "subject_transforms": [{"src": "agent.response.*", "dest": "moved.$1"}]}]},
@@ -175,7 +175,7 @@ async def test_an_origin_that_cannot_be_looked_at_leaves_it_open() -> None:
 
 # -- the account ------------------------------------------------------------------------------------------------
 
-ROOM = 1 << 30
+GIB = 1 << 30
 
 
 def limited(storage: int, limit: int, memory: int = 0) -> dict[str, Any]:
@@ -187,11 +187,11 @@ def limited(storage: int, limit: int, memory: int = 0) -> dict[str, Any]:
     [
         (limited(0, 0), 1, "nothing may be stored on disk"),
         (limited(60_000, 65_536), 1, "storage: 5536 of 65536 bytes are left"),
-        ({**limited(0, ROOM, 10), "memory": 10}, 1, "memory: 0 of 10 bytes are left"),
-        ({**limited(0, 0), "tiers": {"R1": limited(ROOM, ROOM)}}, 1, f"tier R1: storage: 0 of {ROOM} bytes are left"),
-        ({**limited(0, 0), "tiers": {"R1": limited(ROOM, ROOM), "R3": limited(0, 0)}}, 3, "tier R3: nothing may be"),
+        ({**limited(0, GIB, 10), "memory": 10}, 1, "memory: 0 of 10 bytes are left"),
+        ({**limited(0, 0), "tiers": {"R1": limited(GIB, GIB)}}, 1, f"tier R1: storage: 0 of {GIB} bytes are left"),
+        ({**limited(0, 0), "tiers": {"R1": limited(GIB, GIB), "R3": limited(0, 0)}}, 3, "tier R3: nothing may be"),
         (
-            {**limited(0, 0), "tiers": {"R3": limited(0, ROOM)}},
+            {**limited(0, 0), "tiers": {"R3": limited(0, GIB)}},
             1,
             "no tier for R1: the account has limits for streams of R3",
         ),
@@ -206,9 +206,9 @@ def test_an_account_without_room(account: dict[str, Any], replicas: int, words: 
     [
         ({}, 1),
         (limited(4711, -1, -1), 3),
-        (limited(4711, ROOM), 1),
-        ({**limited(0, 0), "tiers": {"R1": limited(10, ROOM), "R3": limited(ROOM, ROOM)}}, 1),
-        ({**limited(0, 0), "tiers": {"R1": limited(ROOM, ROOM), "R3": limited(0, -1)}}, 3),
+        (limited(4711, GIB), 1),
+        ({**limited(0, 0), "tiers": {"R1": limited(10, GIB), "R3": limited(GIB, GIB)}}, 1),
+        ({**limited(0, 0), "tiers": {"R1": limited(GIB, GIB), "R3": limited(0, -1)}}, 3),
     ],
 )
 def test_an_account_with_room(account: dict[str, Any], replicas: int) -> None:

@@ -1,0 +1,188 @@
+"""What is known of this run's messages from a consumer that others use, too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fixtures.core.errors import Inconclusive, NonConformance
+from fixtures.core.polling import StateNotReached
+from fixtures.core.timeouts import Timeouts
+from fixtures.exercises import acknowledgement
+from fixtures.exercises.acknowledgement import Awaited, Before, Open, start_of, still_open, wait_until_acknowledged
+from fixtures.profile.model import load
+from fixtures.services.jetstream import Consumer
+from fixtures.services.nats import Message, NotThere
+
+START = 100  # the stream's last sequence before the run
+OWN = frozenset({101, 103, 105})
+NAMES = load("swe-ai-fleet").nats
+
+
+def consumer(
+    floor: int, delivered: int = 105, pending: int = 0, redelivered: int = 0, max_deliver: int = -1, unread: int = 0
+) -> Consumer:
+    return Consumer.of(
+        {
+            "config": {"filter_subject": NAMES.completed, "max_deliver": max_deliver},
+            "delivered": {"stream_seq": delivered, "consumer_seq": delivered},
+            "ack_floor": {"stream_seq": floor, "consumer_seq": floor},
+            "num_ack_pending": pending,
+            "num_redelivered": redelivered,
+            "num_pending": unread,
+        }
+    )
+
+
+def judged(now: Consumer, others: Collection[int] = (), before: Consumer | None = None, **awaited: Any) -> Open | None:
+    return still_open(Awaited("collector", OWN, Before.of(before, START), **awaited), now, others)
+
+
+#: Nothing of the run is open -> the consumer, others' messages since the run began, and the consumer before it.
+ACKNOWLEDGED: dict[str, tuple[Consumer, Collection[int], Consumer | None]] = {
+    "all of an idle consumer": (consumer(105), (), consumer(99)),
+    "others' later ones are on their way": (consumer(110, 130, pending=7), range(106, 131), None),
+    "an old poison is beyond max_deliver": (
+        consumer(105, redelivered=1, max_deliver=5),
+        (),
+        consumer(40, redelivered=1, max_deliver=5),
+    ),
+    "an old poison holds the floor back": (consumer(40, redelivered=1), (), consumer(40, redelivered=1)),
+    "an old message is refused for ever": (
+        consumer(40, pending=1, redelivered=1),
+        (),
+        consumer(40, pending=1, redelivered=1),
+    ),
+    "one of the others is slow": (consumer(101, pending=1), (102,), None),
+    "others are delivered again": (consumer(105, 120, pending=3, redelivered=2), range(106, 121), None),
+}
+
+
+@pytest.mark.parametrize("name", ACKNOWLEDGED)
+def test_nothing_of_the_run_is_open(name: str) -> None:
+    now, others, before = ACKNOWLEDGED[name]
+    assert judged(now, others, before) is None
+
+
+#: Something of the run is open -> as above, and words.
+OPEN: dict[str, tuple[Consumer, Collection[int], Consumer | None, str]] = {
+    "none was acknowledged": (consumer(99, pending=3), (), None, "no more than 0 of them are others'"),
+    "nor were others": (consumer(99, pending=5), (102, 104), None, "no more than 2 of them are others'"),
+    "nor were those before": (
+        consumer(90, pending=5),
+        (),
+        consumer(90, pending=2),
+        "no more than 2 of them are others' messages",
+    ),
+    "the first is refused, among others": (
+        consumer(99, 130, pending=1, redelivered=1),
+        range(106, 131),
+        None,
+        "sequence 101 is unacknowledged",
+    ),
+    "a later one is refused": (consumer(102, 130, pending=1), (102, *range(106, 131)), None, "sequence 103 is"),
+    "it does not come to the last": (consumer(103, 103), (), None, "sequence 105 was not delivered yet"),
+    "one was given up": (
+        consumer(105, redelivered=1, max_deliver=3),
+        (),
+        consumer(99, max_deliver=3),
+        "1 messages were given up",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_a_message_of_the_run_is_open(name: str) -> None:
+    now, others, before, words = OPEN[name]
+    answer = judged(now, others, before)
+    assert answer is not None and answer.certain and words in answer.why
+
+
+@pytest.mark.parametrize(
+    ("now", "others", "before", "words"),
+    [
+        (consumer(101, pending=2), (102, 104), None, "sequence 102 is unacknowledged and not this run's"),
+        (consumer(40, pending=2), (), consumer(40, pending=2), "one from before is unacknowledged"),
+        (consumer(105, redelivered=1, max_deliver=3), (102,), None, "1 messages were given up"),
+    ],
+)
+def test_where_others_messages_may_be_open_it_is_not_known(
+    now: Consumer, others: Collection[int], before: Consumer | None, words: str
+) -> None:
+    answer = judged(now, others, before)
+    assert answer is not None and not answer.certain and words in answer.why
+
+
+def test_what_was_given_up_is_set_aside() -> None:
+    now = consumer(105, redelivered=3, max_deliver=3)
+    assert judged(now, before=consumer(99, max_deliver=3), may_give_up=True) is None
+
+
+class Stream:
+    """Stands in for a connection to NATS: a stream with these messages and a consumer of it, or none."""
+
+    def __init__(self, state: Consumer | None, others: Collection[int] = ()) -> None:
+        self.state, self.others = state, others
+
+    async def last_sequence(self, _stream: str) -> int:
+        return START
+
+    async def consumer(self, _stream: str, name: str) -> Consumer:
+        if self.state is None:
+            raise NotThere(f"no consumer {name}")
+        return self.state
+
+    async def messages(self, _stream: str, after: int) -> list[Message]:
+        assert after == START
+        now = datetime.now(UTC)
+        sequences = sorted({*OWN, *self.others})
+        return [
+            *(Message(sequence, NAMES.completed, b"", None, now) for sequence in sequences),
+            Message(106, NAMES.failed, b"", None, now),
+        ]
+
+
+async def waited(nats: Any, before: Before | None = None) -> dict[str, Consumer]:
+    awaited = Awaited("collector", OWN, before or Before(START))
+    return await wait_until_acknowledged(nats, "S", [awaited], "the acknowledgement of this run's messages")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acknowledgement, "TIMEOUTS", Timeouts(settle=0.01))
+
+
+async def test_the_state_is_returned_once_all_are_acknowledged() -> None:
+    state = consumer(105)
+    assert await waited(Stream(state)) == {"collector": state}
+
+
+async def test_a_message_of_the_run_that_stays_open_is_a_failure(impatient: None) -> None:
+    words = "1 unacknowledged, 1 redelivered .2 before this run., acknowledged up to 99 of 105; sequence 101 is"
+    with pytest.raises(StateNotReached, match=words):
+        await waited(Stream(consumer(99, 130, 1, 1), range(106, 131)), Before(START, 0, 2))
+
+
+async def test_what_others_hold_open_is_no_failure(impatient: None) -> None:
+    state = consumer(101, pending=1)
+    assert await waited(Stream(state, (102,))) == {"collector": state}
+
+
+async def test_what_cannot_be_told_apart_is_said(impatient: None) -> None:
+    with pytest.raises(Inconclusive, match="sequence 102 is unacknowledged and not this run's"):
+        await waited(Stream(consumer(101, pending=2), (102, 104)))
+
+
+async def test_a_consumer_that_is_gone_is_a_failure() -> None:
+    with pytest.raises(NonConformance, match="no consumer collector"):
+        await waited(Stream(None))
+
+
+async def test_the_start_of_a_run_has_the_consumers_that_are_there() -> None:
+    nats: Any = Stream(consumer(40, pending=2, unread=3, redelivered=1))
+    assert (await start_of(nats, NAMES)).of(NAMES.completed_consumer) == Before(START, 5, 1)
+    nobody: Any = Stream(None)
+    assert (await start_of(nobody, NAMES)).of(NAMES.completed_consumer) == Before(START)
