@@ -61,7 +61,7 @@ async def stream_grows(target: EmbeddedTarget) -> bool:
         before = (await js.stream_info(stream)).state.last_seq
 
         async def grown() -> bool:
-            return (await js.stream_info(stream)).state.last_seq >= before + 2
+            return bool((await js.stream_info(stream)).state.last_seq >= before + 2)
 
         try:
             return await wait_until(grown, "two more messages", TIMEOUTS.settle)

@@ -1,7 +1,8 @@
-"""JetStream's answers."""
+"""JetStream's answers, addresses of NATS, and what orchestrators run from."""
 
 from __future__ import annotations
 
+from fixtures.core.versions import is_other_release
 from fixtures.probes.packaging import hosts
 from fixtures.probes.payload.basics import server_urls
 from fixtures.services.jetstream import Account, ServerInfo, Stream, covers
@@ -62,6 +63,12 @@ def nats_is_reached_through_a_leaf_node() -> None:
     assert not other_nats(leaf, ServerInfo(server_id="HUB", cluster="hub"), stream)
 
 
+def image_tags_name_no_version() -> None:
+    for image in ("registry:5000/orchestrator@sha256:1a2b", "orchestrator:git-1a2b3c", "orchestrator:2026.11.05"):
+        assert not is_other_release(image, "0.8.1"), image
+    assert not is_other_release("mirror/0.7.3/orchestrator:v0.8.1-slim@sha256:1a2b", "0.8.1")
+
+
 DOCUMENTS = (
     Document(
         name="subjects-are-patterns",
@@ -92,5 +99,11 @@ DOCUMENTS = (
         description="replicas connect to a server of another id and cluster that leads to the same account",
         holds=nats_is_reached_through_a_leaf_node,
         stretches=("CFG-05",),
+    ),
+    Document(
+        name="image-tags-name-no-version",
+        description="orchestrators run from a digest, or under a tag that is a commit or a date",
+        holds=image_tags_name_no_version,
+        stretches=("INF-11",),
     ),
 )

@@ -1,0 +1,63 @@
+"""What INF-11 says of replicas and what they run from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Component, Replica, Workload
+from fixtures.core.errors import NonConformance
+from fixtures.probes.components import Answer, Components
+from fixtures.profile.model import load
+from tests.e2e import test_infrastructure_messaging as checks
+
+PROFILE = load("swe-ai-fleet")
+VERSION = PROFILE.orchestrator.version
+
+
+def components(*images: str, desired: int, silent: str = "", ready: bool = True) -> Components:
+    """Replicas of these images, of which as many as the profile wants are asked."""
+    kind = Component.ORCHESTRATOR
+    replicas = tuple(
+        Replica(f"orchestrator-{number}", kind, "orchestrator", image, "", ready or number > 1)
+        for number, image in enumerate(images, 1)
+    )
+    asked: dict[str, Answer[Any]] = {
+        f"orchestrator-{number}": Answer("healthy") for number in range(1, PROFILE.orchestrator.replicas + 1)
+    }
+    if silent:
+        asked[silent] = Answer(error=NonConformance(f"{silent} answers GetStatus with UNAVAILABLE"))
+    nothing: Answer[Any] = Answer()
+    workload = Workload("orchestrator", kind, desired, images[0], "", replicas)
+    return Components(nothing, nothing, nothing, nothing, nothing, asked, {kind: Answer(workload)})
+
+
+@pytest.mark.parametrize("tag", [f":{VERSION}", f":v{VERSION}", ":git-1a2b3c", "@sha256:1a2b"])
+def test_replicas_of_the_version_or_of_an_unknown_one_pass(tag: str) -> None:
+    checks.test_orchestrator_replicas(components(f"o{tag}", f"o{tag}", desired=2), PROFILE)
+
+
+def test_more_replicas_than_asked_for_are_no_fewer() -> None:
+    """As while a new version is rolled out, with a surge."""
+    checks.test_orchestrator_replicas(components(*3 * [f"o:{VERSION}"], desired=2), PROFILE)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (components(f"o:{VERSION}", "o:v0.7.3", desired=2), "'orchestrator-2': 'o:v0.7.3'"),
+        (components(f"o:{VERSION}", f"o:1{VERSION}2", desired=2), f"'orchestrator-2': 'o:1{VERSION}2'"),
+        (components(f"o:{VERSION}", f"o:{VERSION}", desired=2, ready=False), "1 of 2 replicas are ready"),
+        (components(f"o:{VERSION}", desired=2), "1 of 2 replicas are ready"),
+        (components(f"o:{VERSION}", f"o:{VERSION}", desired=2, silent="orchestrator-2"), "UNAVAILABLE"),
+        (
+            components(*3 * [f"o:{VERSION}"], desired=3, silent="orchestrator-9"),
+            "orchestrator-9 answers GetStatus with UNAVAILABLE",
+        ),
+    ],
+)
+def test_what_is_missing_or_of_another_version_is_named(seen: Components, words: str) -> None:
+    with pytest.raises(AssertionError) as failed:
+        checks.test_orchestrator_replicas(seen, PROFILE)
+    assert words in str(failed.value)
