@@ -7,44 +7,22 @@ from typing import Any
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import KUBERNETES, do, steps
-from fixtures.clusters.base import Component, Feature
+from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
+from fixtures.probes.own_variables import comparable
 from fixtures.probes.replicas import ReplicaReport
+from fixtures.probes.vllm_report import VllmReport
 from fixtures.profile.model import Profile
 from fixtures.redaction.environments import difference
 from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
-from fixtures.services.vllm import Vllm, parse_identity, parse_models
+from fixtures.services.vllm import Model, Server, Vllm, parse_models
 from tests.e2e.repairs import in_orchestrator, restart_orchestrator, set_variable
 
 REPLICAS = (Feature.REPLICAS,)
 
-#: What differs between replicas by nature: names, addresses, and where a process keeps its files.
-OWN = (
-    "HOSTNAME",
-    "POD_",
-    "NODE_",
-    "HOME",
-    "TMPDIR",
-    "PATH",
-    "PWD",
-    "OLDPWD",
-    "VIRTUAL_ENV",
-    "GRPC_PORT",
-    "GRPC_HOST",
-    "_",
-)
-
-
-def is_service_link(key: str, value: str) -> bool:
-    """Whether Kubernetes set this for a service that existed when the pod started; it differs with the pods' ages.
-
-    Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
-    """
-    if "_SERVICE_" in key:
-        return key.endswith("_SERVICE_HOST") or "_SERVICE_PORT" in key
-    return value.startswith(("tcp://", "udp://", "sctp://")) or "_TCP_" in key or "_UDP_" in key
+LOOKS = 4  # at most, for the servers behind vLLM's address, of CONNECTIONS each
 
 
 def one_line(error: str) -> str:
@@ -81,21 +59,30 @@ async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: P
     needs=REPLICAS,
     follows=("INF-01", "INF-02", "NET-01"),
 )
-async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm) -> None:
-    """From every replica, VLLM_URL reaches the same running server: same models, same start of its process."""
-    models, identity = set(await vllm.models()), await vllm.identity()
-    if not identity:
-        raise Inconclusive(f"{vllm.url}/metrics does not say when its process started: servers cannot be distinguished")
-    wrong = []
-    for one in replica_reports:
-        url, listed, metrics = one.shown("VLLM_URL"), one.http("models"), one.http("metrics")
-        if not listed["ok"]:
-            wrong.append(f"{one.name}: VLLM_URL={url} does not answer: {listed.get('error', listed.get('status'))}")
-        elif set(parse_models(listed["body"], url)) != models:
-            wrong.append(f"{one.name}: VLLM_URL={url} serves other models: {listed['body'][:120]}")
-        elif parse_identity(metrics["body"]) != identity:
-            wrong.append(f"{one.name}: VLLM_URL={url} is another server than {vllm.url}")
+async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm, cluster: Cluster) -> None:
+    """From every replica, VLLM_URL reaches a running server that the suite reached, too, with the same models.
+
+    Servers are told apart by the start of their process. Several may share one address: the suite makes connections
+    until it has met those that the replicas met. Servers that do not say when they started (behind a router, or vLLM
+    with several API servers) are the same where their address is, or where their list of models is as old.
+    """
+    reports = {replica.name: VllmReport.of(replica) for replica in replica_reports}
+    servers: list[Server[dict[str, Model]]] = []
+    for _ in range(LOOKS):
+        servers += await vllm.of_each_server(Vllm.models)
+        if {report.identity for report in reports.values()} <= {server.identity for server in servers}:
+            break
+    differences = {name: report.difference(servers, vllm.url) for name, report in reports.items()}
+    wrong = [f"{name}: {reason}" for name, reason in differences.items() if reason]
     assert not wrong, "; ".join(wrong)
+    seen = (cluster.inside, cluster.endpoints)
+    addresses = {vllm.url, *(view.vllm for view in seen), *(view.fault_proxy for view in seen)} - {""}
+    unknown = [name for name, report in reports.items() if not report.is_known(servers, addresses)]
+    if unknown:
+        raise Inconclusive(
+            f"VLLM_URL={reports[unknown[0]].url} of {', '.join(unknown)}: /metrics there, or at {vllm.url}, does not "
+            "say when its process started: servers cannot be distinguished"
+        )
 
 
 @check(
@@ -237,17 +224,20 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
     impact="The same task behaves differently from call to call: it depends on which replica takes it.",
     needs=REPLICAS,
 )
-async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...]) -> None:
-    """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked."""
-    relevant = {
-        one.name: {
-            key: value.replace(one.name, "REPLICA")
-            for key, value in one.environment.items()
-            if not (key.startswith(OWN) or is_service_link(key, value))
-        }
-        for one in replica_reports
-    }
-    keys = sorted({key for environment in relevant.values() for key in environment})
-    values = {key: {replica: environment.get(key) for replica, environment in relevant.items()} for key in keys}
+async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...], cluster: Cluster) -> None:
+    """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked.
+
+    Theirs by nature are names, addresses and places, under the exact names in which platforms hand them out, and what
+    the specification takes from where a replica runs.
+    """
+    replicas = {replica.name: replica for replica in (await cluster.workload(Component.ORCHESTRATOR)).replicas}
+    environments: dict[str, dict[str, str]] = {}
+    for report in replica_reports:
+        replica = replicas.get(report.name)
+        address = replica.address if replica else ""
+        declared = await cluster.placement_variables(replica) if replica else ()
+        environments[report.name] = comparable(report.environment, report.name, address, declared)
+    keys = sorted({key for environment in environments.values() for key in environment})
+    values = {key: {replica: environment.get(key) for replica, environment in environments.items()} for key in keys}
     drifted = [difference(key, values[key]) for key in keys if len(set(values[key].values())) > 1]
     assert not drifted, f"replicas differ: {'. '.join(drifted)}"

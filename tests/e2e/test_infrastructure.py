@@ -3,13 +3,14 @@
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.probes.census import Census
 from fixtures.probes.components import Components
 from fixtures.profile.model import Profile, bytes_of
 from fixtures.services.ray import Ray
-from fixtures.services.vllm import Vllm
+from fixtures.services.vllm import Server, Vllm, context_of, share
 from tests.e2e.repairs import EVIDENCE, RAY_PODS, WORKERS, roll_out
 
 VLLM_ARGUMENTS = steps(
@@ -85,12 +86,15 @@ def test_vllm_replicas_are_ready(components: Components, profile: Profile) -> No
     follows=("INF-01",),
 )
 async def test_vllm_is_healthy(vllm: Vllm) -> None:
-    """vLLM answers /health with 200, which it does only while its engine lives.
+    """vLLM answers /health with 200, which it does only while its engine lives; so does each server behind its address.
 
     Source: https://docs.vllm.ai/en/latest/serving/openai_compatible_server/
     """
-    status = await vllm.health()
-    assert status == 200, f"{vllm.url}/health answers {status}, not 200: the server is up, its engine is not"
+    servers = await vllm.of_each_server(Vllm.health)
+    sick = [server for server in servers if server.answer != 200]
+    statuses = " and ".join(sorted({str(server.answer) for server in sick}))
+    where = f" ({share(sick, servers)})" if share(sick, servers) else ""
+    assert not sick, f"{vllm.url}/health answers {statuses}, not 200{where}: the server is up, its engine is not"
 
 
 @check(
@@ -108,11 +112,15 @@ async def test_vllm_is_healthy(vllm: Vllm) -> None:
     follows=("INF-01", "INF-02"),
 )
 async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
-    """The model that agents ask for is among those that vLLM serves; else every completion is refused with 404."""
-    served = await vllm.models()
-    assert profile.vllm.model in served, (
-        f"vLLM at {vllm.url} serves {', '.join(served) or 'no model'}, not {profile.vllm.model}"
-    )
+    """The model that agents ask for is among those that vLLM serves; else every completion is refused with 404.
+
+    Each server behind its address must serve it: a request goes to any of them.
+    """
+    servers = await vllm.of_each_server(Vllm.models)
+    without = [server for server in servers if profile.vllm.model not in server.answer]
+    served = " or ".join(sorted({", ".join(server.answer) or "no model" for server in without}))
+    where = f" ({share(without, servers)})" if share(without, servers) else ""
+    assert not without, f"vLLM at {vllm.url} serves {served}, not {profile.vllm.model}{where}"
 
 
 @check(
@@ -126,12 +134,21 @@ async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
     follows=("INF-01", "INF-03"),
 )
 async def test_model_context(vllm: Vllm, profile: Profile) -> None:
-    """The context (max_model_len, tokens) is what agents reckon with; a smaller one refuses their longer prompts."""
-    served = await vllm.models()
-    found = served[profile.vllm.model].max_model_len if profile.vllm.model in served else 0
-    assert found == profile.vllm.max_model_len, (
-        f"{profile.vllm.model} is served with max_model_len {found}, not {profile.vllm.max_model_len}"
-    )
+    """The context (max_model_len, tokens) is what agents reckon with; a smaller one refuses their longer prompts.
+
+    Each server behind vLLM's address must have it. A LoRA adapter has the context of its parent.
+    """
+    model, wanted = profile.vllm.model, profile.vllm.max_model_len
+    servers = await vllm.of_each_server(Vllm.models)
+    missing = [server for server in servers if model not in server.answer]
+    assert not missing, f"{model} is not served at {vllm.url}, with max_model_len {wanted} or any other"
+    lengths = [Server(server.identity, context_of(server.answer, model)) for server in servers]
+    other = [length for length in lengths if length.answer not in (0, wanted)]
+    seen = " and ".join(sorted({str(length.answer) for length in other}))
+    where = f" ({share(other, lengths)})" if share(other, lengths) else ""
+    assert not other, f"{model} is served with max_model_len {seen}, not {wanted}{where}"
+    if not all(length.answer for length in lengths):
+        raise Inconclusive(f"{vllm.url}/v1/models does not say what context {model} has, nor does a parent of it")
 
 
 @check(

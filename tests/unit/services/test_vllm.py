@@ -1,0 +1,104 @@
+"""What is made of vLLM's answers: contexts, and which of several servers behind one address is meant."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from fixtures.services.vllm import (
+    CONNECTIONS,
+    Model,
+    Server,
+    Vllm,
+    context_of,
+    parse_identity,
+    parse_models,
+    same_address,
+    share,
+)
+
+BASE = {"id": "base", "max_model_len": 40960, "root": "/models/base", "parent": None}
+
+
+def models(*rows: dict[str, Any]) -> dict[str, Model]:
+    return parse_models(json.dumps({"data": rows}), "http://vllm:8000")
+
+
+@pytest.mark.parametrize(
+    ("rows", "context"),
+    [
+        ([{"id": "m", "max_model_len": 8192, "parent": "base"}, BASE], 8192),
+        ([BASE, {"id": "m", "max_model_len": None, "parent": "base", "root": "/adapters/m"}], 40960),
+        ([BASE, {"id": "m", "parent": "/models/base"}], 40960),
+        ([BASE, {"id": "m", "parent": "between"}, {"id": "between", "parent": "base"}], 40960),
+        ([BASE, {"id": "m", "max_model_len": None, "parent": None}], 0),
+        ([BASE, {"id": "m", "parent": "gone"}], 0),
+        ([BASE, {"id": "m", "parent": "m"}], 0),
+        ([BASE, {"id": "m", "parent": "n"}, {"id": "n", "parent": "m"}], 0),
+        ([BASE, {"id": "m", "parent": 7, "root": {}, "created": "yesterday"}], 0),
+        ([BASE], 0),
+    ],
+)
+def test_an_adapter_has_the_context_of_its_parent(rows: list[dict[str, Any]], context: int) -> None:
+    assert context_of(models(*rows), "m") == context
+
+
+def test_a_server_is_known_by_the_start_of_its_process() -> None:
+    assert parse_identity("# HELP x\nprocess_start_time_seconds 1.7e+09\n") == "1.7e+09"
+    assert parse_identity("vllm:num_requests_running 0.0\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "known", "same"),
+    [
+        ("http://vllm:8000", "http://vllm:8000/", True),
+        ("http://vllm:8000", "http://vllm.fleet.svc.cluster.local:8000", True),
+        ("http://vllm.fleet.svc:8000/", "http://vllm:8000", True),
+        ("http://vllm", "http://vllm:80", True),
+        ("http://vllm:8000", "https://vllm:8000", False),
+        ("http://vllm:8000", "http://vllm:8001", False),
+        ("http://vllm:8000", "http://vllm-2:8000", False),
+        ("http://vllm.other:8000", "http://vllm.fleet:8000", False),
+        ("", "http://vllm:80", False),
+        ("http://vllm:port", "http://vllm:80", False),
+    ],
+)
+def test_addresses_are_compared_as_they_are_meant(url: str, known: str, same: bool) -> None:
+    assert same_address(url, known) is same
+    assert same_address(known, url) is same
+
+
+def test_servers_are_counted_not_connections() -> None:
+    met = [Server("a", 200), Server("b", 503), Server("b", 503), Server("a", 200)]
+    assert share(met[1:3], met) == "1 of 2 servers behind this address"
+    assert share(met[1:3], met[1:3]) == ""
+    assert share([Server("", 503)], [Server("", 503), Server("", 200)]) == "on 1 of 2 connections"
+
+
+async def test_each_connection_meets_one_server_and_asks_it_all() -> None:
+    """Two servers that take turns: answer and identity are of one of them, and both are met."""
+    accepted = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        accepted += 1
+        number = accepted % 2
+        while request := (await reader.read(1 << 16)).decode():
+            path = request.split()[1]
+            body = f"process_start_time_seconds {number}" if path == "/metrics" else ""
+            status = "503 Unavailable" if number and path == "/health" else "200 OK"
+            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    vllm = Vllm(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    try:
+        met = await vllm.of_each_server(Vllm.health)
+    finally:
+        await vllm.close()
+        server.close()
+    assert accepted == len(met) == CONNECTIONS
+    assert {(server.identity, server.answer) for server in met} == {("0", 200), ("1", 503)}
