@@ -6,8 +6,10 @@ from collections import Counter
 from statistics import median
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
-from fixtures.clusters.base import Component, Feature
+from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.exercises.causes import temperatures_differ
 from fixtures.exercises.deliberations import DeliberationRun, Deliberations, percentile
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
@@ -76,10 +78,15 @@ async def test_ten_at_once(burst: list[DeliberationRun], profile: Profile) -> No
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="All agents answer alike, or none at the base temperature: a deliberation chooses among copies.",
-    follows=(*CHAIN, "CFG-01", "CFG-07"),
+    follows=(*CHAIN, "CFG-01", "CFG-02", "CFG-07"),
 )
-async def test_diversity(round_trips: list[DeliberationRun], profile: Profile) -> None:
-    """Of each deliberation's messages one has diversity=false and the base temperature, all others true and × 1.3."""
+async def test_diversity(
+    round_trips: list[DeliberationRun], profile: Profile, cluster: Cluster, fault_proxy: FaultProxy
+) -> None:
+    """Of each deliberation's messages one has diversity=false and the base temperature, all others true and × 1.3.
+
+    Where the suite's proxy is between the agents and vLLM, their requests have these temperatures, too.
+    """
     base, raised = profile.agent.temperature, profile.agent.temperature * profile.agent.diversity_factor
     wrong, looked = [], 0
     for trip in round_trips:
@@ -98,6 +105,27 @@ async def test_diversity(round_trips: list[DeliberationRun], profile: Profile) -
                 )
     assert looked, "no completed message of a deliberation to look at"
     assert not wrong, "; ".join(wrong)
+    if Feature.FAULT_PROXY not in cluster.unsupported:
+        await _asked_as_they_say(round_trips, profile, fault_proxy)
+
+
+async def _asked_as_they_say(trips: list[DeliberationRun], profile: Profile, fault_proxy: FaultProxy) -> None:
+    """The requests that the proxy has seen have the temperatures that the agents' messages name."""
+    wrong, unseen = [], []
+    for trip in trips:
+        completed = [message for message in trip.messages if message.subject == profile.nats.completed]
+        named = [message.value(float, "proposal", "temperature") for message in completed]
+        prompts = [prompt.get("temperature") for prompt in await fault_proxy.prompts(f"Task {trip.marker}.")]
+        asked = [float(value) if isinstance(value, int | float) else None for value in prompts]
+        if len(asked) < len(completed):
+            unseen.append(f"{trip.description}: {len(asked)} requests of {len(completed)} agents that answered")
+        elif difference := temperatures_differ([value for value in named if value is not None], asked):
+            wrong.append(f"{trip.description}: {difference}")
+    assert not wrong, "; ".join(wrong)
+    if unseen:
+        raise Inconclusive(
+            f"the suite's proxy, which VLLM_URL should lead to, has seen too little: {'; '.join(unseen)}"
+        )
 
 
 @check(

@@ -185,7 +185,11 @@ async def test_all_acknowledged(
     follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
 )
 async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, profile: Profile) -> None:
-    """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head."""
+    """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head.
+
+    The head runs what the whole cluster depends on, and ends with it where agents take its memory. A node that has left
+    since then was of this cluster, too.
+    """
     nodes = {node.id: node for node in await ray.nodes()}
     wrong, cut = [], []
     for trip in round_trips:
@@ -198,6 +202,9 @@ async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, pro
             wrong.append(f"{trip.description}: {idle} ran nowhere")
         if strangers := [actor.name for actor in agents if actor.node_id and actor.node_id not in nodes]:
             wrong.append(f"{trip.description}: {strangers} ran on nodes that are not of this cluster")
-    assert not wrong, f"not every agent ran in this cluster: {'; '.join(wrong)}"
+        for node in nodes.values():
+            if at_head := [actor.name for actor in agents if node.head and actor.node_id == node.id]:
+                wrong.append(f"{trip.description}: {at_head} ran on the head {node.name or node.address}")
+    assert not wrong, f"not every agent ran on a worker of this cluster: {'; '.join(wrong)}"
     if cut:
         raise Inconclusive(f"where agents ran is not known: {'; '.join(cut)}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import processes
@@ -15,7 +17,8 @@ from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
 from fixtures.clusters.embedded.supervised_process import SupervisedProcess, suite_program
 from fixtures.core.timeouts import TIMEOUTS
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import among, restarted
+from tests.targets.injectors import among, restarted, ruled
+from tests.targets.links import round_robin
 from tests.targets.target import Change
 
 AddressSource = Callable[[EmbeddedTarget], AbstractAsyncContextManager[str]]
@@ -85,6 +88,36 @@ async def another_ray(target: EmbeddedTarget) -> AsyncIterator[str]:
             yield ray.ports.client_url
     finally:
         block.close()
+
+
+class TwoServers:
+    """A second model server beside the fleet's own, and one address for both: each connection meets the other one."""
+
+    second = ""  # the URL of the second one alone, while it is there
+
+    @asynccontextmanager
+    async def behind_one_address(self, target: EmbeddedTarget) -> AsyncIterator[None]:
+        """Sessions, Ray workers and the suite's proxy, to which VLLM_URL leads, reach vLLM at that address."""
+        outside, inside = target.cluster.endpoints, target.cluster.inside
+        async with another_vllm(target) as self.second:
+            targets = [urlsplit(url).netloc for url in (outside.vllm, self.second)]
+            async with round_robin(*targets) as address:
+                url = f"http://{address}"
+                seen = {"endpoints": replace(outside, vllm=url), "inside": replace(inside, vllm=url)}
+                with target.overridden(**seen):
+                    async with restarted(target, ["fault-proxy"], launch=partial(_towards, url)):
+                        yield
+
+    def second_answers(self, *rules: Mapping[str, Any]) -> Change:
+        """Fault rules in the second server alone."""
+        return lambda _: ruled(self.second, *rules)
+
+
+def _towards(url: str, launch: LaunchSpec) -> LaunchSpec:
+    """The fault proxy, with another server behind it."""
+    arguments = list(launch.arguments)
+    arguments[arguments.index("--upstream") + 1] = url
+    return replace(launch, arguments=arguments)
 
 
 def orchestrator_led(variable: str, way: AddressSource, only: int | None = None) -> Change:

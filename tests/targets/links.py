@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -63,10 +64,24 @@ async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay
 @asynccontextmanager
 async def link(target: str, treatment: Treatment) -> AsyncIterator[str]:
     """The address (host:port) of a link to `target` (host:port), each of whose connections is treated so."""
-    host, _, port = target.rpartition(":")
+    async with _listening(itertools.repeat(target), treatment) as address:
+        yield address
+
+
+@asynccontextmanager
+async def round_robin(*targets: str) -> AsyncIterator[str]:
+    """The address (host:port) of a load balancer: its connections lead to `targets` (host:port) in turn."""
+    async with _listening(itertools.cycle(targets), passes()) as address:
+        yield address
+
+
+@asynccontextmanager
+async def _listening(targets: Iterator[str], treatment: Treatment) -> AsyncIterator[str]:
+    """The address (host:port) of a link; each connection is treated so, towards the next of `targets`."""
     treated: set[asyncio.Task[None]] = set()
 
     async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = next(targets).rpartition(":")
         with suppress(OSError):
             await treatment((reader, writer), (host, int(port)))
         writer.close()

@@ -153,6 +153,13 @@ FAULTS = (
         expected_terms=("vLLM answered 500", "upstream connect error"),
     ),
     Fault(
+        name="gateway-refuses-long-prompts",
+        description="a gateway before vLLM gives up on prompts of many words, and says nothing of their length",
+        inject=proxy_answers({**error(502, "context deadline exceeded", "BadGatewayError"), "contains": "a " * 1000}),
+        expected_failures=("ORC-08",),
+        expected_terms=("does not name the cause", "502"),
+    ),
+    Fault(
         name="vllm-wants-a-key",
         description="vLLM was started with an API key that nobody was told",
         inject=server_started_with(api_key="somebody-elses"),

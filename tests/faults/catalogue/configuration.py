@@ -120,4 +120,11 @@ FAULTS = (
         expected_failures=("CFG-07",),
         expected_terms=("MAX_TOKENS", "16", "orchestrator-1"),
     ),
+    Fault(
+        name="drift-looks-like-the-pods-own",
+        description="two variables of the second replica differ whose names begin like those that differ by nature",
+        inject=orchestrator_has(1, PATH_PREFIX="/beta", NODE_OPTIONS="--max-old-space-size=64"),
+        expected_failures=("CFG-07",),
+        expected_terms=("PATH_PREFIX", "NODE_OPTIONS", "orchestrator-2"),
+    ),
 )

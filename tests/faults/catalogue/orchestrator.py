@@ -7,6 +7,7 @@ from tests.targets.injectors import Edit, orchestrator_code, orchestrator_image
 from tests.targets.nats_injectors import settled
 
 PACKAGE = "fleet_orchestrator/"
+AGENT = "swe_ai_fleet/orchestrator/ray_jobs/vllm_agent_job.py"  # a deliberation's agents have the submitter's code
 NOTHING_COMES = ("ORC-04", "E2E-01")
 
 COLLECTS = "    subscription = await js.pull_subscribe_bind(durable, stream)\n"
@@ -197,6 +198,13 @@ FAULTS = (
         expected_terms=("failed agent is not shown", "does not name the cause"),
     ),
     Fault(
+        name="failed-agent-is-shown-by-chance",
+        description="the reason of every failed agent is a text that only has the digits of the right one",
+        inject=orchestrator_code(edit("servicer", 'f"{answer.error_type}: {answer.error}"', '"after 500 ms"')),
+        expected_failures=("ORC-07",),
+        expected_terms=("failed agent is not shown", "after 500 ms"),
+    ),
+    Fault(
         name="orchestrator-never-fails",
         description="a deliberation of which all agents failed stays in progress",
         inject=orchestrator_code(
@@ -312,6 +320,47 @@ FAULTS = (
         expected_terms=("still not ended", "after its timeout"),
     ),
     Fault(
+        name="deliberation-fails-at-once",
+        description="where the time is short, the agents get an address at which no vLLM is",
+        inject=orchestrator_code(
+            edit(
+                "driver",
+                '"vllm_url": settings.vllm_url,',
+                '"vllm_url": settings.vllm_url if state.deadline_ms - state.created_ms > 10_000 '
+                'else "http://127.0.0.1:9",',
+            )
+        ),
+        expected_failures=("ORC-16",),
+        expected_terms=("0 of 2 agents asked vLLM before it ended", "FAILED"),
+    ),
+    Fault(
+        name="agents-survive-the-timeout",
+        description="nobody ends the agents of a deliberation that timed out, until another replica takes it over",
+        inject=orchestrator_code(
+            edit(
+                "driver",
+                "        for name in sorted(left):\n",
+                "        if left and not state.finished and state.deadline_ms - state.created_ms < 10_000:\n"
+                "            return\n        for name in sorted(left):\n",
+            )
+        ),
+        expected_failures=("ORC-16",),
+        expected_terms=("the end of the agents", "2 of 2 agents", "ALIVE"),
+    ),
+    Fault(
+        name="agents-run-on-the-head",
+        description="the orchestrator starts its agents on Ray's head",
+        inject=orchestrator_code(
+            edit(
+                "ray_thread",
+                "get_if_exists=True)",
+                'get_if_exists=True,\n                num_cpus=0, resources={"node:__internal_head__": 0.001})',
+            )
+        ),
+        expected_failures=("ORC-17",),
+        expected_terms=("ran on the head ray-head",),
+    ),
+    Fault(
         name="orchestrator-keeps-a-stale-ray-client",
         description="the orchestrator connects to Ray once and never again",
         inject=orchestrator_code(
@@ -333,6 +382,15 @@ FAULTS = (
         inject=orchestrator_code(edit("driver", '"diversity": agent != state.agents[0],', '"diversity": False,')),
         expected_failures=("E2E-03",),
         expected_terms=("3 agents with diversity=false",),
+    ),
+    Fault(
+        name="agent-lies-about-its-temperature",
+        description="every agent asks vLLM with the base temperature; its message names the one that it should use",
+        inject=orchestrator_code(
+            Edit(AGENT, "user, temperature, self.max_tokens", "user, self.temperature, self.max_tokens")
+        ),
+        expected_failures=("E2E-03",),
+        expected_terms=("2 × 0.91", "asked vLLM with 0.7, 0.7, 0.7"),
     ),
     Fault(
         name="constraints-are-dropped",

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Replica
+from fixtures.clusters.base import Component, Replica, Workload
+from fixtures.core.errors import Inconclusive
 from fixtures.exercises.deliberations import DeliberationRun
-from fixtures.exercises.outages import killed_while_agents_work
+from fixtures.exercises.outages import killed_while_agents_work, replica_of
 from fixtures.services.orchestrator import Started
 
 
@@ -59,3 +60,11 @@ async def test_agents_are_answered_while_the_replica_is_down(fails: bool) -> Non
     except KeyError:
         assert fails
     assert scene.done == ["hold marker", "begin", "kill 1", "answer", "body", "revive 1"]
+
+
+def test_a_replica_that_was_replaced_is_none_of_the_workload_any_more() -> None:
+    replica = Replica("orchestrator-7f", Component.ORCHESTRATOR, "orchestrator", "image:1", "", True)
+    workload = Workload("orchestrator", Component.ORCHESTRATOR, 1, "image:1", "", (replica,))
+    assert replica_of(workload, "orchestrator-7f") is replica
+    with pytest.raises(Inconclusive, match=r"orchestrator-2c is no replica .* any more.*orchestrator-7f"):
+        replica_of(workload, "orchestrator-2c")
