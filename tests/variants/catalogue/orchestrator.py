@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import nats
+
+from fixtures.clusters.base import Component
+from fixtures.clusters.embedded.replica import LaunchSpec
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import orchestrator_has
+from tests.targets.nats_injectors import served
 from tests.variants.model import Presence, Variant
+
+SMALL_MESSAGE = 256 << 10  # bytes
 
 TELEMETRY = {
     "OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.uid=1-2,k8s.node.name=b,service.instance.id=fleet.orchestrator-2",
@@ -23,7 +34,33 @@ def only_the_second_has(environment: dict[str, str]) -> Presence:
     return present
 
 
+@asynccontextmanager
+async def small_messages(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """NATS takes small messages only; the orchestrator starts again and learns it."""
+    file = target.fleet.factory.run.path / "small-messages.conf"
+    file.write_text(f"max_payload: {SMALL_MESSAGE}\n", encoding="utf-8")
+
+    def configured(launch: LaunchSpec) -> LaunchSpec:
+        return replace(launch, arguments=[*launch.arguments, "-c", str(file)])
+
+    async with served(target, configured):
+        await target.fleet.start_again(*target.members(Component.ORCHESTRATOR))
+        yield
+
+
+async def takes_small_messages(target: EmbeddedTarget) -> bool:
+    async with await nats.connect(target.cluster.endpoints.nats) as client:
+        return bool(client.max_payload == SMALL_MESSAGE)
+
+
 VARIANTS = (
+    Variant(
+        name="messages-must-be-small",
+        description="NATS takes messages of up to 256 KiB",
+        apply=small_messages,
+        is_present=takes_small_messages,
+        stretches=("ORC-04", "ORC-08", "E2E-01"),
+    ),
     Variant(
         name="telemetry-differs-by-pod",
         description="agents of telemetry put the pod's uid, its node and their own address into its environment",

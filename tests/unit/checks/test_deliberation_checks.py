@@ -1,0 +1,156 @@
+"""Checks of deliberations, asked about systems that are made up: what passes, what fails, what cannot be decided."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Feature
+from fixtures.core.errors import Inconclusive
+from fixtures.core.timeouts import Timeouts, applied
+from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.profile import model as profiles
+from fixtures.services.orchestrator import Outcome, Started
+from fixtures.services.ray import Actor, Node
+from tests.e2e.test_deliberation import test_diversity as diversity
+from tests.e2e.test_orchestrator_results import test_agents_ran_here as agents_ran_here
+from tests.e2e.test_orchestrator_survival import test_deliberation_times_out as deliberation_times_out
+
+PROFILE = profiles.load("embedded")
+EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
+REFUSED = "all 2 agents failed: ConnectionError: vLLM cannot be reached"
+NO_ANSWER = "all 2 agents failed: TimeoutError: vLLM gave no answer within 5 s"
+
+
+def trip_of(agents: int) -> DeliberationRun:
+    asked: Any = SimpleNamespace(name="orchestrator-1")
+    return DeliberationRun("DEV", agents, "fc-1-task-1", asked, started=Started("task-1", "0.8.1", 0.1, 0.0))
+
+
+class Scene:
+    """A deliberation that ends so, the suite's proxy, and Ray, in one."""
+
+    def __init__(self, status: str = "TIMEOUT", seconds: float = 6.1, error: str = "", hits: int = 2) -> None:
+        self.trip, self._hits = trip_of(2), hits
+        self.trip.outcome = Outcome("task-1", status, (), "", error, 0)
+        self.trip.seconds = seconds
+
+    def new(self, agents: int) -> DeliberationRun:
+        assert agents == self.trip.agents
+        return self.trip
+
+    async def begin(self, *_: Any, **__: Any) -> None: ...
+
+    async def finish(self, *_: Any, **__: Any) -> None: ...
+
+    @asynccontextmanager
+    async def fault(self, **_: Any) -> AsyncIterator[str]:
+        yield "rule"
+
+    async def hits(self, _rule: str) -> int:
+        return self._hits
+
+    async def actors(self, _task_id: str) -> list[Actor]:
+        return [Actor(id=str(number), name=f"task-1/{number}", state="DEAD") for number in range(2)]
+
+
+async def times_out(scene: Any) -> None:
+    with applied(Timeouts(settle=0.01)):
+        await deliberation_times_out(scene, scene, scene, EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    "scene", [Scene(), Scene("FAILED", error=REFUSED), Scene("FAILED", seconds=4.2, error=NO_ANSWER)]
+)
+async def test_a_deliberation_ends_after_its_timeout(scene: Scene) -> None:
+    await times_out(scene)
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [
+        (Scene("COMPLETED"), "expected TIMEOUT or FAILED"),
+        (Scene("FAILED", 0.4, REFUSED, hits=0), "0 of 2 agents asked vLLM before it ended, 0.4 s after its start"),
+        (Scene("FAILED", 0.4, REFUSED), r"FAILED after 0\.4 s, before its 6 s were over"),
+        (Scene(seconds=2.0), r"TIMEOUT after 2\.0 s, before its 6 s were over"),
+    ],
+)
+async def test_a_deliberation_that_does_not_is_told_apart(scene: Scene, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        await times_out(scene)
+
+
+async def test_without_a_hang_nothing_is_decided() -> None:
+    with pytest.raises(Inconclusive, match="1 of 2 agents asked vLLM within the 6 s"):
+        await times_out(Scene(hits=1))
+
+
+NODES = [
+    Node(id="h", name="ray-head", head=True, state="ALIVE"),
+    Node(id="w", name="ray-worker-1", state="ALIVE"),
+    Node(id="gone", name="ray-worker-2", state="DEAD"),
+]
+
+
+async def ran_on(*nodes: str) -> None:
+    async def listed() -> list[Node]:
+        return NODES
+
+    ray: Any = SimpleNamespace(nodes=listed)
+    trip = trip_of(len(nodes))
+    trip.actors = [
+        Actor(id=str(number), name=f"task-1/{number}", class_name=PROFILE.agent.name, node_id=node)
+        for number, node in enumerate(nodes)
+    ]
+    await agents_ran_here([trip], ray, PROFILE)
+
+
+async def test_agents_may_run_on_workers_also_on_one_that_has_left() -> None:
+    await ran_on("w", "gone", "w")
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [("h", r"\['task-1/1'\] ran on the head ray-head"), ("x", "not of this cluster"), ("", "ran nowhere")],
+)
+async def test_agents_may_run_nowhere_else(node: str, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        await ran_on("w", node)
+
+
+async def asked_with(*temperatures: float | None, proxied: bool = True) -> None:
+    """Three agents that say that they used 0.7, 0.91 and 0.91."""
+
+    async def prompts(contains: str) -> list[dict[str, Any]]:
+        assert proxied and contains == "Task fc-1-task-1."
+        return [{"temperature": temperature} for temperature in temperatures]
+
+    def message(diversity: bool, temperature: float) -> Any:
+        values = {"diversity": diversity, "temperature": temperature, "agent_id": "agent"}
+        return SimpleNamespace(subject=PROFILE.nats.completed, value=lambda _, *path: values[path[-1]])
+
+    trip = trip_of(3)
+    trip.messages = [message(False, 0.7), message(True, 0.7 * 1.3), message(True, 0.7 * 1.3)]
+    cluster: Any = SimpleNamespace(unsupported={} if proxied else {Feature.FAULT_PROXY: "none"})
+    proxy: Any = SimpleNamespace(prompts=prompts)
+    await diversity([trip], PROFILE, cluster, proxy)
+
+
+async def test_the_requests_have_the_temperatures_that_messages_name() -> None:
+    await asked_with(0.7, 0.7 * 1.3, 0.7 * 1.3)
+    await asked_with(0.7, 0.91, 0.91, 0.91)
+    await asked_with(proxied=False)
+
+
+async def test_an_agent_that_names_another_temperature_than_it_used_is_found_out() -> None:
+    with pytest.raises(AssertionError, match=r"2 × 0\.91; their agents asked vLLM with 0\.7, 0\.7, 0\.7"):
+        await asked_with(0.7, 0.7, 0.7)
+
+
+async def test_requests_that_the_proxy_has_not_seen_decide_nothing() -> None:
+    with pytest.raises(Inconclusive, match="1 requests of 3 agents that answered"):
+        await asked_with(0.7)
