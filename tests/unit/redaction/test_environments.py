@@ -35,7 +35,7 @@ async def message(*environments: Mapping[str, str]) -> str:
     """What CFG-07 says of replicas orchestrator-1, …"""
     reports = [report(f"orchestrator-{number}", one) for number, one in enumerate(environments, 1)]
     with pytest.raises(AssertionError) as failed:
-        await configuration.test_same_configuration(tuple(reports))
+        await configuration.test_same_configuration(tuple(reports), CLUSTER)
     return str(failed.value)
 
 
@@ -99,10 +99,13 @@ def answering(**answers: Any) -> Any:
     return SimpleNamespace(url="http://service", **{name: method(answer) for name, answer in answers.items()})
 
 
+CLUSTER = answering(workload=SimpleNamespace(replicas=()))
+
+
 @pytest.mark.parametrize(
     "check",
     [
-        lambda reports, _: configuration.test_vllm_url(reports, answering(models={}, identity="1")),
+        lambda reports, _: configuration.test_vllm_url(reports, answering(of_each_server=[]), CLUSTER),
         lambda reports, _: configuration.test_ray_address(reports, answering(nodes=[])),
         lambda reports, profile: configuration.test_nats_url(reports, answering(info=None, stream=None), profile),
         lambda reports, profile: connectivity.test_orchestrator_reaches_vllm(reports, profile),
