@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.core.versions import is_other_release, release_of, tag_of
+from fixtures.core.versions import is_other_release, release_of
 
 
 @pytest.mark.parametrize(
@@ -26,20 +26,6 @@ from fixtures.core.versions import is_other_release, release_of, tag_of
 )
 def test_a_release_is_read_as_a_whole(version: str, release: str | None) -> None:
     assert release_of(version) == release
-
-
-@pytest.mark.parametrize(
-    ("image", "tag"),
-    [
-        ("orchestrator", ""),
-        ("registry:5000/fleet/orchestrator", ""),
-        ("registry:5000/fleet/orchestrator:v0.8.1", "v0.8.1"),
-        ("orchestrator@sha256:0.8.1", ""),
-        ("orchestrator:0.8.1@sha256:1a2b", "0.8.1"),
-    ],
-)
-def test_the_tag_is_neither_a_port_nor_a_digest(image: str, tag: str) -> None:
-    assert tag_of(image) == tag
 
 
 @pytest.mark.parametrize("image", ["orch:10.8.12", "orch:v0.8.12", "0.8.1/orch:v0.7.3", "orch:v0.7.3", "r:1/o:0.8.10"])
