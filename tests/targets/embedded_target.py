@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fixtures.clusters.base import Component, Timeline
+from fixtures.clusters.base import Component, Feature, Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 from fixtures.clusters.embedded.fleet import Fleet
 from fixtures.clusters.embedded.replica import LocalReplica
@@ -96,6 +96,9 @@ class EmbeddedTarget(Target):
         self.instead.clear()
         self._new()
         self.boot()
+
+    def unsupported(self) -> Collection[Feature]:
+        return self.cluster.unsupported
 
     def options(self) -> tuple[list[str], list[object]]:
         return ["--vllm", "stub", "--load-jobs", "24"], [ClusterProvider(SharedClusterView(self.cluster, self.instead))]

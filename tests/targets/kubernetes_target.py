@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
+from fixtures.clusters.base import Feature
 from fixtures.clusters.kubernetes.client.api import connect
 from fixtures.profile import model as profiles
 from tests.targets.target import Target
@@ -34,6 +36,9 @@ class KubernetesTarget(Target):
 
     def again(self) -> None:
         """Every change here waits in its end until Kubernetes has brought back what it took away."""
+
+    def unsupported(self) -> Collection[Feature]:
+        return ()
 
     def options(self) -> tuple[list[str], list[object]]:
         where = ["--cluster", "attach", "--kubeconfig", self.kubeconfig, "--profile", str(self.profile_file)]

@@ -10,14 +10,15 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from pydantic import BaseModel
 
-from fixtures.clusters.base import Cluster
+from fixtures.clusters.base import Cluster, Feature
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import Timeouts
 from fixtures.harness.interrupts import INTERRUPTS
@@ -25,6 +26,7 @@ from tests.support.suite_process import Report
 from tests.targets.session import Session, read
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 #: What is done to a target when it is entered, and undone when it is left.
 Change = Callable[[Any], AbstractAsyncContextManager[None]]
@@ -56,10 +58,17 @@ class SessionProfile:
         cluster = yield
         profile = cluster.profile.model_copy(update={"timeouts": SHORT})
         for key, value in self._values.items():
-            section, _, name = key.rpartition(".")
-            profile = profile.replaced(section, **{name: value})
+            profile = with_value(profile, key.split("."), value)
         cluster.profile = profile
         return cluster
+
+
+def with_value(model: M, path: Sequence[str], value: object) -> M:
+    """A copy in which the value at the end of the path is another one."""
+    name, *below = path
+    if name not in type(model).model_fields:
+        raise KeyError(f"{type(model).__name__} has no key {name}")
+    return model.model_copy(update={name: with_value(getattr(model, name), below, value) if below else value})
 
 
 class Interrupted:
@@ -108,6 +117,10 @@ class Target:
 
     def again(self) -> None:
         """Begin with a sound fleet: what the last change left cannot be told."""
+        raise NotImplementedError
+
+    def unsupported(self) -> Collection[Feature]:
+        """What the checks may need and this fleet does not have, whatever is changed in it."""
         raise NotImplementedError
 
     def options(self) -> tuple[list[str], list[object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from fixtures.checks.declaration import CATALOGUE
 from tests.faults.experiment import under
 from tests.faults.model import Outcome as FaultOutcome
 from tests.targets.selection import quick, quiet
@@ -19,7 +20,9 @@ def tried(target: Target, variant: Variant, whole: bool) -> Outcome:
     """What comes of a variant. One that cannot be made or undone costs the fleet: the next one gets another."""
     outcome = Outcome(variant, NOTHING, NOTHING, 0.0, known_red=KNOWN_RED.get(variant.name, ""))
     began = time.monotonic()
-    checks = {*variant.stretches, *variant.exempt, *quick(), *(quiet() if whole else ())}
+    lacking = set(target.unsupported())
+    further = {check for check in quick() | (quiet() if whole else set()) if lacking.isdisjoint(CATALOGUE[check].needs)}
+    checks = {*variant.stretches, *variant.exempt, *further}
     try:
         with target.profiled(variant.profile), target.changed_by(variant.apply):
             before = target.do(variant.is_present(target))

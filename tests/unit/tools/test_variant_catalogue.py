@@ -10,7 +10,9 @@ import pytest
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE, MUST
 from fixtures.core.paths import ROOT
+from fixtures.profile.model import load
 from tests.faults.catalogue import FAULTS
+from tests.targets.target import with_value
 from tests.variants.catalogue import SUBSET, VARIANTS
 from tests.variants.documents import DOCUMENTS
 from tests.variants.known_red import KNOWN_RED, UNSTRETCHED
@@ -49,6 +51,8 @@ def test_a_variant_says_what_differs_and_what_must_come_of_it(variant: Variant) 
     assert not {*variant.stretches, *variant.exempt} - set(CATALOGUE), "no such check"
     assert not set(variant.stretches) & set(variant.exempt), "a check either must pass or need not"
     assert all(status in EXEMPT and words for status, words in variant.exempt.values())
+    for key, value in variant.profile.items():
+        with_value(load("embedded"), key.split("."), value)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)

@@ -37,6 +37,7 @@ VARIANTS = (
         apply=argued(WORKER, "--num-cpus", "0"),
         is_present=worker_offers_no_cpu,
         stretches=("JOB-02", *ON_WORKERS),
+        profile={"ray.resources.cpus": 4},
     ),
     Variant(
         name="one-worker-is-fully-used",
