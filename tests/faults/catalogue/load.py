@@ -47,7 +47,7 @@ def held(worker: str) -> Change:
         ray = Ray(target.cluster.endpoints.dashboard)
 
         async def holder_is(state: str) -> bool:
-            return {actor.state for actor in await ray.actors(HOLDER)} == {state}
+            return {actor.state for actor in await ray.actors(HOLDER) if actor.name == HOLDER} == {state}
 
         try:
             await ray.submit(f"python -c {shlex.quote(HOLDS.replace('NAME', worker))}", HOLDER)

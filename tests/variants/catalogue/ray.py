@@ -25,7 +25,7 @@ async def worker_offers_no_cpu(target: EmbeddedTarget) -> bool:
 async def worker_is_held(target: EmbeddedTarget) -> bool:
     ray = Ray(target.cluster.endpoints.dashboard)
     try:
-        return len(await ray.actors(HOLDER, state="ALIVE")) == 1
+        return HOLDER in {actor.name for actor in await ray.actors(HOLDER, state="ALIVE")}
     finally:
         await ray.close()
 
