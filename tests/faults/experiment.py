@@ -17,7 +17,7 @@ def under(fault: Fault, whole: bool) -> Collection[str]:
 
 
 def tried(target: Target, fault: Fault, whole: bool) -> Outcome:
-    """What comes of a fault. One that cannot be put in or healed costs the fleet: the next one gets a sound one."""
+    """What comes of a fault."""
     began, nothing = time.monotonic(), Session({}, {}, {}, 0.0)
     seen = healed = nothing
     problems = []
@@ -27,7 +27,4 @@ def tried(target: Target, fault: Fault, whole: bool) -> Outcome:
         healed = target.session(f"{fault.name}/healed", fault.expected_failures)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next fault is tried)
         problems.append(f"{type(error).__name__}: {first_line(str(error))[:500]}")
-    outcome = Outcome(fault, seen, healed, time.monotonic() - began, problems, whole)
-    if not outcome.recovered:
-        target.again()
-    return outcome
+    return Outcome(fault, seen, healed, time.monotonic() - began, problems, whole)

@@ -80,7 +80,7 @@ class Outcome:
     @property
     def recovered(self) -> bool:
         """Without the fault the same checks pass: it was the fault, and nothing is left of it."""
-        return set(self.healed.statuses.values()) == {"passed"}
+        return not self.healed.not_passed(self.fault.expected_failures)
 
     @property
     def judged(self) -> dict[str, bool]:
@@ -90,8 +90,8 @@ class Outcome:
     def good(self) -> bool:
         return all(self.judged.values())
 
-    def complaints(self) -> list[str]:
-        """One line for each thing that is not as it should be."""
+    def complaints(self, *, inside: bool = False) -> list[str]:
+        """One line for each thing that is not as it should be. `inside` a variant, which is undone as a whole."""
         failed, broken, fault = set(self.failed), set(self.broken), self.fault
         lines = list(self.problems)
         details = self.seen.details
@@ -105,11 +105,8 @@ class Outcome:
             lines.append(f"no cause names {', '.join(self.missing_terms)}: {self.seen.causes}")
         if strangers := set(self.seen.causes) - fault.touches:
             lines.append(f"named as the cause: {', '.join(sorted(strangers))}")
-        lines += [
-            f"after it, {check} is {s}: {self.healed.details.get(check)}"
-            for check, s in self.healed.statuses.items()
-            if s != "passed"
-        ]
+        after = {} if inside or self.problems else self.healed.not_passed(fault.expected_failures)
+        lines += [f"after it, {check} is {why}" for check, why in after.items()]
         return lines
 
     def row(self) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def packages_in(folder: Path) -> Path:
 
 @asynccontextmanager
 async def changed(target: EmbeddedTarget, names: Sequence[str], *changes: FileChange) -> AsyncIterator[None]:
-    """FileChange the packages of running replicas: whoever imports them from now on gets the changed ones."""
+    """Change the packages of running replicas: whoever imports them from now on gets the changed ones."""
     undo = [change.apply(packages_in(target.member(name).folder)) for name in names for change in changes]
     try:
         yield

@@ -24,7 +24,7 @@ WAIT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)
 
 
 async def scaled_to(target: KubernetesTarget, name: str, namespace: str, replicas: int) -> None:
-    """FileChange a Deployment's size and wait until it has it."""
+    """Change a Deployment's size and wait until it has it."""
     await target.api.patch(DEPLOYMENTS, name, {"spec": {"replicas": replicas}}, namespace)
 
     async def there() -> bool:

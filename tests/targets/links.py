@@ -1,4 +1,4 @@
-"""A way between two parts that can be cut, slowed down or spoiled: a TCP link in the lab's loop."""
+"""A way between two parts that can be cut, slowed down or spoiled: a TCP link in the target's loop."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -43,6 +44,9 @@ class Experiment(Protocol):
 
 class Outcome(Protocol):
     """What came of an experiment."""
+
+    @property
+    def recovered(self) -> bool: ...  # whether the fleet is again as it was
 
     @property
     def judged(self) -> dict[str, bool]: ...  # by the word for it
@@ -93,7 +97,7 @@ class Program(Generic[E]):
                     trials.run(where)
             status = int(trials.good < len(trials.experiments))
             if elsewhere and not trials.stopped:
-                status |= self.in_kubernetes(asked, elsewhere)
+                status |= self.in_kubernetes(asked, elsewhere, asked.add or bool(trials.experiments))
         except KeyboardInterrupt:
             return 130
         if trials.experiments:
@@ -152,12 +156,21 @@ class Program(Generic[E]):
         (reports / f"{self.name}.json").write_text(text, encoding="utf-8")
         (reports / f"{self.name}.html").write_text(self.page(rows), encoding="utf-8")
 
-    def in_kubernetes(self, asked: argparse.Namespace, experiments: Sequence[E]) -> int:
-        """In a kind cluster that is made for it: this command again, with that cluster's environment."""
+    def in_kubernetes(self, asked: argparse.Namespace, experiments: Sequence[E], add: bool) -> int:
+        """In a kind cluster that is made for it: this command again, with that cluster's environment.
+
+        `add`: the rows that are there already are kept.
+        """
         words = [word for experiment in experiments for word in ("-k", experiment.name)]
-        flags = [flag for flag, given in (("-x", asked.x), ("--whole", asked.whole)) if given]
-        arguments = ["--where", "kubernetes", "--add", "--reports", str(asked.reports.resolve()), *words, *flags]
-        return subprocess.run([ROOT / "ci" / "kubernetes", self.name, *arguments], check=False).returncode
+        flags = [flag for flag, given in (("-x", asked.x), ("--whole", asked.whole), ("--add", add)) if given]
+        arguments = ["--where", "kubernetes", "--reports", str(asked.reports.resolve()), *words, *flags]
+        with subprocess.Popen([ROOT / "ci" / "kubernetes", self.name, *arguments]) as child:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:  # it takes its cluster down, however long that takes
+                child.send_signal(signal.SIGINT)
+                child.wait()
+                raise
 
 
 class Trials(Generic[E]):
@@ -188,6 +201,8 @@ class Trials(Generic[E]):
                 self.program.write(self.rows, self.asked.reports)
                 if self.stopped:
                     return
+                if not outcome.recovered:
+                    target.again()
 
     def line(self, name: str, outcome: Outcome) -> str:
         words = ", ".join(word if good else f"NOT {word.upper()}" for word, good in outcome.judged.items())

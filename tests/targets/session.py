@@ -21,6 +21,15 @@ class Session:
     def ended(self, status: str) -> list[str]:
         return sorted(check for check, seen in self.statuses.items() if seen == status)
 
+    def not_passed(self, checks: Iterable[str]) -> dict[str, str]:
+        """Of these checks those that did not pass, with what became of them."""
+        seen = {check: self.statuses.get(check, "not run") for check in sorted(checks)}
+        return {
+            check: f"{status}: {self.details.get(check, '')}".removesuffix(": ")
+            for check, status in seen.items()
+            if status != "passed"
+        }
+
 
 def first_line(text: str) -> str:
     return re.sub(r"\s+", " ", text.strip().partition("\n")[0])

@@ -17,12 +17,12 @@ NOTHING = Session({}, {}, {}, 0.0)
 
 
 def tried(target: Target, variant: Variant, whole: bool) -> Outcome:
-    """What comes of a variant. One that cannot be made or undone costs the fleet: the next one gets another."""
+    """What comes of a variant."""
     outcome = Outcome(variant, NOTHING, NOTHING, 0.0, known_red=KNOWN_RED.get(variant.name, ""))
     began = time.monotonic()
     lacking = set(target.unsupported())
     further = {check for check in quick() | (quiet() if whole else set()) if lacking.isdisjoint(CATALOGUE[check].needs)}
-    checks = {*variant.stretches, *variant.exempt, *further}
+    checks = {*variant.stretches, *outcome.declared, *further}
     try:
         with target.profiled(variant.profile), target.changed_by(variant.apply):
             before = target.do(variant.is_present(target))
@@ -32,10 +32,9 @@ def tried(target: Target, variant: Variant, whole: bool) -> Outcome:
                 with target.changed_by(fault.inject):
                     seen = target.session(f"{variant.name}/{fault.name}", under(fault, False))
                 outcome.detected.append(FaultOutcome(fault, seen, NOTHING, seen.seconds))
-        outcome.restored = target.session(f"{variant.name}/restored", variant.stretches)
+        outcome.undone = not target.do(variant.is_present(target))
+        outcome.restored = target.session(f"{variant.name}/restored", {*variant.stretches, *variant.inconclusive})
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next variant is tried)
         outcome.problems.append(f"{type(error).__name__}: {first_line(str(error))[:500]}")
     outcome.seconds = time.monotonic() - began
-    if not outcome.judged["restored"]:
-        target.again()
     return outcome

@@ -29,6 +29,7 @@ class Variant:
     stretches: tuple[str, ...]  # the checks that one plausible line of theirs would turn red here; they must pass
     profile: Mapping[str, object] = field(default_factory=dict)  # what a user writes for it, by dotted key
     exempt: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # check -> (one of EXEMPT, words of the reason)
+    inconclusive: Mapping[str, str] = field(default_factory=dict)  # check -> words: broken while this lasts, not after
     detects: tuple[Fault, ...] = ()  # that must be found inside the variant, too
     where: str = "embedded"  # or "kubernetes"
 
@@ -55,30 +56,44 @@ class Outcome:
     seen: Session
     restored: Session
     seconds: float
-    present: bool = False  # before and after
+    present: bool = False  # before and after the checks
+    undone: bool = False  # it was not there any more when it was left
     detected: list[FaultOutcome] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     known_red: str = ""  # why it is wrongly red today; that it is not any more is a complaint
 
     @property
+    def declared(self) -> dict[str, tuple[str, str]]:
+        """The checks that must not pass: how they end, with which words in their reason."""
+        return {
+            **self.variant.exempt,
+            **{check: ("broken", words) for check, words in self.variant.inconclusive.items()},
+        }
+
+    @property
     def exempt(self) -> list[str]:
-        """The checks that did not pass and need not."""
+        """The checks that ended as declared."""
         return sorted(
             check
-            for check, (status, words) in self.variant.exempt.items()
+            for check, (status, words) in self.declared.items()
             if self.seen.statuses.get(check) == status and words.lower() in self.seen.details.get(check, "").lower()
         )
 
     @property
     def red(self) -> list[str]:
-        return sorted(self.seen.ended("failed") + self.seen.ended("broken"))
+        return sorted({*self.seen.ended("failed"), *self.seen.ended("broken")} - set(self.exempt))
 
     @property
     def blind(self) -> list[str]:
-        """The checks that neither passed nor failed, without the variant saying so."""
+        """The checks that neither passed nor failed without the variant saying so, or did not end as it says."""
         quiet = {check for check, status in self.seen.statuses.items() if status not in ("passed", "failed", "broken")}
-        missing = set(self.variant.stretches) - set(self.seen.statuses)
-        return sorted((quiet | missing) - set(self.exempt))
+        missing = {*self.variant.stretches} - set(self.seen.statuses)
+        return sorted((quiet | missing | (set(self.declared) - set(self.red))) - set(self.exempt))
+
+    @property
+    def left(self) -> dict[str, str]:
+        """The checks that do not pass on the fleet as it was, with what became of them."""
+        return self.restored.not_passed({*self.variant.stretches, *self.variant.inconclusive})
 
     @property
     def judged(self) -> dict[str, bool]:
@@ -88,38 +103,46 @@ class Outcome:
             "covered": not self.blind,
             "sharp": len(self.detected) == len(self.variant.detects)
             and all(outcome.detected and outcome.exact and outcome.diagnosed for outcome in self.detected),
-            "restored": set(self.restored.statuses.values()) <= {"passed"} and bool(self.restored.statuses),
+            "restored": self.undone and not self.left,
         }
 
     @property
+    def recovered(self) -> bool:
+        return self.judged["restored"]
+
+    @property
     def good(self) -> bool:
-        return all(self.judged.values()) != bool(self.known_red) and not self.problems
+        judged = {**self.judged, "green": self.judged["green"] != bool(self.known_red)}
+        if self.known_red:  # what it makes red may be anything that it stretches
+            judged = {word: judged[word] for word in ("present", "green", "restored")}
+        return all(judged.values()) and not self.problems
 
     def complaints(self) -> list[str]:
         """One line for each thing that is not as it should be."""
-        if self.known_red and not self.problems:
-            return [] if self.good else ["is green: take it from the list of what is known to be red"]
         lines = list(self.problems)
-        if self.problems:
+        if self.problems or (self.known_red and self.good):
             return lines
         if not self.present:
             lines.append("the difference was not there before the checks, or not after them")
+        if not self.undone:
+            lines.append("the difference is still there after it was undone, or would be called there whatever is so")
+        if self.known_red and self.judged["green"]:
+            lines.append("is green: take it from the list of what is known to be red")
         lines += [f"{check} is {self.seen.statuses[check]}: {self.seen.details[check]}" for check in self.red]
+        lines += [f"{check} says nothing: {why}" for check, why in self.seen.not_passed(self.blind).items()]
         lines += [
-            f"{check} says nothing: {self.seen.statuses.get(check, 'not run')}: {self.seen.details.get(check, '')}"
+            f"{check} passed: take it from what need not"
             for check in self.blind
+            if self.seen.statuses.get(check) == "passed"
         ]
         lines += [
             f"inside it, {outcome.fault.name}: {complaint}"
             for outcome in self.detected
-            for complaint in outcome.complaints()
+            for complaint in outcome.complaints(inside=True)
         ]
-        lines += [
-            f"after it, {check} is {status}: {self.restored.details.get(check)}"
-            for check, status in self.restored.statuses.items()
-            if status != "passed"
-        ]
-        return lines
+        if missing := len(self.variant.detects) - len(self.detected):
+            lines.append(f"{missing} of {len(self.variant.detects)} faults were not tried inside it")
+        return lines + [f"after it, {check} is {why}" for check, why in self.left.items()]
 
     def row(self) -> dict[str, Any]:
         """One entry of variants.json."""
@@ -129,6 +152,7 @@ class Outcome:
             "profile": {key: str(value) for key, value in self.variant.profile.items()},
             "stretches": sorted(self.variant.stretches),
             "ran": sorted(self.seen.statuses),
+            "passed": self.seen.ended("passed"),
             "failed": self.seen.ended("failed"),
             "broken": self.seen.ended("broken"),
             "exempt": self.exempt,

@@ -45,5 +45,6 @@ VARIANTS = (
         apply=held(WORKER),
         is_present=worker_is_held,
         stretches=ON_WORKERS,
+        inconclusive={"JOB-02": "busy: "},
     ),
 )
