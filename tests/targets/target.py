@@ -137,6 +137,15 @@ class Target:
             asyncio.run_coroutine_threadsafe(self._idle(), self._loop).result()
             raise
 
+    def do_all(self, job: Coroutine[Any, Any, T]) -> T:
+        """As `do`, where the first Ctrl-C must not leave the job half done: it is raised when the job has ended."""
+        future = asyncio.run_coroutine_threadsafe(self._run(job), self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.result()
+            raise
+
     async def _run(self, job: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(job)
         self._jobs.add(task)
@@ -156,7 +165,7 @@ class Target:
         try:
             yield
         finally:
-            self.do(held.__aexit__(None, None, None))
+            self.do_all(held.__aexit__(None, None, None))
 
     @contextmanager
     def profiled(self, values: Mapping[str, object]) -> Iterator[None]:

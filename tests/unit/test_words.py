@@ -54,10 +54,15 @@ BANNED = (
     ("", "MEANT|COUNTED", "INTENTIONAL_EXITS, STDIN_WRAPPER"),
     ("", r"(ends|moments|place|lab)\.py", "interruption, signal_points, target, embedded_target"),
     ("", r"(means|trial|neighbours)\.py", "injectors, experiment, decoy_servers"),
-    ("tests/targets", "place|[Ll]ab|KubernetesLab|Place", "target, EmbeddedTarget, KubernetesTarget, Target"),
-    ("tests/faults", "says|breaks|may_break|also", "description, expected_failures, tolerated_failures, must_pass"),
-    ("tests/faults", "mended|unsaid", "recovered, missing_terms"),
-    ("tests/targets", "Borrowed|Given|Said", "SharedClusterView, ClusterProvider, PrintProgress"),
+    *(
+        (f"tests/{room}", words, instead)
+        for room in ("targets", "faults", "variants")
+        for words, instead in (
+            ("place|[Ll]ab|KubernetesLab|Place", "target, EmbeddedTarget, KubernetesTarget, Target"),
+            ("says|breaks|may_break|also", "description, expected_failures, tolerated_failures, must_pass"),
+            ("mended|unsaid|Borrowed|Given|Said", "recovered, missing_terms, SharedClusterView, …"),
+        )
+    ),
     ("tests/support", "Before|left", "HostSnapshot, leaks"),
     ("", "some", "st, for hypothesis' strategies"),
     ("", ".*founding.*|FOUNDING", "the missing-nats-py incident"),

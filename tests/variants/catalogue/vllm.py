@@ -35,11 +35,14 @@ def server_of(target: EmbeddedTarget) -> Vllm:
 
 
 async def has_two_starts(target: EmbeddedTarget) -> bool:
-    vllm = server_of(target)
-    try:
-        return len({server.identity for server in await vllm.of_each_server(Vllm.health)}) == 2
-    finally:
-        await vllm.close()
+    """Whether two servers are met on the suite's own way, and on that of the orchestrator and its agents."""
+    for vllm in (server_of(target), Vllm(target.cluster.endpoints.fault_proxy)):
+        try:
+            if len({server.identity for server in await vllm.of_each_server(Vllm.health)}) != 2:
+                return False
+        finally:
+            await vllm.close()
+    return True
 
 
 async def hides_its_start(target: EmbeddedTarget) -> bool:
