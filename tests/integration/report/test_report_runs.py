@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.report import output_paths
-from tests.support.suite_project import ALL, GREEN, HEAD, SETTINGS, Project
+from tests.support.suite_project import ALL, CONFTEST, GREEN, HEAD, SETTINGS, Project
 from tests.support.waiting import wait_for
 
 BEGUN_S = 30.0  # until an inner pytest runs its check
@@ -128,6 +128,17 @@ def test_boot(recorder, request):
     assert project.detail("INF-01").startswith("nats: did not come up within 20 s")
     assert (project.conformance["verdict"], done.returncode) == ("inconclusive", 1)
     assert "ended early: nats: did not come up" in (project.reports / "status.md").read_text()
+
+
+def test_an_internal_error_of_pytest_is_no_missing_report(project: Project) -> None:
+    """pytest ends with 3 then, which says here that nothing is wrong with the fleet."""
+    project.write(green=GREEN)
+    hook = "\ndef pytest_runtest_logfinish(nodeid): raise LookupError(f'a plugin fails after {nodeid}')\n"
+    (project.path / "conftest.py").write_text(CONFTEST + hook)
+    done = project.run("-m", "e2e")
+    assert (project.conformance["verdict"], done.returncode) == ("inconclusive", 1), done.stdout
+    assert project.statuses == {"INF-01": "passed", "INF-02": "broken"}
+    assert project.detail("INF-02").startswith("internal error of pytest: ")
 
 
 def test_ctrl_c_still_writes_every_report(project: Project) -> None:
