@@ -327,6 +327,36 @@ async def test_a_choice_that_takes_too_long_is_given_up(api_with: ApiWith, monke
         await opened.close()
 
 
+async def test_a_failed_connection_is_told_until_one_that_began_later_is_made(api_with: ApiWith) -> None:
+    """Of two at once, one fails and the other is made after that."""
+    both_began, first_failed = asyncio.Event(), asyncio.Event()
+    begun: list[int] = []
+
+    async def resolve_target() -> tuple[str, int]:
+        begun.append(number := len(begun) + 1)
+        if number == 1:
+            await both_began.wait()
+            raise ApiError("no pod is ready")
+        both_began.set()
+        await first_failed.wait()
+        return "pod-1", 80
+
+    async with api_with(echo) as api:
+        forward = await api.forward("ns", resolve_target)
+        failing, first = await reach(forward)
+        made, second = await reach(forward, b"x")
+        assert await asyncio.wait_for(failing.read(), 5) == b""
+        first_failed.set()
+        assert await asyncio.wait_for(made.readexactly(1), 5) == b"x"
+        assert (str(forward.error), forward.last_error) == ("no pod is ready", "no pod is ready")
+        later, third = await reach(forward, b"y")
+        assert await asyncio.wait_for(later.readexactly(1), 5) == b"y"
+        assert (forward.error, forward.last_error) == (None, "")
+        for writer in (first, second, third):
+            writer.close()
+        await forward.close()
+
+
 async def test_a_client_that_does_not_read_is_given_up_when_the_pod_has_ended(
     api_with: ApiWith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
