@@ -53,6 +53,19 @@ def test_what_cannot_be_written_is_a_line_and_no_error(tmp_path: Path) -> None:
     assert not evidence.paths
 
 
+def test_a_folder_that_cannot_be_looked_into_is_a_line_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, **_: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    problems: list[str] = []
+    path = Evidence(tmp_path, "INF-03", Redactor(), problems).attach("../seen", {"a": 1})
+    assert problems == ["evidence of INF-03: [Errno 13] Permission denied"]
+    assert path == tmp_path / "evidence" / "INF-03" / "seen.json"
+
+
 def test_what_is_too_large_is_cut_and_says_so(evidence: Evidence) -> None:
     path = evidence.attach("big", {"x": "y" * (2 * LIMIT)})
     assert path.suffix == ".txt"
