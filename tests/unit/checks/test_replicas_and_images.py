@@ -118,6 +118,13 @@ async def test_a_tag_and_a_digest_that_nothing_running_connects_are_not_decided(
         await image_checks.test_specified_image(fleet(wanted, specified, "sha256:configuration"))
 
 
+async def test_a_group_of_another_image_is_told_before_one_that_is_not_decided() -> None:
+    cluster = fleet("fleet/x:1@sha256:a", "fleet/x:1", "sha256:configuration")
+    cluster.groups += (Workload("cpu", Component.RAY_WORKER, 0, "fleet/y:1", "", ()),)
+    with pytest.raises(AssertionError, match=r"specified are cpu: fleet/y:1\n"):
+        await image_checks.test_specified_image(cluster)
+
+
 async def test_replicas_of_a_digest_that_no_tag_is_known_of_are_not_decided() -> None:
     with pytest.raises(Inconclusive, match="r-0 runs x@sha256:a, specified is x:1"):
         await image_checks.test_running_image(fleet("x:1", "x:1", "", ("x@sha256:a", "x@sha256:a")))
