@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fixtures.checks import contract
@@ -121,6 +123,15 @@ async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: E
     assert_hung(run)
 
 
+@contextmanager
+def kept(undecided: list[Inconclusive]) -> Iterator[None]:
+    """What cannot be decided in the body is kept for the end: a failure counts before it."""
+    try:
+        yield
+    except Inconclusive as error:
+        undecided.append(error)
+
+
 @check(
     "JOB-11",
     MUST,
@@ -144,22 +155,38 @@ async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: R
     """
     every = [*agent_runs.runs.values(), *hanging_runs.runs.values()]
     wrong = []
-    if stay := await actors_that_stay(ray, jobs.run_id, agent_runs.job_id, hanging_runs.job_id):
-        wrong.append(f"actors live on after the agents' end ({len(stay)}): {'; '.join(stay)}")
-    if held := await placement_groups_that_stay(ray, agent_runs.job_id, hanging_runs.job_id):
-        wrong.append(f"placement groups hold resources after the agents' end ({len(held)}): {'; '.join(held)}")
+    undecided: list[Inconclusive] = []
+    job_ids = (agent_runs.job_id, hanging_runs.job_id)
+    with kept(undecided):
+        if stay := await actors_that_stay(ray, jobs.run_id, *job_ids):
+            wrong.append(f"actors live on after the agents' end ({len(stay)}): {'; '.join(stay)}")
+    with kept(undecided):
+        if held := await placement_groups_that_stay(ray, *job_ids):
+            wrong.append(f"placement groups hold resources after the agents' end ({len(held)}): {'; '.join(held)}")
     if late := [*agent_runs.actors_left, *hanging_runs.actors_left]:
         wrong.append(f"agents lived on although nobody held them: {', '.join(late)}")
     if leaks := [f"{run.name}: {run.open_connections}" for run in every if run.open_connections]:
         wrong.append(f"connections to NATS are still open after run(): {'; '.join(leaks)}")
     assert not wrong, "\n".join(wrong)
+    if undecided:
+        raise undecided[0]
     if unknown := [f"{run.name}: {run.connections_unknown}" for run in every if run.open_connections is None]:
         raise Inconclusive(f"the agents' open connections to NATS were not counted: {'; '.join(unknown)}")
 
 
+async def living_agent(ray: Ray, name: str) -> Actor:
+    """The actor of an agent that has asked vLLM. Raises Inconclusive where Ray lists none that lives."""
+    actors = await ray.actors(name, state="ALIVE")
+    if not actors:
+        raise Inconclusive(f"Ray lists no living actor {name}, whose request waits for vLLM: no process can be killed")
+    return actors[0]
+
+
 async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:
     """Kill the process of an agent, in the replica where it runs. Raises Inconclusive when it cannot be found."""
-    node = next(node for node in await ray.nodes() if node.id == actor.node_id)
+    node = next((node for node in await ray.nodes() if node.id == actor.node_id), None)
+    if node is None:
+        raise Inconclusive(f"Ray does not list the node {actor.node_id or '(none)'} of the agent {actor.name}")
     workers = (await cluster.workload(Component.RAY_WORKER)).replicas
     worker = next((one for one in workers if one.is_node(node.name, node.address)), None)
     if worker is None:
@@ -200,7 +227,7 @@ async def test_worker_crash(
         job = asyncio.ensure_future(run_job(ray, entrypoint, f"{jobs.run_id}-{batch}", environment, TIMEOUTS.job))
         try:
             await wait_until(lambda: fault_proxy.hits(held), "the agent's request to vLLM", TIMEOUTS.job)
-            await kill_agent(cluster, ray, (await ray.actors(task_id, state="ALIVE"))[0])
+            await kill_agent(cluster, ray, await living_agent(ray, task_id))
         except BaseException:
             job.cancel()
             raise

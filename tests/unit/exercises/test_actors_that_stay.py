@@ -42,11 +42,13 @@ GROUP = PlacementGroup(id="p1", name="kept", state="CREATED", job_id=JOB, detach
 
 @dataclass
 class Dashboard:
-    """Ray's tables of living actors, placement groups and nodes; `cut`: they are not listed whole."""
+    """Ray's tables of living actors, placement groups and nodes; `cut`, `groups_cut`: actors or groups are
+    not listed whole."""
 
     living: list[Actor]
     groups: list[PlacementGroup] = field(default_factory=list)
     cut: str = ""
+    groups_cut: str = ""
 
     async def living_actors(self) -> list[Actor]:
         if self.cut:
@@ -54,6 +56,8 @@ class Dashboard:
         return self.living
 
     async def placement_groups(self) -> list[PlacementGroup]:
+        if self.groups_cut:
+            raise Inconclusive(self.groups_cut)
         return self.groups
 
     async def nodes(self) -> list[Node]:
@@ -86,6 +90,21 @@ async def test_those_of_others_are_not_reported() -> None:
     assert await stay(OF_ANOTHER, WITHOUT_A_JOB) == []
 
 
+class BetweenStates(Dashboard):
+    """The first question meets the helper between two states, in no list."""
+
+    asked = 0
+
+    async def living_actors(self) -> list[Actor]:
+        self.asked += 1
+        return self.living if self.asked > 1 else []
+
+
+async def test_an_actor_that_one_look_misses_is_reported() -> None:
+    dashboard: Any = BetweenStates([HELPER])
+    assert len(await residue.actors_that_stay(dashboard, RUN, JOB)) == 1
+
+
 def runs_of(run: AgentRun | None = None, late: tuple[str, ...] = ()) -> AgentRuns:
     return AgentRuns({run.name: run} if run else {}, late, JOB)
 
@@ -116,6 +135,18 @@ async def test_job_11_does_not_count_what_others_hold_meanwhile() -> None:
 async def test_job_11_is_not_decided_by_a_list_that_was_cut() -> None:
     with pytest.raises(Inconclusive, match="Ray lists 10000 of 12000 actors"):
         await end(Dashboard([], cut="Ray lists 10000 of 12000 actors"), runs_of())
+
+
+async def test_job_11_reports_what_stays_although_another_list_was_cut() -> None:
+    words = "Ray lists 10000 of 12000 placement groups"
+    with pytest.raises(AssertionError, match=r"actors live on after the agents' end \(1\): a2"):
+        await end(Dashboard([HELPER], groups_cut=words), runs_of())
+    with pytest.raises(AssertionError, match="agents lived on although nobody held them: late"):
+        await end(Dashboard([], groups_cut=words), runs_of(late=("late",)))
+    with pytest.raises(AssertionError, match=r"placement groups hold resources after the agents' end \(1\): kept"):
+        await end(Dashboard([], [GROUP], cut="Ray lists 10000 of 12000 actors"), runs_of())
+    with pytest.raises(Inconclusive, match=words):
+        await end(Dashboard([], groups_cut=words), runs_of())
 
 
 async def test_job_11_is_not_decided_where_an_agents_connections_were_not_counted() -> None:
