@@ -26,6 +26,12 @@ from tests.e2e.repairs import ray_cli
 from tests.e2e.runs import AGENTS, keep_agent_jobs
 
 
+def raise_if_held_up(run: AgentRun) -> None:
+    """Raises Inconclusive where the agent never started because others hold what it needs, on every node."""
+    if run.held_up:
+        raise Inconclusive(f"{run.name}: no node took the agent, so its failure was not seen: {run.held_up}")
+
+
 def reported_failure(run: AgentRun, profile: Profile, evidence: Evidence, grace: float = 0.0) -> dict[str, Any]:
     """The message of a failed job, which published that one alone, conformant and in time, and raised.
 
@@ -34,6 +40,7 @@ def reported_failure(run: AgentRun, profile: Profile, evidence: Evidence, grace:
     keep_agent_jobs(evidence, [run])
     within = TIMEOUTS.agent_fault + grace
     assert not run.ok, f"{run.name}: the job returned {run.result!r} instead of raising"
+    raise_if_held_up(run)
     assert not run.silent, f"{run.name}: the job neither returned nor raised"
     failed, completed = run.on(profile.nats.failed), run.on(profile.nats.completed)
     assert not completed, f"{run.name}: a failed job published a completed message"
@@ -260,6 +267,7 @@ async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence: Ev
     """
     keep_agent_jobs(evidence, [run_without_nats])
     assert not run_without_nats.ok, f"the job returned without nats: {run_without_nats.result!r}"
+    raise_if_held_up(run_without_nats)
     said = f"{run_without_nats.missing_module} {run_without_nats.cause} {run_without_nats.error}"
     assert run_without_nats.missing_module.split(".")[0] == "nats" or "No module named 'nats'" in said, (
         f"the submitter does not get the error that the module nats is missing, but: {run_without_nats.summary}"

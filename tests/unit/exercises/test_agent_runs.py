@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -23,10 +24,11 @@ from fixtures.exercises.agent_jobs import (
 )
 from fixtures.profile.model import load
 from fixtures.services.nats import Message
-from fixtures.services.ray import Actor, Node
+from fixtures.services.ray import Actor, Node, PlacementGroup
 from tests.e2e.test_agent_job import test_actor_starts as actor_starts
 from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_message_contract as message_contract
+from tests.e2e.test_agent_job_failures import test_missing_nats_is_reported as missing_nats_is_reported
 from tests.e2e.test_agent_job_failures import test_vllm_hangs as vllm_hangs
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
 
@@ -136,6 +138,12 @@ class Crowded(Fleet):
     async def living_actors(self) -> list[Actor]:
         return [Actor(id="s", state="ALIVE", node_id=SECOND, pid=9, resources={"CPU": self.held})]
 
+    async def placement_groups(self) -> list[PlacementGroup]:
+        return []
+
+    async def nodes(self) -> list[Node]:
+        return [worker(SECOND, "w2")]
+
 
 async def crowded(ends: dict[str, dict[str, Any]], cpus: dict[str, float], held: float = 0.0) -> AgentRuns:
     """A batch on workers with so many CPUs, of which the jobs ended so."""
@@ -179,6 +187,36 @@ async def test_a_worker_with_room_has_no_excuse_and_an_agent_that_did_not_wait_n
     runs = await crowded({FIRST: RETURNED, SECOND: end}, {FIRST: 4.0, SECOND: 4.0}, held)
     with pytest.raises(AssertionError, match="no agent actor started on w2"):
         await actor_starts(runs, EVIDENCE)
+
+
+NOWHERE = Scenario("vllm unreachable", fails=True)
+
+
+async def waited_where_ray_chooses(held: float, needs: float = 1.0) -> AgentRun:
+    """A job that Ray placed nowhere, in a fleet of one worker with four CPUs, of which a stranger holds so many."""
+    jobs, task_id = jobs_of(Crowded({}, set(), held)), jobs_of().task_id("jobs", NOWHERE)
+    agent = Actor(id="a", name=task_id, state="PENDING_CREATION", resources={"CPU": needs})
+    jobs.ray.actors = lambda **_: asyncio.sleep(0, [agent])  # type: ignore[method-assign]
+    rows = [{"task": task_id, "name": NOWHERE.name, **WAITED}]
+    return (await jobs.collect("jobs", [NOWHERE], {"job_id": "05000000", "runs": rows}, 0)).runs[NOWHERE.name]
+
+
+async def test_an_agent_that_waits_for_what_others_hold_decides_nothing_about_its_failures() -> None:
+    run = await waited_where_ray_chooses(held=4.0)
+    words = "vllm unreachable: no node took the agent, .*: w2 is busy: 4 of 4 CPU are held by others"
+    with pytest.raises(Inconclusive, match=words):
+        await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
+    with pytest.raises(Inconclusive, match=words):
+        await missing_nats_is_reported(run, EVIDENCE)
+
+
+@pytest.mark.parametrize(("held", "needs"), [(0.0, 1.0), (3.0, 1.0), (4.0, 64.0)])
+async def test_an_agent_that_nobody_keeps_from_its_place_fails(held: float, needs: float) -> None:
+    run = await waited_where_ray_chooses(held, needs)
+    with pytest.raises(AssertionError, match="vllm unreachable: the job neither returned nor raised"):
+        await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
+    with pytest.raises(AssertionError, match="does not get the error that the module nats is missing"):
+        await missing_nats_is_reported(run, EVIDENCE)
 
 
 # -- what a completed message must name: JOB-06 ------------------------------------------------------------------------
