@@ -287,7 +287,7 @@ async def test_a_message_that_names_another_job_is_refused(changed: dict[str, An
 # -- failures that were provoked: JOB-08 and JOB-10 --------------------------------------------------------------------
 
 
-def failed(error_type: str, error: str) -> Message:
+def failed(error_type: str, error: str, duration_ms: int = 8) -> Message:
     document = {
         "task_id": "t",
         "agent_id": "t-agent",
@@ -295,7 +295,7 @@ def failed(error_type: str, error: str) -> Message:
         "status": "failed",
         "error": error,
         "error_type": error_type,
-        "duration_ms": 8,
+        "duration_ms": duration_ms,
         "timestamp": "2026-01-01T00:00:00+00:00",
     }
     return message(PROFILE.nats.failed, document)
@@ -315,6 +315,11 @@ async def unreachable(error_type: str, error: str, cause: str = "") -> None:
         ("APIConnectionError", "Connection error.", ""),
         ("ConnectError", "All connection attempts failed", ""),
         ("AgentError", "the model server failed", "ConnectionRefusedError: [Errno 111]"),
+        ("RuntimeError", "vLLM is unreachable", ""),
+        ("LLMError", "could not reach the model server", ""),
+        ("TimeoutError", "vLLM gave no answer within 8 s", ""),
+        ("AgentError", "gave up: the request timed out", "AgentError: gave up: the request timed out"),
+        ("RuntimeError", "completion timed out after 5 attempts", ""),
     ],
 )
 async def test_a_refused_connection_is_one_whatever_the_library_calls_it(
@@ -328,6 +333,37 @@ async def test_a_job_that_failed_before_it_asked_was_not_refused() -> None:
         AssertionError, match="does not report that vLLM refused the connection, but ValueError: no such"
     ):
         await unreachable("ValueError", "no such template", "ValueError: no such template")
+
+
+@pytest.mark.parametrize(
+    ("error_type", "error"),
+    [
+        ("ValueError", "the address is not allowed"),
+        ("ValueError", "timeout must be positive"),
+        ("builtins.TypeError", "unexpected keyword argument"),
+        ("ModuleNotFoundError", "No module named 'openai'"),
+        ("KeyError", "'rubric'"),
+        ("RuntimeError", "maximum of turns reached"),
+        ("AgentError", "it went wrong: ValueError"),
+    ],
+)
+async def test_an_error_of_the_job_itself_is_no_refused_connection(error_type: str, error: str) -> None:
+    cause = f"{error_type.removeprefix('builtins.')}: {error}" if error_type != "AgentError" else "ValueError: wrong"
+    with pytest.raises(AssertionError, match=f"but {error_type}: "):
+        await unreachable(error_type, error, cause)
+
+
+async def test_a_client_that_wraps_the_cause_does_not_show_whether_it_was_refused() -> None:
+    with pytest.raises(Inconclusive, match="whether the job met the refused connection was not seen: LLMError: compl"):
+        await unreachable("LLMError", "completion failed after 3 attempts", "LLMError: completion failed after 3 …")
+
+
+async def test_a_job_may_try_again_until_its_timeout_and_no_longer() -> None:
+    run = ran("vllm unreachable", failed("TimeoutError", "no answer within 8 s", 8_040))
+    await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
+    late = ran("vllm unreachable", failed("TimeoutError", "no answer within 8 s", 14_000))
+    with pytest.raises(AssertionError, match=r"reported after 14\.0 s; at most 13 s are allowed"):
+        await vllm_unreachable(AgentRuns({late.name: late}, (), ""), PROFILE, EVIDENCE)
 
 
 async def hanging(held: int | None, *messages: Message, **fields: Any) -> None:
