@@ -9,7 +9,7 @@ from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import KUBERNETES, do, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
-from fixtures.probes.own_variables import comparable
+from fixtures.probes.own_variables import comparable, drifted
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.vllm_report import VllmReport
 from fixtures.profile.model import Profile
@@ -231,13 +231,12 @@ async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...], cl
     the specification takes from where a replica runs.
     """
     replicas = {replica.name: replica for replica in (await cluster.workload(Component.ORCHESTRATOR)).replicas}
-    environments: dict[str, dict[str, str]] = {}
+    shared: dict[str, dict[str, str]] = {}
     for report in replica_reports:
         replica = replicas.get(report.name)
         address = replica.address if replica else ""
         declared = await cluster.placement_variables(replica) if replica else ()
-        environments[report.name] = comparable(report.environment, report.name, address, declared)
-    keys = sorted({key for environment in environments.values() for key in environment})
-    values = {key: {replica: environment.get(key) for replica, environment in environments.items()} for key in keys}
-    drifted = [difference(key, values[key]) for key in keys if len(set(values[key].values())) > 1]
-    assert not drifted, f"replicas differ: {'. '.join(drifted)}"
+        shared[report.name] = comparable(report.environment, report.name, address, declared)
+    differing = drifted({report.name: report.environment for report in replica_reports}, shared)
+    lines = [difference(key, values) for key, values in differing.items()]
+    assert not lines, f"replicas differ: {'. '.join(lines)}"

@@ -4,16 +4,17 @@ import pytest
 
 from fixtures.clusters.kubernetes.client.schemas import Container
 from fixtures.clusters.kubernetes.workloads import placement_variables
-from fixtures.probes.own_variables import comparable
+from fixtures.probes.own_variables import comparable, drifted
 
 ONE = {"VLLM_URL": "http://vllm:8000", "AGENT_TYPE": "vllm"}
 
 
 def drift(first: dict[str, str], second: dict[str, str], declared: tuple[str, ...] = ()) -> set[str]:
     """The variables in which orchestrator-1 and orchestrator-2 differ otherwise than by nature."""
-    left = comparable({**ONE, **first}, "orchestrator-1", "10.0.0.1", declared)
-    right = comparable({**ONE, **second}, "orchestrator-2", "10.0.0.2", declared)
-    return {key for key in left.keys() | right.keys() if left.get(key) != right.get(key)}
+    environments = {"orchestrator-1": {**ONE, **first}, "orchestrator-2": {**ONE, **second}}
+    addresses = {"orchestrator-1": "10.0.0.1", "orchestrator-2": "10.0.0.2"}
+    shared = {name: comparable(own, name, addresses[name], declared) for name, own in environments.items()}
+    return set(drifted(environments, shared))
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,13 @@ def drift(first: dict[str, str], second: dict[str, str], declared: tuple[str, ..
             {"OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.uid=2,host.name=x,service.name=o"},
         ),
         ({"NATS_SERVICE_HOST": "10.1.0.1", "NATS_PORT": "tcp://10.1.0.1:4222"}, {}),
+        (
+            {"VLLM_URL": "http://10.0.3.5:30800", "HOST_IP": "10.0.3.5"},
+            {"VLLM_URL": "http://10.0.3.5:30800", "HOST_IP": "10.0.3.6"},
+        ),
+        ({"PEERS": "10.0.0.1,10.0.0.127"}, {"PEERS": "10.0.0.2,10.0.0.127"}),
+        ({"POD_IP": "10.0.3.12", "NAMES": "10.0.3.12,10.0.3.127"}, {"POD_IP": "fd00::2", "NAMES": "fd00::2,10.0.3.127"}),
+        ({"NODE_NAME": "east", "ZONE": "northeast/east"}, {"NODE_NAME": "west", "ZONE": "northeast/west"}),
     ],
 )
 def test_what_is_a_replicas_by_nature_is_no_drift(first: dict[str, str], second: dict[str, str]) -> None:
@@ -56,6 +64,25 @@ def test_what_the_specification_takes_from_the_pod_is_the_replicas_own_under_any
     assert drift(first, second) == {"WHERE", "EXPORTER"}
     assert drift(first, second, declared=("WHERE",)) == set()
     assert drift(first, {**second, "LEVEL": "b"}, declared=("WHERE",)) == {"LEVEL"}
+
+
+def test_a_resource_of_the_pod_is_no_part_of_other_numbers() -> None:
+    first, second = ({"CPU_M": cpus, "MAX_TOKENS": "10000", "SHARE": f"a/{cpus}/1000.5"} for cpus in ("1000", "2000"))
+    assert drift(first, second, declared=("CPU_M",)) == set()
+    assert drift(first, {**second, "MAX_TOKENS": "20000"}, declared=("CPU_M",)) == {"MAX_TOKENS"}
+
+
+def test_a_node_that_only_one_replica_calls_is_drift() -> None:
+    first, second = ({"VLLM_URL": f"http://{url}:30800", "HOST_IP": "10.0.3.5"} for url in ("10.0.3.5", "10.0.3.6"))
+    assert drift(first, second) == {"VLLM_URL"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("http://10.0.0.1:1", "http://10.0.0.3:1"), ("10.0.0.12", "10.0.0.22"), ("110.0.0.1", "110.0.0.2")],
+)
+def test_an_address_that_only_begins_or_ends_like_the_replicas_is_compared(first: str, second: str) -> None:
+    assert drift({"PEER": first}, {"PEER": second}) == {"PEER"}
 
 
 def test_variables_of_the_downward_api_are_read_from_the_container() -> None:

@@ -9,6 +9,7 @@ from fixtures.clusters.kubernetes import workloads
 from fixtures.clusters.kubernetes.client.schemas import Pod, RayCluster
 from fixtures.core.image_reference import is_floating
 from fixtures.probes.components import Answer, Components
+from fixtures.probes.own_variables import comparable, drifted
 from fixtures.profile.model import Profile, load
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Node, Version
@@ -155,6 +156,22 @@ def workers_without_a_replica_of_serve_are_not_ready() -> None:
     workers_agree(components(group, group, *nodes), profile())
 
 
+def replicas_share_an_address_of_one_node() -> None:
+    own = {"VLLM_URL": "http://10.0.3.5:30800", "PEERS": "10.0.3.127:1", "MAX_TOKENS": "10000"}
+    environments = {
+        "orchestrator-a": {**own, "HOST_IP": "10.0.3.5", "POD_IP": "10.0.3.12", "CPU_M": "1000"},
+        "orchestrator-b": {**own, "HOST_IP": "10.0.3.6", "POD_IP": "10.0.3.13", "CPU_M": "1000"},
+    }
+
+    def drift() -> set[str]:
+        shared = {name: comparable(own, name, own["POD_IP"], {"CPU_M"}) for name, own in environments.items()}
+        return set(drifted(environments, shared))
+
+    assert not drift()
+    environments["orchestrator-b"] = {**environments["orchestrator-b"], "MAX_TOKENS": "20000"}
+    assert drift() == {"MAX_TOKENS"}, "which is the replica's by no nature"
+
+
 DOCUMENTS = (
     Document(
         name="sidecar-is-injected-into-ray-pods",
@@ -185,5 +202,11 @@ DOCUMENTS = (
         description="Ray Serve: a worker without a replica of it fails its readiness probe, and Ray counts it",
         holds=workers_without_a_replica_of_serve_are_not_ready,
         stretches=("INF-06",),
+    ),
+    Document(
+        name="replicas-share-an-address-of-one-node",
+        description="all replicas call vLLM at a node's port, and one of them runs on that node",
+        holds=replicas_share_an_address_of_one_node,
+        stretches=("CFG-07",),
     ),
 )
