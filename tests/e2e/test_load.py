@@ -130,7 +130,8 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
     results = frozenset(message.sequence for job in load.jobs for message in job.completed)
     if not results:
         raise Inconclusive("the load published no result that the orchestrator could take in")
-    since = Before(before.delivered.stream_seq, before.num_ack_pending, before.num_redelivered)
+    place, floor = before.delivered.stream_seq, before.ack_floor.stream_seq
+    since = Before(place, before.num_ack_pending, before.num_redelivered, floor)
     what = f"that {name} has acknowledged sequence {max(results)}"
     after = (await wait_until_acknowledged(nats, stream, [Awaited(name, results, since)], what))[name]
     published = sum(

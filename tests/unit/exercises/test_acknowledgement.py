@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -57,6 +59,11 @@ ACKNOWLEDGED: dict[str, tuple[Consumer, Collection[int], Consumer | None]] = {
         consumer(40, pending=1, redelivered=1),
     ),
     "one of the others is slow": (consumer(101, pending=1), (102,), None),
+    "the last one from before is finished, and one of the others is slow": (
+        consumer(99, pending=1),
+        (100, 104),
+        consumer(95, pending=1),
+    ),
     "others are delivered again": (consumer(105, 120, pending=3, redelivered=2), range(106, 121), None),
 }
 
@@ -91,6 +98,30 @@ OPEN: dict[str, tuple[Consumer, Collection[int], Consumer | None, str]] = {
         consumer(99, max_deliver=3),
         "1 messages were given up",
     ),
+    "more were given up than others' and those from before": (
+        consumer(105, redelivered=4, max_deliver=3),
+        (102,),
+        consumer(90, pending=2, max_deliver=3),
+        "4 messages were given up",
+    ),
+    "the one from before is acknowledged, the floor rests on it": (
+        consumer(98, pending=1),
+        (),
+        consumer(95, pending=1),
+        "no more than 0 of them are others'",
+    ),
+    "the same, and others are on their way": (
+        consumer(98, 130, pending=1),
+        range(106, 131),
+        consumer(95, pending=1),
+        "sequence 101 is unacknowledged",
+    ),
+    "one from before was given up, and more are open than others'": (
+        consumer(40, pending=2, redelivered=1, max_deliver=5),
+        (102,),
+        consumer(40, redelivered=1, max_deliver=5),
+        "no more than 1 of them are others'",
+    ),
 }
 
 
@@ -107,6 +138,20 @@ def test_a_message_of_the_run_is_open(name: str) -> None:
         (consumer(101, pending=2), (102, 104), None, "sequence 102 is unacknowledged and not this run's"),
         (consumer(40, pending=2), (), consumer(40, pending=2), "one from before is unacknowledged"),
         (consumer(105, redelivered=1, max_deliver=3), (102,), None, "1 messages were given up"),
+        (consumer(105, redelivered=1, max_deliver=3), (), consumer(90, pending=1, max_deliver=3), "1 messages were"),
+        (consumer(97, pending=1), (), consumer(95, pending=2), "up to 1 from before may be unacknowledged"),
+        (
+            consumer(40, 130, pending=1, redelivered=1, max_deliver=5),
+            range(106, 131),
+            consumer(40, redelivered=1, max_deliver=5),
+            "one that was given up may be the first after 40",
+        ),
+        (
+            consumer(40, pending=1, redelivered=1, max_deliver=5),
+            (),
+            consumer(40, pending=1, redelivered=1, max_deliver=5),
+            "one that was given up may be the first after 40",
+        ),
     ],
 )
 def test_where_others_messages_may_be_open_it_is_not_known(
@@ -119,6 +164,44 @@ def test_where_others_messages_may_be_open_it_is_not_known(
 def test_what_was_given_up_is_set_aside() -> None:
     now = consumer(105, redelivered=3, max_deliver=3)
     assert judged(now, before=consumer(99, max_deliver=3), may_give_up=True) is None
+
+
+ELDERS, LATER = (1, 2), (4, 5, 6, 7)  # sequences that the consumer reads; it reads 3 not, the last one before the run
+MINE = frozenset({4, 6})
+STATES = ("acknowledged", "open", "given up")
+
+
+def state_of(messages: Mapping[int, str], max_deliver: int, rests: bool) -> Consumer:
+    """A consumer to which these were delivered. `rests`: its floor is the last that it acknowledged, not the last
+    before the first that is not."""
+    unfinished = [sequence for sequence, state in messages.items() if state != "acknowledged"]
+    floor = min(unfinished, default=max(messages) + 1) - 1
+    if rests:
+        floor = max((sequence for sequence in messages if sequence <= floor), default=0)
+    states = Counter(messages.values())
+    return consumer(floor, max(messages), states["open"], states["given up"], max_deliver)
+
+
+@pytest.mark.parametrize("rests", [False, True])
+@pytest.mark.parametrize("may_give_up", [False, True])
+@pytest.mark.parametrize("max_deliver", [-1, 3])
+def test_no_open_message_of_the_run_passes_and_no_other_s_fails(
+    max_deliver: int, may_give_up: bool, rests: bool
+) -> None:
+    """Every course of two messages from before, two of the run and two of others."""
+    states = STATES if max_deliver > 0 else STATES[:2]
+    for old in product(states, repeat=len(ELDERS)):
+        before = Before.of(state_of(dict(zip(ELDERS, old, strict=True)), max_deliver, rests), 3)
+        awaited = Awaited("collector", MINE, before, may_give_up)
+        for new in product(states, repeat=len(ELDERS) + len(LATER)):
+            if any(then not in ("open", now) for then, now in zip(old, new, strict=False)):
+                continue
+            messages = dict(zip((*ELDERS, *LATER), new, strict=True))
+            is_open = any(messages[sequence] == "open" for sequence in MINE)
+            is_given_up = any(messages[sequence] == "given up" for sequence in MINE) and not may_give_up
+            answer = still_open(awaited, state_of(messages, max_deliver, rests), {5, 7})
+            assert answer or not (is_open or is_given_up), (old, messages)
+            assert not (answer and answer.certain) or is_open or is_given_up, (old, messages, answer)
 
 
 class Stream:
@@ -183,6 +266,6 @@ async def test_a_consumer_that_is_gone_is_a_failure() -> None:
 
 async def test_the_start_of_a_run_has_the_consumers_that_are_there() -> None:
     nats: Any = Stream(consumer(40, pending=2, unread=3, redelivered=1))
-    assert (await start_of(nats, NAMES)).of(NAMES.completed_consumer) == Before(START, 5, 1)
+    assert (await start_of(nats, NAMES)).of(NAMES.completed_consumer) == Before(START, 5, 1, 40)
     nobody: Any = Stream(None)
     assert (await start_of(nobody, NAMES)).of(NAMES.completed_consumer) == Before(START)
