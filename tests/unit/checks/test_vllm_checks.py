@@ -97,6 +97,15 @@ async def test_a_server_that_the_suite_never_meets_is_another() -> None:
     assert servers.looked == LOOKS
 
 
+async def test_a_server_that_the_suite_never_meets_at_the_same_address_is_undecided() -> None:
+    servers = Servers({"1": rows(), "2": rows()})
+    words = "orchestrator-1: VLLM_URL=http://vllm:8000 is the same address, but leads to a server that the suite did"
+    with pytest.raises(Inconclusive, match=f"{words} not meet there in {2 * LOOKS} connections"):
+        await compared(servers, "3", "http://vllm:8000")
+    with pytest.raises(AssertionError, match="serves other models"):
+        await compared(Servers({"1": rows(name="other")}), "3", "http://vllm:8000")
+
+
 async def test_without_a_start_the_address_decides_or_nothing() -> None:
     await compared(Servers({"": rows()}), "", "http://vllm:8000")
     with pytest.raises(Inconclusive, match=r"of orchestrator-1.*servers cannot be distinguished"):

@@ -39,7 +39,7 @@ def report(url: str = "http://other:8000", start: str = "", **models: Any) -> Vl
     ],
 )
 def test_another_server_is_called_so(met: VllmReport, servers: list[Server[dict[str, Model]]], words: str) -> None:
-    assert words in met.difference(servers, URL)
+    assert words in met.difference(servers, URL, {URL})
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,9 @@ def test_another_server_is_called_so(met: VllmReport, servers: list[Server[dict[
     ],
 )
 def test_a_server_that_the_suite_met_is_known(met: VllmReport, servers: list[Server[dict[str, Model]]]) -> None:
-    assert met.difference(servers, URL) == ""
+    assert met.difference(servers, URL, {URL}) == ""
     assert met.is_known(servers, {URL})
+    assert met.unmet(servers, {URL}) == ""
 
 
 @pytest.mark.parametrize(
@@ -66,5 +67,19 @@ def test_a_server_that_the_suite_met_is_known(met: VllmReport, servers: list[Ser
     ],
 )
 def test_what_cannot_be_told_is_neither(met: VllmReport, servers: list[Server[dict[str, Model]]]) -> None:
-    assert met.difference(servers, URL) == ""
+    assert met.difference(servers, URL, {URL}) == ""
     assert not met.is_known(servers, {URL})
+
+
+@pytest.mark.parametrize("url", [URL, "http://vllm:8000", "http://vllm.fleet:8000/v1"])
+def test_a_server_that_was_not_met_behind_the_same_address_may_be_one_of_several(url: str) -> None:
+    met, servers = report(url, start="3"), [server("1"), server("2")]
+    assert met.difference(servers, URL, {URL}) == ""
+    assert "the same address, but leads to a server that the suite did not meet there in 2" in met.unmet(servers, {URL})
+
+
+@pytest.mark.parametrize("url", ["http://vllm:8001", "http://vllm.other.svc:8000", "https://vllm:8000"])
+def test_a_server_that_was_not_met_at_another_address_is_another(url: str) -> None:
+    met, servers = report(url, start="3"), [server("1"), server("2")]
+    assert "is another server than" in met.difference(servers, URL, {URL})
+    assert met.unmet(servers, {URL}) == ""
