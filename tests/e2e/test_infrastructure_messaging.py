@@ -98,7 +98,7 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     """
     stream = await nats.stream(profile.nats.stream)
     subjects = (profile.nats.completed, profile.nats.failed)
-    wrong = stream_problems(stream, subjects, await origins_of(nats, stream))
+    wrong = stream_problems(stream, subjects, await origins_of(nats, stream, subjects))
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
 
 

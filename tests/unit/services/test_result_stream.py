@@ -10,7 +10,15 @@ import pytest
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.services.jetstream import Account, Stream, SubjectTransform
 from fixtures.services.nats import NotThere
-from fixtures.services.result_stream import MIN_AGE, Origins, origins_of, room_problems, stream_problems, transformed
+from fixtures.services.result_stream import (
+    MAX_ORIGINS,
+    MIN_AGE,
+    Origins,
+    origins_of,
+    room_problems,
+    stream_problems,
+    transformed,
+)
 
 COMPLETED, FAILED = "agent.response.completed", "agent.response.failed"
 SECOND = 10**9  # nanoseconds
@@ -162,7 +170,7 @@ async def test_the_streams_that_are_copied_are_followed() -> None:
     again = a_stream(subjects=[], sources=[hub, {"name": "GONE"}])
     nats: Any = Streams({("", "AGAIN"): again, ("$JS.hub.API", "ORIGIN"): ORIGIN}, NotThere("not found"))
     stream = a_stream(subjects=[], mirror={"name": "AGAIN"})
-    origins = await origins_of(nats, stream)
+    origins = await origins_of(nats, stream, (COMPLETED, FAILED))
     assert origins == {("", "AGAIN"): again, ("$JS.hub.API", "ORIGIN"): ORIGIN, ("", "GONE"): None}
     assert not stream_problems(stream, (COMPLETED, FAILED), origins)
 
@@ -170,7 +178,24 @@ async def test_the_streams_that_are_copied_are_followed() -> None:
 async def test_an_origin_that_cannot_be_looked_at_leaves_it_open() -> None:
     nats: Any = Streams({}, NonConformance("no answer"))
     with pytest.raises(Inconclusive, match="AGENT_RESPONSES copies ORIGIN, which the suite cannot look at: no answer"):
-        await origins_of(nats, a_stream(mirror={"name": "ORIGIN"}))
+        await origins_of(nats, a_stream(subjects=[COMPLETED], mirror={"name": "ORIGIN"}), (COMPLETED, FAILED))
+
+
+async def test_a_stream_that_captures_the_answers_itself_may_copy_what_cannot_be_looked_at() -> None:
+    nats: Any = Streams({}, NonConformance("no answer"))
+    stream = a_stream(sources=[{"name": "ARCHIVE", "external": {"api": "$JS.archive.API"}}])
+    origins = await origins_of(nats, stream, (COMPLETED, FAILED))
+    assert not origins and not stream_problems(stream, (COMPLETED, FAILED), origins)
+
+
+@pytest.mark.parametrize("config", [{"subjects": []}, {"subject_transform": {"dest": "x.>"}}])
+async def test_more_origins_than_are_followed_leave_it_open(config: dict[str, Any]) -> None:
+    names = [f"ORIGIN-{number}" for number in range(MAX_ORIGINS + 1)]
+    nats: Any = Streams({("", name): a_stream(name=name, subjects=[f"{name}.>"]) for name in names}, NotThere("none"))
+    all_but_one = a_stream(sources=[{"name": name} for name in [*names[1:], names[1]]], **config)
+    assert len(await origins_of(nats, all_but_one, (COMPLETED, FAILED))) == MAX_ORIGINS
+    with pytest.raises(Inconclusive, match=f"copies more than {MAX_ORIGINS} streams: ORIGIN-0 and others"):
+        await origins_of(nats, a_stream(sources=[{"name": name} for name in names], **config), (COMPLETED, FAILED))
 
 
 # -- the account ------------------------------------------------------------------------------------------------

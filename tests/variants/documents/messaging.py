@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from fixtures.core.errors import NonConformance
 from fixtures.core.versions import is_other_release
 from fixtures.probes.packaging import hosts
 from fixtures.probes.payload.basics import server_urls
 from fixtures.services.jetstream import Account, ServerInfo, Stream, covers
-from fixtures.services.result_stream import room_problems, stream_problems
+from fixtures.services.result_stream import origins_of, room_problems, stream_problems
 from tests.e2e.test_configuration import other_nats
 from tests.variants.model import Document
 
@@ -34,6 +38,20 @@ def answers_reach_the_stream_by_a_mirror() -> None:
     source = {"name": "ORIGIN", "external": {"api": "$JS.hub.API"}, "filter_subject": "agent.response.*"}
     hub = {("$JS.hub.API", "ORIGIN"): origin}
     assert not stream_problems(a_stream(subjects=["agent.notes"], sources=[source]), ANSWERS, hub)
+
+
+class NoOtherStreams:
+    """Stands in for a connection to NATS that may not look at any other stream."""
+
+    async def stream(self, name: str, *, api: str) -> Stream:
+        raise NonConformance(f"permissions violation: {api}.STREAM.INFO.{name}")
+
+
+def stream_copies_an_archive_too() -> None:
+    nats: Any = NoOtherStreams()
+    archive = {"name": "ARCHIVE", "external": {"api": "$JS.archive.API"}}
+    stream = a_stream(subjects=["agent.response.>"], sources=[archive])
+    assert not stream_problems(stream, ANSWERS, asyncio.run(origins_of(nats, stream, ANSWERS)))
 
 
 def limits_come_in_tiers() -> None:
@@ -80,6 +98,12 @@ DOCUMENTS = (
         name="answers-reach-the-stream-by-a-mirror",
         description="the profile's stream copies the one that captures the answers, of a hub, too",
         holds=answers_reach_the_stream_by_a_mirror,
+        stretches=("INF-10",),
+    ),
+    Document(
+        name="stream-copies-an-archive-too",
+        description="the stream captures the answers, and copies one of another account that the suite may not see",
+        holds=stream_copies_an_archive_too,
         stretches=("INF-10",),
     ),
     Document(
