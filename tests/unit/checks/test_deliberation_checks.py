@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from fixtures.clusters.base import Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts, applied
+from fixtures.exercises.acknowledgement import RunStart
 from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.profile import model as profiles
+from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Started
 from fixtures.services.ray import Actor, Node
 from tests.e2e.test_deliberation import test_diversity as diversity
 from tests.e2e.test_orchestrator_results import test_agents_ran_here as agents_ran_here
+from tests.e2e.test_orchestrator_results import test_all_acknowledged as all_acknowledged
+from tests.e2e.test_orchestrator_results import test_deliberate_returns_at_once as returns_at_once
 from tests.e2e.test_orchestrator_survival import test_deliberation_times_out as deliberation_times_out
+from tests.e2e.test_orchestrator_survival import test_ray_restart as ray_restart
 
 PROFILE = profiles.load("embedded")
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
 REFUSED = "all 2 agents failed: ConnectionError: vLLM cannot be reached"
+CUT = "Ray lists 100 of 120 actors"
 NO_ANSWER = "all 2 agents failed: TimeoutError: vLLM gave no answer within 5 s"
 
 
@@ -154,3 +161,69 @@ async def test_an_agent_that_names_another_temperature_than_it_used_is_found_out
 async def test_requests_that_the_proxy_has_not_seen_decide_nothing() -> None:
     with pytest.raises(Inconclusive, match="1 requests of 3 agents that answered"):
         await asked_with(0.7)
+
+
+async def restarted_with(*nodes: str, cut: str = "") -> None:
+    """A deliberation of one agent after a restart of Ray, whose listed actors ran on these nodes: "old" is of the cluster before."""
+    clusters = [[Node(id="old", head=True, state="ALIVE")], [Node(id="new", state="ALIVE")]]
+    trip = trip_of(1)
+    trip.outcome = Outcome("task-1", "COMPLETED", (), "", "", 0)
+    trip.actors, trip.actors_cut = [Actor(id=node, name="task-1/0", node_id=node) for node in nodes], cut
+
+    async def nothing(*_: Any) -> None: ...
+
+    async def listed() -> list[Node]:
+        return clusters.pop(0)
+
+    cluster: Any = SimpleNamespace(ray_objects=nothing, restart_ray=nothing)
+    deliberations: Any = SimpleNamespace(new=lambda **_: trip, run=nothing)
+    orchestrator: Any = SimpleNamespace(replicas=[trip.asked])
+    ray: Any = SimpleNamespace(nodes=listed)
+    await ray_restart(cluster, deliberations, orchestrator, ray, EVIDENCE)
+
+
+async def test_after_a_restart_of_ray_agents_run_in_the_new_cluster() -> None:
+    await restarted_with("new")
+    await restarted_with("new", cut=CUT)
+
+
+@pytest.mark.parametrize(("nodes", "cut"), [((), ""), (("old",), ""), (("old",), CUT)])
+async def test_agents_that_ran_before_the_restart_or_nowhere_are_told(nodes: tuple[str, ...], cut: str) -> None:
+    with pytest.raises(AssertionError, match="did not run in the restarted cluster"):
+        await restarted_with(*nodes, cut=cut)
+
+
+async def test_where_agents_ran_that_ray_does_not_list_any_more_is_undecided() -> None:
+    with pytest.raises(Inconclusive, match=f"where agents ran is not known: .*{CUT}, 0 of its agents"):
+        await restarted_with(cut=CUT)
+
+
+async def versions_reported(*versions: str) -> None:
+    trips = [trip_of(1) for _ in versions]
+    for trip, version in zip(trips, versions, strict=True):
+        trip.started = Started("task-1", version, 0.1, 0.0)
+    await returns_at_once(trips, PROFILE)
+
+
+async def test_a_build_of_the_profile_s_release_is_that_release() -> None:
+    version = PROFILE.orchestrator.version
+    await versions_reported(version, f"v{version}", f"{version}+7", "", "git-1a2b3c")
+
+
+async def test_another_release_is_another() -> None:
+    words = f"the orchestrator says it is version 0.7.3, v9.9.9\\+1, the profile {PROFILE.orchestrator.version}"
+    with pytest.raises(AssertionError, match=words):
+        await versions_reported(PROFILE.orchestrator.version, "v9.9.9+1", "0.7.3")
+
+
+async def test_messages_without_a_task_are_not_of_a_deliberation_that_was_refused() -> None:
+    foreign = Message(7, PROFILE.nats.completed, b"", {"task_id": ""}, datetime.now(UTC))
+
+    async def messages(_stream: str, _after: int) -> list[Message]:
+        return [foreign]
+
+    nats: Any = SimpleNamespace(messages=messages)
+    refused, unused, start = trip_of(2), cast(Any, None), RunStart(3)
+    refused.started = None
+    with pytest.raises(AssertionError, match="none of 1 messages since the run began is of this run"):
+        await all_acknowledged([refused], unused, nats, PROFILE, "fc-1", start)
