@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from fixtures.core.errors import NonConformance
-from fixtures.core.versions import is_other_release
+from fixtures.core.versions import is_other_release, names_another_release
 from fixtures.probes.packaging import hosts
 from fixtures.probes.payload.basics import server_urls
 from fixtures.services.jetstream import Account, ServerInfo, Stream, covers
@@ -87,6 +87,13 @@ def image_tags_name_no_version() -> None:
     assert not is_other_release("mirror/0.7.3/orchestrator:v0.8.1-slim@sha256:1a2b", "0.8.1")
 
 
+def version_is_in_the_answers_only() -> None:
+    for answer in ("0.8.1", "v0.8.1", "0.8.1+7", "0.8.1-slim", "git-1a2b3c", "main", "2026.11.05", ""):
+        assert not names_another_release(answer, "0.8.1"), answer
+    for answer in ("0.8.2", "v0.8.10", "0.7.1+0.8.1", "1.8.1"):
+        assert names_another_release(answer, "0.8.1"), answer
+
+
 DOCUMENTS = (
     Document(
         name="subjects-are-patterns",
@@ -129,5 +136,11 @@ DOCUMENTS = (
         description="orchestrators run from a digest, or under a tag that is a commit or a date",
         holds=image_tags_name_no_version,
         stretches=("INF-11",),
+    ),
+    Document(
+        name="version-is-in-the-answers-only",
+        description="orchestrators report their version with a build's number, or a commit in place of one",
+        holds=version_is_in_the_answers_only,
+        stretches=("ORC-03",),
     ),
 )
