@@ -20,7 +20,7 @@ from fixtures.exercises.agent_jobs import AgentJobs
 from fixtures.exercises.load import jobs as loads
 from fixtures.probes.packaging import BEGIN, END
 from fixtures.profile.model import load as profile_named
-from fixtures.services.jetstream import Consumer
+from fixtures.services.jetstream import Consumer, Stream
 from fixtures.services.nats import Message, NotThere
 from fixtures.services.ray import Actor, Job, Node
 
@@ -65,7 +65,10 @@ class StandInNats:
             Message(n, subject, b"", {"task_id": task, "agent_id": agent}, datetime.now(UTC))
             for n, (subject, task, agent) in enumerate(messages, 1)
         ]
-        self.collector = collector
+        self.collector, self.first = collector, 1
+
+    async def stream(self, name: str) -> Stream:
+        return Stream.of({"config": {"name": name}, "state": {"first_seq": self.first, "last_seq": len(self.found)}})
 
     async def last_sequence(self, _stream: str) -> int:
         return 0
@@ -110,6 +113,15 @@ async def test_each_job_has_its_own_messages_and_place() -> None:
     assert found.per_second == 1 / 4
     assert not found.strangers
     assert ray.forgotten == [LOAD]
+
+
+async def test_messages_that_the_stream_dropped_meanwhile_are_told() -> None:
+    nats = StandInNats()
+    kept, _ = await run_load(nats, row(1))
+    assert (kept.sequence, kept.dropped) == (0, "")
+    nats.first = 21
+    cut, _ = await run_load(nats, row(1))
+    assert "holds messages from sequence 21 on, and the load began at 1: its limits dropped 20 messages" in cut.dropped
 
 
 async def test_as_many_at_once_as_the_workers_have_cpus_and_time_for_each() -> None:
