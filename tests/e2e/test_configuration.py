@@ -161,7 +161,7 @@ async def test_nats_url(replica_reports: tuple[ReplicaReport, ...], nats: Nats, 
             wrong.append(f"{url}: {seen['stage']}: {seen['error']}")
             continue
         servers = seen.get("servers") or [seen]
-        usable = [server for server in servers if server["ok"]]
+        usable = [server for server in servers if server["ok"]] or [seen]
         others = [f"{label(server)}is {other}" for server in usable if (other := other_nats(server, info, stream))]
         if others:
             count = f" ({len(usable)} of {len(servers)} servers can be used)" if len(usable) < len(servers) else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.packaging import hosts
+from fixtures.probes.payload import nats_wire
 from fixtures.probes.payload.basics import server_urls
 from fixtures.probes.payload.nats_wire import nats
 from fixtures.probes.replicas import ReplicaReport
@@ -105,6 +107,29 @@ async def test_where_none_answers_each_is_named_with_its_reason(nobody: str) -> 
     assert f"{nobody}: tcp: ConnectionRefusedError" in line and f"127.0.0.1:{port}: protocol: OSError: not NATS" in line
 
 
+def test_a_server_that_answers_late_is_late_for_the_list_and_for_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, threads = threading.Event(), list[threading.Thread]()
+
+    def answering(url: str, _timeout: float, _asked: object) -> dict[str, Any]:
+        threads.append(threading.current_thread())
+        if url == "nats://late":
+            assert release.wait(60)
+            return {"ok": True, "stage": "done"}
+        return {"ok": False, "stage": "tcp", "error": "refused"}
+
+    def names(*_: object) -> Iterator[str]:
+        yield from ("early", "late")
+        release.set()
+        for thread in threads:
+            thread.join()
+
+    monkeypatch.setattr(nats_wire, "nats_server", answering)
+    monkeypatch.setattr(nats_wire, "_names", names)
+    answer = nats("nats://early,nats://late", 0.01, {})
+    assert release.is_set() and not answer["ok"] and "0 of 2 servers can be used" in answer["error"]
+    assert [server["ok"] for server in answer["servers"]] == [False, False]
+
+
 async def test_no_part_of_a_password_is_taken_for_a_host(nobody: str) -> None:
     answer = await reached(f"nats://u:1,{SECRET}@5@{nobody}")
     assert not answer["ok"] and SECRET not in json.dumps(answer)
@@ -192,6 +217,15 @@ async def test_each_server_of_a_list_must_be_of_the_same_nats(nobody: str) -> No
     with pytest.raises(AssertionError) as failed:
         await configuration.test_nats_url((report,), checked, load("swe-ai-fleet"))
     assert f"NATS_URL={url} {there} is another NATS (server NB) (2 of 3 servers can be used)" in str(failed.value)
+
+
+async def test_an_answer_without_a_server_of_the_list_that_can_be_used_is_compared_itself() -> None:
+    listed = [{"ok": False, "stage": "tcp", "error": "not answered", "server": "a:4222"}]
+    answer = {**SEEN, "stage": "done", "server_id": "NB", "stream_created": LATER, "servers": listed}
+    report = ReplicaReport("orchestrator-1", {"NATS_URL": "nats://a,nats://b"}, {"nats": {"nats": answer}})
+    checked: Any = Checked()
+    with pytest.raises(AssertionError, match=r"NATS_URL=nats://a,nats://b is another NATS \(server NB\)"):
+        await configuration.test_nats_url((report,), checked, load("swe-ai-fleet"))
 
 
 async def test_a_list_of_which_one_answers_passes(nobody: str) -> None:
