@@ -164,7 +164,7 @@ async def test_requests_that_the_proxy_has_not_seen_decide_nothing() -> None:
 
 
 async def restarted_with(*nodes: str, cut: str = "") -> None:
-    """A deliberation of one agent after a restart of Ray, whose listed actors ran on these nodes: "old" is of the cluster before."""
+    """A deliberation of one agent after a restart of Ray; its listed actors ran on these nodes: "old" left with it."""
     clusters = [[Node(id="old", head=True, state="ALIVE")], [Node(id="new", state="ALIVE")]]
     trip = trip_of(1)
     trip.outcome = Outcome("task-1", "COMPLETED", (), "", "", 0)

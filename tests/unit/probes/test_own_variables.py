@@ -37,7 +37,10 @@ def drift(first: dict[str, str], second: dict[str, str], declared: tuple[str, ..
             {"VLLM_URL": "http://10.0.3.5:30800", "HOST_IP": "10.0.3.6"},
         ),
         ({"PEERS": "10.0.0.1,10.0.0.127"}, {"PEERS": "10.0.0.2,10.0.0.127"}),
-        ({"POD_IP": "10.0.3.12", "NAMES": "10.0.3.12,10.0.3.127"}, {"POD_IP": "fd00::2", "NAMES": "fd00::2,10.0.3.127"}),
+        (
+            {"POD_IP": "10.0.3.12", "NAMES": "10.0.3.12,10.0.3.127"},
+            {"POD_IP": "fd00::2", "NAMES": "fd00::2,10.0.3.127"},
+        ),
         ({"NODE_NAME": "east", "ZONE": "northeast/east"}, {"NODE_NAME": "west", "ZONE": "northeast/west"}),
     ],
 )

@@ -99,7 +99,9 @@ def answering(**answers: Any) -> Any:
     return SimpleNamespace(url="http://service", **{name: method(answer) for name, answer in answers.items()})
 
 
-CLUSTER = answering(workload=SimpleNamespace(replicas=()))
+VIEW = SimpleNamespace(vllm="http://service", fault_proxy="")
+CLUSTER: Any = answering(workload=SimpleNamespace(replicas=()))
+CLUSTER.inside = CLUSTER.endpoints = VIEW
 
 
 @pytest.mark.parametrize(
