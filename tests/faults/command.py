@@ -5,6 +5,7 @@ from __future__ import annotations
 from fixtures.checks.declaration import CATALOGUE
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.experiment import tried
+from tests.faults.model import COLUMNS
 from tests.targets.matrix import Page, Row
 from tests.targets.program import Program
 
@@ -40,6 +41,7 @@ PROGRAM = Program(
     "in a fleet on this machine, then, for those that need it, in one on Kubernetes (kind).",
     catalogue=FAULTS,
     subset=SUBSET,
+    columns=COLUMNS,
     judged="detected, exact, diagnosed and healed",
     tried=tried,
     page=lambda rows: PAGE.of(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)]),

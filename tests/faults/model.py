@@ -8,6 +8,11 @@ from typing import Any
 from tests.targets.session import Session
 from tests.targets.target import Change
 
+#: What a row of an earlier time must have to be kept or tried again.
+COLUMNS = frozenset(
+    {"name", "description", "expected", "allowed", "ran", "failed", "broken", "words", "complaints", "seconds"}
+)
+
 
 @dataclass(frozen=True)
 class Fault:

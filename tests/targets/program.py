@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -73,6 +73,7 @@ class Program(Generic[E]):
     description: str
     catalogue: Sequence[E]
     subset: Collection[str]  # the names of those of `./ci/test`
+    columns: Set[str]  # of a row
     judged: str  # of all that are good: "detected, exact, diagnosed and healed"
     tried: Callable[[Target, E, bool], Outcome]  # True: all MUST checks that disturb nothing are run
     page: Callable[[Rows], str]  # HTML
@@ -145,11 +146,12 @@ class Program(Generic[E]):
         ]
 
     def read(self, reports: Path) -> Rows:
-        """The rows of the last time; none where there was none."""
+        """The rows of the last time; none where there was none, or where rows had other columns then."""
         try:
-            return list(json.loads((reports / f"{self.name}.json").read_text(encoding="utf-8")))
+            rows = list(json.loads((reports / f"{self.name}.json").read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return []
+        return [row for row in rows if isinstance(row, dict) and row.keys() >= self.columns]
 
     def write(self, rows: Rows, reports: Path) -> None:
         text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"

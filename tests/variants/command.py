@@ -9,6 +9,7 @@ from tests.targets.program import Program, Rows
 from tests.variants.catalogue import SUBSET, VARIANTS
 from tests.variants.documents import DOCUMENTS
 from tests.variants.experiment import tried
+from tests.variants.model import COLUMNS
 
 
 def kind_of(check: str, row: Row) -> str:
@@ -61,6 +62,7 @@ PROGRAM = Program(
     "Kubernetes (kind).",
     catalogue=VARIANTS,
     subset=SUBSET,
+    columns=COLUMNS,
     judged="present, green, covered, sharp and restored",
     tried=tried,
     page=page,

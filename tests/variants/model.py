@@ -14,6 +14,11 @@ from tests.targets.target import Change
 #: Statuses with which a check may end, where a variant declares it.
 EXEMPT = ("not_applicable", "unsupported", "disabled")
 
+#: What a row of an earlier time must have to be kept or tried again.
+COLUMNS = frozenset(
+    {"name", "description", "stretches", "ran", "passed", "failed", "broken", "exempt", "words", "complaints"}
+)
+
 Presence = Callable[[Any], Coroutine[Any, Any, bool]]
 """Whether the difference is there, asked of the target."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,8 +16,8 @@ from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.timeouts import Timeouts
 from fixtures.harness.interrupts import INTERRUPTS
-from tests.faults.command import PAGE, kind_of
-from tests.faults.model import Fault, Outcome
+from tests.faults.command import PAGE, PROGRAM, kind_of
+from tests.faults.model import COLUMNS, Fault, Outcome
 from tests.targets.session import Session, read
 from tests.targets.target import SHORT, Interrupted
 
@@ -101,6 +102,16 @@ def test_a_fault_that_could_not_be_put_in_is_not_good() -> None:
     found = Outcome(FAULT, Session({}, {}, {}, 0.0), Session({}, {}, {}, 0.0), 1.0, ["AssertionError: no such file"])
     assert not found.good
     assert "AssertionError: no such file" in found.complaints()
+
+
+def test_rows_of_an_earlier_time_are_read_where_they_have_the_same_columns(tmp_path: Path) -> None:
+    row_now = outcome(*EXPECTED).row()
+    assert row_now.keys() >= COLUMNS
+    rows = [row_now, {"fault": "a-fault", "complaints": []}, "damaged"]
+    (tmp_path / "faults.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert [row["name"] for row in PROGRAM.read(tmp_path)] == ["a-fault"]
+    (tmp_path / "faults.json").write_text("[")
+    assert PROGRAM.read(tmp_path) == PROGRAM.read(tmp_path / "none") == []
 
 
 def test_the_page_shows_each_cell_and_escapes() -> None:

@@ -12,7 +12,7 @@ from tests.faults.model import Fault
 from tests.faults.model import Outcome as FaultOutcome
 from tests.targets.session import Session, read
 from tests.variants.command import kind_of, page
-from tests.variants.model import Outcome, Variant
+from tests.variants.model import COLUMNS, Outcome, Variant
 
 FAULT = Fault("a-fault", "a part is broken", nullcontext, ("INF-10",), ("stream",))
 
@@ -59,6 +59,7 @@ def test_what_is_as_it_should_be() -> None:
     assert judged.good and not judged.complaints()
     assert set(judged.judged.values()) == {True}
     assert judged.row()["exempt"] == ["INF-04", "JOB-02"]
+    assert judged.row().keys() >= COLUMNS
 
 
 @pytest.mark.parametrize(
