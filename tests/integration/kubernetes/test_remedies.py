@@ -24,7 +24,7 @@ from fixtures.profile import model as profiles
 from fixtures.profile.remedy_values import remedy_values
 
 PROFILE = "FLEET_TEST_PROFILE"
-CHANGING = re.compile(r" (delete|patch|set env (?!.*--list))")
+CHANGING = re.compile(r" (delete|patch|scale|set env (?!.*--list))")
 TIMEOUT = 120.0  # seconds that one command may take
 
 pytestmark = [
