@@ -22,7 +22,8 @@ import pytest
 import yaml
 
 from fixtures.clusters.base import Component, Timeline, Workload
-from fixtures.clusters.kubernetes.client.api import PODS, RAY_CLUSTERS, Api, connect
+from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, PODS, RAY_CLUSTERS, Api, connect
+from fixtures.clusters.kubernetes.client.errors import qualified
 from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluster
 from fixtures.clusters.kubernetes.instance import RUN_LABEL
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
@@ -40,7 +41,7 @@ from tests.support.suite_process import SuiteProcess, SuiteRun
 from tests.support.waiting import wait_for
 
 WRITTEN_S = 60.0  # until a run has written a line to its log
-ROLE_FILES = [ROOT / "ci" / "attach" / "role.yaml"]
+ROLE_FILES = [ROOT / "ci" / "attach" / name for name in ("role.yaml", "role-forward.yaml", "role-exec.yaml")]
 QUIET = ("-m", "e2e and not disruptive")
 ATTACH = ("--cluster", "attach")
 #: SHOULD checks that hold a time against a limit: how they end is a matter of the machine, and of benchmarks.
@@ -94,9 +95,15 @@ def apply(kubeconfig: Path, *files: Path) -> None:
         )
 
 
+def delete(kubeconfig: Path, file: Path) -> None:
+    subprocess.run(
+        ["kubectl", "--kubeconfig", str(kubeconfig), "delete", "-f", str(file)], check=True, capture_output=True
+    )
+
+
 @pytest.fixture(scope="module")
 def restricted(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A kubeconfig with the rights of ci/attach/role.yaml and no other."""
+    """A kubeconfig with the rights of ROLE_FILES and no other."""
     apply(fleet.kubeconfig, *ROLE_FILES)
     made = subprocess.run(
         [str(ROOT / "ci" / "attach" / "kubeconfig")],
@@ -111,14 +118,16 @@ def restricted(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def granted() -> set[str]:
-    """What ci/attach/role.yaml grants, as "verb resource"."""
-    found = set()
-    for document in yaml.safe_load_all(ROLE_FILES[0].read_text(encoding="utf-8")):
-        for rule in document.get("rules") or ():
-            for group in rule["apiGroups"]:
-                for resource in rule["resources"]:
-                    found |= {f"{verb} {resource}{'.' + group if group else ''}" for verb in rule["verbs"]}
-    return found
+    """What ROLE_FILES grant, as "verb resource"."""
+    documents = (document for file in ROLE_FILES for document in yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    return {
+        f"{verb} {qualified(resource, group)}"
+        for document in documents
+        for rule in document.get("rules") or ()
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
 
 
 def attach(reports: Path, *options: str) -> SuiteRun:
@@ -192,22 +201,45 @@ class TestRights:
         self, admin: Api, fleet: Fleet, restricted: Path, tmp_path: Path
     ) -> None:
         namespace = fleet.profile.kubernetes.namespace
-        role = (await admin.get(ROLES, "fleet-conformance", namespace)).raw
-        without = [rule for rule in role["rules"] if rule["resources"] != ["pods/exec"]]
-        await admin.patch(ROLES, "fleet-conformance", {"rules": without}, namespace)
+        role = (await admin.get(ROLES, "fleet-conformance-exec", namespace)).raw
+        await admin.patch(ROLES, "fleet-conformance-exec", {"rules": []}, namespace)
         try:
             ran = await asyncio.to_thread(
                 attach, tmp_path / "r", "--kubeconfig", str(restricted), "--profile", str(fleet.profile_file),
                 "-k", "CFG-01 or INF-02",
             )  # fmt: skip
         finally:
-            await admin.patch(ROLES, "fleet-conformance", {"rules": role["rules"]}, namespace)
+            await admin.patch(ROLES, "fleet-conformance-exec", {"rules": role["rules"]}, namespace)
         assert ran.returncode == 1
         assert ran.report.document["verdict"] == "inconclusive"
         broken = ran.report.details("broken")
         assert set(broken) == {"CFG-01"}, ran.output[-3000:]
         assert re.search(r"may not (get|create) pods/exec in namespace swe-ai-fleet", broken["CFG-01"])
         assert set(ran.report.details("passed")) == {"INF-02"}
+
+    async def test_a_replica_is_ended_and_brought_back_by_the_right_to_resize_alone(
+        self, admin: Api, fleet: Fleet, restricted: Path
+    ) -> None:
+        role = ROOT / "ci" / "attach" / "role-disruptive.yaml"
+        apply(fleet.kubeconfig, role)
+        cluster = KubernetesCluster(AttachOptions(fleet.profile, str(restricted), None, "fc-resize", True))
+        try:
+            await cluster.start(Timeline())
+            victim, *_ = (await cluster.workload(Component.ORCHESTRATOR)).ready
+            await cluster.kill(victim)
+            left = await cluster.workload(Component.ORCHESTRATOR)
+            await cluster.revive(victim)
+        finally:
+            await cluster.stop()
+            delete(fleet.kubeconfig, role)
+        assert victim.name not in {replica.name for replica in left.replicas}
+        assert left.desired == fleet.profile.orchestrator.replicas - 1
+        assert "patch deployments.apps/scale" in cluster.rights
+        assert not {"patch deployments.apps", "patch statefulsets.apps"} & set(cluster.rights)
+        deployment = await admin.get(
+            DEPLOYMENTS, fleet.profile.orchestrator.workload, fleet.profile.kubernetes.namespace
+        )
+        assert deployment.spec.replicas == fleet.profile.orchestrator.replicas
 
     def test_certification_needs_no_more_than_its_own_file(
         self, fleet: Fleet, restricted: Path, tmp_path: Path
@@ -222,11 +254,7 @@ class TestRights:
         try:
             told.append(operator_told(attach(tmp_path / "with", *arguments)))
         finally:
-            subprocess.run(
-                ["kubectl", "--kubeconfig", str(fleet.kubeconfig), "delete", "-f", str(role)],
-                check=True,
-                capture_output=True,
-            )
+            delete(fleet.kubeconfig, role)
         for question in ("definition", "deployment", "webhooks"):
             assert "may not" in told[0][question]["unknown"]
         assert all("answer" in told[1][question] for question in ("definition", "deployment", "pods", "webhooks"))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -18,8 +19,6 @@ from fixtures.profile.model import load
 
 FOLDER = ROOT / "ci" / "attach"
 READING = {"get", "list"}
-#: `create` on these opens a stream to a pod, and makes nothing.
-STREAMS = {"pods/exec", "pods/portforward"}
 
 
 def documents(name: str) -> list[dict[str, Any]]:
@@ -39,23 +38,68 @@ def rules(name: str) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def test_reading_is_all_that_the_role_allows() -> None:
-    more = [right for right in rules("role.yaml") if right[3] not in READING and right[2] not in STREAMS]
-    assert more == []
+ROLES = ("role.yaml", "role-forward.yaml", "role-exec.yaml", "role-disruptive.yaml", "role-certification-dry-run.yaml")
 
 
-@pytest.mark.parametrize("name", ["role.yaml", "role-disruptive.yaml"])
+def test_looking_allows_nothing_but_reading() -> None:
+    assert not [right for right in rules("role.yaml") if right[3] not in READING]
+
+
+@pytest.mark.parametrize(
+    ("name", "stream"), [("role-forward.yaml", "pods/portforward"), ("role-exec.yaml", "pods/exec")]
+)
+def test_what_opens_a_stream_is_a_role_of_its_own(name: str, stream: str) -> None:
+    assert {right[2] for right in rules(name)} == {stream}
+
+
+@pytest.mark.parametrize("name", ROLES)
 def test_rights_are_spelled_out_once_in_the_profiles_namespaces(name: str) -> None:
-    found = rules(name)
+    granted = rules(name)
     spaces = load("swe-ai-fleet").kubernetes
-    assert len(found) == len(set(found))
-    assert {right[0] for right in found} == {spaces.namespace, spaces.ray_namespace}
-    assert not [right for right in found if "*" in right or "secrets" in right[2]]
-    assert {one["kind"] for one in documents(name)} <= {"ServiceAccount", "Role", "RoleBinding"}
+    assert len(granted) == len(set(granted))
+    assert {right[0] for right in granted} <= {spaces.namespace, spaces.ray_namespace}
+    assert not [right for right in granted if "*" in right or "secrets" in right[2]]
+    assert {document["kind"] for document in documents(name)} <= {"ServiceAccount", "Role", "RoleBinding"}
 
 
-def test_disruptive_rights_repeat_none() -> None:
-    assert not set(rules("role.yaml")) & set(rules("role-disruptive.yaml"))
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_says_what_its_token_allows(name: str) -> None:
+    assert "# With the token one can" in (FOLDER / name).read_text()
+    assert f"`{name}`" in (FOLDER / "README.md").read_text()
+
+
+def test_no_right_is_granted_by_two_roles() -> None:
+    granted = Counter(right for name in ROLES for right in set(rules(name)))
+    assert not [right for right, times in granted.items() if times > 1]
+
+
+@pytest.mark.parametrize("profile", ["swe-ai-fleet", "kind"])
+def test_objects_that_keep_their_names_are_named(profile: str) -> None:
+    """Each of those that the profile names, and no others of their kind."""
+    fleet = load(profile)
+    workloads, ray = {fleet.vllm.workload, fleet.orchestrator.workload}, {fleet.ray.cluster}
+    services = {fleet.vllm.service, fleet.nats.service, fleet.orchestrator.service}
+    wanted = {
+        ("role.yaml", "deployments"): workloads,
+        ("role.yaml", "statefulsets"): workloads,
+        ("role.yaml", "services"): services | {fleet.ray.head_service, fleet.vllm.fault_proxy or "fault-proxy"},
+        ("role.yaml", "rayclusters"): ray,
+        ("role-disruptive.yaml", "deployments/scale"): {fleet.orchestrator.workload},
+        ("role-disruptive.yaml", "statefulsets/scale"): {fleet.orchestrator.workload},
+        ("role-disruptive.yaml", "rayclusters"): ray,
+    }
+    named: dict[tuple[str, str], set[str]] = {}
+    for name in ROLES:
+        for rule in (rule for document in documents(name) for rule in document.get("rules") or ()):
+            for resource in rule["resources"]:
+                if names := rule.get("resourceNames"):
+                    named.setdefault((name, resource), set()).update(names)
+    assert named == wanted
+
+
+def test_a_workload_gets_another_size_and_nothing_else() -> None:
+    changing = {right[2] for right in rules("role-disruptive.yaml") if right[1] == "apps"}
+    assert changing == {"deployments/scale", "statefulsets/scale"}
 
 
 def test_certification_only_reads_and_binds_the_account() -> None:
@@ -75,7 +119,7 @@ def test_certification_only_reads_and_binds_the_account() -> None:
     assert all(part["subjects"] == [account] for part in bindings)
 
 
-@pytest.mark.parametrize("name", ["role.yaml", "role-disruptive.yaml"])
+@pytest.mark.parametrize("name", ROLES)
 def test_every_role_is_bound_to_the_account(name: str) -> None:
     roles = {
         (one["metadata"]["namespace"], one["metadata"]["name"]) for one in documents(name) if one["kind"] == "Role"

@@ -29,6 +29,7 @@ from fixtures.clusters.kubernetes.client.errors import (
     NotFound,
     Unauthorized,
     Unreachable,
+    keeps_its_name,
     refusal,
 )
 from fixtures.clusters.kubernetes.client.exec import exit_status
@@ -111,6 +112,38 @@ async def test_a_missing_right_in_the_whole_cluster_asks_for_a_cluster_role(tmp_
     async with api_that_answers(tmp_path, 403, status(403, "Forbidden", said)) as api:
         with pytest.raises(Forbidden, match=r"may not get rayclusters\.ray\.io in the whole cluster.*a ClusterRole:"):
             await api.get(RAY_CLUSTERS, "x", "ray")
+
+
+async def test_a_missing_right_on_a_workloads_size_asks_for_that_alone(tmp_path: Path) -> None:
+    words = RBAC.format("e2e", "patch", "deployments/scale", "apps", 'in the namespace "agents"')
+    server = StandIn((403, status(403, "Forbidden", f'deployments.apps "orchestrator" is forbidden: {words}')))
+    try:
+        async with api_at(tmp_path, server.url) as api:
+            with pytest.raises(Forbidden) as caught:
+                await api.scale(DEPLOYMENTS, "orchestrator", 1, "agents")
+    finally:
+        server.close()
+    assert str(caught.value) == (
+        "context prod: user e2e may not patch deployments.apps/scale in namespace agents; grant it with a Role in "
+        'agents: apiGroups ["apps"], resources ["deployments/scale"], verbs ["patch"], resourceNames ["orchestrator"]'
+    )
+    ((method, path, headers),) = server.seen
+    assert (method, path) == ("PATCH", "/apis/apps/v1/namespaces/agents/deployments/orchestrator/scale")
+    assert headers["Content-Type"] == "application/merge-patch+json"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        (Asked("get", "services", "agents", "nats"), True),
+        (Asked("patch", "rayclusters", "ray", "main", "apis/ray.io/v1"), True),
+        (Asked("get", "pods/exec", "agents", "orchestrator-0"), False),  # the pod of tomorrow has another name
+        (Asked("list", "pods", "agents"), False),
+        (Asked("create", "configmaps", "agents", "x"), False),  # nothing has that name yet
+    ],
+)
+def test_a_grant_is_for_one_object_where_it_keeps_its_name(asked: Asked, kept: bool) -> None:
+    assert keeps_its_name(asked) is kept
 
 
 async def test_a_403_that_is_no_missing_right_keeps_its_reason(tmp_path: Path) -> None:
