@@ -47,7 +47,7 @@ async def fleet(
     profile = profiles.load("embedded")
     if workers:
         profile = profile.replaced("ray", workers=workers)
-    cluster = EmbeddedCluster(EmbeddedOptions(profile, vllm=settings.vllm, run_id=f"bench-{secrets.token_hex(3)}"))
+    cluster = EmbeddedCluster(EmbeddedOptions(profile, vllm=settings.vllm, run_id=f"fc-{secrets.token_hex(3)}"))
     timeline, began = Timeline(), time.monotonic()
     await cluster.start(timeline)
     if booted:

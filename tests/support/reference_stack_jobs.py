@@ -60,16 +60,17 @@ def idle_cpus() -> float:
     return float(ray.available_resources()["CPU"])
 
 
+TOKEN = {"X-Fault-Proxy-Token": "token-of-the-debug-routes"}  # as tests/support/stub_process.py starts the stub
 _STRAIGHT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the stub is on loopback
 
 
 def hits(url: str) -> int:
-    with _STRAIGHT.open(f"{url}/debug/faults") as answer:
+    with _STRAIGHT.open(urllib.request.Request(f"{url}/debug/faults", headers=TOKEN)) as answer:
         return sum(rule["hits"] for rule in json.load(answer)["faults"] if rule["id"] == "crash")
 
 
 def delete_faults(url: str) -> None:
-    _STRAIGHT.open(urllib.request.Request(f"{url}/debug/faults/crash", method="DELETE")).close()
+    _STRAIGHT.open(urllib.request.Request(f"{url}/debug/faults/crash", headers=TOKEN, method="DELETE")).close()
 
 
 def wait(holds: Callable[[], bool]) -> None:

@@ -19,6 +19,7 @@ from fixtures.core.polling import wait_until
 PACKAGE = ROOT / "images" / "vllm"
 CHAT = "/v1/chat/completions"
 MODEL = "Qwen/Qwen3-0.6B"
+TOKEN = "token-of-the-debug-routes"
 REQUEST_S = 5.0
 STOP_S = 10.0
 
@@ -32,12 +33,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(module: str, *arguments: str) -> Iterator[str]:
+def running(module: str, *arguments: str, token: str = TOKEN) -> Iterator[str]:
     """`python -m module` in the background: its base URL, once it says that it listens. Ended by SIGTERM; it must then
     exit with 0 and must not have written a traceback."""
     port = free_port()
     command = [sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE), "FAULT_PROXY_TOKEN": token}
     with (
         TemporaryFile("w+") as errors,
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
@@ -64,9 +65,9 @@ def _text(errors: Any) -> str:
     return str(errors.read())
 
 
-def client(url: str) -> httpx.AsyncClient:
+def client(url: str, token: str = TOKEN) -> httpx.AsyncClient:
     """A client for a server on this machine, past any proxy of the environment."""
-    return httpx.AsyncClient(base_url=url, timeout=REQUEST_S, trust_env=False)
+    return httpx.AsyncClient(base_url=url, timeout=REQUEST_S, trust_env=False, headers={"X-Fault-Proxy-Token": token})
 
 
 def chat(text: str, **fields: object) -> dict[str, object]:

@@ -49,7 +49,7 @@ async def another_vllm(target: EmbeddedTarget, model: str = "") -> AsyncIterator
     profile = plan.profile.replaced("vllm", model=model or plan.profile.vllm.model)
     port = free_port(target)
     part = SupervisedProcess("other-vllm", made.run)
-    launch = partial(processes.vllm_stub, profile, port)
+    launch = partial(processes.vllm_stub, profile, port, made.debug_token)
     async with _running(
         target, LocalReplica("other-vllm", Component.VLLM, "", plan.stub, part, launch, TIMEOUTS.vllm_stub_up)
     ):
@@ -110,7 +110,7 @@ class TwoServers:
 
     def second_answers(self, *rules: Mapping[str, Any]) -> Change:
         """Fault rules in the second server alone."""
-        return lambda _: ruled(self.second, *rules)
+        return lambda target: ruled(target, self.second, *rules)
 
 
 def _towards(url: str, launch: LaunchSpec) -> LaunchSpec:

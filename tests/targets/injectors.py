@@ -227,9 +227,9 @@ async def frozen(target: EmbeddedTarget, name: str, word: str = "") -> AsyncIter
 
 
 @asynccontextmanager
-async def ruled(url: str, *rules: Mapping[str, Any]) -> AsyncIterator[None]:
+async def ruled(target: EmbeddedTarget, url: str, *rules: Mapping[str, Any]) -> AsyncIterator[None]:
     """Fault rules (images/vllm/README.md) in the stub, or in the proxy before it, at `url`."""
-    proxy = FaultProxy(url)
+    proxy = FaultProxy(url, target.cluster.fault_proxy_access)
     try:
         async with AsyncExitStack() as stack:
             for rule in rules:
@@ -276,9 +276,9 @@ def orchestrator_has(only: int | None = None, **environment: str) -> Change:
 
 def stub_answers(*rules: Mapping[str, Any]) -> Change:
     """What the model server answers to everybody."""
-    return lambda target: ruled(target.cluster.endpoints.vllm, *rules)
+    return lambda target: ruled(target, target.cluster.endpoints.vllm, *rules)
 
 
 def proxy_answers(*rules: Mapping[str, Any]) -> Change:
     """What the orchestrator and its agents get: their way to the model server leads through the suite's proxy."""
-    return lambda target: ruled(target.cluster.endpoints.fault_proxy, *rules)
+    return lambda target: ruled(target, target.cluster.endpoints.fault_proxy, *rules)

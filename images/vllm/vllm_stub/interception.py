@@ -1,11 +1,15 @@
 """What happens before every request, in stub and proxy alike: note the prompt, apply a fault, debug routes.
 
-What a fault answers is made up here; the proxied server is not asked. The prompts let a check see what really arrived.
+What a fault answers is made up here; the proxied server is not asked. The prompts let a check see what really arrived;
+those of anybody but the suite are not kept. Debug routes are for who has the token of FAULT_PROXY_TOKEN.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
+import os
+import re
 import time
 from collections import deque
 from typing import Awaitable, Callable, Optional
@@ -19,6 +23,13 @@ from vllm_stub.faults import ACTIONS, CHAT_PATH, BadRule, FaultBook, Rule, decod
 MAX_BODY_BYTES = 64 * 2**20
 """Of a request; larger ones are refused with 413."""
 MAX_PROMPTS = 1000
+MAX_PROMPT_BYTES = 8 * 2**20
+"""Of the bodies of all prompts that are kept: the oldest go first."""
+OF_A_RUN = re.compile(r"\bfc-[0-9a-f]{6}\b")
+"""The id of a run of the suite, which is in each of its tasks."""
+TOKEN_VARIABLE = "FAULT_PROXY_TOKEN"
+TOKEN_HEADER = "X-Fault-Proxy-Token"
+READY_PATH = "/debug/ready"
 PROMPT_FIELDS = ("model", "messages", "temperature", "max_tokens", "stream")
 
 OTHER_MODEL = "fault/another-model"
@@ -28,8 +39,32 @@ THOUGHT = "Thinking that a fault rule made up, cut off at max_tokens."
 PAGE = "<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>It works</h1></body></html>"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class PromptLog:
+    """The last prompts of the suite's runs, within MAX_PROMPTS and MAX_PROMPT_BYTES."""
+
+    def __init__(self) -> None:
+        self._rows: deque[tuple[Document, int]] = deque()
+        self._bytes = 0
+
+    def add(self, prompt: Document, size: int) -> None:
+        """Keep a prompt of a run, whose body had ``size`` bytes; any other is forgotten."""
+        if size > MAX_PROMPT_BYTES or not any(OF_A_RUN.search(text) for text in strings(prompt["messages"])):
+            return
+        self._rows.append((prompt, size))
+        self._bytes += size
+        while len(self._rows) > MAX_PROMPTS or self._bytes > MAX_PROMPT_BYTES:
+            self._bytes -= self._rows.popleft()[1]
+
+    def with_text(self, contains: str) -> list[Document]:
+        """Those with this text in one of their strings, oldest first."""
+        return [row for row, _ in self._rows if any(contains in text for text in strings(row["messages"]))]
+
+
 FAULTS = web.AppKey("faults", FaultBook)
-PROMPTS: web.AppKey["deque[Document]"] = web.AppKey("prompts", deque)
+PROMPTS = web.AppKey("prompts", PromptLog)
+TOKEN = web.AppKey("token", str)
 debug = web.RouteTableDef()
 
 
@@ -37,7 +72,8 @@ def new_app() -> web.Application:
     """An application with the debug routes and the interception; the caller adds what it intercepts."""
     app = web.Application(middlewares=[intercept], client_max_size=MAX_BODY_BYTES)
     app[FAULTS] = FaultBook()
-    app[PROMPTS] = deque(maxlen=MAX_PROMPTS)
+    app[PROMPTS] = PromptLog()
+    app[TOKEN] = os.environ.get(TOKEN_VARIABLE, "")
     app.add_routes(debug)
     app.on_shutdown.append(release)  # type: ignore[arg-type]  # aiohttp's type wants a synchronous return of Awaitable
     return app
@@ -47,28 +83,42 @@ def new_app() -> web.Application:
 async def intercept(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every request but those to the debug routes: keep its prompt, then the first fault that fits, else the answer."""
     if request.path.split("/", 2)[1] == "debug":
-        return await handler(request)
+        refused = request.path != READY_PATH and refusal(request)
+        return web.json_response({"error": refused}, status=401) if refused else await handler(request)
     body = await request.read()
     document = decode(body)
     rule = request.app[FAULTS].take(request.path, body, document)
     prompt: Document = {"time": time.time(), "answered": None, "fault": rule.id if rule else None}
     if request.path == CHAT_PATH and isinstance(document, dict):
         prompt.update((name, document.get(name)) for name in PROMPT_FIELDS)
-        request.app[PROMPTS].append(prompt)
+        request.app[PROMPTS].add(prompt, len(body))
     response = await handler(request) if rule is None else await carry_out(rule, request, document, handler)
     prompt["answered"] = time.time()
     return response
 
 
+def refusal(request: web.Request) -> str:
+    """Why a request may not use the debug routes; "" where it may."""
+    token = request.app[TOKEN]
+    if not token:
+        return f"this server was started without {TOKEN_VARIABLE}: nobody may use its debug routes"
+    given = request.headers.get(TOKEN_HEADER, "")
+    return "" if hmac.compare_digest(given.encode(), token.encode()) else f"{TOKEN_HEADER} is not this server's token"
+
+
+@debug.get(READY_PATH)
+async def ready(_: web.Request) -> web.Response:
+    """That this server answers, whatever becomes of its upstream. It needs no token."""
+    return web.json_response({})
+
+
 @debug.get("/debug/prompts")
 async def list_prompts(request: web.Request) -> web.Response:
-    """The last requests, oldest first, all or those with ``contains`` in one of the strings of their messages.
+    """The last requests of the suite's runs, oldest first; those with ``contains`` in a string of their messages.
 
     Times are Unix seconds; ``answered`` is null until the answer was ready, ``fault`` where no rule was applied.
     """
-    contains = request.query.get("contains", "")
-    prompts = [row for row in request.app[PROMPTS] if any(contains in text for text in strings(row["messages"]))]
-    return web.json_response({"prompts": prompts})
+    return web.json_response({"prompts": request.app[PROMPTS].with_text(request.query.get("contains", ""))})
 
 
 @debug.get("/debug/faults")

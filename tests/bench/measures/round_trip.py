@@ -56,7 +56,10 @@ async def measure(settings: Settings) -> Measured:
     async with fleet(settings) as cluster:
         ray, nats = Ray(cluster.endpoints.dashboard), Nats(cluster.endpoints.nats, "bench")
         orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators)
-        proxy, http = FaultProxy(cluster.endpoints.fault_proxy), httpx.AsyncClient(timeout=60, trust_env=False)
+        proxy, http = (
+            FaultProxy(cluster.endpoints.fault_proxy, cluster.fault_proxy_access),
+            httpx.AsyncClient(timeout=60, trust_env=False),
+        )
         try:
             return await _measured(settings, cluster, ray, nats, orchestrator, proxy, http)
         finally:

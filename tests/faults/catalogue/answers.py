@@ -38,7 +38,7 @@ def slow_under_limits(seconds: float, p50: float, p95: float) -> Change:
     async def slow(target: EmbeddedTarget) -> AsyncIterator[None]:
         profile = target.cluster.profile.replaced("limits", round_trip_p50_s=p50, round_trip_p95_s=p95)
         with target.overridden(profile=profile):
-            async with ruled(target.cluster.endpoints.vllm, {"action": "delay", "seconds": seconds}):
+            async with ruled(target, target.cluster.endpoints.vllm, {"action": "delay", "seconds": seconds}):
                 yield
 
     return slow

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -168,23 +169,60 @@ def test_a_bad_upstream_is_refused(upstream: str) -> None:
 # -- prompts -------------------------------------------------------------------------------------------------
 
 
-async def test_prompts_are_recorded_with_what_was_asked(either: httpx.AsyncClient) -> None:
-    text = f'rubric "clear"\nand über-careful {either.base_url}'
+async def prompts(server: httpx.AsyncClient, contains: str = "") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = (await server.get("/debug/prompts", params={"contains": contains})).json()["prompts"]
+    return rows
+
+
+async def test_prompts_of_a_run_are_recorded_with_what_was_asked(either: httpx.AsyncClient) -> None:
+    text = f'fc-0a1b2c-task-1, rubric "clear"\nand über-careful {either.base_url}'
     await either.post(CHAT, json=chat(text, temperature=0.91, max_tokens=7))
-    await either.post(CHAT, json=chat("something else"))
-    rows = (await either.get("/debug/prompts", params={"contains": text})).json()["prompts"]
-    [row] = rows
+    await either.post(CHAT, json=chat("fc-0a1b2c-task-2"))
+    [row] = await prompts(either, text)
     assert row["messages"] == [{"role": "user", "content": text}]
     assert (row["model"], row["temperature"], row["max_tokens"], row["fault"]) == (MODEL, 0.91, 7, None)
     assert row["time"] > 0
-    everything = (await either.get("/debug/prompts")).json()["prompts"]
-    assert [row["messages"][0]["content"] for row in everything][-2:] == [text, "something else"]
+    contents = [row["messages"][0]["content"] for row in await prompts(either)]
+    assert contents[-2:] == [text, "fc-0a1b2c-task-2"]
+
+
+@pytest.mark.parametrize("text", ["what our customer said", "fc-0a1b2 is too short", "xfc-0a1b2c", "fc-0a1b2cd"])
+async def test_prompts_of_anybody_else_are_not_kept(either: httpx.AsyncClient, text: str) -> None:
+    assert (await either.post(CHAT, json=chat(text))).status_code == 200
+    assert not await prompts(either, text)
+
+
+async def test_prompts_that_are_kept_are_bounded_in_bytes() -> None:
+    with running("vllm_stub", "--max-model-len", "9000000") as url:
+        async with client(url) as http:
+            for name in ("fc-000001", "fc-000002", "fc-000003"):
+                await http.post(CHAT, json=chat(f"{name} {'x' * (3 << 20)}"))
+            await http.post(CHAT, json=chat(f"fc-000004 {'x' * (9 << 20)}"))
+            kept = [row["messages"][0]["content"][:9] for row in await prompts(http)]
+    assert kept == ["fc-000002", "fc-000003"]
+
+
+@pytest.mark.parametrize("given", ["", "another"])
+async def test_debug_routes_are_for_who_has_the_token(proxy_url: str, given: str) -> None:
+    async with client(proxy_url, given) as stranger:
+        for method, path in (("GET", "prompts"), ("GET", "faults"), ("POST", "faults"), ("DELETE", "faults")):
+            answer = await stranger.request(method, f"/debug/{path}")
+            assert (answer.status_code, list(answer.json())) == (401, ["error"]), path
+        assert (await stranger.get("/debug/ready")).status_code == 200
+        assert (await stranger.post(CHAT, json=chat("let through"))).status_code == 200
+
+
+async def test_without_a_token_nobody_may_use_them() -> None:
+    with running("vllm_stub", token="") as url:
+        async with client(url, "") as http:
+            answer = await http.get("/debug/faults")
+    assert answer.status_code == 401
+    assert "FAULT_PROXY_TOKEN" in answer.json()["error"]
 
 
 async def test_debug_routes_are_never_passed_on(proxy: httpx.AsyncClient, stub: httpx.AsyncClient) -> None:
-    await stub.post(CHAT, json=chat("only at the stub"))
-    found = (await proxy.get("/debug/prompts", params={"contains": "only at the stub"})).json()
-    assert found == {"prompts": []}
+    await stub.post(CHAT, json=chat("fc-0a1b2c only at the stub"))
+    assert not await prompts(proxy, "only at the stub")
     for path in ("/debug", "/debug/", "/debug/other", "/debug/faults/a/b"):
         answer = await proxy.get(path)
         assert (answer.status_code, list(answer.json())) == (404, ["error"]), path
@@ -347,10 +385,10 @@ async def test_times_is_how_often_and_the_first_rule_wins(either: httpx.AsyncCli
 
 
 async def test_prompts_name_the_fault_they_met(either: httpx.AsyncClient) -> None:
-    text = f"doomed at {either.base_url}"
+    text = f"fc-0a1b2c is doomed at {either.base_url}"
     async with fault(either, action="status", code=500, id="doom"):
         await either.post(CHAT, json=chat(text))
-    [row] = (await either.get("/debug/prompts", params={"contains": text})).json()["prompts"]
+    [row] = await prompts(either, text)
     assert row["fault"] == "doom"
 
 

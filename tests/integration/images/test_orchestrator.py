@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import nats
 import pytest
 from nats.js import JetStreamContext
@@ -22,7 +21,7 @@ from fixtures.core.timeouts import TIMEOUTS
 from fixtures.services import grpc_access
 from fixtures.services import orchestrator_pb2 as pb
 from tests.support.reference_stack import IMAGES, MODEL, Replica, free_port, nats_server, ray_head, ray_python
-from tests.support.stub_process import running
+from tests.support.stub_process import client, running
 
 RESPONSES = {
     "Deliberate": pb.DeliberateResponse,
@@ -45,7 +44,7 @@ class Stack:
     def __init__(self, replicas: list[Replica], vllm_url: str, nats_url: str) -> None:
         self.replicas = replicas
         self.nats_url = nats_url
-        self._vllm = httpx.AsyncClient(base_url=vllm_url, trust_env=False)
+        self._vllm = client(vllm_url)
 
     async def close(self) -> None:
         """Close the connections to the stub."""

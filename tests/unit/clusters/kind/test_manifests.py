@@ -1,9 +1,11 @@
 """The manifests of `--cluster kind`, as they are applied."""
 
+import stat
 import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jinja2
@@ -13,6 +15,7 @@ from fixtures.clusters.kind import deployer, kept_cluster, manifests, plan
 from fixtures.clusters.kind.plan import KindOptions, Plan
 from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.core.errors import UsageError
+from fixtures.profile import credentials
 from fixtures.profile import model as profiles
 from fixtures.profile.model import bytes_of
 
@@ -49,11 +52,16 @@ def environment(deployment: Document) -> dict[str, str]:
 
 
 def test_every_file_is_filled_in_and_labelled(planned: Planned) -> None:
-    documents = manifests.documents(planned())
+    documents = manifests.documents(planned(), "t0ken")
     assert len(documents) > 15
     assert "${" not in str(documents)
     for one in documents:
         assert one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "fleet-conformance", one["metadata"]["name"]
+
+
+def test_the_fault_proxy_asks_for_the_clusters_token(planned: Planned) -> None:
+    proxy = by_name(manifests.documents(planned(), "t0ken"))["Deployment", "fault-proxy"]
+    assert environment(proxy) == {"FAULT_PROXY_TOKEN": "t0ken"}
 
 
 def test_an_unknown_placeholder_is_an_error() -> None:
@@ -64,7 +72,7 @@ def test_an_unknown_placeholder_is_an_error() -> None:
 def test_every_image_is_one_that_is_loaded_and_never_pulled_anew(planned: Planned) -> None:
     made = planned()
     known = {image.reference for image in made.images.values()}
-    for one in manifests.documents(made):
+    for one in manifests.documents(made, "t0ken"):
         spec = one.get("spec", {})
         templates = [spec.get("template"), spec.get("headGroupSpec", {}).get("template")]
         templates += [group["template"] for group in spec.get("workerGroupSpecs", [])]
@@ -76,7 +84,7 @@ def test_every_image_is_one_that_is_loaded_and_never_pulled_anew(planned: Planne
 
 def test_the_ray_cluster_offers_what_the_profile_asks_for(planned: Planned) -> None:
     held = planned().profile
-    ray = by_name(manifests.documents(planned()))["RayCluster", held.ray.cluster]["spec"]
+    ray = by_name(manifests.documents(planned(), "t0ken"))["RayCluster", held.ray.cluster]["spec"]
     (group,) = ray["workerGroupSpecs"]
     offered = group["rayStartParams"]
     assert group["replicas"] == held.ray.workers
@@ -88,7 +96,7 @@ def test_the_ray_cluster_offers_what_the_profile_asks_for(planned: Planned) -> N
 
 def test_the_orchestrator_is_configured_as_the_profile_says(planned: Planned) -> None:
     held = planned().profile
-    found = environment(by_name(manifests.documents(planned()))["Deployment", "orchestrator"])
+    found = environment(by_name(manifests.documents(planned(), "t0ken"))["Deployment", "orchestrator"])
     for name, value in held.orchestrator.environment.items():
         assert found[name] == value
     assert found["MAX_TOKENS"] == "32"
@@ -97,7 +105,7 @@ def test_the_orchestrator_is_configured_as_the_profile_says(planned: Planned) ->
 
 def test_variables_of_the_profile_replace_and_extend_the_manifests(planned: Planned) -> None:
     changed = profiles.load("kind").replaced("orchestrator", environment={"AGENT_TYPE": "mock", "EXTRA": "1"})
-    found = environment(by_name(manifests.documents(planned(profile=changed)))["Deployment", "orchestrator"])
+    found = environment(by_name(manifests.documents(planned(profile=changed), "t0ken"))["Deployment", "orchestrator"])
     assert (found["AGENT_TYPE"], found["EXTRA"]) == ("mock", "1")
 
 
@@ -106,7 +114,7 @@ def test_variables_of_the_profile_replace_and_extend_the_manifests(planned: Plan
 )
 def test_there_is_one_model_server_behind_one_service(planned: Planned, vllm: str, kind: str) -> None:
     made = planned(vllm=vllm)
-    documents = manifests.documents(made)
+    documents = manifests.documents(made, "t0ken")
     servers = [one for one in documents if one["kind"] == "Deployment" and one["metadata"]["name"] == "vllm-server"]
     assert made.vllm.kind == kind
     assert len(servers) == 1
@@ -132,13 +140,13 @@ def test_the_stock_image_is_run_with_the_agents_code_in_the_job(planned: Planned
 def test_another_ray_image_is_taken_as_it_is(planned: Planned) -> None:
     other = planned(ray_image="registry.example/ray:7")
     assert other.foreign == other.profile.ray.image == "registry.example/ray:7"
-    assert "registry.example/ray:7" in str(manifests.documents(other))
+    assert "registry.example/ray:7" in str(manifests.documents(other, "t0ken"))
 
 
 def test_a_profile_of_other_names_is_deployed_under_them(planned: Planned) -> None:
     held = profiles.load("kind").replaced("kubernetes", namespace="fleet", ray_namespace="rays")
     held = held.replaced("nats", service="bus").replaced("vllm", workload="model", service="model-svc")
-    found = by_name(manifests.documents(planned(profile=held)))
+    found = by_name(manifests.documents(planned(profile=held), "t0ken"))
     assert found["StatefulSet", "bus"]["metadata"]["namespace"] == "fleet"
     assert found["RayCluster", "ray-gpu"]["metadata"]["namespace"] == "rays"
     assert ("Deployment", "model") in found
@@ -149,8 +157,13 @@ def test_what_lies_beside_a_kept_cluster_can_be_used_and_is_removed_with_it(plan
     folder = tmp_path / "a cache; with signs"
     folder.mkdir()
     kubeconfig = folder / "dev.kubeconfig"
+    token = kept_cluster.fault_proxy_token(kubeconfig)
     kept_cluster.write(made, kubeconfig)
-    assert profiles.load(str(kept_cluster.profile_of(kubeconfig))) == made.profile
+    profile = profiles.load(str(kept_cluster.profile_of(kubeconfig)))
+    assert profile.replaced("vllm", fault_proxy_token=None) == made.profile
+    assert credentials.resolve(profile).fault_proxy.headers == {"X-Fault-Proxy-Token": token}
+    assert kept_cluster.fault_proxy_token(kubeconfig) == token
+    assert stat.S_IMODE((folder / "dev.token").stat().st_mode) == 0o600
     sourced = 'source dev.env && printf "%s\n" "$FLEET_TEST_KUBECONFIG" "$FLEET_TEST_STOCK_IMAGE" "$FLEET_TEST_CONTEXT"'
     ran = subprocess.run(["bash", "-c", sourced], cwd=folder, capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines() == [str(kubeconfig), made.stock, "kind-dev"]
@@ -161,13 +174,15 @@ def test_what_lies_beside_a_kept_cluster_can_be_used_and_is_removed_with_it(plan
 def test_the_operator_is_deployed_in_the_namespace_that_the_profile_names(planned: Planned) -> None:
     """The profile is the one place: the deployer and the manifests take it from there."""
     made = planned(profile=profiles.load("kind").replaced("kubernetes", operator_namespace="ray-operators"))
-    documents = manifests.documents(made)
+    documents = manifests.documents(made, "t0ken")
     assert "kuberay-system" not in str(documents)
     assert by_name(documents)["Deployment", "kuberay-operator"]["metadata"]["namespace"] == "ray-operators"
     assert ("Namespace", "ray-operators") in by_name(documents)
 
 
-async def test_the_operator_may_share_the_fleets_namespace(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_operator_may_share_the_fleets_namespace(
+    planned: Planned, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     profile = profiles.load("kind")
     space = profile.kubernetes.namespace
     made = planned(profile=profile.replaced("kubernetes", operator_namespace=space, operator="own-operator"))
@@ -180,7 +195,8 @@ async def test_the_operator_may_share_the_fleets_namespace(planned: Planned, mon
     async def nothing(*_: Any) -> None: ...
 
     monkeypatch.setattr(deployer, "apply_all", nothing)
-    one = deployer.Deployer(made, *(Any,) * 4)  # type: ignore[arg-type]
+    kind: Any = SimpleNamespace(kubeconfig=tmp_path / "k")
+    one = deployer.Deployer(made, kind, *(Any,) * 3)  # type: ignore[arg-type]
     for part in ("_operator", "_services", "_ray"):
         monkeypatch.setattr(one, part, partial(noted, part))
     for part in ("_images", "_node"):
