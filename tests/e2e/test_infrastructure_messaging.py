@@ -71,7 +71,7 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile) -
             "stream edit {stream} --max-msgs=-1 --max-msgs-per-subject=-1 --max-age=7d",
         ),
         nats_cli("It acknowledges nothing:", "stream edit {stream} --ack"),
-        nats_cli("It rewrites subjects: take subject_transform out:", "stream edit {stream} --interactive"),
+        nats_cli("It rewrites subjects: take subject_transform out:", "stream edit {stream} --no-transform"),
         nats_cli(
             "Its storage or its retention differs, it is sealed, or it mirrors another stream. None of it can be "
             "edited. Keep a copy of its messages first:",

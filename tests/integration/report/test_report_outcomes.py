@@ -1,7 +1,9 @@
 """The recorder in a real pytest: every way in which a check can end, and what each report makes of it."""
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +136,28 @@ def test_the_terminal_fits_80_columns_without_colour(everything: Everything) -> 
     assert "  13 of 14 checks apply to embedded; vLLM stub" in summary
     assert "FAILED INF-02 (MUST) fails" in summary
     assert "-> Use fleet/ray-custom:2.49.2" in summary
+
+
+@pytest.mark.parametrize("options", [(), ("-v",), ("-v", "--tb=long", "-rA"), ("--tb=native",)])
+def test_a_fleet_that_sends_escape_sequences_moves_no_cursor(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """In a message, in what a check prints, in a warning, and in why a run ends early."""
+    project = Project(tmp_path).write(
+        all="""
+@check("INF-01", MUST, "fails", remedy="x")
+def test_fails():
+    import warnings
+    print("captured \\x1b[2J\\x9b31m")
+    warnings.warn("warned \\x1b[2J")
+    seen = "gone \\x1b]0;title\\x07"
+    assert False, seen
+
+@check("INF-02", MUST, "ends the run", remedy="x")
+def test_aborts(recorder, request):
+    recorder._note_abort("the server says \\x1b[2J\\u202e")
+    recorder.writer.problems.append("no report \\x1b[2J")
+"""
+    )
+    ran = project.run("-m", "e2e", "--color=no", *options)
+    assert "gone �" in ran.stdout and "no report �" in ran.stdout
+    assert "the server says" in ran.stdout and "the server says" in project.conformance["aborted"]
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", ran.stdout + project.conformance["aborted"])

@@ -132,6 +132,11 @@ async def test_a_missing_right_on_a_workloads_size_asks_for_that_alone(tmp_path:
     assert headers["Content-Type"] == "application/merge-patch+json"
 
 
+def test_an_api_servers_words_move_no_cursor() -> None:
+    problem = refusal(Asked("get", "pods"), "prod", 500, b"down\x1b[2J\x07 for \xc2\x9b31mmaintenance")
+    assert "down�[2J� for �31mmaintenance" in str(problem)
+
+
 @pytest.mark.parametrize(
     ("asked", "kept"),
     [

@@ -228,7 +228,13 @@ def texts_of(node: Any) -> Iterator[str]:
             yield from texts_of(each)
 
 
-WORDS = ("x" * 5000, "<!channel> & <https://x|y> " * 300, "ñ→❌ " * 2000, "`*_~[a](http://x)" * 400)
+WORDS = (
+    "x" * 5000,
+    "<!channel> & <https://x|y> " * 300,
+    "ñ→❌ " * 2000,
+    "`*_~[a](http://x)" * 400,
+    "```\nall below" * 300,
+)
 
 
 @pytest.mark.parametrize("causes", [0, 1, 5, 80])
@@ -244,7 +250,10 @@ def test_slack_takes_it(causes: int, text: str) -> None:
         longest = {"header": 150, "section": 3000}.get(block["type"], 150)
         assert 0 < len(shown["text"] if isinstance(shown["text"], str) else shown["text"]["text"]) <= longest
     assert sum(map(len, texts_of(said["blocks"]))) < 12_000
+    sections = [block["text"] for block in said["blocks"] if block["type"] == "section"]
+    assert all(shown["verbatim"] is True for shown in sections), "an address would become a link"
     for each in texts_of(said["blocks"]):
+        assert "```" not in each
         assert "<" not in each and ">" not in each
         assert all(part.startswith(("amp;", "lt;", "gt;")) for part in each.split("&")[1:]), "cut in an escape"
 
