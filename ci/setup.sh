@@ -2,9 +2,7 @@
 # outside the checkout, and puts it first on PATH. Needs only a Python >= 3.11, < 3.14 with venv. Sets ROOT and FLEET_CACHE.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-: "${FLEET_CACHE:=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/fleet-conformance}"
-case $FLEET_CACHE in /*) ;; *) FLEET_CACHE=$PWD/$FLEET_CACHE ;; esac # some commands change the working directory
-export FLEET_CACHE
+source "$ROOT/ci/cache.sh"
 
 # Some images set this; every start of the suite would compile it and its packages again: 5 s of CPU instead of 2.
 unset PYTHONDONTWRITEBYTECODE

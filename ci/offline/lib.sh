@@ -2,9 +2,8 @@
 # Sourced by the commands of this folder: where things are, how steps report, what the engine is.
 set -euo pipefail
 OFFLINE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck disable=SC2034 # for those who source this
 ROOT=$(cd "$OFFLINE/../.." && pwd)
-: "${FLEET_CACHE:=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/fleet-conformance}"
+. "$ROOT/ci/cache.sh"
 CACHE=$FLEET_CACHE/offline
 ENGINE=$CACHE/engine
 # Socket paths may have 107 bytes, and a cache folder may be deep: the sockets get a short folder of their own.

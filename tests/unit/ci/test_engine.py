@@ -106,6 +106,7 @@ class Machine:
     def __init__(self, folder: Path, policy: str) -> None:
         self.folder, self.state, self.offline = folder, folder / "state", folder / "ci" / "offline"
         self.offline.mkdir(parents=True)
+        shutil.copy(ROOT / "ci" / "cache.sh", self.offline.parent)
         for name in ("up", "down", "lib.sh", "packages.sh", "firewall.sh"):
             shutil.copy(ROOT / "ci" / "offline" / name, self.offline)
         (self.offline / "engine").mkdir()

@@ -30,6 +30,7 @@ def state(tmp_path: Path) -> Path:
     offline.mkdir(parents=True)
     for name in ("run", "lib.sh"):
         shutil.copy(ROOT / "ci" / "offline" / name, offline)
+    shutil.copy(ROOT / "ci" / "cache.sh", offline.parent)
     for path, text in (
         (offline / "up", '#!/bin/sh\ntouch "$STATE/engine"\n'),
         (offline / "down", '#!/bin/sh\nrm "$STATE/engine"\n'),

@@ -28,7 +28,8 @@ def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "check out"
     (root / "ci" / "locks").mkdir(parents=True)
     (root / "ci" / "locks" / "suite.lock").write_text("uv==1 \\\n    --hash=sha256:0\n")
-    shutil.copy(ROOT / "ci" / "setup.sh", root / "ci")
+    for name in ("setup.sh", "cache.sh"):
+        shutil.copy(ROOT / "ci" / name, root / "ci")
     (tmp_path / "bin").mkdir()
     for path in (tmp_path / "any python", tmp_path / "bin" / "python3"):
         path.write_text(PYTHON)
@@ -104,3 +105,69 @@ def test_a_finished_environment_needs_no_writable_cache(checkout: Path) -> None:
     flock.write_text("#!/bin/sh\nexit 1\n")
     flock.chmod(0o755)
     assert source(checkout, path=f"{flock.parent}:").returncode == 0
+
+
+def test_without_a_home_nothing_is_run_from_a_folder_that_anybody_can_make(checkout: Path) -> None:
+    ran = source(checkout, FLEET_CACHE="")
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (4, "", 1)
+    assert "there is no HOME" in ran.stderr and "FLEET_CACHE" in ran.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's folder")
+def test_a_cache_folder_of_another_users_is_used_by_name_alone(checkout: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "home" / ".cache" / "fleet-conformance"
+    cache.mkdir(parents=True)
+    home = str(tmp_path / "home")
+    assert source(checkout, FLEET_CACHE="", HOME=home).returncode == 0
+    os.chown(cache, 65534, 65534)
+    ran = source(checkout, FLEET_CACHE="", HOME=home)
+    assert ran.returncode == 4
+    assert f"{cache} is another user's" in ran.stderr
+    assert source(checkout, FLEET_CACHE=str(cache), HOME=home).returncode == 0
+
+
+@pytest.fixture
+def machine(checkout: Path) -> Path:
+    """A folder for PATH without a container engine or a browser, on a machine where root could install both."""
+    programs = checkout.parent / "programs"
+    programs.mkdir()
+    for name in ("bash", "dirname", "printf", "mkdir", "rm", "sed", "mktemp"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    for name, text in (("apt-get", 'echo "apt-get $*" >>"$CALLS"'), ("id", "echo 0")):
+        (programs / name).write_text(f"#!/bin/bash\n{text}\n")
+        (programs / name).chmod(0o755)
+    shutil.copy(ROOT / "ci" / "test", checkout / "ci")
+    (checkout / "ci" / "setup.sh").write_text('ROOT=$PWD; fleet_die() { echo "$1" >&2; exit "${2:-1}"; }\n')
+    for name in ("kubernetes", "python"):
+        (checkout / "ci" / name).write_text(f'#!/bin/bash\necho "{name} $*" >>"$CALLS"\n')
+        (checkout / "ci" / name).chmod(0o755)
+    (programs / "python").symlink_to(checkout / "ci" / "python")
+    return programs
+
+
+@pytest.mark.parametrize(
+    ("environment", "called", "said"),
+    [
+        ({}, [], ["Kubernetes is left out", "the pages are left out"]),
+        ({"FLEET_OFFLINE": "0"}, [], ["Kubernetes is left out", "the pages are left out"]),
+        ({"FLEET_OFFLINE": "1"}, ["kubernetes checklist", "apt-get install", "python -m pytest"], []),
+    ],
+)
+def test_the_suites_own_tests_install_nothing_unasked(
+    checkout: Path, machine: Path, environment: dict[str, str], called: list[str], said: list[str]
+) -> None:
+    calls = checkout.parent / "calls"
+    variables = {"PATH": str(machine), "CALLS": str(calls), **environment}
+    ran = subprocess.run(
+        ["bash", "ci/test", "kubernetes", "browser"],
+        cwd=checkout, env=variables, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    done = calls.read_text() if calls.exists() else ""
+    assert all(word in done for word in called)
+    assert bool(done) is bool(called)
+    assert all(word in ran.stdout for word in said)
+
+
+def test_a_submission_may_install_what_its_machine_lacks() -> None:
+    assert "export FLEET_OFFLINE=${FLEET_OFFLINE:-1}\n" in (ROOT / ".ci" / "run").read_text()

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
-from fixtures.nightly import command, runner
+from fixtures.nightly import command, runner, upload
 from fixtures.nightly.dated_run import language_options, run_to_end
 from fixtures.report.output_paths import DATED
 
@@ -246,18 +247,19 @@ def test_a_folder_that_cannot_be_made_is_one_line(nightly: Run, capfd: pytest.Ca
     assert "cannot create the folder for reports /proc/nowhere" in capfd.readouterr().err
 
 
-def test_without_an_engine_it_says_so_or_brings_one(
+def test_without_an_engine_it_says_so_and_brings_none_unasked(
     nightly: Run, stand_ins: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("podman", "docker"):
         script(tmp_path / "bin" / name, "#!/bin/sh\nexit 1\n")
     assert nightly() == 4
     (line,) = capfd.readouterr().err.splitlines()
-    assert "no container engine answers" in line
+    assert "no container engine answers" in line and "FLEET_OFFLINE=1" in line
     script(stand_ins / "offline" / "run", '#!/bin/sh\ntouch "$HOME/brought"\nexec "$@"\n')
-    assert nightly() == 0
+    assert nightly() == nightly(FLEET_OFFLINE="0") == 4
+    assert not (tmp_path / "brought").exists()
+    assert nightly(FLEET_OFFLINE="1") == 0
     assert (tmp_path / "brought").exists()
-    assert nightly(FLEET_OFFLINE="0") == 4
 
 
 def test_the_registry_free_build_can_be_asked_for(nightly: Run, stand_ins: Path, tmp_path: Path) -> None:
@@ -343,3 +345,48 @@ def test_the_runners_lock_has_all_that_an_attached_run_imports() -> None:
 )
 def test_the_last_language_counts(suite: list[str], language: list[str]) -> None:
     assert language_options(suite) == language
+
+
+@pytest.fixture
+def uploaded(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The upload in a container of its own, which has waited; its exit status. `begun_s`: how long for a beginning."""
+    (tmp_path / "handover").mkdir(exist_ok=True)
+
+    def run(begun_s: float = 5.0, **environment: str) -> int:
+        with monkeypatch.context() as patch:
+            for name, value in {"FLEET_HANDOVER": str(tmp_path / "handover"), **environment}.items():
+                patch.setenv(name, value)
+            return upload.main(begun_s)
+
+    return run
+
+
+@pytest.mark.parametrize(("status", "then"), [("0", "true"), ("1", "true"), ("1", "exit 9")])
+def test_a_container_beside_the_run_uploads_what_it_left(
+    in_cluster: Run, uploaded: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str], status: str, then: str
+) -> None:
+    assert in_cluster(STATUS=status, FLEET_HANDOVER=str(tmp_path / "handover")) == int(status)
+    assert uploaded(FLEET_UPLOAD=f"cp -r {{}} {tmp_path}/copy; {then}") == 0
+    assert "--cluster attach" in (tmp_path / "copy" / "status.md").read_text()
+    assert ("the upload ended with status 9" in capfd.readouterr().err) is (then == "exit 9")
+
+
+def test_the_upload_waits_until_the_run_has_ended_in_any_way(uploaded: Run, tmp_path: Path) -> None:
+    program = "import sys, pathlib, time; from fixtures.nightly import handover\n"
+    program += "with handover.running(pathlib.Path(sys.argv[1])): print('running', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", program, str(tmp_path / "handover")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None and run.stdout.readline() == "running\n"
+        threading.Timer(0.3, run.kill).start()
+        assert uploaded(FLEET_UPLOAD=f"touch {tmp_path}/sent") == 0
+        assert run.wait() == -signal.SIGKILL, "the upload did not wait"
+    assert not (tmp_path / "sent").exists(), "a run that was killed at once has left no reports"
+
+
+@pytest.mark.parametrize("command", ["", "touch sent"])
+def test_without_a_run_or_a_command_nothing_is_uploaded(
+    uploaded: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert uploaded(0.1, FLEET_UPLOAD=command) == 0
+    assert ("the beginning of the run" in capfd.readouterr().err) is bool(command)

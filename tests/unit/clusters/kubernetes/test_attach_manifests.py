@@ -138,11 +138,27 @@ def test_the_cronjob_never_tries_twice_and_is_confined() -> None:
     assert (run["backoffLimit"], pod["restartPolicy"]) == (0, "Never")
     assert pod["serviceAccountName"] == "fleet-conformance"
     assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["seccompProfile"]
-    (container,) = pod["containers"]
-    confined = container["securityContext"]
-    assert confined["readOnlyRootFilesystem"] and not confined["allowPrivilegeEscalation"]
-    assert confined["capabilities"] == {"drop": ["ALL"]}
-    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    for container in pod["containers"]:
+        confined = container["securityContext"]
+        assert confined["readOnlyRootFilesystem"] and not confined["allowPrivilegeEscalation"]
+        assert confined["capabilities"] == {"drop": ["ALL"]}
+    mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_what_uploads_has_neither_token_nor_secrets_of_the_suite() -> None:
+    """FLEET_UPLOAD is any command with any tools; the suite's account may enter pods."""
+    job = next(one for one in documents("cronjob.yaml") if one["kind"] == "CronJob")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    suite, upload = pod["containers"]
+    assert (suite["name"], upload["name"]) == ("suite", "upload")
+    assert pod["automountServiceAccountToken"] is False
+    mounts = {mount["name"]: mount for mount in upload["volumeMounts"]}
+    assert set(mounts) == {"reports", "handover", "upload-tmp"}
+    assert mounts["reports"]["readOnly"] and mounts["handover"]["readOnly"]
+    assert [source["secretRef"]["name"] for source in upload["envFrom"]] == ["fleet-conformance-upload"]
+    assert not {"FLEET_UPLOAD"} & {variable["name"] for variable in suite["env"]}
+    assert upload["image"] == suite["image"]
 
 
 KUBECTL = """#!/bin/sh
@@ -253,3 +269,81 @@ def test_the_kubeconfigs_help_names_every_option_and_the_rights(make_kubeconfig:
     for word in ("FILE", "0600", "--context", "--namespace", "--account", "--duration", "8h", "example: "):
         assert word in ran.stdout
     assert "#" not in ran.stdout and "set -euo" not in ran.stdout
+
+
+REPORTS_KUBECTL = """#!/bin/bash
+echo "$@" >> "$LOG"
+case " $* " in
+*" get cronjob "*) printf %s "$IMAGE" ;;
+*" create -f - "*) cat > "$LOG.job" ;;
+*" exec "*) exec tar -C "$VOLUME" -cf - . ;;
+esac
+"""
+
+
+@pytest.fixture
+def copy_reports(tmp_path: Path) -> Kubeconfig:
+    """Runs ci/attach/reports with a stand-in for kubectl, which logs its calls in tmp_path/log."""
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text(REPORTS_KUBECTL)
+    kubectl.chmod(0o755)
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "status.md").write_text("green")
+    environment = {"PATH": f"{kubectl.parent}:/usr/bin:/bin", "LOG": str(tmp_path / "log"), "VOLUME": str(volume)}
+    environment |= {"IMAGE": "registry.example:5000/fleet/runner@sha256:0a", "TMPDIR": str(tmp_path)}
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", str(FOLDER / "reports"), *arguments]
+        return subprocess.run(
+            command, env=environment | more, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=20
+        )
+
+    return run
+
+
+def test_reports_are_copied_through_a_job_that_ends_by_itself(copy_reports: Kubeconfig, tmp_path: Path) -> None:
+    ran = copy_reports("out", "2026-01-31T03-15-00Z")
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "out" / "status.md").read_text() == "green"
+    job = yaml.safe_load((tmp_path / "log.job").read_text())
+    assert (job["kind"], job["spec"]["activeDeadlineSeconds"], job["spec"]["ttlSecondsAfterFinished"]) == (
+        "Job",
+        600,
+        60,
+    )
+    pod = job["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["containers"][0]["image"] == "registry.example:5000/fleet/runner@sha256:0a"
+    calls = (tmp_path / "log").read_text().splitlines()
+    assert f"delete job {job['metadata']['name']} " in calls[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {"bin", "log", "log.job", "out", "volume"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["out", "../../etc"], {}),
+        (["out", "2026/../Z"], {}),
+        (["out"], {"CLAIM": 'x" }, hostPath: { path: "/'}),
+        (["out"], {"NAMESPACE": "a b"}),
+        (["out"], {"IMAGE": 'x"\n          command: [evil]'}),
+        (["out"], {"IMAGE": ""}),
+    ],
+)
+def test_nothing_foreign_gets_into_the_job(
+    copy_reports: Kubeconfig, tmp_path: Path, arguments: list[str], environment: dict[str, str]
+) -> None:
+    ran = copy_reports(*arguments, **environment)
+    assert ran.returncode == 4
+    assert not (tmp_path / "log.job").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_among_the_reports_is_not_followed(copy_reports: Kubeconfig, tmp_path: Path) -> None:
+    (tmp_path / "volume" / "passwd").symlink_to("/etc/passwd")
+    ran = copy_reports("out")
+    assert ran.returncode == 4
+    assert "what is no file" in ran.stderr
+    assert not (tmp_path / "out").exists()
