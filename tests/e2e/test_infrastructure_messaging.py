@@ -118,6 +118,7 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
 )
 def test_orchestrator_replicas(components: Components, profile: Profile) -> None:
     """As many replicas as specified are ready, gRPC answers on each of them, and they are of the profile's version.
+    Where one address is all that is known of them, it answers.
 
     The version is that of the image's tag. A tag that names none (a commit, a digest alone) proves nothing.
     """
@@ -128,10 +129,10 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
         except NonConformance as error:
             silent.append(str(error))
     assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
-    assert len(asked) == profile.orchestrator.replicas, (
-        f"{len(asked)} replicas were found, the profile asks for {profile.orchestrator.replicas}"
-    )
-    workload = components.workload(Component.ORCHESTRATOR)
+    workload, wanted = components.workload(Component.ORCHESTRATOR), profile.orchestrator.replicas
+    if workload is None and len(asked) == 1:  # a load balancer's: how many replicas are behind it is not known
+        return
+    assert len(asked) == wanted, f"{len(asked)} replicas were found, the profile asks for {wanted}"
     if workload is None:
         return
     assert len(workload.ready) >= workload.desired, (

@@ -14,6 +14,7 @@ from fixtures.clusters.embedded.fleet import Fleet
 from fixtures.clusters.embedded.replica import LocalReplica
 from fixtures.profile import model as profiles
 from fixtures.services.orchestrator import Orchestrator
+from tests.targets.attachment import Urls
 from tests.targets.target import Target
 
 
@@ -69,6 +70,7 @@ class EmbeddedTarget(Target):
     def __init__(self, reports: Path) -> None:
         super().__init__(reports)
         self.instead: dict[str, Any] = {}  # what a session is told in place of what the cluster says, by attribute
+        self.attached: Urls | None = None  # where it is reached by sessions that attach to it; None: they need not
         self._new()
 
     def _new(self) -> None:
@@ -94,14 +96,18 @@ class EmbeddedTarget(Target):
     def again(self) -> None:
         self.do(self.end())
         self.instead.clear()
+        self.attached = None
         self._new()
         self.boot()
 
     def unsupported(self) -> Collection[Feature]:
-        return self.cluster.unsupported
+        return self.attached.unsupported if self.attached else self.cluster.unsupported
 
     def options(self) -> tuple[list[str], list[object]]:
-        return ["--vllm", "stub", "--load-jobs", "24"], [ClusterProvider(SharedClusterView(self.cluster, self.instead))]
+        load = ["--load-jobs", "24"]
+        if self.attached:
+            return [*load, *self.attached.options(self.fleet.factory.run.path)], []
+        return [*load, "--vllm", "stub"], [ClusterProvider(SharedClusterView(self.cluster, self.instead))]
 
     # -- for changes ---------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
@@ -50,6 +51,30 @@ def passes(*, delay: float = 0.0, most: int = 0) -> Treatment:
     return treatment
 
 
+def distant(seconds: float) -> Treatment:
+    """Leads on; whatever is sent arrives `seconds` later, in either direction, and a connection takes both ways."""
+
+    async def treatment(client: Streams, target: tuple[str, int]) -> None:
+        await asyncio.sleep(2 * seconds)
+        server = await asyncio.open_connection(*target)
+        asking = asyncio.ensure_future(_carry_later(client[0], server[1], seconds))
+        try:
+            await _carry_later(server[0], client[1], seconds)
+        finally:
+            asking.cancel()
+            server[1].close()
+
+    return treatment
+
+
+async def _carry_later(source: asyncio.StreamReader, sink: asyncio.StreamWriter, seconds: float) -> None:
+    """Each piece `seconds` after it came, however many are on their way."""
+    loop = asyncio.get_running_loop()
+    while piece := await source.read(PIECE):
+        loop.call_later(seconds, sink.write, piece)
+    await asyncio.sleep(seconds)
+
+
 async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay: float = 0.0, most: int = 0) -> None:
     carried = 0
     while piece := await source.read(PIECE):
@@ -62,9 +87,12 @@ async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay
 
 
 @asynccontextmanager
-async def link(target: str, treatment: Treatment) -> AsyncIterator[str]:
-    """The address (host:port) of a link to `target` (host:port), each of whose connections is treated so."""
-    async with _listening(itertools.repeat(target), treatment) as address:
+async def link(target: str, treatment: Treatment, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """The address (host:port) of a link to `target` (host:port), each of whose connections is treated so.
+
+    With `tls` it speaks TLS to those who call, and not to `target`.
+    """
+    async with _listening(itertools.repeat(target), treatment, tls) as address:
         yield address
 
 
@@ -76,7 +104,9 @@ async def round_robin(*targets: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _listening(targets: Iterator[str], treatment: Treatment) -> AsyncIterator[str]:
+async def _listening(
+    targets: Iterator[str], treatment: Treatment, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """The address (host:port) of a link; each connection is treated so, towards the next of `targets`."""
     treated: set[asyncio.Task[None]] = set()
 
@@ -91,7 +121,7 @@ async def _listening(targets: Iterator[str], treatment: Treatment) -> AsyncItera
         treated.add(task)
         task.add_done_callback(treated.discard)
 
-    server = await asyncio.start_server(accepted, LOOPBACK, 0)
+    server = await asyncio.start_server(accepted, LOOPBACK, 0, ssl=tls)
     try:
         yield f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
     finally:

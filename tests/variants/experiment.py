@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from fixtures.checks.declaration import CATALOGUE
 from tests.faults.experiment import under
@@ -16,17 +17,21 @@ from tests.variants.model import Outcome, Variant
 NOTHING = Session({}, {}, {}, 0.0)
 
 
+def applicable(target: Target, checks: Collection[str]) -> set[str]:
+    """Those of the checks that sessions can decide with what they see of the fleet."""
+    lacking = set(target.unsupported())
+    return {check for check in checks if lacking.isdisjoint(CATALOGUE[check].needs)}
+
+
 def tried(target: Target, variant: Variant, whole: bool) -> Outcome:
     """What comes of a variant."""
     outcome = Outcome(variant, NOTHING, NOTHING, 0.0, known_red=KNOWN_RED.get(variant.name, ""))
     began = time.monotonic()
-    lacking = set(target.unsupported())
-    further = {check for check in quick() | (quiet() if whole else set()) if lacking.isdisjoint(CATALOGUE[check].needs)}
-    checks = {*variant.stretches, *outcome.declared, *further}
     try:
         with target.profiled(variant.profile), target.changed_by(variant.apply):
             before = target.do(variant.is_present(target))
-            outcome.seen = target.session(variant.name, checks)
+            further = applicable(target, quick() | (quiet() if whole else set()))
+            outcome.seen = target.session(variant.name, {*variant.stretches, *outcome.declared, *further})
             outcome.present = before and target.do(variant.is_present(target))
             for fault in variant.detects:
                 with target.changed_by(fault.inject):

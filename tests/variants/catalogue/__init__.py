@@ -1,6 +1,6 @@
 """All variants, in the order in which they are tried: those that change the same part stand together."""
 
-from tests.variants.catalogue import agents, kubernetes, machine, messaging, ray, vllm
+from tests.variants.catalogue import agents, endpoints, kubernetes, machine, messaging, ray, vllm
 from tests.variants.catalogue import orchestrator as orchestrators
 from tests.variants.model import Variant
 
@@ -11,6 +11,7 @@ VARIANTS: tuple[Variant, ...] = (
     *orchestrators.VARIANTS,
     *agents.VARIANTS,
     *machine.VARIANTS,
+    *endpoints.VARIANTS,
     *kubernetes.VARIANTS,
 )
 

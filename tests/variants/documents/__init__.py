@@ -1,6 +1,6 @@
 """All document variants: no fleet is needed, `./ci/test unit` tries them."""
 
-from tests.variants.documents import agents, kubernetes, messaging, ray, vllm
+from tests.variants.documents import agents, endpoints, kubernetes, messaging, ray, vllm
 from tests.variants.model import Document
 
 DOCUMENTS: tuple[Document, ...] = (
@@ -8,5 +8,6 @@ DOCUMENTS: tuple[Document, ...] = (
     *vllm.DOCUMENTS,
     *messaging.DOCUMENTS,
     *agents.DOCUMENTS,
+    *endpoints.DOCUMENTS,
     *kubernetes.DOCUMENTS,
 )

@@ -1,0 +1,91 @@
+"""The embedded fleet as sessions see it that attach to it by plain URLs, with the profile that a user writes for it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fixtures.clusters.base import Feature
+from fixtures.clusters.endpoints import UNSUPPORTED
+from fixtures.profile.model import PROFILES
+from tests.targets.target import Change
+
+if TYPE_CHECKING:
+    from tests.targets.embedded_target import EmbeddedTarget
+
+
+@dataclass(frozen=True)
+class Urls:
+    """The `[endpoints]` of a profile, and what else it says about the ways to a fleet."""
+
+    vllm: str
+    dashboard: str
+    nats: str
+    orchestrators: tuple[str, ...]  # host:port
+    fault_proxy: str = ""
+    inside: Mapping[str, str] = field(default_factory=dict)  # how Ray's workers reach them, where that is another way
+    sections: str = ""  # further sections of the profile, in TOML
+
+    @classmethod
+    def of(cls, target: EmbeddedTarget) -> Urls:
+        """Every part at its own address."""
+        at = target.cluster.endpoints
+        return cls(at.vllm, at.dashboard, at.nats, tuple(at.orchestrators.values()), at.fault_proxy)
+
+    @property
+    def unsupported(self) -> frozenset[Feature]:
+        """What cannot be looked at by URLs."""
+        return frozenset(UNSUPPORTED) - ({Feature.FAULT_PROXY} if self.fault_proxy else set())
+
+    def options(self, folder: Path) -> list[str]:
+        """The options of a session that attaches with this profile, which is written to `folder`."""
+        file = folder / "attached.toml"
+        file.write_text(self.profile(), encoding="utf-8")
+        return ["--cluster", "attach", "--allow-disruptive", "--profile", str(file)]
+
+    def profile(self) -> str:
+        """The embedded fleet's profile with these endpoints."""
+        text = (PROFILES / "embedded.toml").read_text(encoding="utf-8")
+        text = text.replace('python = "host"', f'python = "{platform.python_version()}"')
+        keys = {"vllm": self.vllm, "dashboard": self.dashboard, "nats": self.nats, "fault_proxy": self.fault_proxy}
+        keys = {name: url for name, url in keys.items() if url}
+        return "\n".join(
+            [
+                *(text, self.sections, "[endpoints]"),
+                *(f"{name} = {json.dumps(url)}" for name, url in keys.items()),
+                f"orchestrators = {json.dumps(list(self.orchestrators))}",
+                "[endpoints.inside]",
+                *(f"{name} = {json.dumps(url)}" for name, url in self.inside.items()),
+                "",
+            ]
+        )
+
+
+Ways = Callable[["EmbeddedTarget"], AbstractAsyncContextManager[Mapping[str, Any]]]
+"""What stands before the parts of a fleet: entered, the fields of `Urls` that it changes."""
+
+
+@asynccontextmanager
+async def nothing_between(_: EmbeddedTarget) -> AsyncIterator[Mapping[str, Any]]:
+    """Every part is reached at its own address."""
+    yield {}
+
+
+def attached(ways: Ways = nothing_between) -> Change:
+    """Sessions attach to the fleet by URLs."""
+
+    @asynccontextmanager
+    async def changed(target: EmbeddedTarget) -> AsyncIterator[None]:
+        async with ways(target) as differing:
+            target.attached = replace(Urls.of(target), **differing)
+            try:
+                yield
+            finally:
+                target.attached = None
+
+    return changed
