@@ -25,6 +25,7 @@ class Fault:
     expected_terms: tuple[str, ...]  # what the first line of a cause must name, in any case of letters
     tolerated_failures: tuple[str, ...] = ()  # the checks that may fail, or may not be told, because of it
     must_pass: tuple[str, ...] = ()  # further checks that are run under it and must pass
+    forbidden_terms: tuple[str, ...] = ()  # secrets of the fleet: no file of the reports may have them
     where: str = "embedded"  # or "kubernetes"
 
     @property
@@ -46,6 +47,7 @@ class Outcome:
     seconds: float
     problems: list[str] = field(default_factory=list)
     whole: bool = False  # more was run than the fault could declare
+    leaks: list[str] = field(default_factory=list)  # the files of the reports that have a forbidden term
 
     @property
     def failed(self) -> list[str]:
@@ -93,12 +95,12 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        return all(self.judged.values())
+        return all(self.judged.values()) and not self.leaks
 
     def complaints(self, *, inside: bool = False) -> list[str]:
         """One line for each thing that is not as it should be. `inside` a variant, which is undone as a whole."""
         failed, broken, fault = set(self.failed), set(self.broken), self.fault
-        lines = list(self.problems)
+        lines = [*self.problems, *(f"{file} has what no report may show" for file in self.leaks)]
         details = self.seen.details
         lines += [
             f"{check} did not fail: {self.seen.statuses.get(check)}"
