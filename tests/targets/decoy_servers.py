@@ -17,7 +17,7 @@ from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
 from fixtures.clusters.embedded.supervised_process import SupervisedProcess, suite_program
 from fixtures.core.timeouts import TIMEOUTS
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import among, restarted, ruled
+from tests.targets.injectors import FileChange, among, packages_in, restarted, ruled
 from tests.targets.links import round_robin
 from tests.targets.target import Change
 
@@ -32,9 +32,16 @@ def free_port(target: EmbeddedTarget) -> int:
 
 
 @asynccontextmanager
-async def _running(target: EmbeddedTarget, member: LocalReplica) -> AsyncIterator[None]:
+async def _running(target: EmbeddedTarget, member: LocalReplica, *changes: FileChange) -> AsyncIterator[None]:
     launcher = target.fleet.launcher
-    await launcher.spawn(member)
+    if changes:
+        await launcher.store.remove(member.name)
+        member.folder = await launcher.store.instance(member.image, member.name)
+        for change in changes:
+            change.apply(packages_in(member.folder))
+        launcher.begin(member, member.launch())
+    else:
+        await launcher.spawn(member)
     try:
         await launcher.ready(member)
         yield
@@ -43,16 +50,15 @@ async def _running(target: EmbeddedTarget, member: LocalReplica) -> AsyncIterato
 
 
 @asynccontextmanager
-async def another_vllm(target: EmbeddedTarget, model: str = "") -> AsyncIterator[str]:
-    """The URL of a second stub, which serves the profile's model, or the one named."""
+async def another_vllm(target: EmbeddedTarget, model: str = "", *changes: FileChange) -> AsyncIterator[str]:
+    """The URL of a second stub, which serves the profile's model, or the one named; with changed packages."""
     plan, made = target.fleet.plan, target.fleet.factory
     profile = plan.profile.replaced("vllm", model=model or plan.profile.vllm.model)
     port = free_port(target)
     part = SupervisedProcess("other-vllm", made.run)
     launch = partial(processes.vllm_stub, profile, port, made.debug_token)
-    async with _running(
-        target, LocalReplica("other-vllm", Component.VLLM, "", plan.stub, part, launch, TIMEOUTS.vllm_stub_up)
-    ):
+    member = LocalReplica("other-vllm", Component.VLLM, "", plan.stub, part, launch, TIMEOUTS.vllm_stub_up)
+    async with _running(target, member, *changes):
         yield f"http://{processes.LOOPBACK}:{port}"
 
 

@@ -10,10 +10,11 @@ from vllm_stub import __version__
 
 @dataclass
 class Counters:
-    """What the stub has done. ``started`` (Unix seconds) is fixed at start: it distinguishes running servers."""
+    """What the stub has done. ``started`` and ``created`` (Unix seconds) are fixed: they distinguish servers."""
 
     model: str
     started: float = field(default_factory=time.time)
+    created: float = field(default_factory=time.time)
     running: int = 0
     prompt_tokens: int = 0
     generation_tokens: int = 0
@@ -40,4 +41,7 @@ vllm:generation_tokens_total{{{labels}}} {self.generation_tokens:.1f}
 # TYPE vllm:request_success_total counter
 vllm:request_success_total{{{labels},finished_reason="stop"}} {self.finished["stop"]:.1f}
 vllm:request_success_total{{{labels},finished_reason="length"}} {self.finished["length"]:.1f}
+# TYPE vllm:request_success_created gauge
+vllm:request_success_created{{{labels},finished_reason="stop"}} {self.created}
+vllm:request_success_created{{{labels},finished_reason="length"}} {self.created}
 """

@@ -51,6 +51,24 @@ def test_a_server_is_known_by_the_start_of_its_process() -> None:
     assert parse_identity("vllm:num_requests_running 0.0\n") == ""
 
 
+STARTED = "process_start_time_seconds 1.76441234512e+09\n"
+
+
+def created(*moments: str) -> str:
+    """The series of vLLM's counters; `moments` of those with the first label, the second, …"""
+    return "".join(
+        f'vllm:request_success_created{{finished_reason="{label}"}} {at}\n' for label, at in enumerate(moments)
+    )
+
+
+def test_servers_that_started_in_the_same_moment_differ_by_their_first_series() -> None:
+    one, other = STARTED + created("1.7644123512345678e+09"), STARTED + created("1.7644123512345987e+09")
+    assert parse_identity(one) != parse_identity(other)
+    assert parse_identity(one) == parse_identity(created("1764412399.5") + one), "a series of a later label is later"
+    assert parse_identity(created("1.7e+09")) == "", "several processes: none of them started it"
+    assert parse_identity(STARTED + 'x_created{y="z"} NaN\n') == parse_identity(STARTED) == "1.76441234512e+09"
+
+
 @pytest.mark.parametrize(
     ("url", "known", "same"),
     [
