@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
-from fixtures.clusters.base import Component
+from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.probes.census import Census
+from fixtures.probes.census import Census, WorkerReport
 from fixtures.profile.model import Profile
 from tests.e2e.repairs import EVIDENCE, WORKERS, image
 
@@ -185,16 +187,39 @@ async def test_tools(census: Census, profile: Profile) -> None:
     impact="Which worker an agent lands on decides how it behaves: failures come and go.",
     follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-10"),
 )
-async def test_same_distributions(census: Census) -> None:
-    """Installed distributions and their versions are equal on all workers; drift makes failures depend on placement."""
+async def test_same_distributions(census: Census, cluster: Cluster) -> None:
+    """Installed distributions and their versions are equal on all workers of one image, and on a head that has it, too;
+    drift makes failures depend on placement."""
+    wrong = [
+        f"nodes differ in {drifted}" for nodes in await nodes_by_image(census, cluster) if (drifted := drift(nodes))
+    ]
+    assert not wrong, "; ".join(wrong)
+
+
+async def nodes_by_image(census: Census, cluster: Cluster) -> list[list[WorkerReport]]:
+    """The nodes whose specifications name one image, for each image; all workers where that is not known of each."""
     workers = census.workers
-    names = sorted({name for worker in workers for name in worker.distributions})
-    drifted = {
-        name: {worker.name: worker.distributions.get(name, "absent") for worker in workers}
+    if Feature.REPLICAS in cluster.unsupported:
+        return [list(workers)]
+    nodes: dict[str, list[WorkerReport]] = {}
+    for group in await cluster.ray_groups():
+        nodes.setdefault(group.image_id or group.image, []).extend(
+            node
+            for node in census.nodes
+            if not node.error and any(replica.is_node(node.name, node.address) for replica in group.replicas)
+        )
+    placed = {node.node_id for members in nodes.values() for node in members}
+    return list(nodes.values()) if placed >= {worker.node_id for worker in workers} else [list(workers)]
+
+
+def drift(nodes: Sequence[WorkerReport]) -> dict[str, dict[str, str]]:
+    """The versions by node of each distribution that differs."""
+    names = sorted({name for node in nodes for name in node.distributions})
+    return {
+        name: {node.name: node.distributions.get(name, "absent") for node in nodes}
         for name in names
-        if len({worker.distributions.get(name) for worker in workers}) > 1
+        if len({node.distributions.get(name) for node in nodes}) > 1
     }
-    assert not drifted, f"workers differ in {drifted}"
 
 
 @check(
@@ -209,8 +234,7 @@ async def test_same_distributions(census: Census) -> None:
 )
 async def test_nothing_installed_by_hand(census: Census) -> None:
     """A distribution whose record is younger than the node's raylet did not come with the image: it was installed
-    by hand, and it will not survive the next restart."""
-    extra = {
-        worker.name: dict(worker.installed_since_start) for worker in census.workers if worker.installed_since_start
-    }
-    assert not extra, f"installed after the workers had started, so not from the image: {extra}"
+    by hand, and it will not survive the next restart. On the head, neither."""
+    nodes = [*census.workers, *(node for node in census.nodes if node.head)]
+    extra = {node.name: dict(node.installed_since_start) for node in nodes if node.installed_since_start}
+    assert not extra, f"installed after the nodes had started, so not from the image: {extra}"

@@ -41,11 +41,11 @@ def profile_asks(section: str, **values: object) -> Change:
 DRIFTED = "Metadata-Version: 2.1\nName: tabulate\nVersion: 0.8.0\n"
 
 
-def by_hand(package: str, version: str, only: int | None = None) -> Change:
-    """What `pip install` leaves in a running worker: a module, and a record younger than the raylet."""
+def installed(package: str, version: str) -> tuple[FileChange, FileChange]:
+    """What `pip install` leaves in a running node: a module, and a record younger than the raylet."""
     record = f"{package}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
-    return workers_have(Added(f"{package}.py", ""), Added(f"{record}/METADATA", metadata), only=only)
+    return Added(f"{package}.py", ""), Added(f"{record}/METADATA", metadata)
 
 
 FAULTS = (
@@ -176,15 +176,29 @@ FAULTS = (
     Fault(
         name="installed-by-hand-on-one-worker",
         description="somebody ran `pip install` in the first worker",
-        inject=by_hand("tabulate", "0.9.0", only=0),
+        inject=workers_have(*installed("tabulate", "0.9.0"), only=0),
         expected_failures=("DEP-09", "DEP-10"),
         expected_terms=("tabulate", "ray-worker-1", "0.9.0"),
     ),
     Fault(
         name="installed-by-hand-on-every-worker",
         description="somebody ran `pip install` in every worker",
-        inject=by_hand("tabulate", "0.9.0"),
-        expected_failures=("DEP-10",),
+        inject=workers_have(*installed("tabulate", "0.9.0")),
+        expected_failures=("DEP-09", "DEP-10"),  # the head's image is the same, and it has none of it
         expected_terms=("tabulate", "ray-worker-1", "ray-worker-2"),
+    ),
+    Fault(
+        name="installed-by-hand-on-the-head",
+        description="somebody ran `pip install` in the running head",
+        inject=head_has(*installed("tabulate", "0.9.0")),
+        expected_failures=("DEP-09", "DEP-10"),
+        expected_terms=("tabulate", "ray-head", "0.9.0"),
+    ),
+    Fault(
+        name="head-drifts-from-the-workers",
+        description="the head's image was built without requests, and has the tag of the workers'",
+        inject=head_has(Removed("requests-*.dist-info")),
+        expected_failures=("DEP-09",),
+        expected_terms=("requests", "ray-head", "absent"),
     ),
 )
