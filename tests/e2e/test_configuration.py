@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from fixtures.checks.declaration import MUST, Link, check
-from fixtures.checks.remedy import KUBERNETES, do, steps
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
+from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.own_variables import comparable, drifted
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.vllm_report import VllmReport
 from fixtures.profile.model import Profile
-from fixtures.redaction.environments import difference
+from fixtures.redaction.environments import difference, shown
 from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
@@ -21,6 +22,9 @@ from fixtures.services.vllm import Model, Server, Vllm, parse_models
 from tests.e2e.repairs import in_orchestrator, restart_orchestrator, set_variable
 
 REPLICAS = (Feature.REPLICAS,)
+
+#: Variables of the profile that other checks judge: addresses by where they lead, however they are spelt.
+JUDGED_ELSEWHERE = frozenset({"AGENT_TYPE", "VLLM_URL", "RAY_ADDRESS", "NATS_URL"})
 
 LOOKS = 4  # at most, for the servers behind vLLM's address, of CONNECTIONS each
 
@@ -243,3 +247,38 @@ async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...], cl
     differing = drifted({report.name: report.environment for report in replica_reports}, shared)
     lines = [difference(key, values) for key, values in differing.items()]
     assert not lines, f"replicas differ: {'. '.join(lines)}"
+
+
+@check(
+    "CFG-08",
+    MUST,
+    "the environment has the profile's values",
+    remedy=steps(
+        do("See what is set, and compare it with [orchestrator.environment] of the profile:", KUBERNETES),
+        kubectl("-n {namespace} set env {orchestrator_workload} --list"),
+        do("Where the profile is right: set NAME to its VALUE, which restarts the replicas:", KUBERNETES),
+        kubectl('-n {namespace} set env {orchestrator_workload} "${NAME:?}=${VALUE:?}"'),
+        do("Correct the one that is wrong: [orchestrator.environment] of the profile.", ENDPOINTS, EMBEDDED),
+    ),
+    concerns=(Component.ORCHESTRATOR,),
+    cuts=(Link.ORCHESTRATOR,),
+    impact="The orchestrator works with other settings than those that were agreed on.",
+    needs=REPLICAS,
+    follows=("CFG-03", "CFG-07"),
+)
+async def test_environment(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
+    """The main process of every replica has each variable that the profile names, with the very value.
+
+    Left to other checks are AGENT_TYPE and the addresses, which can be spelt in several ways: where they lead decides.
+    Variables that the profile does not name are the orchestrator's own affair.
+    """
+    wanted = {name: value for name, value in profile.orchestrator.environment.items() if name not in JUDGED_ELSEWHERE}
+    if not wanted:
+        skip_unsupported("does not apply: the profile names no settings (orchestrator.environment)")
+    wrong = [
+        f"{report.name}: {name} is {report.shown(name)}, the profile has {shown(name, value)}"
+        for report in replica_reports
+        for name, value in wanted.items()
+        if report.environment.get(name) != value
+    ]
+    assert not wrong, f"the environment is not the profile's: {'; '.join(wrong)}"

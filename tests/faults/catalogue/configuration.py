@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from tests.faults.model import Fault
 from tests.targets.decoy_servers import another_nats, another_ray, another_vllm, orchestrator_led
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Edit, orchestrator_code, orchestrator_has
+from tests.targets.injectors import Edit, orchestrator_code, orchestrator_has, restarted
 from tests.targets.links import closed_port
 
 NOTHING_COMES = ("ORC-04", "E2E-01")  # of deliberations
 NO_RAY = ("CFG-04", "CFG-06", "ORC-01")
+PASSWORDS = ("tr0ubadour-of-may", "c0rrect-horse-june")
 
 
 @asynccontextmanager
@@ -20,6 +21,33 @@ async def nobody(_: EmbeddedTarget) -> AsyncIterator[str]:
     """A URL of HTTP where nobody listens."""
     async with closed_port() as address:
         yield f"http://{address}"
+
+
+@asynccontextmanager
+async def another_of_the_same_second(target: EmbeddedTarget) -> AsyncIterator[str]:
+    """The URL of a second server, which says of its process that it started when the fleet's own did."""
+    edit = Edit(
+        "vllm_stub/metrics.py", "process_start_time_seconds {self.started}", "process_start_time_seconds 1.7e+09"
+    )
+    async with restarted(target, ["vllm-server-1"], edit), another_vllm(target, "", edit) as url:
+        yield url
+
+
+@asynccontextmanager
+async def profile_names_other_settings(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """The fleet is held against a profile with another MAX_TOKENS than its replicas were started with."""
+    profile = target.cluster.profile
+    environment = profile.orchestrator.environment | {"MAX_TOKENS": "4096"}
+    with target.overridden(profile=profile.replaced("orchestrator", environment=environment)):
+        yield
+
+
+@asynccontextmanager
+async def password_was_rotated(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """The first replica still runs with the old password of a database, the second with the new one."""
+    old, new = (orchestrator_has(number, DB_PASSWORD=word) for number, word in enumerate(PASSWORDS))
+    async with old(target), new(target):
+        yield
 
 
 FAULTS = (
@@ -45,6 +73,13 @@ FAULTS = (
         expected_terms=("VLLM_URL", "another server", "orchestrator-1"),
     ),
     Fault(
+        name="another-vllm-of-the-same-second",
+        description="the first replica's VLLM_URL leads to a second server, which started in the same moment",
+        inject=orchestrator_led("VLLM_URL", another_of_the_same_second, only=0),
+        expected_failures=("CFG-02", "CFG-07"),
+        expected_terms=("VLLM_URL", "another server", "orchestrator-1"),
+    ),
+    Fault(
         name="vllm-url-leads-to-another-model",
         description="every replica's VLLM_URL leads to a server with another model",
         inject=orchestrator_led("VLLM_URL", lambda target: another_vllm(target, "Qwen/Qwen3-1.7B")),
@@ -62,7 +97,7 @@ FAULTS = (
         name="vllm-model-is-misspelt",
         description="VLLM_MODEL names the model in lower case, on every replica",
         inject=orchestrator_has(VLLM_MODEL="Qwen/qwen3-0.6b"),
-        expected_failures=("CFG-03", *NOTHING_COMES),
+        expected_failures=("CFG-03", "CFG-08", *NOTHING_COMES),
         expected_terms=("VLLM_MODEL", "Qwen/qwen3-0.6b", "orchestrator-1", "orchestrator-2"),
     ),
     Fault(
@@ -126,5 +161,20 @@ FAULTS = (
         inject=orchestrator_has(1, PATH_PREFIX="/beta", NODE_OPTIONS="--max-old-space-size=64"),
         expected_failures=("CFG-07",),
         expected_terms=("PATH_PREFIX", "NODE_OPTIONS", "orchestrator-2"),
+    ),
+    Fault(
+        name="a-rotated-password-reached-one-replica",
+        description="only the second replica was started again after a password was changed",
+        inject=password_was_rotated,
+        expected_failures=("CFG-07",),
+        expected_terms=("DB_PASSWORD", "value 2", "orchestrator-2"),
+        forbidden_terms=PASSWORDS,
+    ),
+    Fault(
+        name="environment-is-not-the-profiles",
+        description="the profile wants MAX_TOKENS of 4096, which no replica has",
+        inject=profile_names_other_settings,
+        expected_failures=("CFG-08",),
+        expected_terms=("MAX_TOKENS", "4096", "32", "orchestrator-1", "orchestrator-2"),
     ),
 )

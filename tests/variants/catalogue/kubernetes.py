@@ -40,7 +40,7 @@ VARIANTS: tuple[Variant, ...] = (
         apply=orchestrator_has_a_side_car_first(),
         is_present=side_car_is_first,
         stretches=(
-            *(f"CFG-{number:02}" for number in range(1, 8)),
+            *(f"CFG-{number:02}" for number in range(1, 9)),
             *("NET-01", "NET-02", "NET-05", "NET-06", "INF-11"),
         ),
         where="kubernetes",

@@ -53,6 +53,24 @@ async def takes_small_messages(target: EmbeddedTarget) -> bool:
         return bool(client.max_payload == SMALL_MESSAGE)
 
 
+#: What the profile does not name.
+FURTHER = {"LOG_LEVEL": "debug", "MAX_RETRIES": "3"}
+#: What it names: addresses as they are spelt in other places, and settings.
+NAMED = {
+    "AGENT_TYPE": "vllm",
+    "VLLM_URL": "http://vllm-server-service:8000/",
+    "NATS_URL": "nats://nats.swe-ai-fleet:4222",
+    "RAY_ADDRESS": "ray://ray-gpu-head-svc.ray:10001",
+    "VLLM_MODEL": "Qwen/Qwen3-0.6B",
+    "MAX_TOKENS": "32",
+}
+
+
+async def all_have_further_variables(target: EmbeddedTarget) -> bool:
+    """Whether every replica was started with them."""
+    return all(FURTHER.items() <= target.member(name).environment.items() for name in target.orchestrators)
+
+
 VARIANTS = (
     Variant(
         name="messages-must-be-small",
@@ -67,5 +85,13 @@ VARIANTS = (
         apply=orchestrator_has(1, **TELEMETRY),
         is_present=only_the_second_has(TELEMETRY),
         stretches=("CFG-07",),
+    ),
+    Variant(
+        name="environment-has-more-than-the-profile",
+        description="replicas have settings that the profile does not name, and it spells their addresses otherwise",
+        apply=orchestrator_has(None, **FURTHER),
+        is_present=all_have_further_variables,
+        profile={"orchestrator.environment": NAMED},
+        stretches=("CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-07", "CFG-08"),
     ),
 )
