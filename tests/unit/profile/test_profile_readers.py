@@ -1,0 +1,136 @@
+"""A key that no check reads is an expectation that nothing holds the fleet against, and its author relies on it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.declaration import CATALOGUE
+from fixtures.core.paths import ROOT
+from fixtures.profile.model import Profile
+from tests.unit.profile.test_profile_keys import keys
+
+#: Key, or section with all below it → the checks that fail, or ask elsewhere, where its value is another.
+READERS = {
+    "kubernetes.ray_namespace": "INF-05 INF-06 NET-03 NET-04",
+    "kubernetes.namespace": "INF-01 INF-09 INF-11 NET-07",
+    "kubernetes.operator": "INF-05",
+    "kubernetes.operator_namespace": "INF-05",
+    "vllm.workload": "INF-01",
+    "vllm.service": "INF-01 INF-02 NET-03",
+    "vllm.port": "INF-01 INF-02 NET-03",
+    "vllm.replicas": "INF-01",
+    "vllm.model": "INF-03 NET-01 JOB-04 ORC-02",
+    "vllm.max_model_len": "INF-04 ORC-08",
+    "vllm.fault_proxy": "ORC-07 ORC-12 E2E-04",
+    "vllm.fault_proxy_port": "ORC-07 ORC-12 E2E-04",
+    "vllm.auth": "INF-03 NET-03",
+    "vllm.tls": "INF-03 NET-03",
+    "ray.cluster": "INF-05 INF-06",
+    "ray.version": "INF-08 CFG-06 DEP-01",
+    "ray.python": "INF-08 CFG-06 DEP-06",
+    "ray.image": "IMG-01 IMG-03",
+    "ray.head_service": "INF-05 NET-07",
+    "ray.gcs_port": "INF-05",
+    "ray.dashboard_port": "INF-05",
+    "ray.client_port": "NET-07",
+    "ray.worker_group": "IMG-04",
+    "ray.workers": "INF-06",
+    "ray.resources": "INF-07",
+    "ray.auth": "INF-05",
+    "ray.tls": "INF-05",
+    "nats.service": "INF-09 NET-04",
+    "nats.port": "INF-09 NET-04",
+    "nats.stream": "INF-10 INF-12 NET-04 CFG-05",
+    "nats.completed": "INF-10 INF-12 JOB-05 ORC-05",
+    "nats.failed": "INF-10 INF-12 JOB-08",
+    "nats.plan_approved": "ORC-14",
+    "nats.completed_consumer": "INF-12 ORC-10",
+    "nats.failed_consumer": "INF-12 ORC-10",
+    "nats.auth": "INF-09 NET-04",
+    "nats.tls": "INF-09 NET-04",
+    "orchestrator.workload": "INF-11",
+    "orchestrator.service": "INF-11",
+    "orchestrator.port": "INF-11",
+    "orchestrator.replicas": "INF-11",
+    "orchestrator.version": "INF-11 ORC-03",
+    "orchestrator.environment": "CFG-01 CFG-08",
+    "orchestrator.tls": "INF-11",
+    "agent.job": "DEP-07 JOB-02",
+    "agent.delivery": "DEP-07 IMG-04",
+    "agent.package": "DEP-07 JOB-02",
+    "agent.tools": "DEP-08",
+    "agent.tool_modules": "DEP-08 IMG-04",
+    "agent.roles": "ORC-02 E2E-01",
+    "agent.agents": "ORC-04 E2E-01",
+    "agent.temperature": "E2E-03",
+    "agent.diversity_factor": "E2E-03",
+    "agent.max_tokens": "JOB-04",
+    "agent.dependencies": "DEP-01 DEP-02 DEP-03 DEP-04 IMG-04",
+    "limits.vllm_latency_ms": "NET-02",
+    "limits.round_trip_p50_s": "E2E-05 LOAD-05",
+    "limits.round_trip_p95_s": "E2E-05 LOAD-05",
+    "endpoints.vllm": "INF-02 NET-03",
+    "endpoints.dashboard": "INF-05",
+    "endpoints.nats": "INF-09 NET-04",
+    "endpoints.orchestrators": "INF-11 ORC-06",
+    "endpoints.fault_proxy": "ORC-07 ORC-12 E2E-04",
+    "endpoints.inside": "NET-03 NET-04 JOB-04",
+}
+
+#: What is no expectation.
+NOT_HELD_AGAINST = {
+    "name": "how reports call the profile",
+    "nats.subjects": "what remedies make the stream with; the two subjects of answers are held against it",
+    "nats.results_bucket": "where the report looks for what a run leaves",
+    "endpoints.ray_client": "what reports and remedies show of Ray Client, which no check asks from here",
+    "timeouts": "how long the suite waits",
+}
+
+#: How the code spells a key where it is not as `section.key`.
+SPELT = {"kubernetes.namespace": "spaces.namespace", "endpoints.inside": "plain.inside"}
+
+#: They make fleets, or show the profile; neither holds a fleet against it.
+NO_READERS = (
+    *("fixtures/clusters/embedded/", "fixtures/clusters/kind/", "fixtures/report/"),
+    *(f"fixtures/profile/{name}.py" for name in ("model", "sections", "remedy_values")),
+)
+
+
+@cache
+def code() -> str:
+    """The source of everything that checks consist of."""
+    files = [*(ROOT / "fixtures").rglob("*.py"), *(ROOT / "tests" / "e2e").glob("*.py")]
+    kept = [file for file in sorted(files) if not str(file.relative_to(ROOT)).startswith(NO_READERS)]
+    return "\n".join(file.read_text(encoding="utf-8") for file in kept)
+
+
+def is_part(key: str, of: str) -> bool:
+    return key == of or key.startswith(f"{of}.")
+
+
+def test_every_key_of_the_profile_has_a_check_that_reads_it() -> None:
+    declared = {**READERS, **NOT_HELD_AGAINST}
+    known = list(keys(Profile))
+    leaves = [key for key in known if not any(other.startswith(f"{key}.") for other in known)]
+    without = [key for key in leaves if not any(is_part(key, of) for of in declared)]
+    assert not without, f"name the checks that read them in READERS of this file: {', '.join(without)}"
+    gone = [of for of in declared if of not in known]
+    assert not gone, f"the profile has no such keys: {', '.join(gone)}"
+    assert not READERS.keys() & NOT_HELD_AGAINST.keys()
+
+
+def test_the_readers_are_checks() -> None:
+    load_catalogue()
+    unknown = {check for checks in READERS.values() for check in checks.split()} - CATALOGUE.keys()
+    assert not unknown and all(READERS.values())
+
+
+@pytest.mark.parametrize("key", READERS)
+def test_the_code_of_checks_reads_it(key: str) -> None:
+    """A key that only a manifest of the suite's own fleets reads holds no other fleet against it."""
+    spelt = SPELT.get(key, ".".join(key.split(".")[-2:]))
+    assert re.search(rf"\b{re.escape(spelt)}\b", code()), f"no check, and nothing that it asks, reads {spelt}"
