@@ -85,12 +85,20 @@ async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, .
 async def test_orchestrator_vllm_latency(
     replica_reports: tuple[ReplicaReport, ...], profile: Profile, facts: Facts
 ) -> None:
-    """The median time of a small request from each replica is under the profile's limit (milliseconds)."""
-    medians = {one.name: median(one.http("models")["ms"]) for one in replica_reports if one.http("models")["ms"]}
+    """The median time of a small request from each replica is under the profile's limit (milliseconds).
+
+    Single requests may take longer: the slowest is named beside a median that is too long.
+    """
+    answers = {report.name: report.http("models")["ms"] for report in replica_reports}
+    medians = {name: median(times) for name, times in answers.items() if times}
     assert medians, "no replica got an answer from vLLM"
     facts.measurements["orchestrator → vLLM, median ms"] = round(median(medians.values()), 2)
     limit = profile.limits.vllm_latency_ms
-    slow = {name: f"{value:.1f} ms" for name, value in medians.items() if value >= limit}
+    slow = {
+        name: f"{value:.1f} ms, the slowest of {len(answers[name])} {max(answers[name]):.1f} ms"
+        for name, value in medians.items()
+        if value >= limit
+    }
     assert not slow, f"the median latency must be under {limit:g} ms; it is {slow}"
 
 

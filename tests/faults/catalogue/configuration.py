@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -47,6 +48,15 @@ async def password_was_rotated(target: EmbeddedTarget) -> AsyncIterator[None]:
     """The first replica still runs with the old password of a database, the second with the new one."""
     old, new = (orchestrator_has(number, DB_PASSWORD=word) for number, word in enumerate(PASSWORDS))
     async with old(target), new(target):
+        yield
+
+
+@asynccontextmanager
+async def older_interpreter(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """The second replica runs by the full path of an interpreter with an older Ray; on its PATH is the first one's."""
+    sound = target.member(target.orchestrators[0]).folder / "bin"
+    older = Edit("ray/_version.py", 'version = "2.49.2"', 'version = "2.48.0"')
+    async with restarted(target, [target.orchestrators[1]], older, environment={"PATH": f"{sound}:{os.defpath}"}):
         yield
 
 
@@ -125,6 +135,13 @@ FAULTS = (
         name="ray-of-one-replica-is-older",
         description="the second replica's image has Ray 2.48.0, which may not talk to a head of 2.49.2",
         inject=orchestrator_code(Edit("ray/_version.py", 'version = "2.49.2"', 'version = "2.48.0"'), only=1),
+        expected_failures=NO_RAY,
+        expected_terms=("orchestrator-2", "2.48.0", "2.49.2"),
+    ),
+    Fault(
+        name="service-runs-on-another-interpreter",
+        description="the second replica's PATH has an interpreter with Ray 2.49.2, its service runs on one with 2.48.0",
+        inject=older_interpreter,
         expected_failures=NO_RAY,
         expected_terms=("orchestrator-2", "2.48.0", "2.49.2"),
     ),
