@@ -5,7 +5,7 @@ from contextlib import suppress
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Component
-from fixtures.core.errors import NonConformance
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.versions import is_other_release
 from fixtures.probes.components import Components
 from fixtures.profile.model import Profile
@@ -130,11 +130,14 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
             silent.append(str(error))
     assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
     workload, wanted = components.workload(Component.ORCHESTRATOR), profile.orchestrator.replicas
-    if workload is None and len(asked) == 1:  # a load balancer's: how many replicas are behind it is not known
+    if workload is None:
+        if len(asked) not in (1, wanted):  # one is a load balancer's: how many replicas are behind it is not known
+            raise Inconclusive(
+                f"the profile names {len(asked)} addresses ([endpoints] orchestrators) of {wanted} replicas "
+                "(orchestrator.replicas): name all of them, or the one of a load balancer"
+            )
         return
     assert len(asked) == wanted, f"{len(asked)} replicas were found, the profile asks for {wanted}"
-    if workload is None:
-        return
     assert len(workload.ready) >= workload.desired, (
         f"{len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )

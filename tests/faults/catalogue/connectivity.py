@@ -94,7 +94,7 @@ FAULTS = (
         description="each answer of vLLM to the orchestrator comes 300 ms late",
         inject=orchestrator_led("VLLM_URL", slow_proxy),
         expected_failures=("NET-02",),
-        expected_terms=("latency", "100 ms", "orchestrator-1", "orchestrator-2"),
+        expected_terms=("latency", "100 ms", "slowest of 11", "orchestrator-1", "orchestrator-2"),
     ),
     Fault(
         name="one-worker-cannot-reach-vllm",

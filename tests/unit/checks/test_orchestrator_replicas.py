@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Component, Replica, Workload
-from fixtures.core.errors import NonConformance
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes.components import Answer, Components
 from fixtures.profile.model import load
 from tests.e2e import test_infrastructure_messaging as checks
@@ -61,3 +61,25 @@ def test_what_is_missing_or_of_another_version_is_named(seen: Components, words:
     with pytest.raises(AssertionError) as failed:
         checks.test_orchestrator_replicas(seen, PROFILE)
     assert words in str(failed.value)
+
+
+def by_urls(*asked: Answer[Any]) -> Components:
+    """Replicas behind these addresses, which are all that is known of them."""
+    nothing: Answer[Any] = Answer()
+    answers = {f"orchestrator-{number}": answer for number, answer in enumerate(asked, 1)}
+    return Components(nothing, nothing, nothing, nothing, nothing, answers)
+
+
+@pytest.mark.parametrize("count", [1, PROFILE.orchestrator.replicas])
+def test_one_address_may_be_that_of_all_replicas(count: int) -> None:
+    checks.test_orchestrator_replicas(by_urls(*count * [Answer("healthy")]), PROFILE)
+
+
+def test_an_address_that_does_not_answer_is_named() -> None:
+    with pytest.raises(AssertionError, match="gRPC does not answer on every replica: nobody listens"):
+        checks.test_orchestrator_replicas(by_urls(Answer(error=NonConformance("nobody listens"))), PROFILE)
+
+
+def test_addresses_of_some_replicas_decide_nothing() -> None:
+    with pytest.raises(Inconclusive, match=r"the profile names 3 addresses .* of 2 replicas"):
+        checks.test_orchestrator_replicas(by_urls(*3 * [Answer("healthy")]), PROFILE)

@@ -17,6 +17,7 @@ from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.timeouts import Timeouts
 from fixtures.harness.interrupts import INTERRUPTS
 from tests.faults.command import PAGE, PROGRAM, kind_of
+from tests.faults.experiment import leaking
 from tests.faults.model import COLUMNS, Fault, Outcome
 from tests.targets.session import Session, read
 from tests.targets.target import SHORT, Interrupted
@@ -52,6 +53,18 @@ def test_what_is_as_it_should_be() -> None:
     assert (found.detected, found.exact, found.diagnosed, found.recovered, found.good) == (True,) * 5
     assert not found.complaints()
     assert found.row()["words"] == {"DEP-04": CAUSE}
+
+
+def test_a_secret_in_a_report_is_a_complaint(tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "a.txt").write_text("the password is hunter2")
+    (tmp_path / "b.bin").write_bytes(b"\xff\x00")
+    assert leaking(tmp_path, ("hunter2", "other")) == ["evidence/a.txt"]
+    assert leaking(tmp_path, ("other",)) == leaking(tmp_path, ()) == []
+    found = outcome(*EXPECTED)
+    found.leaks = ["evidence/a.txt"]
+    assert not found.good
+    assert found.complaints() == ["evidence/a.txt has what no report may show"]
 
 
 def test_what_was_not_selected_did_not_run() -> None:

@@ -51,8 +51,8 @@ async def far_away(target: EmbeddedTarget) -> AsyncIterator[Mapping[str, Any]]:
         async def led(address: str) -> str:
             return await stack.enter_async_context(link(address, distant(DISTANCE)))
 
-        places = {name: urlsplit(getattr(urls, name)) for name in (*HTTP, "nats", "fault_proxy")}
-        ways = {name: f"{place.scheme}://{await led(place.netloc)}" for name, place in places.items()}
+        parts = {name: urlsplit(getattr(urls, name)) for name in (*HTTP, "nats", "fault_proxy")}
+        ways = {name: f"{part.scheme}://{await led(part.netloc)}" for name, part in parts.items()}
         yield {
             **ways,
             "orchestrators": tuple([await led(address) for address in urls.orchestrators]),
@@ -62,7 +62,7 @@ async def far_away(target: EmbeddedTarget) -> AsyncIterator[Mapping[str, Any]]:
 
 @asynccontextmanager
 async def other_spellings(target: EmbeddedTarget) -> AsyncIterator[Mapping[str, Any]]:
-    """Names in place of numbers, a slash at the end, and paths that a gateway takes away."""
+    """Names instead of numbers, a slash at the end, and paths that a gateway takes away."""
     urls = Urls.of(target)
     async with gateway(urls.vllm, prefix="/models") as vllm, gateway(urls.dashboard, prefix="/tools/ray") as dashboard:
         yield {
@@ -147,9 +147,9 @@ async def from_gateways(target: EmbeddedTarget) -> list[httpx.Response]:
     certificate; nothing where sessions do not attach."""
     if target.attached is None:
         return []
-    places = [urlsplit(getattr(target.attached, name)) for name in HTTP]
+    parts = [urlsplit(getattr(target.attached, name)) for name in HTTP]
     async with httpx.AsyncClient(trust_env=False, verify=False, timeout=TIMEOUTS.request) as client:
-        return [await client.get(f"{place.scheme}://{place.netloc}/api/version") for place in places]
+        return [await client.get(f"{part.scheme}://{part.netloc}/api/version") for part in parts]
 
 
 async def below_a_path(target: EmbeddedTarget) -> bool:
