@@ -67,6 +67,22 @@ def side_cars_are_not_the_workers() -> None:
     assert not group.stale and not group.undecided
 
 
+def init_containers_are_not_the_workers() -> None:
+    """Init containers, side-cars among them, run from images of their own.
+
+    Source: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+    """
+    waits = {"name": "wait-gcs-ready", "image": "docker.io/rayproject/ray:latest"}
+    before = [waits, {**PROXY, "restartPolicy": "Always"}]
+    worker = {"name": "ray-worker", "image": RAY}
+    spec = {"spec": {"initContainers": before, "containers": [worker]}}
+    cluster = ray_cluster({"groupName": "gpu", "replicas": 1, "template": spec})
+    _head, group = workloads.ray_groups(cluster, [pod("w-1", "gpu", worker)])
+    assert names_image(RAY, group) is True and not is_floating(group.image)
+    assert [(replica.image, replica.image_id) for replica in group.replicas] == [(RAY, "x@sha256:ray-worker")]
+    assert not group.stale and not group.undecided
+
+
 def groups_have_the_size_that_kuberay_gives_them() -> None:
     groups = (
         {"groupName": "named-by-least", "replicas": 0, "minReplicas": 2},
@@ -173,6 +189,12 @@ def replicas_share_an_address_of_one_node() -> None:
 
 
 DOCUMENTS = (
+    Document(
+        name="init-containers-have-other-images",
+        description="init containers and side-cars that start with them run from images of their own",
+        holds=init_containers_are_not_the_workers,
+        stretches=("IMG-01", "IMG-02", "IMG-03"),
+    ),
     Document(
         name="sidecar-is-injected-into-ray-pods",
         description="admission puts a side-car into Ray's pods, which stands first there and not in their template",
