@@ -11,6 +11,7 @@ from tests.faults.catalogue import (
     kubernetes,
     load,
     messaging,
+    orchestrator_survival,
 )
 from tests.faults.catalogue import orchestrator as orchestrators
 from tests.faults.model import Fault
@@ -24,6 +25,7 @@ FAULTS: tuple[Fault, ...] = (
     *infrastructure.FAULTS,
     *messaging.FAULTS,
     *orchestrators.FAULTS,
+    *orchestrator_survival.FAULTS,
     *load.FAULTS,
     *images.FAULTS,
     *kubernetes.FAULTS,
