@@ -47,6 +47,10 @@ SHORT = Timeouts(
 )
 
 
+#: What a round trip may take there, at most, so that the profile's limits do not raise these timeouts again.
+SHORT_ROUND_TRIP = SHORT.deliberation / 2
+
+
 class SessionProfile:
     """Gives a session's profile the timeouts above, as if its [timeouts] had them, and values by their dotted keys."""
 
@@ -56,7 +60,12 @@ class SessionProfile:
     @pytest.hookimpl(wrapper=True)
     def pytest_fleet_cluster(self) -> Generator[None, Cluster, Cluster]:
         cluster = yield
-        profile = cluster.profile.model_copy(update={"timeouts": SHORT})
+        given = cluster.profile.limits
+        limits = {
+            "round_trip_p50_s": min(given.round_trip_p50_s, SHORT_ROUND_TRIP),
+            "round_trip_p95_s": min(given.round_trip_p95_s, SHORT_ROUND_TRIP),
+        }
+        profile = cluster.profile.replaced("limits", **limits).model_copy(update={"timeouts": SHORT})
         for key, value in self._values.items():
             profile = with_value(profile, key.split("."), value)
         cluster.profile = profile
