@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
 from fixtures.checks.declaration import CATALOGUE
-from fixtures.clusters.base import Cluster
+from fixtures.clusters.base import Cluster, Feature
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.diagnostics.collector import Diagnostics
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.harness.outcome import skip_unsupported
 from fixtures.harness.recorder import CALL
 from fixtures.probes.components import Components
+from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
+from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
+from fixtures.services.vllm import Model, Vllm, names_of
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +30,41 @@ def diagnostics(cluster: Cluster, ray: Ray, nats: Nats, run_id: str) -> Diagnost
 @pytest.fixture(scope="session", autouse=True)
 def _table_of_components(components: Components) -> None:
     """Asked whichever checks run: the reports show in every run what answers and what does not."""
+
+
+@pytest.fixture(scope="session")
+async def model_names(vllm: Vllm, profile: Profile) -> frozenset[str]:
+    """All names under which vLLM serves the profile's model; where it cannot be asked, that of the profile."""
+    models: dict[str, Model] = {}
+    with suppress(NonConformance, Inconclusive):  # a check of its own says so
+        models = await vllm.models()
+    return names_of(models, profile.vllm.model)
+
+
+@pytest.fixture
+def several_replicas(orchestrator: Orchestrator, profile: Profile) -> None:
+    """Where the profile wants one replica, there is none to compare it with, or to go on when it is killed."""
+    if profile.orchestrator.replicas == 1 and len(orchestrator.replicas) <= 1:
+        skip_unsupported("does not apply: the orchestrator has one replica (orchestrator.replicas)")
+
+
+@pytest.fixture
+def several_agents(profile: Profile) -> None:
+    """Where a deliberation has one agent, none is left when it fails, and none is at work besides it."""
+    if profile.agent.agents == 1:
+        skip_unsupported("does not apply: a deliberation has one agent (agent.agents)")
+
+
+@pytest.fixture
+def several_addresses(cluster: Cluster, orchestrator: Orchestrator, profile: Profile, several_replicas: None) -> None:
+    """Where all replicas share one address, nobody knows which of them answers."""
+    del several_replicas
+    if len(orchestrator.replicas) > 1:
+        return
+    wanted = f"{len(orchestrator.replicas)} of {profile.orchestrator.replicas} replicas can be asked"
+    if Feature.REPLICAS in cluster.unsupported:
+        skip_unsupported(f"all replicas are behind one address: {wanted} on its own ([endpoints] orchestrators)")
+    raise Inconclusive(f"{wanted}: there is none whose answer could differ")
 
 
 @pytest.fixture(autouse=True)

@@ -142,8 +142,8 @@ async def _asked_as_they_say(trips: list[DeliberationRun], profile: Profile, fau
 async def test_constraints_reach_the_prompt(
     deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence
 ) -> None:
-    """What the caller demands of a proposal is in the request that vLLM gets, as the suite's proxy sees it."""
-    trip = deliberations.new(profile.agent.roles[0], agents=1)
+    """What the caller demands of a proposal is in every agent's request to vLLM, as the suite's proxy sees it."""
+    trip = deliberations.new(profile.agent.roles[0])
     marks = {part: f"{part}-{trip.marker}" for part in ("rubric", "requirement", "key", "value")}
     await deliberations.begin(
         trip, rubric=marks["rubric"], requirements=[marks["requirement"]], metadata={marks["key"]: marks["value"]}
@@ -152,9 +152,12 @@ async def test_constraints_reach_the_prompt(
     prompts = await fault_proxy.prompts(f"Task {trip.marker}.")
     evidence.attach("prompts.json", prompts)
     assert prompts, f"no request of this task reached vLLM: {trip.summary}"
-    text = str(prompts[-1].get("messages"))
-    dropped = [part for part, mark in marks.items() if mark not in text]
-    assert not dropped, f"not in the prompt: {', '.join(dropped)}"
+    texts = [str(prompt.get("messages")) for prompt in prompts]
+    without = {part: sum(mark not in text for text in texts) for part, mark in marks.items()}
+    dropped = [f"{part} (missing in {count} of {len(texts)} requests)" for part, count in without.items() if count]
+    assert not dropped, f"not in the prompt of each of {trip.agents} agents: {', '.join(dropped)}"
+    if len(texts) < trip.agents:
+        raise Inconclusive(f"the suite's proxy has seen {len(texts)} requests of {trip.agents} agents: {trip.summary}")
 
 
 @check(

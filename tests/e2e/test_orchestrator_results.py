@@ -1,5 +1,7 @@
 """ORC: the orchestrator starts agents, and receives, reports and acknowledges what they publish."""
 
+from collections.abc import Iterable, Mapping
+
 import pytest
 
 from fixtures.checks.declaration import MUST, Link, check
@@ -8,26 +10,16 @@ from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.core.versions import names_another_release
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.acknowledgement import Awaited, RunStart, wait_until_acknowledged
+from fixtures.exercises.acknowledgement import Awaited, RunStart, repeated, wait_until_acknowledged
+from fixtures.exercises.agent_actors import AgentGroup, groups_of, label
 from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.exercises.deliberations import DeliberationRun
-from fixtures.harness.outcome import skip_unsupported
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
-from fixtures.services.orchestrator import Orchestrator
-from fixtures.services.ray import Ray
+from fixtures.services.orchestrator import Outcome, Started
+from fixtures.services.ray import Node, Ray
 from tests.e2e.repairs import LOGS, nats_cli, nats_reached, set_variable
 from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
-
-
-@pytest.fixture
-def replicas_to_compare(orchestrator: Orchestrator, profile: Profile) -> None:
-    """Who is alone, or answers for all of them, has nobody to disagree with."""
-    if len(orchestrator.replicas) > 1:
-        return
-    if profile.orchestrator.replicas == 1:
-        skip_unsupported("does not apply: the orchestrator has one replica (orchestrator.replicas)")
-    skip_unsupported("the replicas are behind one address: none can be asked on its own (endpoints.orchestrators)")
 
 
 @check(
@@ -41,19 +33,39 @@ def replicas_to_compare(orchestrator: Orchestrator, profile: Profile) -> None:
     follows=("INF-11", "ORC-02"),
 )
 async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
-    """The caller is not held until the agents are done: five calls at once each come back within a second.
+    """The caller is not held until the agents are done: calls made at once each come back within a second.
 
-    A version that an answer reports is of the profile's release; one that names no release proves nothing.
+    `limits.start_s` allows longer, where each task is checked before it is accepted.
+
+    Each replica reports a version, of the profile's release; one that names no release, as a commit, proves nothing.
     """
     wrong = [f"{trip.description}: {trip.error}" for trip in round_trips if not trip.started]
-    slow = {trip.description: f"{trip.started.seconds:.2f} s" for trip in round_trips if trip.started}
-    slow = {label: took for label, took in slow.items() if float(took.split()[0]) > TIMEOUTS.deliberate}
+    seconds = {trip.description: trip.started.seconds for trip in round_trips if trip.started}
+    slow = {label: f"{took:.2f} s" for label, took in seconds.items() if took > TIMEOUTS.deliberate}
     version = profile.orchestrator.version
-    reported = {trip.started.version for trip in round_trips if trip.started}
-    others = sorted(answer for answer in reported if names_another_release(answer, version))
+    reported = versions_of(round_trips)
+    silent = [name for name, answers in reported.items() if not answers]
+    others = [
+        f"{name} says {answer}"
+        for name, answers in reported.items()
+        for answer in sorted(answers)
+        if names_another_release(answer, version)
+    ]
     assert not wrong, f"Deliberate is refused: {'; '.join(wrong)}"
     assert not slow, f"Deliberate must return within {TIMEOUTS.deliberate:g} s: {slow}"
-    assert not others, f"the orchestrator says it is version {', '.join(others)}, the profile {version}"
+    assert not others, f"the orchestrator's version must be {version}: {'; '.join(others)}"
+    assert not silent, f"no version is reported (metadata.orchestrator_version is empty) by {', '.join(silent)}"
+
+
+def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
+    """What each replica reports as its version, in answers of both methods, by its name."""
+    reported: dict[str, set[str]] = {}
+    for trip in trips:
+        answers: dict[str, Started | Outcome | str | None] = {**trip.seen, "": trip.started}
+        for name, answer in answers.items():
+            if isinstance(answer, Started | Outcome):
+                reported.setdefault(name or trip.replica, set()).update({answer.version} - {""})
+    return reported
 
 
 @check(
@@ -136,9 +148,12 @@ async def test_reports_what_was_published(round_trips: list[DeliberationRun], pr
     impact="Half of the answers cannot be found: it depends on which replica is asked.",
     follows=("CFG-05", "ORC-04"),
 )
-@pytest.mark.usefixtures("replicas_to_compare")
+@pytest.mark.usefixtures("several_addresses")
 async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
-    """The service balances calls over replicas: each must give the same answer, whichever collected the messages."""
+    """The service balances calls over replicas: each must give the same answer, whichever collected the messages.
+
+    Proposals may come in any order, and a replica may be late by what its copy of the results needs.
+    """
     wrong = []
     for trip in round_trips:
         if trip.outcome is None:
@@ -146,7 +161,7 @@ async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
         for replica, seen in trip.seen.items():
             if isinstance(seen, str):
                 wrong.append(f"{trip.description}: {replica}: {seen}")
-            elif trip.outcome and (seen.status, seen.proposals) != (trip.outcome.status, trip.proposals):
+            elif trip.outcome and not seen.agrees_with(trip.outcome):
                 wrong.append(f"{trip.description}: {replica} says {seen.status} with {len(seen.proposals)} proposals")
     assert not wrong, f"replicas disagree: {'; '.join(wrong)}"
 
@@ -175,7 +190,8 @@ async def test_all_acknowledged(
 ) -> None:
     """Both consumers have passed this run's last message, with nothing of it left to acknowledge or to deliver again.
 
-    What others publish meanwhile, or was given up before this run, may be open.
+    What others publish meanwhile, or was given up before this run, may be open. Where nobody else publishes, each
+    message was delivered once.
     """
     messages = await nats.messages(profile.nats.stream, run_start.sequence)
     assert messages, "no message of this run is on the stream: nothing could have been acknowledged"
@@ -190,7 +206,14 @@ async def test_all_acknowledged(
     ]
     assert own, f"none of {len(messages)} messages since the run began is of this run: none could be acknowledged"
     what = "the acknowledgement of this run's messages"
-    await wait_until_acknowledged(nats, profile.nats.stream, awaited, what)
+    consumers = await wait_until_acknowledged(nats, profile.nats.stream, awaited, what)
+    messages = await nats.messages(profile.nats.stream, run_start.sequence)
+    again = []
+    for expected in awaited:
+        consumer = consumers[expected.consumer]
+        read = {message.sequence for message in messages if consumer.config.reads(message.subject)}
+        again.append(repeated(expected, consumer, read))
+    assert not any(again), f"messages were delivered again: {'; '.join(line for line in again if line)}"
 
 
 @check(
@@ -209,23 +232,34 @@ async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, pro
     """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head.
 
     The head runs what the whole cluster depends on, and ends with it where agents take its memory. A node that has left
-    since then was of this cluster, too.
+    since then was of this cluster, too. Agents may have no names: then they are those that are new.
     """
     nodes = {node.id: node for node in await ray.nodes()}
-    wrong, cut = [], []
-    for trip in round_trips:
-        agents = [actor for actor in trip.actors if actor.class_name == profile.agent.name]
-        if len(agents) < trip.agents and trip.actors_cut:
-            cut.append(f"{trip.description}: {trip.actors_cut}, {len(agents)} of its {trip.agents} agents among them")
-        elif len(agents) < trip.agents:
-            wrong.append(f"{trip.description}: Ray knows {len(agents)} of its {trip.agents} agents")
-        if idle := [f"{actor.name} {actor.state}" for actor in agents if not actor.node_id]:
-            wrong.append(f"{trip.description}: {idle} ran nowhere")
-        if strangers := [actor.name for actor in agents if actor.node_id and actor.node_id not in nodes]:
-            wrong.append(f"{trip.description}: {strangers} ran on nodes that are not of this cluster")
-        for node in nodes.values():
-            if at_head := [actor.name for actor in agents if node.head and actor.node_id == node.id]:
-                wrong.append(f"{trip.description}: {at_head} ran on the head {node.name or node.address}")
+    wrong, unknown = [], []
+    for group in groups_of(round_trips, profile.agent.name):
+        agents = f"{len(group.actors)} of its {group.expected} agents"
+        if len(group.actors) < group.expected and group.cut:
+            unknown.append(f"{group.description}: {group.cut}, {agents} among them")
+        elif len(group.actors) < group.expected:
+            wrong.append(f"{group.description}: Ray knows {agents}")
+        misplaced = _misplaced(group, nodes)
+        lines = [f"{group.description}: {sorted(actors)} {where}" for where, actors in misplaced.items()]
+        certain = sum(len(actors) for actors in misplaced.values()) > group.surplus
+        (wrong if certain else unknown).extend(lines)
     assert not wrong, f"not every agent ran on a worker of this cluster: {'; '.join(wrong)}"
-    if cut:
-        raise Inconclusive(f"where agents ran is not known: {'; '.join(cut)}")
+    if unknown:
+        raise Inconclusive(f"where agents ran is not known: {'; '.join(unknown)}")
+
+
+def _misplaced(group: AgentGroup, nodes: Mapping[str, Node]) -> dict[str, list[str]]:
+    """The actors that ran on no worker of this cluster, by where they ran."""
+    places: dict[str, list[str]] = {}
+    for actor in group.actors:
+        node = nodes.get(actor.node_id)
+        if not actor.node_id:
+            places.setdefault("ran nowhere", []).append(f"{label(actor)} {actor.state}")
+        elif node is None:
+            places.setdefault("ran on nodes that are not of this cluster", []).append(label(actor))
+        elif node.head:
+            places.setdefault(f"ran on the head {node.name or node.address}", []).append(label(actor))
+    return places

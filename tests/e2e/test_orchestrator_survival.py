@@ -14,6 +14,7 @@ from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.acknowledgement import Awaited, start_of, wait_until_acknowledged
+from fixtures.exercises.agent_actors import groups_of
 from fixtures.exercises.causes import (
     longer_than,
     names_a_timeout,
@@ -50,13 +51,6 @@ async def task_beyond_the_context(deliberations: Deliberations, nats: Nats, prof
     return text
 
 
-@pytest.fixture
-def several_replicas(orchestrator: Orchestrator, profile: Profile) -> None:
-    """Where the profile wants one, nobody can go on when it is killed."""
-    if profile.orchestrator.replicas == 1 and len(orchestrator.replicas) == 1:
-        skip_unsupported("does not apply: the orchestrator has one replica (orchestrator.replicas)")
-
-
 @check(
     "ORC-07",
     MUST,
@@ -69,6 +63,7 @@ def several_replicas(orchestrator: Orchestrator, profile: Profile) -> None:
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
+@pytest.mark.usefixtures("several_agents")
 async def test_one_agent_fails(deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence) -> None:
     """A deliberation does not wait for an agent that has failed, and does not hide that it did."""
     trip = deliberations.new()
@@ -150,6 +145,7 @@ async def test_results_survive_downtime(
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
+@pytest.mark.usefixtures("several_agents")
 async def test_duplicate_counts_once(
     deliberations: Deliberations, fault_proxy: FaultProxy, nats: Nats, profile: Profile, evidence: Evidence
 ) -> None:
@@ -262,6 +258,7 @@ async def test_deliberation_times_out(
     Every agent must have asked, and be known to Ray: of agents that never ran, nothing needs to be ended.
     """
     trip, limit = deliberations.new(agents=2), TIMEOUTS.deliberation_limit
+    before = await deliberations.actors_before()
     async with fault_proxy.fault(action="hang", contains=trip.marker) as hang:
         await deliberations.begin(trip, timeout_seconds=int(limit))
         await deliberations.finish(trip, timeout=limit + TIMEOUTS.settle)
@@ -282,7 +279,7 @@ async def test_deliberation_times_out(
                 f"{asked} of {trip.agents} agents asked vLLM within the {limit:g} s of the deliberation: whether it "
                 "ends agents that wait cannot be told (timeouts.deliberation_limit gives them longer)"
             )
-        await agents_ended(ray, trip)
+        await agents_ended(ray, trip, before)
 
 
 @check(
@@ -302,7 +299,12 @@ async def test_deliberation_times_out(
     supports=("head_recreated",),
 )
 async def test_ray_restart(
-    cluster: Cluster, deliberations: Deliberations, orchestrator: Orchestrator, ray: Ray, evidence: Evidence
+    cluster: Cluster,
+    deliberations: Deliberations,
+    orchestrator: Orchestrator,
+    ray: Ray,
+    profile: Profile,
+    evidence: Evidence,
 ) -> None:
     """The head comes back as a new cluster: every replica notices, connects again and runs its agents there."""
     old = {node.id for node in await ray.nodes()}
@@ -314,13 +316,15 @@ async def test_ray_restart(
     keep_deliberations(evidence, trips)
     assert all(trip.completed for trip in trips), f"after the restart of Ray: {described(trips)}"
     nodes = {node.id for node in await ray.nodes()} - old
+    groups = groups_of(trips, profile.agent.name)
+    elsewhere = {group.description: sum(actor.node_id not in nodes for actor in group.actors) for group in groups}
     wrong = [
-        trip.description
-        for trip in trips
-        if not (trip.actors or trip.actors_cut) or any(actor.node_id not in nodes for actor in trip.actors)
+        group.description
+        for group in groups
+        if not (group.actors or group.cut) or elsewhere[group.description] > group.surplus
     ]
     assert not wrong, f"the agents of {wrong} did not run in the restarted cluster"
-    unlisted = [trip for trip in trips if trip.actors_cut and len(trip.actors) < trip.agents]
+    unlisted = [group for group in groups if group.cut and len(group.actors) < group.expected]
     if unlisted:
-        lines = [f"{trip.description}: {trip.actors_cut}, {len(trip.actors)} of its agents" for trip in unlisted]
+        lines = [f"{group.description}: {group.cut}, {len(group.actors)} of its agents" for group in unlisted]
         raise Inconclusive(f"where agents ran is not known: {'; '.join(lines)}")

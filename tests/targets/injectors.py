@@ -7,7 +7,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -267,6 +267,23 @@ def orchestrator_code(*changes: FileChange, only: int | None = None) -> Change:
 def orchestrator_image(*changes: FileChange) -> Change:
     """A mutant of the orchestrator, also of replicas that a check starts again."""
     return lambda target: imaged(target, target.orchestrators, *changes)
+
+
+def orchestrator_released(tag: str, *changes: FileChange) -> Change:
+    """The specification names another tag of the orchestrator's image, which has these changes."""
+
+    @asynccontextmanager
+    async def released(target: EmbeddedTarget) -> AsyncIterator[None]:
+        plan, before = target.fleet.plan, target.fleet.plan.orchestrator
+        plan.orchestrator = replace(before, reference=f"{before.reference.rpartition(':')[0]}:{tag}")
+        try:
+            async with imaged(target, target.orchestrators, *changes):
+                yield
+        finally:
+            plan.orchestrator = before
+            await target.fleet.start_again(*(target.member(name) for name in target.orchestrators))
+
+    return released
 
 
 def orchestrator_has(only: int | None = None, **environment: str) -> Change:

@@ -99,8 +99,8 @@ FAULTS = (
                 "        await handle(message.data)\n",
             )
         ),
-        expected_failures=("LOAD-03",),
-        expected_terms=("results to deliver", "times"),
+        expected_failures=("ORC-10", "LOAD-03"),
+        expected_terms=("to deliver", "times", "delivered again"),
     ),
     Fault(
         name="forgotten-job-holds-one-worker",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from tests.faults.model import Fault
-from tests.targets.injectors import Edit, orchestrator_code
+from tests.targets.decoy_servers import free_port
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import Edit, orchestrator_code, orchestrator_released, restarted
 from tests.targets.nats_injectors import settled
 
 PACKAGE = "fleet_orchestrator/"
@@ -22,6 +27,15 @@ CHOOSES_WINNER = 'winner_id=ranked[0].answer.agent_id if ranked and state.finish
 COUNTS = (
     "        await self.deliberations.update(task_id, lambda state: deliberation.record(state, answer, now_ms()))\n"
 )
+
+
+@asynccontextmanager
+async def without_ray_and_healthy(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """The second replica has a stale RAY_ADDRESS, and no problem of its own."""
+    says_healthy = edit("app", '"; ".join(text for text in problems if text)', '""')
+    stale = {"RAY_ADDRESS": f"ray://127.0.0.1:{free_port(target)}"}
+    async with restarted(target, [target.orchestrators[1]], says_healthy, environment=stale):
+        yield
 
 
 def edit(file: str, old: str, new: str) -> Edit:
@@ -58,6 +72,14 @@ FAULTS = (
         inject=orchestrator_code(edit("servicer", 'if problem else "healthy"', 'if problem else "unhealthy"'), only=1),
         expected_failures=("ORC-01",),
         expected_terms=("orchestrator-2", "unhealthy"),
+    ),
+    Fault(
+        name="healthy-without-ray",
+        description="the second replica looks for Ray where nothing listens, and says that it is healthy",
+        inject=without_ray_and_healthy,
+        expected_failures=("ORC-01",),
+        tolerated_failures=("NET-06", "CFG-04", "CFG-06", "CFG-07"),
+        expected_terms=("orchestrator-2", "RAY_ADDRESS", "refused"),
     ),
     Fault(
         name="orchestrator-does-not-know-a-role",
@@ -102,6 +124,27 @@ FAULTS = (
         inject=orchestrator_code(edit("__init__", 'VERSION = "0.8.1"', 'VERSION = "0.7.3"')),
         expected_failures=("ORC-03",),
         expected_terms=("version", "0.7.3", "0.8.1"),
+    ),
+    Fault(
+        name="one-orchestrator-hides-its-age",
+        description="an old build runs under the new tag, in the second replica",
+        inject=orchestrator_code(edit("__init__", 'VERSION = "0.8.1"', 'VERSION = "0.7.3"'), only=1),
+        expected_failures=("ORC-03",),
+        expected_terms=("version", "0.8.1", "orchestrator-2 says 0.7.3"),
+    ),
+    Fault(
+        name="version-is-part-of-another-number",
+        description="the replicas run version 10.8.12, in which the profile's has all its digits",
+        inject=orchestrator_released("v10.8.12", edit("__init__", 'VERSION = "0.8.1"', 'VERSION = "10.8.12"')),
+        expected_failures=("INF-11", "ORC-03"),
+        expected_terms=("expected version 0.8.1", "v10.8.12"),
+    ),
+    Fault(
+        name="orchestrator-reports-no-version",
+        description="the answers of the replicas have no version",
+        inject=orchestrator_code(edit("__init__", 'VERSION = "0.8.1"', 'VERSION = ""')),
+        expected_failures=("ORC-03",),
+        expected_terms=("no version is reported", "orchestrator_version", "orchestrator-1"),
     ),
     Fault(
         name="results-never-arrive",
@@ -200,6 +243,13 @@ FAULTS = (
         expected_terms=("deliberation for each role", "NOT_FOUND"),
     ),
     Fault(
+        name="agents-are-mocks-in-spite-of-vllm",
+        description="AGENT_TYPE is vllm, and every agent is made up in the orchestrator's own process",
+        inject=orchestrator_code(edit("driver", "self.agents[request.agent_type]", 'self.agents["mock"]')),
+        expected_failures=("ORC-17",),
+        expected_terms=("Ray knows 0 of its 3 agents",),
+    ),
+    Fault(
         name="agents-run-on-the-head",
         description="the orchestrator starts its agents on Ray's head",
         inject=orchestrator_code(
@@ -227,6 +277,19 @@ FAULTS = (
         ),
         expected_failures=("E2E-03",),
         expected_terms=("2 × 0.91", "asked vLLM with 0.7, 0.7, 0.7"),
+    ),
+    Fault(
+        name="only-the-first-agent-is-constrained",
+        description="the caller's constraints reach the first agent of each deliberation alone",
+        inject=orchestrator_code(
+            edit(
+                "driver",
+                '"constraints": request.constraints,',
+                '"constraints": request.constraints if agent == state.agents[0] else {},',
+            )
+        ),
+        expected_failures=("E2E-04",),
+        expected_terms=("not in the prompt", "of 3 agents", "rubric", "2 of 3 requests"),
     ),
     Fault(
         name="constraints-are-dropped",

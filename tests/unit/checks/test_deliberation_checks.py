@@ -14,6 +14,7 @@ from fixtures.clusters.base import Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts, applied
 from fixtures.exercises.acknowledgement import RunStart
+from fixtures.exercises.agent_actors import ActorsBefore
 from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Message
@@ -61,7 +62,10 @@ class Scene:
     async def hits(self, _rule: str) -> int:
         return self._hits
 
-    async def actors(self, _task_id: str) -> list[Actor]:
+    async def actors_before(self) -> ActorsBefore:
+        return ActorsBefore()
+
+    async def actors(self) -> list[Actor]:
         return [Actor(id=str(number), name=f"task-1/{number}", state="DEAD") for number in range(2)]
 
 
@@ -103,21 +107,26 @@ NODES = [
 ]
 
 
-async def ran_on(*nodes: str) -> None:
+async def ran_on(*nodes: str, named: bool = True, agents: int = 0) -> None:
+    """Agents on these nodes, of a deliberation that has as many, or so many."""
+
     async def listed() -> list[Node]:
         return NODES
 
     ray: Any = SimpleNamespace(nodes=listed)
-    trip = trip_of(len(nodes))
-    trip.actors = [
-        Actor(id=str(number), name=f"task-1/{number}", class_name=PROFILE.agent.name, node_id=node)
+    trip = trip_of(agents or len(nodes))
+    actors = [
+        Actor(id=str(number), name=f"task-1/{number}" if named else "", class_name=PROFILE.agent.name, node_id=node)
         for number, node in enumerate(nodes)
     ]
+    trip.actors, trip.nameless = (actors, []) if named else ([], actors)
     await agents_ran_here([trip], ray, PROFILE)
 
 
 async def test_agents_may_run_on_workers_also_on_one_that_has_left() -> None:
     await ran_on("w", "gone", "w")
+    await ran_on("w", "gone", "w", named=False)
+    await ran_on("w", "w", "w", named=False, agents=2)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +136,24 @@ async def test_agents_may_run_on_workers_also_on_one_that_has_left() -> None:
 async def test_agents_may_run_nowhere_else(node: str, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         await ran_on("w", node)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "agents", "words"),
+    [
+        (("w",), 2, "Ray knows 1 of its 2 agents"),
+        (("w", "h"), 2, r"an agent without a name \(1\)'\] ran on the head"),
+        (("h", "h", "w"), 2, "ran on the head"),
+    ],
+)
+async def test_agents_without_names_may_run_nowhere_else(nodes: tuple[str, ...], agents: int, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        await ran_on(*nodes, named=False, agents=agents)
+
+
+async def test_an_agent_without_a_name_on_the_head_may_be_others() -> None:
+    with pytest.raises(Inconclusive, match=r"where agents ran is not known: .* ran on the head"):
+        await ran_on("w", "w", "h", named=False, agents=2)
 
 
 async def asked_with(*temperatures: float | None, proxied: bool = True) -> None:
@@ -168,7 +195,10 @@ async def restarted_with(*nodes: str, cut: str = "") -> None:
     clusters = [[Node(id="old", head=True, state="ALIVE")], [Node(id="new", state="ALIVE")]]
     trip = trip_of(1)
     trip.outcome = Outcome("task-1", "COMPLETED", (), "", "", 0)
-    trip.actors, trip.actors_cut = [Actor(id=node, name="task-1/0", node_id=node) for node in nodes], cut
+    trip.actors, trip.actors_cut = (
+        [Actor(id=node, name="task-1/0", class_name=PROFILE.agent.name, node_id=node) for node in nodes],
+        cut,
+    )
 
     async def nothing(*_: Any) -> None: ...
 
@@ -179,7 +209,7 @@ async def restarted_with(*nodes: str, cut: str = "") -> None:
     deliberations: Any = SimpleNamespace(new=lambda **_: trip, run=nothing)
     orchestrator: Any = SimpleNamespace(replicas=[trip.asked])
     ray: Any = SimpleNamespace(nodes=listed)
-    await ray_restart(cluster, deliberations, orchestrator, ray, EVIDENCE)
+    await ray_restart(cluster, deliberations, orchestrator, ray, PROFILE, EVIDENCE)
 
 
 async def test_after_a_restart_of_ray_agents_run_in_the_new_cluster() -> None:
@@ -207,13 +237,25 @@ async def versions_reported(*versions: str) -> None:
 
 async def test_a_build_of_the_profile_s_release_is_that_release() -> None:
     version = PROFILE.orchestrator.version
-    await versions_reported(version, f"v{version}", f"{version}+7", "", "git-1a2b3c")
+    await versions_reported(version, f"v{version}", f"{version}+7", "git-1a2b3c")
 
 
 async def test_another_release_is_another() -> None:
-    words = f"the orchestrator says it is version 0.7.3, v9.9.9\\+1, the profile {PROFILE.orchestrator.version}"
+    words = f"version must be {PROFILE.orchestrator.version}: orchestrator-1 says 0.7.3; .* says v9.9.9\\+1"
     with pytest.raises(AssertionError, match=words):
         await versions_reported(PROFILE.orchestrator.version, "v9.9.9+1", "0.7.3")
+
+
+async def test_a_version_is_reported() -> None:
+    with pytest.raises(AssertionError, match=r"no version is reported .* by orchestrator-1"):
+        await versions_reported("", "")
+
+
+async def test_a_replica_that_was_only_asked_for_a_result_reports_its_version_too() -> None:
+    trip = trip_of(1)
+    trip.seen = {"orchestrator-2": Outcome("task-1", "COMPLETED", (), "", "", 0, version="0.7.3")}
+    with pytest.raises(AssertionError, match=r"orchestrator-2 says 0\.7\.3"):
+        await returns_at_once([trip], PROFILE)
 
 
 async def test_messages_without_a_task_are_not_of_a_deliberation_that_was_refused() -> None:

@@ -14,7 +14,15 @@ from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts
 from fixtures.exercises import acknowledgement
-from fixtures.exercises.acknowledgement import Awaited, Before, Open, start_of, still_open, wait_until_acknowledged
+from fixtures.exercises.acknowledgement import (
+    Awaited,
+    Before,
+    Open,
+    repeated,
+    start_of,
+    still_open,
+    wait_until_acknowledged,
+)
 from fixtures.profile.model import load
 from fixtures.services.jetstream import Consumer
 from fixtures.services.nats import Message, NotThere
@@ -259,6 +267,26 @@ async def test_what_cannot_be_told_apart_is_said(impatient: None) -> None:
         await waited(Stream(consumer(101, pending=2), (102, 104)))
 
 
+def deliveries(times: int, before: Before, others: Collection[int] = (), delivered: int = 105) -> str:
+    """What is said when there were so many deliveries in all, of this run's messages and these others'."""
+    place = {"stream_seq": delivered, "consumer_seq": times}
+    now = Consumer.of({"config": {}, "delivered": place, "ack_floor": place})
+    return repeated(Awaited("collector", OWN, before), now, {*OWN, *others})
+
+
+def test_messages_that_were_delivered_again_are_counted() -> None:
+    before = Before(START, deliveries=40)
+    assert deliveries(43, before) == ""
+    assert deliveries(43, before, others=(107,)) == "", "it was not delivered yet"
+    assert deliveries(46, before) == "collector had 3 messages of this run to deliver, and delivered 6 times"
+
+
+def test_what_may_be_others_deliveries_is_not_counted() -> None:
+    assert deliveries(46, Before(START, deliveries=40), others=(102,)) == ""
+    assert deliveries(46, Before(START, unfinished=1, deliveries=40)) == ""
+    assert deliveries(46, Before(START)) == "", "how often it had delivered before is not known"
+
+
 async def test_a_consumer_that_is_gone_is_a_failure() -> None:
     with pytest.raises(NonConformance, match="no consumer collector"):
         await waited(Stream(None))
@@ -266,6 +294,6 @@ async def test_a_consumer_that_is_gone_is_a_failure() -> None:
 
 async def test_the_start_of_a_run_has_the_consumers_that_are_there() -> None:
     nats: Any = Stream(consumer(40, pending=2, unread=3, redelivered=1))
-    assert (await start_of(nats, NAMES)).of(NAMES.completed_consumer) == Before(START, 5, 1, 40)
+    assert (await start_of(nats, NAMES)).of(NAMES.completed_consumer) == Before(START, 5, 1, 40, 105)
     nobody: Any = Stream(None)
     assert (await start_of(nobody, NAMES)).of(NAMES.completed_consumer) == Before(START)

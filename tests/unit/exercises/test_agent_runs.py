@@ -33,6 +33,8 @@ from tests.e2e.test_agent_job_failures import test_vllm_hangs as vllm_hangs
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
 
 PROFILE = load("embedded")
+ALIAS = "fleet-default"
+NAMES = frozenset([PROFILE.vllm.model, ALIAS])
 FIRST, SECOND = "1a2b3c4d" + "0" * 48, "5e6f7a8b" + "0" * 48
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
 
@@ -98,7 +100,7 @@ async def test_each_of_two_workers_of_one_name_has_its_own_result(failing: str) 
     assert {run.node_id: run.ok for run in runs.healthy} == {FIRST: failing != FIRST, SECOND: failing != SECOND}
     assert all(run.actor and run.actor.node_id == run.node_id for run in runs.healthy)
     with pytest.raises(AssertionError, match=rf"worker worker \({failing[:8]}\): RuntimeError: no CUDA"):
-        await job_generates(runs, PROFILE)
+        await job_generates(runs, PROFILE, NAMES)
 
 
 async def test_the_worker_on_which_no_actor_starts_is_named_by_its_id_too() -> None:
@@ -255,7 +257,12 @@ def ran(name: str, *messages: Message, **fields: Any) -> AgentRun:
 
 async def judged(document: dict[str, Any]) -> None:
     run = ran("worker w", message(PROFILE.nats.completed, document), ok=True, node_id=FIRST)
-    await message_contract(AgentRuns({FIRST: run}, (), ""), PROFILE)
+    await message_contract(AgentRuns({FIRST: run}, (), ""), PROFILE, NAMES)
+
+
+async def test_an_author_may_be_any_name_of_the_model() -> None:
+    proposal: Any = COMPLETED["proposal"]
+    await judged(COMPLETED | {"proposal": {**proposal, "model": ALIAS}})
 
 
 async def test_a_message_of_the_job_is_taken() -> None:

@@ -5,32 +5,50 @@ from typing import Any
 
 import pytest
 
+from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts, applied
+from fixtures.exercises.agent_actors import ActorsBefore
 from fixtures.exercises.deliberations import DeliberationRun, agents_ended
 from fixtures.services.orchestrator import Started
+from fixtures.services.ray import Actor
+
+JOB = "VLLMAgentJob"
+BEFORE = ActorsBefore(JOB, frozenset(["old"]))
 
 
 class Table:
-    """Ray's table of actors, by their states."""
+    """Ray's table of actors."""
 
-    def __init__(self, *states: str) -> None:
-        self.rows = [SimpleNamespace(name=f"task-1/agent-{n}", state=state) for n, state in enumerate(states, 1)]
+    def __init__(self, *rows: Actor) -> None:
+        self.rows = rows
 
-    async def actors(self, _task_id: str) -> list[Any]:
-        return self.rows
+    async def actors(self) -> list[Actor]:
+        return list(self.rows)
 
 
-async def ended(*states: str) -> None:
+def named(*states: str) -> list[Actor]:
+    return [Actor(id=str(n), name=f"task-1/agent-{n}", class_name=JOB, state=s) for n, s in enumerate(states, 1)]
+
+
+def without_names(*states: str) -> list[Actor]:
+    """Those of these states that are new, next to an older one, and an actor of another class."""
+    new = [Actor(id=f"{n}-of-the-new", class_name=JOB, state=state) for n, state in enumerate(states, 1)]
+    return [*new, Actor(id="old", class_name=JOB, state="ALIVE"), Actor(id="x", class_name="Users", state="ALIVE")]
+
+
+async def ended(*rows: Actor) -> None:
     asked: Any = SimpleNamespace(name="orchestrator-1")
     trip = DeliberationRun("DEV", 2, "marker", asked, started=Started("task-1", "0.8.1", 0.1, 0.0))
-    table: Any = Table(*states)
+    table: Any = Table(*rows)
     with applied(Timeouts(settle=0.01)):
-        await agents_ended(table, trip)
+        await agents_ended(table, trip, BEFORE)
 
 
 async def test_all_are_dead() -> None:
-    await ended("DEAD", "DEAD")
+    await ended(*named("DEAD", "DEAD"))
+    await ended(*without_names("DEAD", "DEAD"))
+    await ended(*without_names("DEAD", "DEAD", "DEAD"))
 
 
 @pytest.mark.parametrize(
@@ -43,4 +61,22 @@ async def test_all_are_dead() -> None:
 )
 async def test_unknown_agents_have_not_ended(states: tuple[str, ...], words: str) -> None:
     with pytest.raises(StateNotReached, match=words):
-        await ended(*states)
+        await ended(*named(*states))
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        (("DEAD",), r"Ray knows 1 of 2 agents: an agent without a name \(1-of-the\) DEAD"),
+        (("DEAD", "ALIVE"), "Ray knows 2 of 2 agents"),
+        (("DEAD", "ALIVE", "ALIVE"), "Ray knows 3 of 2 agents"),
+    ],
+)
+async def test_agents_without_names_have_not_ended(states: tuple[str, ...], words: str) -> None:
+    with pytest.raises(StateNotReached, match=words):
+        await ended(*without_names(*states))
+
+
+async def test_agents_without_names_may_be_others() -> None:
+    with pytest.raises(Inconclusive, match="1 of them may be others'"):
+        await ended(*without_names("DEAD", "DEAD", "ALIVE"))

@@ -11,15 +11,19 @@ from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.exercises.outages import killed_while_agents_work, replica_of
+from fixtures.profile.model import load
 from fixtures.services.orchestrator import Started
 
 
 class Scene:
     """Cluster, deliberations and vLLM's proxy in one: notes what is done, in its order."""
 
-    def __init__(self) -> None:
+    def __init__(self, back: int = 0) -> None:
+        """`back`: how many replicas somebody brings back that were killed."""
         self.done: list[str] = []
         self.ray = self
+        self.profile = load("embedded")
+        self.up, self.back = 2, back
 
     @asynccontextmanager
     async def fault(self, action: str, contains: str) -> AsyncIterator[str]:
@@ -42,6 +46,11 @@ class Scene:
 
     async def kill(self, *replicas: Replica) -> None:
         self.done.append(f"kill {len(replicas)}")
+        self.up += self.back - len(replicas)
+
+    async def workload(self, component: Component) -> Workload:
+        pods = [Replica(f"orchestrator-{n}", component, "", "", "", False, running=n <= self.up) for n in (1, 2, 3)]
+        return Workload("orchestrator", component, 2, "", "", tuple(pods))
 
     async def revive(self, *replicas: Replica) -> None:
         self.done.append(f"revive {len(replicas)}")
@@ -60,6 +69,31 @@ async def test_agents_are_answered_while_the_replica_is_down(fails: bool) -> Non
     except KeyError:
         assert fails
     assert scene.done == ["hold marker", "begin", "kill 1", "answer", "body", "revive 1"]
+
+
+async def outage(scene: Any) -> AsyncIterator[None]:
+    trip = DeliberationRun("DEV", 2, "marker", SimpleNamespace(name="orchestrator-1"))  # type: ignore[arg-type]
+    replica: Any = SimpleNamespace(name="orchestrator-1")
+    async with killed_while_agents_work(scene, scene, scene, trip, replica):
+        yield
+
+
+@pytest.mark.parametrize("back", [1, 2])
+async def test_replicas_that_are_brought_back_decide_nothing(back: int) -> None:
+    scene: Any = Scene(back)
+    words = f"{1 + back} replicas .* run where 1 should: something brings replicas back"
+    with pytest.raises(Inconclusive, match=words):
+        async for _ in outage(scene):
+            pytest.fail("the replica is not down")
+    assert scene.done[-1] == "revive 1"
+
+
+async def test_replicas_that_are_brought_back_later_decide_nothing() -> None:
+    scene: Any = Scene()
+    with pytest.raises(Inconclusive, match="something brings replicas back"):
+        async for _ in outage(scene):
+            scene.up += 1
+    assert scene.done[-1] == "revive 1"
 
 
 def test_a_replica_that_was_replaced_is_none_of_the_workload_any_more() -> None:

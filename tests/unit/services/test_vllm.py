@@ -14,6 +14,7 @@ from fixtures.services.vllm import (
     Server,
     Vllm,
     context_of,
+    names_of,
     parse_identity,
     parse_models,
     same_address,
@@ -44,6 +45,15 @@ def models(*rows: dict[str, Any]) -> dict[str, Model]:
 )
 def test_an_adapter_has_the_context_of_its_parent(rows: list[dict[str, Any]], context: int) -> None:
     assert context_of(models(*rows), "m") == context
+
+
+def test_a_model_has_the_names_of_all_rows_with_its_weights() -> None:
+    alias, adapter = {**BASE, "id": "alias"}, {"id": "adapter", "root": "/models/base", "parent": "base"}
+    served = models(BASE, alias, adapter, {"id": "other", "root": "/models/other"})
+    assert names_of(served, "base") == names_of(served, "alias") == {"base", "alias"}
+    assert names_of(served, "adapter") == {"adapter"}
+    assert names_of(served, "unknown") == names_of({}, "unknown") == {"unknown"}
+    assert names_of(models({"id": "a"}, {"id": "b"}), "a") == {"a"}, "rows that do not say where weights come from"
 
 
 def test_a_server_is_known_by_the_start_of_its_process() -> None:

@@ -1,6 +1,16 @@
 """All variants, in the order in which they are tried: those that change the same part stand together."""
 
-from tests.variants.catalogue import agents, endpoints, kubernetes, machine, messaging, ray, vllm
+from tests.variants.catalogue import (
+    agents,
+    endpoints,
+    kubernetes,
+    machine,
+    messaging,
+    orchestrator_behaviour,
+    orchestrator_fleets,
+    ray,
+    vllm,
+)
 from tests.variants.catalogue import orchestrator as orchestrators
 from tests.variants.model import Variant
 
@@ -9,6 +19,8 @@ VARIANTS: tuple[Variant, ...] = (
     *vllm.VARIANTS,
     *messaging.VARIANTS,
     *orchestrators.VARIANTS,
+    *orchestrator_fleets.VARIANTS,
+    *orchestrator_behaviour.VARIANTS,
     *agents.VARIANTS,
     *machine.VARIANTS,
     *endpoints.VARIANTS,

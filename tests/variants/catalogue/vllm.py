@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from fixtures.core.timeouts import TIMEOUTS
 from fixtures.services.vllm import Vllm, context_of
 from tests.faults.catalogue.answers import server_started_with
 from tests.faults.model import Fault
 from tests.targets.decoy_servers import TwoServers
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Edit, restarted
+from tests.targets.injectors import Edit, restarted, ruled, stub_answers
 from tests.variants.model import Variant
 
 LONG_CONTEXT = 1_000_000  # tokens
+SHORT_WAIT, SLOW, ALLOWED = 3.0, 4.0, 40.0  # seconds: what [timeouts] says, of a completion, what [limits] allows
+
+#: The first of --served-model-name is the one that answers name.
+#: Source: https://github.com/vllm-project/vllm/pull/2894 (--served-model-name)
+FIRST_NAME = "fleet-default"
+HAS_AN_ALIAS = (
+    Edit(
+        "vllm_stub/answers.py",
+        '    return {"object": "list", "data": [row]}\n',
+        f'    return {{"object": "list", "data": [{{**row, "id": "{FIRST_NAME}"}}, row]}}\n',
+    ),
+    Edit(
+        "vllm_stub/answers.py",
+        '        "model": model,\n        "choices"',
+        f'        "model": "{FIRST_NAME}",\n        "choices"',
+    ),
+)
+ROUTERS_METRICS = "# TYPE router_requests_total counter\nrouter_requests_total 7.0\n"
 TWO = TwoServers()
 
 ENGINE_IS_DEAD = Fault(
@@ -26,6 +51,13 @@ MODEL_IS_ANOTHER = Fault(
     inject=TWO.second_answers({"action": "wrong-model", "path": "/v1/models"}),
     expected_failures=("INF-03", "INF-04"),
     expected_terms=("fault/another-model", "1 of 2 servers"),
+)
+ANOTHER_ANSWERS = Fault(
+    name="none-of-the-aliases-answers",
+    description="completions come from a model that is none of the names that vLLM serves",
+    inject=stub_answers({"action": "wrong-model"}),
+    expected_failures=("JOB-04",),
+    expected_terms=("model is 'fault/another-model', asked for Qwen/Qwen3-0.6B",),
 )
 
 
@@ -61,6 +93,47 @@ async def has_a_long_context(target: EmbeddedTarget) -> bool:
         await vllm.close()
 
 
+@asynccontextmanager
+async def behind_a_router(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """The address has a router's metrics, no version, and a list of models without their contexts."""
+    model = target.cluster.profile.vllm.model
+    rows = {"object": "list", "data": [{"id": model, "object": "model", "created": 0, "owned_by": "router"}]}
+    async with ruled(
+        target.cluster.endpoints.vllm,
+        {"action": "status", "code": 404, "path": "/version", "body": {"detail": "Not Found"}},
+        {"action": "status", "code": 200, "path": "/metrics", "body": ROUTERS_METRICS},
+        {"action": "status", "code": 200, "path": "/v1/models", "body": rows},
+    ):
+        yield
+
+
+async def is_a_router(target: EmbeddedTarget) -> bool:
+    vllm = server_of(target)
+    try:
+        return await vllm.version() == "" and context_of(await vllm.models(), target.cluster.profile.vllm.model) == 0
+    finally:
+        await vllm.close()
+
+
+async def has_an_alias(target: EmbeddedTarget) -> bool:
+    vllm = server_of(target)
+    try:
+        return FIRST_NAME in await vllm.models()
+    finally:
+        await vllm.close()
+
+
+async def is_slow(target: EmbeddedTarget) -> bool:
+    """Whether a completion takes longer than the profile's [timeouts] would wait for an agent."""
+    question = {"model": target.cluster.profile.vllm.model, "messages": [{"role": "user", "content": "Are you slow?"}]}
+    began = time.monotonic()
+    async with httpx.AsyncClient(
+        base_url=target.cluster.endpoints.vllm, trust_env=False, timeout=TIMEOUTS.request
+    ) as http:
+        await http.post("/v1/chat/completions", json=question | {"max_tokens": 8})
+    return time.monotonic() - began > SHORT_WAIT
+
+
 VARIANTS = (
     Variant(
         name="vllm-has-two-replicas",
@@ -87,5 +160,34 @@ VARIANTS = (
         profile={"vllm.max_model_len": LONG_CONTEXT},
         stretches=("INF-04", "ORC-03", "ORC-04"),
         exempt={"ORC-08": ("unsupported", "longer than a message may be")},
+    ),
+    Variant(
+        name="model-has-aliases",
+        description="one model is served under two names; answers name the first, agents ask for the second",
+        apply=lambda target: restarted(target, ["vllm-server-1"], *HAS_AN_ALIAS),
+        is_present=has_an_alias,
+        stretches=("INF-03", "INF-04", "CFG-02", "CFG-03", "JOB-04", "JOB-06", "ORC-02", "E2E-01"),
+        detects=(ANOTHER_ANSWERS,),
+    ),
+    Variant(
+        name="a-router-is-before-vllm",
+        description="a router has metrics of its own, no version, and lists models without their contexts",
+        apply=behind_a_router,
+        is_present=is_a_router,
+        stretches=("INF-01", "INF-02", "INF-03", "CFG-02", "CFG-03", "NET-01", "NET-03", "JOB-04", "ORC-04"),
+        exempt={"INF-04": ("unsupported", "does not say what context")},
+    ),
+    Variant(
+        name="model-is-slow-within-its-limits",
+        description="a completion takes longer than the suite waits by default, and less than the profile's limits",
+        apply=stub_answers({"action": "delay", "seconds": SLOW}),
+        is_present=is_slow,
+        profile={
+            "timeouts.agent": SHORT_WAIT,
+            "timeouts.deliberation": SHORT_WAIT,
+            "limits.round_trip_p50_s": ALLOWED,
+            "limits.round_trip_p95_s": ALLOWED,
+        },
+        stretches=("JOB-03", "JOB-04", "ORC-03", "ORC-04", "ORC-07", "ORC-15", "E2E-01", "E2E-02", "E2E-05"),
     ),
 )
