@@ -51,6 +51,9 @@ async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: P
     wanted = profile.orchestrator.environment.get("AGENT_TYPE", "vllm")
     other = {one.name: one.shown("AGENT_TYPE") for one in replica_reports}
     other = {name: value for name, value in other.items() if value.strip().casefold() != wanted.casefold()}
+    unsure = [f"{one.name}: that is {one.main.caveat}" for one in replica_reports if one.main.caveat]
+    if other and unsure:
+        raise Inconclusive(f"AGENT_TYPE must be {wanted}; it is {other}, but {'; '.join(unsure)}")
     assert not other, f"AGENT_TYPE must be {wanted}; it is {other}"
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from fixtures.core.errors import Inconclusive
+from fixtures.core.programs import read_from_stdin
 from fixtures.probes import packaging
 
 
 def test_the_probe_runs_on_nothing_but_an_interpreter() -> None:
     request = {"modules": ["json", "no_such_module"], "symbols": ["json:loads", "json:nope"], "distributions": True}
-    (_, *arguments), stdin = packaging.read_from_stdin(packaging.probe_source(), json.dumps(request))
+    (_, *arguments), stdin = read_from_stdin(packaging.probe_source(), json.dumps(request))
     command = [sys.executable, "-S", *arguments]
     ran = subprocess.run(command, input=stdin, capture_output=True, text=True, check=True)
     document = packaging.document_in("noise\n" + ran.stdout + "more noise", "the probe")
@@ -31,7 +32,7 @@ def test_the_probe_runs_on_nothing_but_an_interpreter() -> None:
 
 def test_a_program_on_stdin_finds_its_data_behind_itself() -> None:
     program, data = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()); # grüße", "ä\nöü\n"
-    (_, *arguments), stdin = packaging.read_from_stdin(program, data)
+    (_, *arguments), stdin = read_from_stdin(program, data)
     ran = subprocess.run([sys.executable, *arguments], input=stdin.encode(), capture_output=True, check=True)
     assert ran.stdout.decode() == data
 

@@ -28,12 +28,12 @@ def with_tls() -> Profile:
 
 def test_pods_reach_services_by_their_names() -> None:
     seen = addresses.from_pods(profiles.load("swe-ai-fleet"))
-    assert seen.vllm.url == "http://vllm-server-service.swe-ai-fleet.svc.cluster.local:8000"
-    assert seen.dashboard.url == "http://ray-gpu-head-svc.ray.svc.cluster.local:8265"
-    assert seen.nats.url == "nats://nats.swe-ai-fleet.svc.cluster.local:4222"
+    assert seen.vllm.url == "http://vllm-server-service.swe-ai-fleet.svc:8000"
+    assert seen.dashboard.url == "http://ray-gpu-head-svc.ray.svc:8265"
+    assert seen.nats.url == "nats://nats.swe-ai-fleet.svc:4222"
     assert seen.ray_client is not None
-    assert seen.ray_client.url == "ray://ray-gpu-head-svc.ray.svc.cluster.local:10001"
-    assert [one.target for one in seen.orchestrators] == ["orchestrator.swe-ai-fleet.svc.cluster.local:50055"]
+    assert seen.ray_client.url == "ray://ray-gpu-head-svc.ray.svc:10001"
+    assert [one.target for one in seen.orchestrators] == ["orchestrator.swe-ai-fleet.svc:50055"]
     assert seen.fault_proxy is None
 
 

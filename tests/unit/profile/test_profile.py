@@ -28,7 +28,7 @@ def test_reference_values() -> None:
     reference = profiles.load("swe-ai-fleet")
     assert reference.ray.python_minor == "3.9"
     assert profiles.bytes_of(reference.ray.resources.memory) == 128 * 2**30
-    assert reference.orchestrator.environment["RAY_ADDRESS"] == "ray://ray-gpu-head-svc.ray.svc.cluster.local:10001"
+    assert reference.orchestrator.environment["RAY_ADDRESS"] == "ray://ray-gpu-head-svc.ray.svc:10001"
     assert reference.agent.module == "swe_ai_fleet.orchestrator.ray_jobs.vllm_agent_job"
     assert reference.agent.name == "VLLMAgentJob"
 

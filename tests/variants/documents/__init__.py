@@ -1,6 +1,6 @@
 """All document variants: no fleet is needed, `./ci/test unit` tries them."""
 
-from tests.variants.documents import agents, endpoints, kubernetes, messaging, ray, vllm
+from tests.variants.documents import agents, endpoints, kubernetes, messaging, ray, replicas, services, vllm
 from tests.variants.model import Document
 
 DOCUMENTS: tuple[Document, ...] = (
@@ -10,4 +10,6 @@ DOCUMENTS: tuple[Document, ...] = (
     *agents.DOCUMENTS,
     *endpoints.DOCUMENTS,
     *kubernetes.DOCUMENTS,
+    *replicas.DOCUMENTS,
+    *services.DOCUMENTS,
 )

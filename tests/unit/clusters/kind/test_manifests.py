@@ -100,7 +100,7 @@ def test_the_orchestrator_is_configured_as_the_profile_says(planned: Planned) ->
     for name, value in held.orchestrator.environment.items():
         assert found[name] == value
     assert found["MAX_TOKENS"] == "32"
-    assert found["VLLM_URL"] == "http://fault-proxy.swe-ai-fleet.svc.cluster.local:8000"
+    assert found["VLLM_URL"] == "http://fault-proxy.swe-ai-fleet.svc:8000"
 
 
 def test_variables_of_the_profile_replace_and_extend_the_manifests(planned: Planned) -> None:

@@ -20,8 +20,9 @@ from fixtures.clusters.kubernetes.client.portforward import Forward
 from fixtures.clusters.kubernetes.client.streams import V4, V5
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
+from fixtures.core.programs import read_from_stdin
 from fixtures.core.timeouts import Timeouts
-from fixtures.probes.packaging import probe_source, read_from_stdin
+from fixtures.probes.packaging import probe_source
 from tests.support.kubernetes_stand_in import StandIn, status, write_kubeconfig
 
 Query = dict[str, list[str]]

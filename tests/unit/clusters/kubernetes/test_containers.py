@@ -1,0 +1,120 @@
+"""How the suite gets into containers: by which Python, beside which process, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from fixtures.clusters.base import Unsupported
+from fixtures.clusters.kubernetes.client.errors import ApiError
+from fixtures.clusters.kubernetes.containers import STARTS, Containers
+from fixtures.clusters.kubernetes.main_process import Process, interpreter, main_of
+from fixtures.core.errors import Inconclusive
+from fixtures.core.programs import read_from_stdin
+from tests.support.kubernetes_pods import Pods, pod, serving
+
+PYTHON = str(Path(sys.executable).parent)
+ENVIRONMENT = {"PATH": f"{PYTHON}:/usr/bin:/bin", "MINE": "yes"}
+ECHO = "import sys; print(sys.stdin.read()); sys.stdout.flush()"
+
+
+async def echoed(pods: Pods) -> str:
+    argv, stdin = read_from_stdin(ECHO, "grüße")
+    async with serving(pods) as api:
+        ran = await Containers(api).execute(pod("o-1"), "ns", argv, stdin=stdin, timeout=20)
+    assert not ran.returncode, ran.stderr
+    return ran.stdout.strip()
+
+
+@pytest.mark.parametrize("newest", [True, False], ids=["v5", "v4"])
+async def test_a_program_needs_no_shell_and_no_end_of_its_input(newest: bool) -> None:
+    pods = Pods(ENVIRONMENT, has=lambda program: "python" in program, newest_protocol=newest)
+    assert await echoed(pods) == "grüße"
+    assert not any("sh" in command or "head" in command for command in pods.commands)
+
+
+async def test_the_first_python_that_there_is_is_taken_and_remembered() -> None:
+    pods = Pods(ENVIRONMENT, has=lambda program: program != "python3")
+    async with serving(pods) as api:
+        containers = Containers(api)
+        for name in ("o-1", "o-2"):
+            await containers.main_process(pod(name), "ns")
+    assert [command[0] for command in pods.commands] == ["python3", "python", "python"]
+
+
+async def test_a_shell_finds_the_python_of_a_process_where_none_is_on_the_path() -> None:
+    pods = Pods({"PATH": "/none"}, has=lambda program: program.startswith("/"))
+    assert await echoed(pods) == "grüße"
+    assert pods.commands[2][0] == "/bin/sh"
+
+
+async def test_without_python_there_is_the_environment_that_cat_shows() -> None:
+    async with serving(Pods(ENVIRONMENT, has=lambda program: program == "cat")) as api:
+        containers = Containers(api)
+        main = await containers.main_process(pod("o-1"), "ns")
+        with pytest.raises(Unsupported, match=r"^o-1: no Python in its image"):
+            await containers.execute(pod("o-1"), "ns", ["python", "-c", "pass"], timeout=20)
+    assert "no Python in its image (fleet/orchestrator:1)" in main.without_python
+    if "KUBERNETES_SERVICE_HOST" not in os.environ:
+        assert main.environment["MINE"] == "yes" and "without what its entrypoint sets" in main.caveat
+
+
+async def test_an_image_of_one_program_cannot_be_entered() -> None:
+    pods = Pods(ENVIRONMENT, has=lambda _program: False)
+    async with serving(pods) as api:
+        with pytest.raises(Unsupported, match=r"^o-1: no Python in its image"):
+            await Containers(api).main_process(pod("o-1"), "ns")
+    assert [command[0] for command in pods.commands] == [*(start[0] for start in STARTS), "cat"]
+
+
+async def test_who_may_not_enter_pods_is_told_which_right_to_grant() -> None:
+    async with serving(Pods(ENVIRONMENT, may_enter=False)) as api:
+        with pytest.raises(Unsupported, match=r"may not run commands in pods: .* grant it with a Role in ns"):
+            await Containers(api).main_process(pod("o-1"), "ns")
+
+
+async def test_a_line_that_is_too_long_for_a_gateway_says_nothing_of_the_pods() -> None:
+    async with serving(Pods(ENVIRONMENT, longest_line=100)) as api:
+        with pytest.raises(ApiError, match="414") as refused:
+            await Containers(api).main_process(pod("o-1"), "ns")
+    assert not isinstance(refused.value, Unsupported) and isinstance(refused.value, Inconclusive)
+
+
+def running(pid: int, parent: int, *words: str, program: str = "", start: int = 0) -> Process:
+    return Process(pid, parent, start or pid, list(words), program or words[0])
+
+
+INIT, PYTHON_3 = running(1, 0, "/sbin/tini", "--", "python"), "/usr/bin/python3.11"
+
+
+@pytest.mark.parametrize(
+    ("processes", "main"),
+    [
+        ([running(1, 0, "python", program=PYTHON_3)], 1),
+        ([INIT, running(7, 1, "python", program=PYTHON_3)], 7),
+        ([running(1, 0, "/bin/sh"), running(7, 1, "/bin/bash"), running(8, 7, "python", program=PYTHON_3)], 8),
+        ([running(1, 0, "python", program=PYTHON_3), running(9, 1, "python", program=PYTHON_3)], 1),
+        ([running(1, 0, "python", program=PYTHON_3), running(2, 0, "python", program=PYTHON_3)], 1),
+        ([INIT, running(7, 1, "/orchestrator"), running(8, 7, "/helper")], 7),
+        ([running(1, 0, "/orchestrator"), running(8, 1, "python", program=PYTHON_3)], 1),
+        ([running(1, 0, "/bin/sh")], 1),
+    ],
+)
+def test_the_main_process_is_what_inits_and_shells_started(processes: list[Process], main: int) -> None:
+    assert main_of(processes).pid == main
+
+
+def test_an_interpreter_is_started_by_the_path_that_finds_its_packages(tmp_path: Path) -> None:
+    real = os.path.realpath(sys.executable)
+    venv = tmp_path / "bin" / "python"
+    venv.parent.mkdir()
+    venv.symlink_to(real)
+    named, path = {"PATH": "/none"}, {"PATH": str(venv.parent)}
+    assert interpreter(running(1, 0, str(venv), program=real), named) == str(venv)
+    assert interpreter(running(1, 0, "python", program=real), path) == str(venv)
+    assert interpreter(running(1, 0, "python: worker", program=real), {"VIRTUAL_ENV": str(tmp_path)}) == str(venv)
+    assert interpreter(running(1, 0, "python", program=real), named) == real
+    assert interpreter(running(1, 0, "/usr/bin/other", program="/usr/bin/other"), path) == ""
