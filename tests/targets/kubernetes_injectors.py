@@ -197,7 +197,7 @@ async def rolled_out(target: KubernetesTarget, name: str, namespace: str) -> Non
 
 
 @asynccontextmanager
-async def _orchestrator_template(
+async def orchestrator_template(
     target: KubernetesTarget, changed: Callable[[Document], Document]
 ) -> AsyncIterator[None]:
     name, namespace = target.profile.orchestrator.workload, target.profile.kubernetes.namespace
@@ -235,4 +235,4 @@ def with_side_car_first(template: Document) -> Document:
 
 
 def orchestrator_has_a_side_car_first() -> Change:
-    return partial(_orchestrator_template, changed=with_side_car_first)
+    return partial(orchestrator_template, changed=with_side_car_first)

@@ -12,6 +12,7 @@ from tests.faults.catalogue import (
     load,
     messaging,
     orchestrator_survival,
+    replicas,
 )
 from tests.faults.catalogue import orchestrator as orchestrators
 from tests.faults.model import Fault
@@ -29,6 +30,7 @@ FAULTS: tuple[Fault, ...] = (
     *load.FAULTS,
     *images.FAULTS,
     *kubernetes.FAULTS,
+    *replicas.FAULTS,
 )
 
 #: The few of `./ci/test faults`, one of each kind of injection.

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.clusters.base import Component
+from fixtures.clusters.base import Completed, Component, Replica
 from fixtures.clusters.kind import readiness, waits
 from fixtures.clusters.kubernetes import workloads
 from fixtures.clusters.kubernetes.client import transport
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, NODES, PODS, Api, connect
 from fixtures.clusters.kubernetes.client.errors import ApiError, Asked, refusal
 from fixtures.clusters.kubernetes.client.exec import exit_status
-from fixtures.clusters.kubernetes.cluster import KubernetesCluster
+from fixtures.clusters.kubernetes.containers import Containers
 from fixtures.clusters.kubernetes.inspect import objects
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
@@ -223,11 +223,16 @@ def test_any_end_of_a_command(body: bytes) -> None:
         assert isinstance(exit_status(body, "true in pod x"), int)
 
 
-@given(st.text(max_size=200))
-async def test_any_environment_of_a_container(text: str) -> None:
-    cluster: Any = SimpleNamespace(exec=lambda *_, **__: asyncio.sleep(0, SimpleNamespace(returncode=0, stdout=text)))
-    replica: Any = SimpleNamespace(name="x")
-    assert isinstance(await KubernetesCluster.environment(cluster, replica), dict)
+LOOK = {"pid": 7, "program": "/usr/bin/python3.11", "python": "/venv/bin/python", "environment": {"A": "b"}}
+
+
+@given(st.one_of(st.text(max_size=200), bodies(LOOK).map(lambda body: body.decode("utf-8", "replace"))))
+async def test_any_look_at_the_processes_of_a_container(text: str) -> None:
+    ran = Completed((), 0, text, "")
+    api: Any = SimpleNamespace(execute=lambda *_, **__: asyncio.sleep(0, ran))
+    with a_reason_at_most(Inconclusive):
+        main = await Containers(api).main_process(Replica("x", Component.ORCHESTRATOR, "x", "x:1", "", True), "ns")
+        assert all(isinstance(value, str) for value in main.environment.values())
 
 
 @pytest.mark.parametrize("name", servers.HTTP)

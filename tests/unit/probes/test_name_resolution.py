@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from fixtures.clusters.base import Completed, Component, Endpoints, Replica, Workload
+from fixtures.clusters.base import Completed, Component, Endpoints, Replica, Unsupported, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.probes.name_resolution import unresolved
@@ -91,3 +91,19 @@ async def test_a_pod_in_which_nothing_runs_leaves_it_open() -> None:
     pods.status = 127
     with pytest.raises(Inconclusive, match="orchestrator-1: the probe ended with 127: no such thing"):
         await unresolved(pods, Inconclusive("no job runs"))  # type: ignore[arg-type]
+
+
+class ShutPods(Pods):
+    """Those of Ray may not be entered."""
+
+    async def exec(self, one: Replica, argv: Sequence[str], *, stdin: str = "", **options: float) -> Completed:
+        if one.component is not Component.ORCHESTRATOR:
+            raise Unsupported("the suite may not run commands in pods")
+        return await super().exec(one, argv, stdin=stdin, **options)
+
+
+async def test_pods_of_ray_that_may_not_be_entered_leave_it_open_for_as_long_as_ray_cannot_be_asked() -> None:
+    with pytest.raises(Inconclusive, match=r"may not run commands in pods; and Ray .*: no job runs") as left_open:
+        await unresolved(ShutPods(), Inconclusive("no job runs"))  # type: ignore[arg-type]
+    assert not isinstance(left_open.value, Unsupported)
+    assert await unresolved(ShutPods(), census()) == []  # type: ignore[arg-type]

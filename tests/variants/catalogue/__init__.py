@@ -9,6 +9,7 @@ from tests.variants.catalogue import (
     orchestrator_behaviour,
     orchestrator_fleets,
     ray,
+    replicas,
     vllm,
 )
 from tests.variants.catalogue import orchestrator as orchestrators
@@ -25,6 +26,7 @@ VARIANTS: tuple[Variant, ...] = (
     *machine.VARIANTS,
     *endpoints.VARIANTS,
     *kubernetes.VARIANTS,
+    *replicas.VARIANTS,
 )
 
 #: The few of `./ci/test variants`.

@@ -1,0 +1,162 @@
+"""Ways in which the replicas of a fleet in Kubernetes start and can be entered, each undone in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from fixtures.clusters.kubernetes.client.api import CORE, DEPLOYMENTS, PODS, RBAC, Resource
+from fixtures.clusters.kubernetes.client.schemas import KubernetesObject, Pod
+from fixtures.clusters.kubernetes.client.transport import Document
+from fixtures.clusters.kubernetes.lookup import selector_of
+from fixtures.clusters.kubernetes.memory import COMMAND, working_set
+from fixtures.core.paths import ROOT
+from fixtures.core.timeouts import TIMEOUTS
+from tests.targets.kubernetes_injectors import orchestrator_template
+from tests.targets.kubernetes_target import KubernetesTarget
+from tests.targets.target import Change
+
+SERVICE = ("-m", "fleet_orchestrator")  # of images/orchestrator: what its Python runs
+ACCOUNT = "fleet-conformance-variant"
+MEMORY_LEFT = 100 << 20  # bytes between what a replica takes and its limit
+KINDS: Mapping[str, Resource[KubernetesObject]] = {
+    "ServiceAccount": Resource(CORE, "serviceaccounts", KubernetesObject),
+    "Role": Resource(RBAC, "roles", KubernetesObject),
+    "RoleBinding": Resource(RBAC, "rolebindings", KubernetesObject),
+}
+
+
+async def orchestrator_pods(target: KubernetesTarget) -> list[Pod]:
+    name, namespace = target.profile.orchestrator.workload, target.profile.kubernetes.namespace
+    deployment = await target.api.get(DEPLOYMENTS, name, namespace)
+    return await target.api.list(PODS, namespace, labels=selector_of(deployment.pod_labels))
+
+
+def main_of(template: Document) -> dict[str, Any]:
+    (container,) = template["spec"]["containers"]
+    return dict(container)
+
+
+def with_main(template: Document, container: Mapping[str, Any], **more: Any) -> Document:
+    return {**template, "spec": {**template["spec"], **more, "containers": [container]}}
+
+
+def started_by_a_shell(template: Document, exported: Mapping[str, str], removed: bool, shared: bool) -> Document:
+    """The service behind a shell that exports these; `removed`: they are in the container's own environment no more.
+    `shared`: process 1 is the pod's `pause`."""
+    main = main_of(template)
+    exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in exported.items())
+    main["command"] = ["sh", "-c", f"export {exports}; exec python {' '.join(SERVICE)}"]
+    main["env"] = [row for row in main["env"] if not (removed and row["name"] in exported)]
+    return with_main(template, main, **({"shareProcessNamespace": True} if shared else {}))
+
+
+@asynccontextmanager
+async def _entrypoint_sets(target: KubernetesTarget, names: tuple[str, ...]) -> AsyncIterator[None]:
+    name, namespace = target.profile.orchestrator.workload, target.profile.kubernetes.namespace
+    template = (await target.api.get(DEPLOYMENTS, name, namespace)).raw["spec"]["template"]
+    exported = {row["name"]: row["value"] for row in main_of(template)["env"] if row["name"] in names}
+    changed = partial(started_by_a_shell, exported=exported, removed=True, shared=True)
+    async with orchestrator_template(target, changed):
+        yield
+
+
+def entrypoint_sets(*names: str) -> Change:
+    """What the specification sets is set by the entrypoint instead, and processes are shared with `pause`."""
+    return partial(_entrypoint_sets, names=names)
+
+
+def entrypoint_overrides(**values: str) -> Change:
+    """The specification stays right; the entrypoint exports something else."""
+    changed: Callable[[Document], Document] = partial(started_by_a_shell, exported=values, removed=False, shared=False)
+    return partial(orchestrator_template, changed=changed)
+
+
+@asynccontextmanager
+async def _no_program_on_path(target: KubernetesTarget) -> AsyncIterator[None]:
+    pod = (await orchestrator_pods(target))[0].metadata
+    show = ["python", "-c", "import sys; print(sys.executable)"]
+    python = (await target.api.execute(pod.name, pod.namespace, show, timeout=TIMEOUTS.exec)).stdout.strip()
+
+    def changed(template: Document) -> Document:
+        main = main_of(template)
+        environment = [row for row in main["env"] if row["name"] != "PATH"]
+        return with_main(
+            template, {**main, "command": [python, *SERVICE], "env": [*environment, {"name": "PATH", "value": "/none"}]}
+        )
+
+    async with orchestrator_template(target, changed):
+        yield
+
+
+def no_program_on_path() -> Change:
+    """The service is started by the full path of its Python."""
+    return _no_program_on_path
+
+
+@asynccontextmanager
+async def _memory_limit_is_tight(target: KubernetesTarget) -> AsyncIterator[None]:
+    used = []
+    for pod in (pod.metadata for pod in await orchestrator_pods(target)):
+        ran = await target.api.execute(pod.name, pod.namespace, COMMAND, timeout=TIMEOUTS.exec)
+        used.append(working_set(pod.name, ran))
+
+    def changed(template: Document) -> Document:
+        main = main_of(template)
+        limits = {**main["resources"]["limits"], "memory": str(max(used) + MEMORY_LEFT)}
+        return with_main(template, {**main, "resources": {**main["resources"], "limits": limits}})
+
+    async with orchestrator_template(target, changed):
+        yield
+
+
+def memory_limit_is_tight() -> Change:
+    """A little above what the replicas take."""
+    return _memory_limit_is_tight
+
+
+def rights(without: str) -> list[Document]:
+    """What ci/attach/role.yaml has, under another name and less one resource."""
+    text = (ROOT / "ci" / "attach" / "role.yaml").read_text("utf-8").replace("fleet-conformance", ACCOUNT)
+    documents = list(yaml.safe_load_all(text))
+    for document in documents:
+        if "rules" in document:
+            document["rules"] = [rule for rule in document["rules"] if rule["resources"] != [without]]
+    return documents
+
+
+@asynccontextmanager
+async def _account_may_not(target: KubernetesTarget, resource: str) -> AsyncIterator[None]:
+    documents, everything = rights(resource), target.kubeconfig
+    namespace = target.profile.kubernetes.namespace
+    command = [str(ROOT / "ci" / "attach" / "kubeconfig"), "--namespace", namespace, "--account", ACCOUNT]
+    environment = {**os.environ, "KUBECONFIG": everything}
+    with TemporaryDirectory() as folder:
+        file = str(Path(folder) / "kubeconfig")
+        try:
+            for document in documents:
+                await target.api.apply(KINDS[document["kind"]], document)
+            run = partial(subprocess.run, [*command, file], env=environment, check=True, capture_output=True)
+            await asyncio.to_thread(run)
+            target.kubeconfig = file
+            yield
+        finally:
+            target.kubeconfig = everything
+            for document in reversed(documents):
+                place = document["metadata"]
+                await target.api.delete(KINDS[document["kind"]], place["name"], place["namespace"])
+
+
+def account_may_not(resource: str) -> Change:
+    """Sessions attach with the rights of ci/attach/role.yaml, less those on one resource."""
+    return partial(_account_may_not, resource=resource)

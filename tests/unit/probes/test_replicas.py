@@ -1,0 +1,99 @@
+"""How the orchestrator's replicas are asked, and what their answers are worth."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Completed, Component, MainProcess, Replica, Unsupported
+from fixtures.core.errors import Inconclusive
+from fixtures.probes.packaging import BEGIN, END
+from fixtures.probes.replicas import RAY_CLIENT_MEMORY, ReplicaReport, ask_all
+from fixtures.profile.model import load
+
+ENVIRONMENT = {"RAY_ADDRESS": "ray://ray:10001"}
+GOOD = {"ok": True, "ray": "2.49.2", "python": "3.11.7", "nodes": ["n"], "peak": 1}
+SILENT = {"ok": False, "error": "no answer within 60 s", "silent": True}
+
+
+class Cluster:
+    """Replicas whose handshakes answer as they are told to; at most how many were entered at one time is counted."""
+
+    profile = load("swe-ai-fleet")
+
+    def __init__(self, handshakes: Mapping[str, Mapping[str, Any]], main: MainProcess | None = None) -> None:
+        self.handshakes, self.main = handshakes, main or MainProcess(ENVIRONMENT)
+        self.at_once = {"ray": 0, "else": 0}
+        self.most = dict(self.at_once)
+        self.shaken: list[str] = []
+
+    async def workload(self, _component: Component) -> Any:
+        ready = [Replica(name, Component.ORCHESTRATOR, "o", "o:1", "", True) for name in self.handshakes]
+        return SimpleNamespace(ready=ready)
+
+    async def main_process(self, _replica: Replica) -> MainProcess:
+        return self.main
+
+    async def exec(self, replica: Replica, argv: Sequence[str], *, stdin: str, timeout: float) -> Completed:
+        del timeout
+        header, _, rest = stdin.encode().partition(b"\n")
+        request = json.loads(rest[int(header.split()[0]) :])
+        kind = "ray" if request.get("ray_client") else "else"
+        self.at_once[kind] += 1
+        self.most[kind] = max(self.most[kind], self.at_once[kind])
+        await asyncio.sleep(0)
+        self.at_once[kind] -= 1
+        document: dict[str, Any] = {"tcp": {"ray": {"ok": True}}}
+        if kind == "ray":
+            assert request["ray_client_memory"] == RAY_CLIENT_MEMORY
+            self.shaken.append(replica.name)
+            document = {"ray_client": self.handshakes[replica.name]}
+        return Completed(tuple(argv), 0, f"{BEGIN}{json.dumps(document)}{END}", "")
+
+
+async def reports(cluster: Any) -> dict[str, ReplicaReport]:
+    return {report.name: report for report in await ask_all(cluster)}
+
+
+async def test_what_imports_ray_goes_from_one_replica_to_the_next() -> None:
+    cluster = Cluster(dict.fromkeys(("o-1", "o-2", "o-3"), GOOD))
+    seen = await reports(cluster)
+    assert cluster.most == {"ray": 1, "else": 3}
+    assert all(report.ray_client["ok"] and report.ray_port["ok"] for report in seen.values())
+
+
+async def test_no_further_handshake_is_waited_for_where_one_had_no_answer() -> None:
+    cluster = Cluster({"o-1": GOOD, "o-2": SILENT, "o-3": GOOD})
+    seen = await reports(cluster)
+    assert cluster.shaken == ["o-1", "o-2"]
+    assert seen["o-3"].ray_client["error"] == "not tried: the handshake from o-2 had no answer in time"
+
+
+async def test_a_handshake_for_which_there_is_no_memory_says_how_much_there_is() -> None:
+    seen = await reports(Cluster({"o-1": {"ok": False, "error": "…", "free": 100 << 20}}))
+    with pytest.raises(Unsupported, match="o-1: 100 MiB of memory are free in its container"):
+        _ = seen["o-1"].ray_client
+    assert seen["o-1"].ray_port["ok"]
+
+
+async def test_without_python_only_the_environment_is_known() -> None:
+    cluster = Cluster({"o-1": GOOD}, MainProcess(ENVIRONMENT, without_python="o-1: no Python in its image"))
+    seen = await reports(cluster)
+    assert not cluster.shaken and seen["o-1"].shown("RAY_ADDRESS") == "ray://ray:10001"
+    for ask in (lambda report: report.http("models"), lambda report: report.nats, lambda report: report.ray_client):
+        with pytest.raises(Unsupported, match="no Python in its image"):
+            ask(seen["o-1"])
+
+
+async def test_a_variable_that_the_entrypoint_may_set_is_not_missing() -> None:
+    seen = await reports(Cluster({"o-1": GOOD}, MainProcess(ENVIRONMENT, "the environment of a command")))
+    with pytest.raises(Inconclusive, match="o-1: NATS_URL is not known: what was read is the environment of a command"):
+        _ = seen["o-1"].nats
+    assert seen["o-1"].ray_client["ok"]
+    own = await reports(Cluster({"o-1": GOOD}))
+    assert own["o-1"].nats["error"] == "NATS_URL is not set"
