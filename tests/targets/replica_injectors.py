@@ -153,8 +153,8 @@ async def _account_may_not(target: KubernetesTarget, resource: str) -> AsyncIter
         finally:
             target.kubeconfig = everything
             for document in reversed(documents):
-                place = document["metadata"]
-                await target.api.delete(KINDS[document["kind"]], place["name"], place["namespace"])
+                metadata = document["metadata"]
+                await target.api.delete(KINDS[document["kind"]], metadata["name"], metadata["namespace"])
 
 
 def account_may_not(resource: str) -> Change:

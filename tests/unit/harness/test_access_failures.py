@@ -4,15 +4,22 @@ one whose way leads nowhere is failed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component
+from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.declaration import CATALOGUE
+from fixtures.clusters.base import Component, Unsupported
 from fixtures.clusters.kubernetes.client.errors import ApiError
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.harness.access_failures import reclassify_access_failures
+from fixtures.harness.outcome import judge
+from fixtures.harness.suite import SUITE
+from fixtures.plugin import pytest_runtest_call, pytest_runtest_setup
+from fixtures.report.model import Status
 
 FAILURE = AssertionError("vLLM does not answer")
 
@@ -60,3 +67,23 @@ def test_only_the_ways_to_the_components_in_question_are_asked_for() -> None:
         raise FAILURE
     with pytest.raises(Inconclusive), reclassify_access_failures(cluster, 0.0, (Component.RAY_HEAD,)):
         raise FAILURE
+
+
+def test_what_cannot_be_had_there_needs_no_other_reason() -> None:
+    error = Unsupported("no Python in its image")
+    assert outcome(error, ("service ray", Inconclusive("the token has expired"))) is error
+
+
+@pytest.mark.parametrize("hook", [pytest_runtest_setup, pytest_runtest_call])
+def test_a_check_that_meets_what_cannot_be_had_is_unsupported(hook: Callable[[Any], Generator[Any, Any, Any]]) -> None:
+    """Whether its fixtures met it or its body."""
+    load_catalogue()
+    mark = SimpleNamespace(args=[CATALOGUE["INF-11"]])
+    suite = SimpleNamespace(cluster=SimpleNamespace(unsupported={}))
+    config = SimpleNamespace(stash={SUITE: suite})
+    item: Any = SimpleNamespace(config=config, get_closest_marker=lambda _: mark)
+    wrapper = hook(item)
+    next(wrapper)
+    with pytest.raises(pytest.skip.Exception) as skipped:
+        wrapper.throw(Unsupported("o-1: no Python in its image"))
+    assert judge(skipped.value) == (Status.UNSUPPORTED, "o-1: no Python in its image")

@@ -28,8 +28,8 @@ class Cluster:
 
     def __init__(self, handshakes: Mapping[str, Mapping[str, Any]], main: MainProcess | None = None) -> None:
         self.handshakes, self.main = handshakes, main or MainProcess(ENVIRONMENT)
-        self.at_once = {"ray": 0, "else": 0}
-        self.most = dict(self.at_once)
+        self.entered = {"ray": 0, "else": 0}
+        self.most = dict(self.entered)
         self.shaken: list[str] = []
 
     async def workload(self, _component: Component) -> Any:
@@ -44,10 +44,10 @@ class Cluster:
         header, _, rest = stdin.encode().partition(b"\n")
         request = json.loads(rest[int(header.split()[0]) :])
         kind = "ray" if request.get("ray_client") else "else"
-        self.at_once[kind] += 1
-        self.most[kind] = max(self.most[kind], self.at_once[kind])
+        self.entered[kind] += 1
+        self.most[kind] = max(self.most[kind], self.entered[kind])
         await asyncio.sleep(0)
-        self.at_once[kind] -= 1
+        self.entered[kind] -= 1
         document: dict[str, Any] = {"tcp": {"ray": {"ok": True}}}
         if kind == "ray":
             assert request["ray_client_memory"] == RAY_CLIENT_MEMORY
@@ -85,9 +85,11 @@ async def test_without_python_only_the_environment_is_known() -> None:
     cluster = Cluster({"o-1": GOOD}, MainProcess(ENVIRONMENT, without_python="o-1: no Python in its image"))
     seen = await reports(cluster)
     assert not cluster.shaken and seen["o-1"].shown("RAY_ADDRESS") == "ray://ray:10001"
-    for ask in (lambda report: report.http("models"), lambda report: report.nats, lambda report: report.ray_client):
+    for section in ("nats", "ray_port", "ray_client"):
         with pytest.raises(Unsupported, match="no Python in its image"):
-            ask(seen["o-1"])
+            getattr(seen["o-1"], section)
+    with pytest.raises(Unsupported, match="no Python in its image"):
+        seen["o-1"].http("models")
 
 
 async def test_a_variable_that_the_entrypoint_may_set_is_not_missing() -> None:

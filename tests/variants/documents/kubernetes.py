@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.clusters.kubernetes import workloads
 from fixtures.clusters.kubernetes.client.schemas import Pod, RayCluster
+from fixtures.core.errors import Inconclusive
 from fixtures.core.image_reference import is_floating
 from fixtures.probes.components import Answer, Components
 from fixtures.probes.own_variables import comparable, drifted
@@ -14,6 +20,7 @@ from fixtures.profile.model import Profile, load
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Node, Version
 from tests.e2e.test_image import names_image
+from tests.e2e.test_infrastructure import test_ray_is_ready as ray_is_ready
 from tests.e2e.test_infrastructure import test_vllm_replicas_are_ready as vllm_replicas_are_ready
 from tests.e2e.test_infrastructure import test_workers_agree as workers_agree
 from tests.variants.model import Document
@@ -188,6 +195,32 @@ def replicas_share_an_address_of_one_node() -> None:
     assert drift() == {"MAX_TOKENS"}, "which is the replica's by no nature"
 
 
+def a_head_of_an_earlier_life_is_listed() -> None:
+    """With GCS fault tolerance Ray's table of nodes outlives its head, and so do rows in it, for a moment.
+
+    Source: https://docs.ray.io/en/latest/ray-core/fault_tolerance/gcs.html
+    """
+    nobody: Any = SimpleNamespace(
+        operator=lambda: asyncio.sleep(0, {}),
+        ray_objects=lambda: asyncio.sleep(0, {}),
+        raycluster_not_ready_reason=lambda: asyncio.sleep(0, ""),
+        attach=lambda *_, **__: None,
+    )
+    head = Workload("head", Component.RAY_HEAD, 1, RAY, "", (replicas((RAY, ""))[0],))
+    head = replace(head, replicas=(replace(head.replicas[0], address="10.0.0.2"),))
+
+    def judged(*addresses: str) -> None:
+        nodes = [Node(id=address, address=address, state="ALIVE", head=True) for address in addresses]
+        seen = replace(components(head, head, *nodes), workloads={Component.RAY_HEAD: Answer(head)})
+        asyncio.run(ray_is_ready(seen, nobody, nobody))
+
+    judged("10.0.0.2")
+    with pytest.raises(Inconclusive, match="2 living heads, and one of them has a replica"):
+        judged("10.0.0.1", "10.0.0.2")
+    with pytest.raises(AssertionError, match="Ray lists 2 living heads, not one"):
+        judged("10.0.0.1", "10.0.0.3")
+
+
 DOCUMENTS = (
     Document(
         name="init-containers-have-other-images",
@@ -224,6 +257,12 @@ DOCUMENTS = (
         description="Ray Serve: a worker without a replica of it fails its readiness probe, and Ray counts it",
         holds=workers_without_a_replica_of_serve_are_not_ready,
         stretches=("INF-06",),
+    ),
+    Document(
+        name="a-head-of-an-earlier-life-is-listed",
+        description="the head was restarted a moment ago, and Ray's table of nodes outlived it",
+        holds=a_head_of_an_earlier_life_is_listed,
+        stretches=("INF-05",),
     ),
     Document(
         name="replicas-share-an-address-of-one-node",
