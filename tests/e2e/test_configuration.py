@@ -241,17 +241,25 @@ async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...], cl
     """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked.
 
     Theirs by nature are names, addresses and places, under the exact names in which platforms hand them out, and what
-    the specification takes from where a replica runs.
+    the specification takes from where a replica runs. In Kubernetes command and arguments are compared, too. While a
+    roll-out brings another configuration, they differ until its end.
     """
-    replicas = {replica.name: replica for replica in (await cluster.workload(Component.ORCHESTRATOR)).replicas}
+    workload = await cluster.workload(Component.ORCHESTRATOR)
+    replicas = {replica.name: replica for replica in workload.replicas}
+    commands: dict[str, Mapping[str, str]] = {}
     shared: dict[str, dict[str, str]] = {}
     for report in replica_reports:
         replica = replicas.get(report.name)
         address = replica.address if replica else ""
         declared = await cluster.placement_variables(replica) if replica else ()
+        if replica:
+            commands[report.name] = await cluster.command_line(replica)
         shared[report.name] = comparable(report.environment, report.name, address, declared)
     differing = drifted({report.name: report.environment for report in replica_reports}, shared)
+    differing |= drifted(commands, commands)
     lines = [difference(key, values) for key, values in differing.items()]
+    if lines and workload.rollout:
+        raise Inconclusive(f"{workload.rollout}; replicas differ: {'. '.join(lines)}")
     assert not lines, f"replicas differ: {'. '.join(lines)}"
 
 

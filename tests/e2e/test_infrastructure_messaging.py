@@ -117,19 +117,23 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     follows=("INF-09",),
 )
 def test_orchestrator_replicas(components: Components, profile: Profile) -> None:
-    """As many replicas as specified are ready, gRPC answers on each of them, and they are of the profile's version.
-    Where one address is all that is known of them, it answers.
+    """As many replicas as specified are ready, gRPC answers on each of them, they are of the profile's version, and the
+    service leads to nothing else. Where one address is all that is known of them, it answers.
 
-    The version is that of the image's tag. A tag that names none (a commit, a digest alone) proves nothing.
+    The version is that of the image's tag. A tag that names none (a commit, a digest alone) proves nothing. During a
+    roll-out there may be more replicas, of which some start.
     """
+    workload = components.workload(Component.ORCHESTRATOR)
     silent, asked = [], components.orchestrator
     for status in asked.values():
         try:
             status.get()
         except NonConformance as error:
             silent.append(str(error))
+    if silent and workload and workload.rollout:
+        raise Inconclusive(f"{workload.rollout}; gRPC does not answer on every replica: {'; '.join(silent)}")
     assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
-    workload, wanted = components.workload(Component.ORCHESTRATOR), profile.orchestrator.replicas
+    wanted = profile.orchestrator.replicas
     if workload is None:
         if len(asked) not in (1, wanted):  # one is a load balancer's: how many replicas are behind it is not known
             raise Inconclusive(
@@ -137,12 +141,19 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
                 "(orchestrator.replicas): name all of them, or the one of a load balancer"
             )
         return
-    assert len(asked) == wanted, f"{len(asked)} replicas were found, the profile asks for {wanted}"
+    count = min(len(asked), workload.desired) if workload.rollout else len(asked)
+    assert count == wanted, f"{count} replicas were found, the profile asks for {wanted}"
     assert len(workload.ready) >= workload.desired, (
         f"{len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )
+    strangers = components.strangers_behind(Component.ORCHESTRATOR)
+    assert not strangers, (
+        f"{profile.orchestrator.service} leads to what is no replica of {workload.name}, too: {strangers}"
+    )
     version = profile.orchestrator.version
     other = {replica.name: replica.image for replica in workload.ready if is_other_release(replica.image, version)}
+    if other and workload.rollout:
+        raise Inconclusive(f"{workload.rollout}; not of version {version}: {other}")
     assert not other, f"expected version {version}; these run another image: {other}"
 
 

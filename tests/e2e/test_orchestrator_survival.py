@@ -222,8 +222,13 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
 async def test_replica_killed(
     cluster: Cluster, deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence
 ) -> None:
-    """The replica that started a deliberation is killed while its agents work: another one completes and shows it."""
-    trip = deliberations.new()
+    """The replica that started a deliberation is killed while its agents work: another one completes and shows it.
+
+    It is the last one by name: a StatefulSet cannot leave another down.
+    """
+    trip = deliberations.new(
+        replica=max(deliberations.orchestrator.replicas, key=lambda replica: (len(replica.name), replica.name))
+    )
     others = [replica for replica in deliberations.orchestrator.replicas if replica is not trip.asked]
     assert others, f"{trip.replica} is the orchestrator's only replica: nobody can go on when it is killed"
     victim = replica_of(await cluster.workload(Component.ORCHESTRATOR), trip.replica)

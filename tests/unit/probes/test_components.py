@@ -36,6 +36,9 @@ class Fleet:
     async def ready_endpoint_count(self, _component: Component) -> int | None:
         return self._answer("service", None)  # type: ignore[no-any-return]
 
+    async def strangers(self, _component: Component) -> list[str]:
+        return []
+
     async def version(self) -> Any:
         return self._answer("version", Version(ray_version="2.49.2"))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from math import inf
 from typing import Any
 
 import pytest
 
 from fixtures.clusters.base import Completed
+from fixtures.clusters.kubernetes.client.errors import Asked, refusal
 from fixtures.clusters.kubernetes.client.schemas import Pod, PodSpec
-from fixtures.clusters.kubernetes.instance import Instance
-from fixtures.core.errors import NonConformance
+from fixtures.clusters.kubernetes.instance import Instance, amount
+from fixtures.core.errors import Inconclusive, NonConformance
 
 CONTAINER = {"name": "ray-worker", "image": "r", "securityContext": {"runAsUser": 1000}, "resources": {"limits": {}}}
 WORKERS = PodSpec.of({"containers": [CONTAINER], "tolerations": [{"key": "gpu"}], "nodeSelector": {"gpu": "a100"}})
@@ -58,7 +61,54 @@ async def test_it_starts_where_workers_may_with_their_rights() -> None:
     spec = cluster.made["spec"]
     assert spec["tolerations"] == [{"key": "gpu"}]
     assert spec["containers"][0]["securityContext"] == {"runAsUser": 1000}
-    assert "nodeSelector" not in spec
+    assert spec["nodeSelector"] == {"gpu": "a100"}
+
+
+async def test_it_is_made_as_policies_want_the_workers_to_be() -> None:
+    """A quota on limits, nodes of one architecture, pull secrets that hang on the account; no place of its own."""
+    term = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/arch", "operator": "Exists"}]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}, "podAntiAffinity": {}}
+    own = {"cpu": "16", "memory": "512Mi", "ephemeral-storage": "1Ti", "nvidia.com/gpu": "1"}
+    container = {**CONTAINER, "imagePullPolicy": "Never", "resources": {"limits": own}}
+    template = {"containers": [container], "serviceAccountName": "ray", "affinity": affinity, "hostNetwork": True}
+    api: Any = Cluster()
+    manifest = Instance(api, "ray", "fc-1").manifest("i", ["true"], "", PodSpec.of(template))
+    spec, metadata = manifest["spec"], manifest["metadata"]
+    made = spec["containers"][0]
+    assert spec["serviceAccountName"] == "ray" and spec["automountServiceAccountToken"] is False
+    assert spec["affinity"] == {"nodeAffinity": affinity["nodeAffinity"]}
+    assert "hostNetwork" not in spec
+    assert made["imagePullPolicy"] == "Never"
+    assert made["resources"]["limits"] == {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "2Gi"}
+    for marks in (metadata["labels"], metadata["annotations"]):
+        assert (marks["sidecar.istio.io/inject"], marks["linkerd.io/inject"]) == ("false", "disabled")
+
+
+async def test_a_side_car_that_runs_on_does_not_keep_it_waiting() -> None:
+    rows: list[dict[str, Any]] = [
+        {"name": "istio-proxy", "state": {"running": {}}},
+        {"name": "instance", "state": {"terminated": {"exitCode": 0}}},
+    ]
+    assert (await run(Cluster(phase="Running", containerStatuses=rows))).returncode == 0
+
+
+async def test_a_quota_that_is_used_up_is_said_in_its_own_words() -> None:
+    words = "exceeded quota: team, requested: limits.memory=2Gi, used: limits.memory=8Gi, limited: limits.memory=8Gi"
+
+    class Full(Cluster):
+        async def create(self, _resource: object, _body: dict[str, Any], _namespace: str) -> None:
+            raise refusal(Asked("create", "pods", "ray"), "kind", 403, json.dumps({"message": words}).encode())
+
+    with pytest.raises(Inconclusive, match=r"exceeded quota: team, requested: limits\.memory=2Gi"):
+        await run(Full())
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"),
+    [("500m", 0.5), ("2", 2.0), ("1.5", 1.5), ("2Gi", 2 * 2**30), ("1e3", 1e3), ("64Ti", inf), ("", inf), ("?", inf)],
+)
+def test_quantities_are_compared_as_numbers(quantity: str, number: float) -> None:
+    assert amount(quantity) == number
 
 
 async def test_an_image_that_cannot_be_pulled_is_the_fleets_failure() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes.client.api import (
+    DAEMONSETS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     PODS,
@@ -59,7 +60,7 @@ async def test_no_ray_cluster_of_that_name() -> None:
 
 
 async def test_no_workload_of_that_name() -> None:
-    with pytest.raises(NonConformance, match="no Deployment and no StatefulSet orchestrator in namespace swe-ai-fleet"):
+    with pytest.raises(NonConformance, match="no Deployment, no StatefulSet, no DaemonSet of the name orchestrator"):
         await found().workload(Component.ORCHESTRATOR)
 
 
@@ -94,12 +95,85 @@ async def test_commands_run_in_the_container_that_the_template_means(
     containers = [{"name": name, "image": f"fleet/{name}:1"} for name in names]
     template = {"metadata": {"annotations": annotations}, "spec": {"containers": containers}}
     injected = [{"name": "istio-proxy", "image": "mesh"}, *reversed(containers)]
-    pod = {"metadata": {"name": "o-1", "namespace": "ns"}, "spec": {"containers": injected}}
+    pod = pod_of("ReplicaSet", "orchestrator-5d8f9c7b6c", {"containers": injected})
     orchestrator = {"spec": {"selector": {"matchLabels": {"app": "x"}}, "template": template}}
     lookup = found({DEPLOYMENTS: orchestrator, PODS: [pod]})
     workload = await lookup.workload(Component.ORCHESTRATOR)
     assert workload.image == f"fleet/{main}:1" and not workload.stale
     assert [lookup.place(replica) for replica in workload.replicas] == [("swe-ai-fleet", main)]
+
+
+def pod_of(kind: str, owner: str, spec: dict[str, Any] | None = None, name: str = "o-1") -> dict[str, Any]:
+    """A pod that the object of that kind and name keeps; nobody for ""."""
+    owners = [{"kind": kind, "name": owner, "controller": True}] if owner else []
+    return {"metadata": {"name": name, "namespace": "ns", "ownerReferences": owners}, "spec": spec or {}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind", "owner", "is_replica"),
+    [
+        (DEPLOYMENTS, "ReplicaSet", "orchestrator-5d8f9c7b6c", True),
+        (DEPLOYMENTS, "ReplicaSet", "orchestrator-verification-5d8f9c7b6c", False),
+        (DEPLOYMENTS, "StatefulSet", "orchestrator", False),
+        (DEPLOYMENTS, "Job", "orchestrator-init-councils", False),
+        (DEPLOYMENTS, "", "", False),
+        (STATEFULSETS, "StatefulSet", "orchestrator", True),
+        (STATEFULSETS, "ReplicaSet", "orchestrator-5d8f9c7b6c", False),
+        (DAEMONSETS, "DaemonSet", "orchestrator", True),
+        (DAEMONSETS, "Job", "orchestrator", False),
+    ],
+)
+async def test_owners_decide_whose_replica_a_pod_is(
+    resource: AnyResource, kind: str, owner: str, is_replica: bool
+) -> None:
+    keeper = {"spec": {"selector": {"matchLabels": {"app": "x"}}, "template": {"spec": {}}}}
+    replicas = (await found({resource: keeper, PODS: [pod_of(kind, owner)]}).workload(Component.ORCHESTRATOR)).replicas
+    assert [replica.name for replica in replicas] == (["o-1"] if is_replica else [])
+
+
+async def test_a_daemon_set_asks_for_a_replica_on_each_node_that_fits() -> None:
+    keeper = {
+        "spec": {"selector": {"matchLabels": {"app": "x"}}, "template": {"spec": {}}},
+        "status": {"desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "currentNumberScheduled": 3},
+    }
+    workload = await found({DAEMONSETS: keeper}).workload(Component.VLLM)
+    assert (workload.desired, workload.rollout) == (3, "")
+
+
+async def test_pods_are_selected_by_expressions_too() -> None:
+    expressions = [
+        {"key": "tier", "operator": "In", "values": ["api", "web"]},
+        {"key": "canary", "operator": "DoesNotExist"},
+        {"key": "app", "operator": "Exists"},
+        {"key": "zone", "operator": "NotIn", "values": ["b"]},
+    ]
+    selector = {"matchLabels": {"part": "x"}, "matchExpressions": expressions}
+    lookup = found({DEPLOYMENTS: {"spec": {"selector": selector, "template": {"spec": {}}}}})
+    await lookup.workload(Component.ORCHESTRATOR)
+    assert lookup.selectors == {"orchestrator": "part=x,tier in (api,web),!canary,app,zone notin (b)"}
+
+
+async def strangers(*pods: dict[str, Any]) -> list[str]:
+    container = {"name": "o", "image": "fleet/orchestrator:1"}
+    template = {"spec": {"containers": [container]}}
+    deployment = {"spec": {"selector": {"matchLabels": {"app": "x"}}, "template": template}}
+    mine = pod_of("ReplicaSet", "orchestrator-5d8f9c7b6c", {"containers": [container]}, name="mine")
+    selecting = {"spec": {"selector": {"app": "x"}}}
+    lookup = found({DEPLOYMENTS: deployment, SERVICES: selecting, PODS: [mine, *pods]})
+    return await lookup.strangers(Component.ORCHESTRATOR, ["mine", *(pod["metadata"]["name"] for pod in pods)])
+
+
+async def test_what_a_service_leads_to_beside_its_workload_is_named() -> None:
+    job = pod_of("Job", "init", {"containers": [{"name": "i", "image": "fleet/tools:1"}]}, name="stranger")
+    assert await strangers() == []
+    assert await strangers(job) == ["stranger (of Job init, fleet/tools:1)"]
+    bare = pod_of("", "", {"containers": [{"name": "i", "image": "other"}]}, name="bare")
+    assert await strangers(bare) == ["bare (that no controller keeps, other)"]
+
+
+async def test_a_canary_is_no_stranger() -> None:
+    canary = {"containers": [{"name": "o", "image": "mirror.example/fleet/orchestrator:2"}]}
+    assert await strangers(pod_of("ReplicaSet", "orchestrator-canary-77", canary, name="canary")) == []
 
 
 async def test_a_workload_that_is_gone_may_come_back_as_another_kind() -> None:
