@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fixtures.clusters.kind.readiness import replicas_missing
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, ENDPOINT_SLICES, PODS, RAY_CLUSTERS, SERVICES
 from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.clusters.kubernetes.lookup import selector_of
 from fixtures.clusters.kubernetes.workloads import DEFAULT_CONTAINER
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
+from tests.targets.kubernetes_objects import helper, orchestrator_is
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.target import Change
 
 SYSTEM, DNS = "kube-system", "coredns"
 OPERATOR_SPACE, OPERATOR = "kuberay-system", "kuberay-operator"
 SIDE_CAR, MAIN = "proxy", "app"  # containers of the orchestrator with a side-car
-#: Waits, and ends when it is asked to: as the first process of a container it would not by itself.
-WAIT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); signal.pause()"
 
 
 async def scaled_to(target: KubernetesTarget, name: str, namespace: str, replicas: int) -> None:
@@ -184,48 +182,10 @@ def profile_is(values: Mapping[str, object]) -> Change:
     return partial(_profile_is, values=values)
 
 
-async def rolled_out(target: KubernetesTarget, name: str, namespace: str) -> None:
-    """Wait until a Deployment has replaced its pods, one after the other, and the old ones are gone."""
-
-    async def complete() -> bool:
-        deployment = await target.api.get(DEPLOYMENTS, name, namespace)
-        pods = await target.api.list(PODS, namespace, labels=selector_of(deployment.pod_labels))
-        return not replicas_missing(deployment) and not any(pod.metadata.deletionTimestamp for pod in pods)
-
-    replicas = (await target.api.get(DEPLOYMENTS, name, namespace)).spec.replicas
-    await wait_until(complete, f"the roll-out of {name}", replicas * TIMEOUTS.pods_up)
-
-
-@asynccontextmanager
-async def orchestrator_template(
-    target: KubernetesTarget, changed: Callable[[Document], Document]
-) -> AsyncIterator[None]:
-    name, namespace = target.profile.orchestrator.workload, target.profile.kubernetes.namespace
-    before: Document = (await target.api.get(DEPLOYMENTS, name, namespace)).raw["spec"]["template"]
-
-    async def put(template: Document) -> None:
-        operation = {"op": "replace", "path": "/spec/template", "value": template}
-        await target.api.patch(DEPLOYMENTS, name, [operation], namespace)
-        await rolled_out(target, name, namespace)
-
-    try:
-        await put(changed(before))
-        yield
-    finally:
-        await put(before)
-
-
 def with_side_car_first(template: Document) -> Document:
     """A pod template whose only container has another name, and stands behind one that waits, of the same image."""
     (main,) = template["spec"]["containers"]
-    side_car = {
-        "name": SIDE_CAR,
-        "image": main["image"],
-        "imagePullPolicy": main.get("imagePullPolicy", "IfNotPresent"),
-        "command": ["python", "-c", WAIT],
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}},
-        "securityContext": main.get("securityContext", {}),
-    }
+    side_car = helper(main, SIDE_CAR)
     annotations = {**template["metadata"].get("annotations", {}), DEFAULT_CONTAINER: MAIN}
     return {
         **template,
@@ -235,4 +195,4 @@ def with_side_car_first(template: Document) -> Document:
 
 
 def orchestrator_has_a_side_car_first() -> Change:
-    return partial(orchestrator_template, changed=with_side_car_first)
+    return orchestrator_is(with_side_car_first)

@@ -22,7 +22,7 @@ from fixtures.clusters.kubernetes.lookup import selector_of
 from fixtures.clusters.kubernetes.memory import COMMAND, working_set
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import TIMEOUTS
-from tests.targets.kubernetes_injectors import orchestrator_template
+from tests.targets.kubernetes_objects import orchestrator_is
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.target import Change
 
@@ -67,7 +67,7 @@ async def _entrypoint_sets(target: KubernetesTarget, names: tuple[str, ...]) -> 
     template = (await target.api.get(DEPLOYMENTS, name, namespace)).raw["spec"]["template"]
     exported = {row["name"]: row["value"] for row in main_of(template)["env"] if row["name"] in names}
     changed = partial(started_by_a_shell, exported=exported, removed=True, shared=True)
-    async with orchestrator_template(target, changed):
+    async with orchestrator_is(changed)(target):
         yield
 
 
@@ -79,7 +79,7 @@ def entrypoint_sets(*names: str) -> Change:
 def entrypoint_overrides(**values: str) -> Change:
     """The specification stays right; the entrypoint exports something else."""
     changed: Callable[[Document], Document] = partial(started_by_a_shell, exported=values, removed=False, shared=False)
-    return partial(orchestrator_template, changed=changed)
+    return orchestrator_is(changed)
 
 
 @asynccontextmanager
@@ -95,7 +95,7 @@ async def _no_program_on_path(target: KubernetesTarget) -> AsyncIterator[None]:
             template, {**main, "command": [python, *SERVICE], "env": [*environment, {"name": "PATH", "value": "/none"}]}
         )
 
-    async with orchestrator_template(target, changed):
+    async with orchestrator_is(changed)(target):
         yield
 
 
@@ -116,7 +116,7 @@ async def _memory_limit_is_tight(target: KubernetesTarget) -> AsyncIterator[None
         limits = {**main["resources"]["limits"], "memory": str(max(used) + MEMORY_LEFT)}
         return with_main(template, {**main, "resources": {**main["resources"], "limits": limits}})
 
-    async with orchestrator_template(target, changed):
+    async with orchestrator_is(changed)(target):
         yield
 
 
