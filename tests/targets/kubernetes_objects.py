@@ -30,6 +30,10 @@ ROLE_BINDINGS = Resource(RBAC, "rolebindings", KubernetesObject)
 WAIT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); signal.pause()"
 
 
+#: The same program with one argument more, which it does not read.
+ARGUMENTS = ["python", "-m", "fleet_orchestrator", "--as-before"]
+
+
 async def exists(target: KubernetesTarget, resource: AnyResource, name: str, namespace: str = "") -> bool:
     try:
         await target.api.get(resource, name, namespace)
@@ -205,9 +209,29 @@ def orchestrator_is_a_stateful_set(**spec: Any) -> Change:
     return change
 
 
-def changed_object(resource: AnyResource, name_of: Callable[[Any], tuple[str, str]], patch: Document) -> Change:
-    """An object of the fleet with a merge patch; `name_of`: its name and namespace in a profile."""
-    return lambda target: patched(target, resource, *name_of(target.profile), patch)
+def arguments_differ_between_replicas() -> Change:
+    """The orchestrator is a StatefulSet whose roll-out of other arguments ends at a partition: only the last replica
+    has them.
+    """
+
+    @asynccontextmanager
+    async def change(target: KubernetesTarget) -> AsyncIterator[None]:
+        name, namespace = target.profile.orchestrator.workload, target.profile.kubernetes.namespace
+        last = target.profile.orchestrator.replicas - 1
+        strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": last}}
+
+        async def updated() -> bool:
+            workload = await target.api.get(STATEFULSETS, name, namespace)
+            pods = await pods_of(target, workload)
+            return all(pod.status.is_ready for pod in pods) and workload.status.updatedReplicas == 1
+
+        async with orchestrator_is_a_stateful_set(updateStrategy=strategy)(target):
+            arguments = {"op": "add", "path": "/spec/template/spec/containers/0/args", "value": ARGUMENTS}
+            await target.api.patch(STATEFULSETS, name, [arguments], namespace)
+            await wait_until(updated, f"other arguments in {name}-{last}", TIMEOUTS.pods_up)
+            yield
+
+    return change
 
 
 def new_object(resource: AnyResource, body: Callable[[Any], Document]) -> Change:

@@ -12,6 +12,8 @@ from tests.targets.kubernetes_injectors import (
     workers_name_a_floating_image,
     workers_name_the_stock_image,
 )
+from tests.targets.kubernetes_objects import arguments_differ_between_replicas
+from tests.targets.kubernetes_services import a_stranger_is_behind
 
 NAMES = ("NET-03", "NET-04")  # workers reach services by name
 REPLICAS = ("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11")
@@ -84,5 +86,31 @@ FAULTS = (
         expected_failures=("INF-06", "INF-07"),
         tolerated_failures=("INF-05",),
         expected_terms=("1", "2"),
+    ),
+    Fault(
+        name="a-stranger-is-behind-vllms-service",
+        description="a pod of another image has the labels and the port that vLLM's service selects",
+        inject=a_stranger_is_behind("vllm", "http"),
+        where="kubernetes",
+        expected_failures=("INF-01", "INF-02", "INF-03", "INF-04"),
+        # Every second request goes there, by chance.
+        tolerated_failures=("NET-01", "NET-02", "NET-03", "CFG-02", "CFG-03"),
+        expected_terms=("stranger", "no controller", "vllm-server-service"),
+    ),
+    Fault(
+        name="a-stranger-is-behind-the-orchestrator",
+        description="a pod of another image has the labels and the port that the orchestrator's service selects",
+        inject=a_stranger_is_behind("orchestrator", "grpc"),
+        where="kubernetes",
+        expected_failures=("INF-11",),
+        expected_terms=("stranger", "no controller", "no replica of orchestrator"),
+    ),
+    Fault(
+        name="arguments-differ-between-replicas",
+        description="a StatefulSet rolls out other arguments to its last replica alone, which its partition keeps so",
+        inject=arguments_differ_between_replicas(),
+        where="kubernetes",
+        expected_failures=("CFG-07",),
+        expected_terms=("args", "orchestrator-1"),
     ),
 )

@@ -18,7 +18,8 @@ from tests.targets.kubernetes_injectors import (
     orchestrator_has_a_side_car_first,
     with_side_car_first,
 )
-from tests.variants.catalogue.kubernetes import replicas_are_fewer_than_workers, side_car_is_first
+from tests.variants.catalogue.kubernetes.ray import replicas_are_fewer_than_workers
+from tests.variants.catalogue.kubernetes.workloads import side_car_is_first
 
 CONTAINER = {"name": "orchestrator", "image": "fleet/orchestrator:v0.8.1", "env": [{"name": "A", "value": "1"}]}
 TEMPLATE: dict[str, Any] = {"metadata": {"labels": {"app": "orchestrator"}}, "spec": {"containers": [CONTAINER]}}

@@ -1,6 +1,16 @@
 """All document variants: no fleet is needed, `./ci/test unit` tries them."""
 
-from tests.variants.documents import agents, endpoints, kubernetes, messaging, ray, replicas, services, vllm
+from tests.variants.documents import (
+    agents,
+    endpoints,
+    kubernetes,
+    kubernetes_rollouts,
+    messaging,
+    ray,
+    replicas,
+    services,
+    vllm,
+)
 from tests.variants.model import Document
 
 DOCUMENTS: tuple[Document, ...] = (
@@ -10,6 +20,7 @@ DOCUMENTS: tuple[Document, ...] = (
     *agents.DOCUMENTS,
     *endpoints.DOCUMENTS,
     *kubernetes.DOCUMENTS,
+    *kubernetes_rollouts.DOCUMENTS,
     *replicas.DOCUMENTS,
     *services.DOCUMENTS,
 )

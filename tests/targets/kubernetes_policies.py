@@ -1,0 +1,209 @@
+"""Policies of a cluster that a healthy fleet lives with: quotas, security levels, budgets, rights, owners."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fixtures.clusters.kubernetes.client.api import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    RAY_CLUSTERS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    STATEFULSETS,
+    AnyResource,
+)
+from fixtures.clusters.kubernetes.client.errors import Asked
+from fixtures.clusters.kubernetes.client.transport import Document
+from fixtures.core.paths import ROOT
+from fixtures.profile.model import Profile
+from tests.targets.kubernetes_objects import BUDGETS, QUOTAS, ROLE_BINDINGS, ROLES, made, new_object, patched, together
+from tests.targets.kubernetes_ray import workers_have_the_template
+from tests.targets.kubernetes_target import KubernetesTarget
+from tests.targets.target import Change
+
+QUOTA, BUDGET, READER = "team", "nothing-may-be-evicted", "fleet-conformance-by-name"
+ENFORCED = "pod-security.kubernetes.io/enforce"
+#: Of a container under the level "restricted". Source:
+#: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+NAMED = {"deployments", "statefulsets", "daemonsets", "services", "rayclusters"}
+
+
+def quota(namespace: str, **hard: str) -> Change:
+    """A quota that makes each container say what it may take."""
+    metadata = {"name": QUOTA, "namespace": namespace}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+    return lambda target: made(target, QUOTAS, body)
+
+
+def restricted(namespace: str) -> Change:
+    patch = {"metadata": {"labels": {ENFORCED: "restricted", f"{ENFORCED}-version": "latest"}}}
+    return lambda target: patched(target, NAMESPACES, namespace, "", patch)
+
+
+def _hardened(template: Document) -> Document:
+    """A template of Ray's workers with limits for all, as the level demands."""
+
+    def container(before: Document) -> Document:
+        resources = before.get("resources", {})
+        limits = {"cpu": "4", **resources.get("limits", {})}
+        return {**before, "securityContext": RESTRICTED, "resources": {**resources, "limits": limits}}
+
+    spec = template["spec"]
+    lists = {key: [container(one) for one in spec[key]] for key in ("initContainers", "containers") if key in spec}
+    return {**template, "spec": {**spec, **lists}}
+
+
+@asynccontextmanager
+async def namespaces_are_hardened(target: KubernetesTarget) -> AsyncIterator[None]:
+    """Both namespaces have a quota and the level "restricted", and the template of the workers complies."""
+    spaces = target.profile.kubernetes
+    sizes = {"limits.memory": "64Gi", "pods": "40"}
+    change = together(
+        workers_have_the_template(_hardened),
+        quota(spaces.namespace, **sizes),
+        quota(spaces.ray_namespace, **sizes, **{"limits.cpu": "64"}),
+        restricted(spaces.namespace),
+        restricted(spaces.ray_namespace),
+    )
+    async with change(target):
+        yield
+
+
+def nothing_may_be_evicted() -> Change:
+    """Budgets of the orchestrator, vLLM, NATS and Ray that allow no disruption."""
+
+    def budget(namespace: str, name: str, labels: Document) -> Document:
+        metadata = {"name": f"{BUDGET}-{name}", "namespace": namespace}
+        spec = {"maxUnavailable": 0, "selector": {"matchLabels": labels}}
+        return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
+
+    def of_ray(profile: Profile) -> Document:
+        return budget(profile.kubernetes.ray_namespace, "ray", {"ray.io/cluster": profile.ray.cluster})
+
+    def of(component: str) -> Change:
+        def body(profile: Profile) -> Document:
+            part = getattr(profile, component)
+            name = getattr(part, "workload", "") or part.service
+            return budget(profile.kubernetes.namespace, component, {"app": name})
+
+        return new_object(BUDGETS, body)
+
+    return together(new_object(BUDGETS, of_ray), *(of(name) for name in ("orchestrator", "vllm", "nats")))
+
+
+def _platform_marks(namespace: Document) -> Document:
+    """What Helm, Argo CD and kubectl leave in an object's metadata, and an owner."""
+    owner = {"apiVersion": "v1", "kind": "Namespace", "name": namespace["name"], "uid": namespace["uid"]}
+    annotations = {
+        "meta.helm.sh/release-name": "fleet",
+        "meta.helm.sh/release-namespace": namespace["name"],
+        "argocd.argoproj.io/tracking-id": f"fleet:apps/Deployment:{namespace['name']}/fleet",
+        "argocd.argoproj.io/sync-options": "Prune=false",
+        "kubectl.kubernetes.io/last-applied-configuration": '{"apiVersion":"v1","data":"' + "x" * 60_000 + '"}\n',
+    }
+    labels = {
+        "app.kubernetes.io/managed-by": "Helm",
+        "app.kubernetes.io/instance": "fleet",
+        "helm.sh/chart": "fleet-1.2.3",
+        "kustomize.toolkit.fluxcd.io/name": "fleet",
+    }
+    return {"metadata": {"annotations": annotations, "labels": labels, "ownerReferences": [owner]}}
+
+
+@asynccontextmanager
+async def platforms_leave_their_marks(target: KubernetesTarget) -> AsyncIterator[None]:
+    """On the RayCluster, the workloads and the services of the fleet, which belong to their namespace."""
+    profile, spaces = target.profile, target.profile.kubernetes
+    objects: list[tuple[AnyResource, str, str]] = [
+        (RAY_CLUSTERS, profile.ray.cluster, spaces.ray_namespace),
+        (DEPLOYMENTS, profile.orchestrator.workload, spaces.namespace),
+        (DEPLOYMENTS, profile.vllm.workload, spaces.namespace),
+        (STATEFULSETS, profile.nats.service, spaces.namespace),
+        (SERVICES, profile.vllm.service, spaces.namespace),
+        (SERVICES, profile.nats.service, spaces.namespace),
+        (SERVICES, profile.orchestrator.service, spaces.namespace),
+    ]
+    async with AsyncExitStack() as stack:
+        for resource, name, namespace in objects:
+            space = (await target.api.get(NAMESPACES, namespace)).raw["metadata"]
+            await stack.enter_async_context(patched(target, resource, name, namespace, _platform_marks(space)))
+        yield
+
+
+def names_of(profile: Profile, resource: str) -> list[str]:
+    """The objects of a type that the fleet consists of."""
+    if resource == "services":
+        parts = (profile.vllm.service, profile.vllm.fault_proxy, profile.nats.service, profile.orchestrator.service)
+        return [*filter(None, parts), profile.ray.head_service]
+    if resource == "rayclusters":
+        return [profile.ray.cluster]
+    return [profile.vllm.workload, profile.orchestrator.workload]
+
+
+def roles_by_name(profile: Profile) -> list[Document]:
+    """The roles of ci/attach/role.yaml under another name, with the names of what may be read one by one."""
+
+    def rules(rule: Document) -> list[Document]:
+        if rule["verbs"] != ["get"] or not NAMED.issuperset(rule["resources"]):
+            return [rule]
+        return [
+            {**rule, "resources": [resource], "resourceNames": names_of(profile, resource)}
+            for resource in rule["resources"]
+        ]
+
+    documents = list(yaml.safe_load_all((ROOT / "ci/attach/role.yaml").read_text("utf-8")))
+    for document in documents:
+        document["metadata"]["name"] = READER
+        if document["kind"] == "Role":
+            document["rules"] = [named for rule in document["rules"] for named in rules(rule)]
+        if document["kind"] == "RoleBinding":
+            document["roleRef"]["name"] = READER
+            document["subjects"][0]["name"] = READER
+    return documents
+
+
+async def token_of(target: KubernetesTarget, account: str, namespace: str) -> str:
+    """Source: https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/"""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    asked = Asked("create", "serviceaccounts/token", namespace, account)
+    return str((await target.api.document(asked, body=body))["status"]["token"])
+
+
+def kubeconfig_with(kubeconfig: Path, token: str) -> str:
+    """A kubeconfig for the same server, whose users have this token and nothing else."""
+    document = yaml.safe_load(kubeconfig.read_text("utf-8"))
+    for user in document["users"]:
+        user["user"] = {"token": token}
+    return yaml.safe_dump(document)
+
+
+@asynccontextmanager
+async def account_reads_by_name(target: KubernetesTarget) -> AsyncIterator[None]:
+    """Sessions use a service account whose Roles name the objects that it may get."""
+    kinds: dict[str, Any] = {"ServiceAccount": SERVICE_ACCOUNTS, "Role": ROLES, "RoleBinding": ROLE_BINDINGS}
+    async with AsyncExitStack() as stack:
+        for document in roles_by_name(target.profile):
+            await stack.enter_async_context(made(target, kinds[document["kind"]], document))
+        token = await token_of(target, READER, target.profile.kubernetes.namespace)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        before, changed = target.kubeconfig, folder / "kubeconfig"
+        changed.write_text(kubeconfig_with(Path(before), token), "utf-8")
+        target.kubeconfig = str(changed)
+        try:
+            yield
+        finally:
+            target.kubeconfig = before
