@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,6 +44,44 @@ def test_replicas_of_the_version_or_of_an_unknown_one_pass(tag: str) -> None:
 def test_more_replicas_than_asked_for_are_no_fewer() -> None:
     """As while a new version is rolled out, with a surge."""
     checks.test_orchestrator_replicas(components(*3 * [f"o:{VERSION}"], desired=2), PROFILE)
+
+
+ROLLOUT = "a roll-out of orchestrator is in progress (1 of 2)"
+
+
+def rolling(*images: str, silent: str = "") -> Components:
+    """Three replicas are asked, two are wanted, and one of the three is about to go."""
+    seen = components(*images, desired=2, silent=silent)
+    asked = {f"orchestrator-{number}": Answer[Any]("healthy") for number in range(1, 4)} | dict(seen.orchestrator)
+    workload = replace(seen.workloads[Component.ORCHESTRATOR].get(), rollout=ROLLOUT)
+    return replace(seen, orchestrator=asked, workloads={Component.ORCHESTRATOR: Answer(workload)})
+
+
+def test_a_surge_is_no_replica_too_many() -> None:
+    checks.test_orchestrator_replicas(rolling(*3 * [f"o:{VERSION}"]), PROFILE)
+    standing = replace(rolling(*3 * [f"o:{VERSION}"]), workloads=components("o", desired=2).workloads)
+    with pytest.raises(AssertionError, match="3 replicas were found, the profile asks for 2"):
+        checks.test_orchestrator_replicas(standing, PROFILE)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (rolling(*3 * [f"o:{VERSION}"], silent="orchestrator-3"), "orchestrator-3 answers GetStatus with UNAVAILABLE"),
+        (rolling(f"o:{VERSION}", "o:v0.7.3", f"o:{VERSION}"), "'orchestrator-2': 'o:v0.7.3'"),
+    ],
+)
+def test_what_a_roll_out_is_about_to_change_is_not_decided(seen: Components, words: str) -> None:
+    with pytest.raises(Inconclusive, match=re.escape(ROLLOUT)) as undecided:
+        checks.test_orchestrator_replicas(seen, PROFILE)
+    assert words in str(undecided.value)
+
+
+def test_what_the_service_leads_to_beside_the_replicas_is_named() -> None:
+    strangers = {Component.ORCHESTRATOR: Answer[Sequence[str]](["other (of Job init, fleet/tools:1)"])}
+    seen = replace(components(f"o:{VERSION}", f"o:{VERSION}", desired=2), strangers=strangers)
+    with pytest.raises(AssertionError, match=r"no replica of orchestrator, too: other \(of Job init"):
+        checks.test_orchestrator_replicas(seen, PROFILE)
 
 
 @pytest.mark.parametrize(

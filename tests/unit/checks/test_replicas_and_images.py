@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +81,30 @@ def test_workers_that_ray_or_kubernetes_lack_are_refused(
 ) -> None:
     with pytest.raises(AssertionError, match=words):
         infrastructure_checks.test_workers_agree(components(2, running, None, *nodes), profile())
+
+
+def test_what_the_service_leads_to_beside_vllm_is_named() -> None:
+    strangers = {Component.VLLM: Answer[Sequence[str]](["stranger (that no controller keeps, x:1)"])}
+    seen = replace(components(1, replicas(1), 2), strangers=strangers)
+    with pytest.raises(AssertionError, match=r"no replica of w, too: stranger \(that no controller keeps, x:1\)"):
+        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile())
+
+
+@pytest.mark.parametrize(
+    ("running", "nodes", "on_purpose"),
+    [
+        (replicas(1, late=1, running=True), ("10.0.0.0", "10.0.0.1"), True),
+        (replicas(1, late=1, running=True), ("10.0.0.0",), False),
+        (replicas(1, late=1), ("10.0.0.0", "10.0.0.1"), False),
+        (replicas(1), ("10.0.0.0",), False),
+        (replicas(2), ("10.0.0.0", "10.0.0.1"), False),
+    ],
+)
+def test_workers_that_ray_counts_may_keep_kuberay_from_calling_it_ready(
+    running: tuple[Replica, ...], nodes: tuple[str, ...], on_purpose: bool
+) -> None:
+    seen = components(2, running, None, *nodes)
+    assert infrastructure_checks.workers_are_not_ready_on_purpose(seen) is on_purpose
 
 
 class Fleet:

@@ -100,7 +100,7 @@ def answering(**answers: Any) -> Any:
 
 
 VIEW = SimpleNamespace(vllm="http://service", fault_proxy="")
-CLUSTER: Any = answering(workload=SimpleNamespace(replicas=()))
+CLUSTER: Any = answering(workload=SimpleNamespace(replicas=(), rollout=""))
 CLUSTER.inside = CLUSTER.endpoints = VIEW
 
 
