@@ -23,6 +23,7 @@ from fixtures.services.orchestrator_pb2 import GetStatusResponse
 from fixtures.services.ray import Node, Version
 
 PROFILE = load("embedded")
+NOW = 61.0  # seconds since the epoch, by the cluster's clock
 REPLICAS = {
     Component.VLLM: ("vllm-server-1",),
     Component.RAY_HEAD: ("ray-head",),
@@ -106,7 +107,7 @@ DEAD = {
 
 def run_with(**observed: Any) -> Run:
     run = Run("2026-01-01T00:00:00+00:00", "0.1.0", "abc", "r", ClusterInfo("embedded", "embedded", "stub"))
-    fill(run.facts, Observations(**observed), PROFILE, "stub")
+    fill(run.facts, Observations(**observed), PROFILE, "stub", NOW)
     return run
 
 

@@ -1,0 +1,219 @@
+"""Before a change its object's value is noted, after it no more; what a killed run left is put back by the next one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Component
+from fixtures.clusters.kubernetes.changes import COST
+from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, LEASES, PODS, RAY_CLUSTERS
+from fixtures.clusters.kubernetes.disruption import Disruption
+from fixtures.clusters.kubernetes.lease import DURATION_S, NAME, NOTES, RunLease
+from fixtures.clusters.kubernetes.lookup import FleetLookup
+from fixtures.clusters.kubernetes.put_back import put_back
+from fixtures.core import timeouts
+from fixtures.core.timeouts import Timeouts
+from fixtures.profile import model as profiles
+from tests.support.kubernetes_objects import StoredObjects
+
+PROFILE = profiles.load("swe-ai-fleet")
+RAY_CLUSTER = PROFILE.ray.cluster
+RIGHT, STOCK = "fleet/ray-custom:1", "rayproject/ray:1"
+
+
+class Killed(Exception):
+    """The run is no more."""
+
+
+class Fleet(StoredObjects):
+    """Two orchestrators, a head and a worker. Controllers follow at once; after `lives` changes the run is killed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lives = 1000
+        selector = {"matchLabels": {"app": "orchestrator"}}
+        template = {"spec": {"containers": [{"name": "main", "image": "o:1"}]}}
+        workload = PROFILE.orchestrator.workload
+        self.put(DEPLOYMENTS, workload, {"spec": {"replicas": 2, "selector": selector, "template": template}})
+        vllm = {"replicas": 1, "selector": {"matchLabels": {"app": "vllm"}}, "template": template}
+        self.put(DEPLOYMENTS, PROFILE.vllm.workload, {"spec": vllm})
+        group = {"template": {"spec": {"containers": [{"name": "ray", "image": RIGHT}]}}}
+        spec = {"headGroupSpec": group, "workerGroupSpecs": [{"groupName": "gpu", "replicas": 1, **group}]}
+        self.put(RAY_CLUSTERS, RAY_CLUSTER, {"spec": copy.deepcopy(spec), "status": READY})
+        self.follow()
+
+    @property
+    def replicas(self) -> int:
+        return int(self.objects["deployments", PROFILE.orchestrator.workload]["spec"]["replicas"])
+
+    @property
+    def images(self) -> list[str]:
+        spec = self.objects["rayclusters", RAY_CLUSTER]["spec"]
+        groups = (spec["headGroupSpec"], *spec["workerGroupSpecs"])
+        return [group["template"]["spec"]["containers"][0]["image"] for group in groups]
+
+    @property
+    def notes(self) -> str:
+        return self.annotations(LEASES, NAME).get(NOTES, "")
+
+    def follow(self) -> None:
+        """What controllers make of it: pods that are missing, and none too many."""
+        for number in (1, 2):
+            self._keep(f"orchestrator-{number}", number <= self.replicas, "o:1", {"app": "orchestrator"})
+        if ("rayclusters", RAY_CLUSTER) not in self.objects:
+            return
+        for kind, image in zip(("head", "worker"), self.images, strict=True):
+            labels = {"ray.io/cluster": RAY_CLUSTER, "ray.io/node-type": kind, "ray.io/group": "gpu"}
+            names = [name for resource, name in self.objects if resource == "pods" and name.startswith(f"ray-{kind}")]
+            self._keep(names[0] if names else f"ray-{kind}-{next(self._versions)}", True, image, labels)
+
+    def _keep(self, name: str, wanted: bool, image: str, labels: dict[str, str]) -> None:
+        there = ("pods", name) in self.objects
+        if wanted and not there:
+            container = {"name": "main", "image": image}
+            self.put(PODS, name, {"metadata": {"labels": labels}, "spec": {"containers": [container]}, "status": UP})
+        elif there and not wanted:
+            del self.objects["pods", name]
+
+    async def patch(self, resource: Any, name: str, body: Any, namespace: str) -> dict[str, Any]:
+        self._live()
+        document = await super().patch(resource, name, body, namespace)
+        self.follow()
+        return document
+
+    async def delete(self, resource: Any, name: str, namespace: str, **how: Any) -> bool:
+        self._live()
+        there = await super().delete(resource, name, namespace, **how)
+        self.follow()
+        return there
+
+    def _live(self) -> None:
+        if not self.lives:
+            raise Killed
+        self.lives -= 1
+
+
+READY = {"state": "ready", "conditions": []}
+UP = {
+    "phase": "Running",
+    "podIP": "10.0.0.1",
+    "conditions": [{"type": "Ready", "status": "True"}],
+    "containerStatuses": [
+        {"name": "main", "imageID": "sha256:1", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    ],
+}
+
+
+class Run:
+    """One run's hold of the fleet."""
+
+    def __init__(self, fleet: Fleet, name: str) -> None:
+        api: Any = fleet
+        endpoints: Any = SimpleNamespace(renew=_nothing)
+        self.lease = RunLease(api, "n", name)
+        self.disruption = Disruption(api, FleetLookup(api, PROFILE), endpoints, self.lease)
+
+    async def begin(self) -> list[str]:
+        await self.lease.take()
+        return await put_back(self.disruption, self.lease.left, self.lease.left_by)
+
+    async def shrink(self) -> None:
+        workload = await self.disruption.lookup.workload(Component.ORCHESTRATOR)
+        await self.disruption.kill([replica for replica in workload.replicas if replica.name == "orchestrator-2"])
+
+
+async def _nothing() -> None: ...
+
+
+async def killed_while(fleet: Fleet, what: str, lives: int) -> bool:
+    """Whether a run was killed after so many requests of a change."""
+    run = Run(fleet, "fc-0a1b2c")
+    await run.begin()
+    fleet.lives = lives
+    try:
+        await (run.shrink() if what == "size" else run.disruption.set_image(STOCK))
+    except Killed:
+        return True
+    finally:
+        fleet.lives = 1000
+        await run.lease.abandon()
+        fleet.clock += DURATION_S + 1
+    return False
+
+
+@pytest.fixture(autouse=True)
+def _short_waits() -> Iterator[None]:
+    with timeouts.applied(Timeouts(ray_pods_up=2, orchestrator_up=2, pod_gone=2)):
+        yield
+
+
+async def test_a_change_that_is_undone_leaves_no_note() -> None:
+    fleet = Fleet()
+    run = Run(fleet, "fc-0a1b2c")
+    await run.begin()
+    await run.shrink()
+    assert '"before":["2"],"after":["1"]' in fleet.notes
+    await run.disruption.restore()
+    assert (fleet.replicas, fleet.notes) == (2, "")
+    await run.disruption.set_image(STOCK)
+    assert RIGHT in fleet.notes
+    await run.disruption.restore()
+    assert (fleet.images, fleet.notes) == ([RIGHT, RIGHT], "")
+    await run.lease.release()
+    assert ("leases", NAME) not in fleet.objects
+
+
+@pytest.mark.parametrize("lives", range(7))
+async def test_a_size_that_a_killed_run_left_is_put_back(lives: int) -> None:
+    fleet = Fleet()
+    await killed_while(fleet, "size", lives)
+    changed = fleet.replicas == 1
+    run = Run(fleet, "fc-dddddd")
+    lines = await run.begin()
+    assert fleet.replicas == 2
+    assert not any(COST in fleet.annotations(PODS, name) for kind, name in fleet.objects if kind == "pods")
+    assert any("deployment" in line and line.endswith(": done") for line in lines) == changed
+    assert fleet.notes == ""
+    await run.lease.release()
+
+
+@pytest.mark.parametrize("lives", range(3))
+async def test_images_that_a_killed_run_left_are_put_back(lives: int) -> None:
+    fleet = Fleet()
+    await killed_while(fleet, "image", lives)
+    changed = fleet.images != [RIGHT, RIGHT]
+    run = Run(fleet, "fc-dddddd")
+    lines = await run.begin()
+    assert fleet.images == [RIGHT, RIGHT]
+    assert len(lines) == changed
+    assert fleet.notes == ""
+    await run.disruption.restore()
+    assert fleet.images == [RIGHT, RIGHT], "what was put back is no change of this run"
+    await run.lease.release()
+
+
+async def test_what_somebody_has_changed_since_stays() -> None:
+    fleet = Fleet()
+    await killed_while(fleet, "image", 1000)
+    await killed_while(fleet, "size", 1000)
+    await fleet.patch(DEPLOYMENTS, PROFILE.orchestrator.workload, {"spec": {"replicas": 4}}, "")
+    run = Run(fleet, "fc-dddddd")
+    lines = await run.begin()
+    assert fleet.replicas == 4
+    assert any("it is 4 now, by somebody else: left as it is" in line for line in lines)
+    await run.lease.release()
+
+
+async def test_an_object_that_is_gone_is_told() -> None:
+    fleet = Fleet()
+    await killed_while(fleet, "image", 1000)
+    del fleet.objects["rayclusters", RAY_CLUSTER]
+    run = Run(fleet, "fc-dddddd")
+    (line,) = await run.begin()
+    assert f"there is no RayCluster {RAY_CLUSTER}" in line
+    await run.lease.release()
