@@ -14,7 +14,7 @@ from fixtures.clusters.base import Endpoints, Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 from fixtures.core.polling import StateNotReached, wait_until
 from fixtures.core.timeouts import TIMEOUTS
-from fixtures.exercises.residue import OF_A_RUN
+from fixtures.probes.census import OF_THE_SUITE
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
@@ -118,7 +118,7 @@ class Fleet:
 
     async def records(self) -> int:
         """How many of Ray's jobs are of runs of the suite."""
-        return len([job for job in await self.ray.jobs() if OF_A_RUN.match(job.submission_id)])
+        return len([job for job in await self.ray.jobs() if job.metadata.items() >= OF_THE_SUITE.items()])
 
 
 @asynccontextmanager

@@ -132,6 +132,13 @@ def replica(name: str) -> ReplicaReport:
     return ReplicaReport(name, {}, document)
 
 
+def test_no_uptime_is_negative_where_clocks_differ() -> None:
+    run = run_with(components=SOUND)
+    assert run.facts.components["vLLM"].uptime_s == NOW - 1.0
+    fill(run.facts, Observations(components=SOUND), PROFILE, "stub", now=-180.0)
+    assert run.facts.components["vLLM"].uptime_s == 0.0
+
+
 def test_a_sound_fleet_has_a_row_of_each_component_and_no_reason() -> None:
     run = run_with(components=SOUND)
     assert list(run.facts.components) == ["vLLM", "Ray head", "Ray workers", "NATS", "orchestrator"]

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from fixtures.core.errors import NonConformance
+from fixtures.core.server_clock import ServerClock
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.residue import forget_jobs
-from fixtures.probes.census import run_job
+from fixtures.probes.census import OF_THE_SUITE, run_job
 from fixtures.probes.packaging import RemoteProgram
 from fixtures.services.ray import Job
 
@@ -31,14 +32,15 @@ class Dashboard:
     submitted: asyncio.Event = field(default_factory=asyncio.Event)
     admits: asyncio.Event = field(default_factory=asyncio.Event)
     runs: asyncio.Event = field(default_factory=asyncio.Event)
+    clock: ServerClock = field(default_factory=ServerClock)  # of Ray's head
 
     async def jobs(self) -> list[Job]:
         return list(self.records.values())
 
-    async def submit(self, _entrypoint: str, submission_id: str, _runtime_env: Any) -> None:
+    async def submit(self, _entrypoint: str, submission_id: str, _runtime_env: Any, metadata: dict[str, str]) -> None:
         self.submitted.set()
         await self.admits.wait()
-        self.records[submission_id] = Job(submission_id=submission_id, status="RUNNING")
+        self.records[submission_id] = Job(submission_id=submission_id, status="RUNNING", metadata=metadata)
 
     async def job_ended(self, _submission_id: str, _timeout: float) -> Job:
         self.runs.set()
@@ -95,18 +97,50 @@ async def test_the_first_line_of_a_failed_job_has_the_reason_and_nothing_has_the
     assert not [text for text in (str(failure.value), *dashboard.failed_job_logs.values()) if "zlib" in text]
 
 
+HEADS_TIME = 1767225600.0  # 2026-01-01: not this machine's
+
+
+def job(submission_id: str, status: str, end_time: float = 0.0, by_the_suite: bool = True) -> Job:
+    metadata = OF_THE_SUITE if by_the_suite else {"made-by": "somebody"}
+    return Job(submission_id=submission_id, status=status, end_time=end_time * 1000, metadata=metadata)
+
+
+OLD = HEADS_TIME - TIMEOUTS.abandoned - 60
+JOBS = (
+    job(f"{RUN}-census", "RUNNING"),
+    job(f"{RUN}-jobs", "SUCCEEDED", HEADS_TIME),
+    job(f"{OTHER}-census", "FAILED", OLD),
+    job(f"{OTHER}-jobs", "SUCCEEDED", HEADS_TIME),
+    job(f"{OTHER}-stock", "RUNNING"),
+    job("fc-abc123-nightly-report", "SUCCEEDED", OLD, by_the_suite=False),
+    job(f"report-of-{RUN}-census", "SUCCEEDED", OLD, by_the_suite=False),
+    job("raysubmit_of_somebody", "SUCCEEDED", OLD, by_the_suite=False),
+    Job(submission_id="", status="SUCCEEDED", end_time=OLD * 1000),
+)
+OTHERS = {"fc-abc123-nightly-report", f"report-of-{RUN}-census", "raysubmit_of_somebody", ""}
+
+
+def dashboard_with_jobs(date: str) -> Dashboard:
+    dashboard = Dashboard(records={one.submission_id: one for one in JOBS})
+    dashboard.clock.read(date)
+    return dashboard
+
+
 async def test_records_of_killed_runs_are_removed_once_nobody_reads_them() -> None:
-    now = time.time() * 1000
-    old = now - (TIMEOUTS.abandoned + 60) * 1000
-    jobs = [
-        Job(submission_id=f"{RUN}-census", status="RUNNING"),
-        Job(submission_id=f"{RUN}-jobs", status="SUCCEEDED", end_time=now),
-        Job(submission_id=f"{OTHER}-census", status="FAILED", end_time=old),
-        Job(submission_id=f"{OTHER}-jobs", status="SUCCEEDED", end_time=now),
-        Job(submission_id=f"{OTHER}-stock", status="RUNNING"),
-        Job(submission_id="raysubmit_of_somebody", status="SUCCEEDED", end_time=old),
-        Job(submission_id="", status="SUCCEEDED", end_time=old),
-    ]
-    ray = Dashboard(records={job.submission_id: job for job in jobs})
-    await forget_jobs(ray, RUN)  # type: ignore[arg-type]
-    assert set(ray.records) == {f"{OTHER}-jobs", f"{OTHER}-stock", "raysubmit_of_somebody", ""}
+    dashboard: Any = dashboard_with_jobs("Thu, 01 Jan 2026 00:00:00 GMT")
+    await forget_jobs(dashboard, RUN)
+    assert set(dashboard.records) == {f"{OTHER}-jobs", f"{OTHER}-stock", *OTHERS}
+
+
+async def test_without_the_time_of_the_head_no_record_of_another_run_is_removed() -> None:
+    dashboard: Any = dashboard_with_jobs("")
+    await forget_jobs(dashboard, RUN)
+    assert set(dashboard.records) == {one.submission_id for one in JOBS} - {f"{RUN}-census", f"{RUN}-jobs"}
+
+
+async def test_this_machines_clock_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A laptop that is three minutes ahead keeps the record of a run that is just reading its logs."""
+    monkeypatch.setattr(time, "time", lambda: HEADS_TIME + 180)
+    dashboard: Any = dashboard_with_jobs("Thu, 01 Jan 2026 00:00:00 GMT")
+    await forget_jobs(dashboard, RUN)
+    assert f"{OTHER}-jobs" in dashboard.records

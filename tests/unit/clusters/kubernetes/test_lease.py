@@ -13,6 +13,7 @@ from fixtures.clusters.kubernetes.client.api import LEASES
 from fixtures.clusters.kubernetes.client.errors import ApiError, Forbidden, NotFound
 from fixtures.clusters.kubernetes.lease import DURATION_S, NAME, NOTES, RunLease
 from fixtures.core.errors import Inconclusive, UsageError
+from fixtures.core.polling import wait_until
 from tests.support.kubernetes_objects import StoredObjects
 
 HOST = socket.gethostname()
@@ -98,14 +99,17 @@ async def test_the_first_value_before_a_change_is_kept(api: StoredObjects) -> No
     await next_run.abandon()
 
 
+async def renewed(api: StoredObjects, before: int) -> bool:
+    return len(api.done) > before
+
+
 async def test_it_is_renewed(api: StoredObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEWAL_S", 0.0)
     mine = lease_of("fc-0a1b2c", api)
     await mine.take()
     api.clock += DURATION_S - 1
     before = len(api.done)
-    while len(api.done) < before + 1:
-        await lease.asyncio.sleep(0)
+    await wait_until(lambda: renewed(api, before), "the renewal", 10, every=0.01)
     api.clock += DURATION_S - 1
     with pytest.raises(UsageError, match="another run is at work"):
         await lease_of("fc-dddddd", api).take()

@@ -86,9 +86,12 @@ class Fleet(StoredObjects):
         self.follow()
         return document
 
-    async def delete(self, resource: Any, name: str, namespace: str, **how: Any) -> bool:
+    async def delete(
+        self, resource: Any, name: str, namespace: str, *, grace_s: int | None = None, version: str = ""
+    ) -> bool:
+        del grace_s
         self._live()
-        there = await super().delete(resource, name, namespace, **how)
+        there = await super().delete(resource, name, namespace, version=version)
         self.follow()
         return there
 

@@ -1,0 +1,53 @@
+"""The legs of a round trip are of one clock, also where NATS's and this machine's differ by minutes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.services.jetstream import Stream
+from fixtures.services.nats import Message
+from fixtures.services.orchestrator import Outcome, Started
+
+BEGAN = 1767225600.0  # by this machine
+ANSWER = {"duration_ms": 400}
+
+
+def trip(ahead: float | None) -> DeliberationRun:
+    """One of two seconds whose last answer NATS stored one second after its start."""
+    stored = datetime.fromtimestamp(BEGAN + 1.0 + (ahead or 0.0), UTC)
+    asked: Any = None
+    outcome = Outcome("t", "COMPLETED", (), "", "", 1)
+    run = DeliberationRun("DEV", 1, "m", asked, started=Started("t", "", 0.1, BEGAN), outcome=outcome, seconds=2.0)
+    run.messages, run.nats_ahead = [Message(1, "s", b"", ANSWER, stored)], ahead
+    return run
+
+
+@pytest.mark.parametrize("ahead", [0.0, 180.0, -180.0])
+def test_legs_do_not_depend_on_this_machines_clock(ahead: float) -> None:
+    assert trip(ahead).phases() == pytest.approx(
+        {"submit": 0.1, "agents' start": 0.5, "agents' work": 0.4, "collection": 1.0}
+    )
+
+
+def test_where_nats_does_not_say_its_time_there_are_no_legs() -> None:
+    assert trip(None).phases() == {}
+
+
+@pytest.mark.parametrize(
+    ("ts", "seconds"),
+    [
+        ("2026-01-01T00:00:00.25Z", BEGAN + 0.25),
+        ("2026-01-01T01:00:00.123456789+01:00", BEGAN + 0.123456789),
+        ("2026-01-01T00:00:00Z", BEGAN),
+        ("", None),
+        ("yesterday", None),
+        ("2026-13-01T00:00:00Z", None),
+    ],
+)
+def test_the_time_of_a_streams_state(ts: str, seconds: float | None) -> None:
+    stream = Stream.of({"config": {"name": "S"}, "state": {"last_seq": 0}, "ts": ts})
+    assert stream.gathered == (seconds if seconds is None else pytest.approx(seconds, abs=1e-6))
