@@ -28,6 +28,9 @@ from tests.support.leaks import HostSnapshot
 from tests.support.suite_process import CI_E2E, SuiteProcess
 
 BURN = "while True: pass"
+#: No check that restarts Ray: the load's own Ray job would end with it.
+BESIDE_LOAD = ("-p", "tests.soak.beside_load")
+QUIET = ("-m", "e2e and not disruptive")
 
 
 @dataclass
@@ -112,6 +115,11 @@ def summary(runs: Sequence[Soaked]) -> dict[str, Any]:
     }
 
 
+def with_load(options: Sequence[str]) -> list[str]:
+    """Options of ci/e2e for a run beside which others use the fleet: the quiet checks, unless they say which."""
+    return [*BESIDE_LOAD, *(() if "-m" in options else QUIET), *options]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="ci/soak",
@@ -122,11 +130,19 @@ def main() -> int:
     parser.add_argument("runs", nargs="?", type=int, default=25, metavar="N", help="how many runs (default: 25)")
     parser.add_argument("--load", action="store_true", help="beside one CPU-bound process on each core")
     parser.add_argument(
+        "--beside-load",
+        action="store_true",
+        help="others use the fleet meanwhile: agents on half of its CPUs, 20 answers a second; without the disruptive "
+        "checks, unless -m says which",
+    )
+    parser.add_argument(
         "--reports", type=Path, default=ROOT / "reports", help="where soak.json goes (default: reports)"
     )
     asked, options = parser.parse_known_args()
     if asked.runs < 1:
         parser.error("N must be at least 1")
+    if asked.beside_load:
+        options = with_load(options)
     folder = asked.reports / "soak"
     shutil.rmtree(folder, ignore_errors=True)
     runs: list[Soaked] = []

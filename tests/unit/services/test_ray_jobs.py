@@ -121,7 +121,7 @@ OTHERS = {"fc-abc123-nightly-report", f"report-of-{RUN}-census", "raysubmit_of_s
 
 
 def dashboard_with_jobs(date: str) -> Dashboard:
-    dashboard = Dashboard(records={one.submission_id: one for one in JOBS})
+    dashboard = Dashboard(records={record.submission_id: record for record in JOBS})
     dashboard.clock.read(date)
     return dashboard
 
@@ -135,7 +135,7 @@ async def test_records_of_killed_runs_are_removed_once_nobody_reads_them() -> No
 async def test_without_the_time_of_the_head_no_record_of_another_run_is_removed() -> None:
     dashboard: Any = dashboard_with_jobs("")
     await forget_jobs(dashboard, RUN)
-    assert set(dashboard.records) == {one.submission_id for one in JOBS} - {f"{RUN}-census", f"{RUN}-jobs"}
+    assert set(dashboard.records) == {record.submission_id for record in JOBS} - {f"{RUN}-census", f"{RUN}-jobs"}
 
 
 async def test_this_machines_clock_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from tests.variants.documents import (
     endpoints,
     kubernetes,
     kubernetes_rollouts,
+    machine,
     messaging,
     ray,
     replicas,
@@ -23,4 +24,5 @@ DOCUMENTS: tuple[Document, ...] = (
     *kubernetes_rollouts.DOCUMENTS,
     *replicas.DOCUMENTS,
     *services.DOCUMENTS,
+    *machine.DOCUMENTS,
 )

@@ -10,7 +10,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -159,16 +159,18 @@ async def _records(ray: Ray, what: str) -> None:
         await ray.forget(f"{HISTORY}-{what}")
 
 
-async def _publish(js: JetStreamContext, subject: str, count: int, document: dict[str, object], key: str = "") -> None:
+async def _publish(
+    js: JetStreamContext, subject: str, count: int, document: Mapping[str, object], key: str = ""
+) -> None:
     """So many messages; with `key`, each on a subject of its own below it."""
     for number in range(count):
         task = f"{HISTORY}-{number}"
-        place = f"{subject}.{key}.{task}" if key else subject
+        on = f"{subject}.{key}.{task}" if key else subject
         body = json.dumps({**document, "task_id": task}).encode()
         if number % BATCH == BATCH - 1:
-            await js.publish(place, body)
+            await js.publish(on, body)
         else:
-            await js._nc.publish(place, body)
+            await js._nc.publish(on, body)
 
 
 @asynccontextmanager
