@@ -193,11 +193,29 @@ async def test_images_that_a_killed_run_left_are_put_back(lives: int) -> None:
     run = Run(fleet, "fc-dddddd")
     lines = await run.begin()
     assert fleet.images == [RIGHT, RIGHT]
-    assert len(lines) == changed
+    assert [line.rpartition(": ")[2] for line in lines] == ["done"] * changed
     assert fleet.notes == ""
     await run.disruption.restore()
     assert fleet.images == [RIGHT, RIGHT], "what was put back is no change of this run"
     await run.lease.release()
+
+
+@pytest.mark.parametrize("patched_back", [False, True])
+async def test_pods_that_run_a_killed_runs_image_are_replaced(patched_back: bool) -> None:
+    fleet = Fleet()
+    run = Run(fleet, "fc-0a1b2c")
+    await run.begin()
+    await run.disruption.roll_out(STOCK)
+    if patched_back:  # and killed before its pods were replaced
+        await run.disruption.set_image(RIGHT)
+    await run.lease.abandon()
+    fleet.clock += DURATION_S + 1
+    later = Run(fleet, "fc-dddddd")
+    (line,) = await later.begin()
+    assert line.endswith(": done, and Ray restarted")
+    pods = [pod for (kind, name), pod in fleet.objects.items() if kind == "pods" and name.startswith("ray-")]
+    assert [pod["spec"]["containers"][0]["image"] for pod in pods] == [RIGHT, RIGHT]
+    await later.lease.release()
 
 
 async def test_what_somebody_has_changed_since_stays() -> None:
