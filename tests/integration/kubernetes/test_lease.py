@@ -106,6 +106,7 @@ async def test_a_size_that_a_killed_run_left(api: Api, fleet: Fleet, tmp_path: P
     async with started(fleet.cluster("fc-dddddd")) as later:
         after = await later.workload(Component.ORCHESTRATOR)
         assert (after.desired, len(after.ready)) == (before.desired, before.desired)
+        assert len(later.endpoints.orchestrators) == before.desired, "each replica has a way of its own"
         assert any(note.endswith(": done") for note in later.notes), later.notes
     assert await lease_is_gone(api, later)
 

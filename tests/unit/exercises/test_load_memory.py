@@ -25,6 +25,9 @@ class StandIn:
 
     asked = 0
 
+    def now(self) -> float:
+        return 1767225600.0 + self.asked
+
     async def memory(self, component: Component) -> Mapping[str, int]:
         if component is Component.ORCHESTRATOR:
             return {"a": 1000, "b": 2000}
@@ -53,6 +56,7 @@ async def test_samples_are_taken_whatever_cannot_be_asked(monkeypatch: pytest.Mo
         await wait_until(three, "three samples", 5, every=0.0)
     assert asyncio.all_tasks() <= before, "sampling goes on after the body"
     first, second = found.samples[:2]
+    assert first.at == 1767225600.0, "by the cluster's clock"
     assert first.used["orchestrator"] == 3000
     assert set(first.used) == {"orchestrator", SUITE}
     assert second.used["ray-worker"] == 500
