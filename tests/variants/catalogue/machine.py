@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import httpx
 
@@ -109,8 +109,9 @@ async def proxies_are_set(target: EmbeddedTarget) -> AsyncIterator[None]:
     """For the sessions, and for the orchestrators, which are started under it."""
     ways = dict.fromkeys((*PROXIES, *(name.upper() for name in PROXIES)), NOBODY)
     exceptions = dict.fromkeys((*EXCEPTIONS, *(name.upper() for name in EXCEPTIONS)), None)
-    with environment({**ways, **exceptions}):
-        async with restarted(target, target.orchestrators):
+    async with AsyncExitStack() as started:  # ended without the proxies
+        with environment({**ways, **exceptions}):
+            await started.enter_async_context(restarted(target, target.orchestrators))
             yield
 
 
@@ -171,15 +172,16 @@ SETTINGS = {"TZ": ZONE, "LC_ALL": "C", "LANG": "C", "PYTHONIOENCODING": None, "P
 @asynccontextmanager
 async def settings_are_others(target: EmbeddedTarget) -> AsyncIterator[None]:
     """For the sessions, and for the orchestrators, which are started under it."""
-    mask = os.umask(MASK)
-    try:
-        with environment(SETTINGS):
-            time.tzset()
-            async with restarted(target, target.orchestrators):
+    async with AsyncExitStack() as started:  # ended with the settings of before
+        mask = os.umask(MASK)
+        try:
+            with environment(SETTINGS):
+                time.tzset()
+                await started.enter_async_context(restarted(target, target.orchestrators))
                 yield
-    finally:
-        os.umask(mask)
-        time.tzset()
+        finally:
+            os.umask(mask)
+            time.tzset()
 
 
 async def settings_differ(target: EmbeddedTarget) -> bool:
