@@ -144,7 +144,9 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
     after = (await wait_until_acknowledged(nats, stream, [Awaited(name, results, since)], what))[name]
     published = sum(
         after.config.reads(message.subject) and message.sequence <= after.delivered.stream_seq
-        for message in await nats.messages(stream, before.delivered.stream_seq)
+        for message in await nats.messages(
+            stream, before.delivered.stream_seq, subjects=after.config.filters, bodies=False
+        )
     )
     if dropped := await dropped_after(nats, stream, load.sequence):
         raise Inconclusive(dropped)

@@ -26,7 +26,7 @@ from fixtures.exercises.deliberations import Deliberations, agents_ended
 from fixtures.exercises.outages import all_results_published, killed_while_agents_work, replica_of
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.profile.model import Profile
-from fixtures.services.nats import Message, Nats
+from fixtures.services.nats import Message, Nats, mentions
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy
@@ -154,7 +154,7 @@ async def test_duplicate_counts_once(
     async with deliberations.observed(trip) as before:
 
         async def first_answer() -> Message | None:
-            messages = await nats.messages(profile.nats.stream, before)
+            messages = await nats.messages(profile.nats.stream, before, ours=mentions(trip.task_id))
             mine = [m for m in messages if m.document and m.document.get("task_id") == trip.task_id]
             return mine[0] if mine else None
 

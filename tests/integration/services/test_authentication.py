@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -14,9 +15,10 @@ import grpc
 import pytest
 from aiohttp import web
 
-from fixtures.core import nkeys
+from fixtures.core import nkeys, timeouts
 from fixtures.core.errors import Inconclusive, NonConformance, UsageError
 from fixtures.probes.payload import nats_wire, probe
+from fixtures.probes.schema import raise_if_unauthorized
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
 from fixtures.profile.credentials import Credentials
@@ -37,10 +39,10 @@ BY_TOKEN = '[nats.auth]\ntoken = { env = "T" }\n'
 BY_FILE = '[nats.auth]\ncredentials = { file = "suite.creds" }\n'
 
 
-def access(folder: Path, sections: str) -> Credentials:
-    """What a profile with these additional sections resolves to; it lies in `folder`."""
+def access(folder: Path, sections: str, nats: str = "") -> Credentials:
+    """What a profile with these additional sections, and keys of [nats], resolves to; it lies in `folder`."""
     file = folder / "profile.toml"
-    file.write_text(f"{REFERENCE}\n{sections}", encoding="utf-8")
+    file.write_text(REFERENCE.replace("[nats]\n", f"[nats]\n{nats}\n") + f"\n{sections}", encoding="utf-8")
     return credentials.resolve(profiles.load(str(file)), ENVIRONMENT)
 
 
@@ -173,6 +175,76 @@ async def test_credentials_of_somebody_else(by_jwt: str, folder: Path) -> None:
 
 async def test_nats_over_tls(over_tls: str, folder: Path, authority: Authority) -> None:
     assert await let_in(over_tls, access(folder, f'{BY_TOKEN}[nats.tls]\nca = "{authority.ca.name}"'))
+
+
+async def test_nats_that_says_nothing_before_tls(
+    folder: Path, authority: Authority, certificate: tuple[Path, Path]
+) -> None:
+    section = f'[nats.tls]\nca = "{authority.ca.name}"\n'
+    with secured_nats(folder, tls(certificate, ", handshake_first: true")) as address:
+        assert await let_in(address, access(folder, f"{section}handshake_first = true"))
+        with timeouts.applied(timeouts.Timeouts(request=1)):
+            for unaware in (section, ""):
+                given = access(folder, unaware)
+                assert "says nothing before TLS: see nats.tls.handshake_first" in await refused(address, given)
+                await not_decided(address, given, "nats.tls.handshake_first")
+
+
+async def test_nats_that_greets_before_tls(over_tls: str, folder: Path, authority: Authority) -> None:
+    given = access(folder, f'[nats.tls]\nca = "{authority.ca.name}"\nhandshake_first = true')
+    assert "greets before TLS: see nats.tls.handshake_first" in await refused(over_tls, given)
+    await not_decided(over_tls, given, "nats.tls.handshake_first")
+
+
+async def test_nats_where_tls_is_optional(folder: Path, authority: Authority, certificate: tuple[Path, Path]) -> None:
+    """Suite and probe go over to TLS where the profile has it, and do without where it has not."""
+    with secured_nats(folder, f"{tls(certificate)}allow_non_tls: true\n") as address:
+        client = Nats(f"nats://{address}", "test", access(folder, f'[nats.tls]\nca = "{authority.ca.name}"').nats)
+        writer = (await client.connect())._transport._io_writer
+        assert writer.get_extra_info("ssl_object"), "nothing goes in the clear"
+        await client.close()
+        assert await let_in(address, access(folder, f'[nats.tls]\nca = "{authority.ca.name}"'))
+        assert await let_in(address, access(folder, ""))
+
+
+RIGHTS = 'publish: ["$JS.API.INFO"], subscribe: ["_INBOX_suite.>"]'
+
+
+@pytest.fixture
+def of_few_rights(folder: Path) -> Iterator[str]:
+    user = f'user: "{USER}", password: "{PASSWORD}", permissions: {{ {RIGHTS} }}'
+    accounts = f"accounts {{ FLEET {{ jetstream: enabled, users: [{{ {user} }}] }} }}\n"
+    with secured_nats(folder, accounts) as address:
+        yield address
+
+
+async def test_an_inbox_of_its_own(of_few_rights: str, folder: Path) -> None:
+    assert await let_in(of_few_rights, access(folder, LOGIN, 'inbox_prefix = "_INBOX_suite"'))
+    given = access(folder, LOGIN)
+    assert "does not permit the suite's user the subscription to \"_inbox." in await refused(of_few_rights, given)
+    await not_decided(of_few_rights, given, "nats.auth")
+
+
+async def test_what_nats_does_not_permit_is_told_at_once(of_few_rights: str, folder: Path) -> None:
+    given = access(folder, LOGIN, 'inbox_prefix = "_INBOX_suite"')
+    client, began = Nats(f"nats://{of_few_rights}", "test", given.nats), time.monotonic()
+    for asked, subject in (
+        (client.stream("S"), "$js.api.stream.info.s"),
+        (client.publish("agent.response.completed", b"{}"), "agent.response.completed"),
+    ):
+        with pytest.raises(Inconclusive) as caught:
+            await asked
+        assert f'publish to "{subject}": see nats.auth' in str(caught.value)
+    assert time.monotonic() - began < 5.0
+    assert await client.account(), "what it may do it does afterwards, too"
+    await client.close()
+
+
+async def not_decided(address: str, given: Credentials, words: str) -> None:
+    """The probe of the workers, asked the same, proves nothing of NATS."""
+    answer = await asyncio.to_thread(nats_wire.nats, given.nats.in_url(f"nats://{address}"), 1.0, given.nats.document())
+    with pytest.raises(Inconclusive, match=re.escape(words)):
+        raise_if_unauthorized("ray-worker-1", answer)
 
 
 async def test_nats_with_a_client_certificate(mutual: str, folder: Path, authority: Authority) -> None:

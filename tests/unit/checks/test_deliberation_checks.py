@@ -261,11 +261,11 @@ async def test_a_replica_that_was_only_asked_for_a_result_reports_its_version_to
 async def test_messages_without_a_task_are_not_of_a_deliberation_that_was_refused() -> None:
     foreign = Message(7, PROFILE.nats.completed, b"", {"task_id": ""}, datetime.now(UTC))
 
-    async def messages(_stream: str, _after: int) -> list[Message]:
+    async def messages(_stream: str, _after: int, **_: Any) -> list[Message]:
         return [foreign]
 
     nats: Any = SimpleNamespace(messages=messages)
     refused, unused, start = trip_of(2), cast(Any, None), RunStart(3)
     refused.started = None
-    with pytest.raises(AssertionError, match="none of 1 messages since the run began is of this run"):
+    with pytest.raises(AssertionError, match="no message of this run is on the stream"):
         await all_acknowledged([refused], unused, nats, PROFILE, "fc-1", start)

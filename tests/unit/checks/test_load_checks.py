@@ -66,7 +66,7 @@ class Nats:
     async def consumer(self, _stream: str, _name: str) -> Consumer:
         return self.state
 
-    async def messages(self, _stream: str, after: int) -> list[Message]:
+    async def messages(self, _stream: str, after: int, **_: Any) -> list[Message]:
         return [result(sequence) for sequence in range(max(self.first, after + 1), self.last + 1)]
 
 

@@ -226,7 +226,7 @@ class Stream:
             raise NotThere(f"no consumer {name}")
         return self.state
 
-    async def messages(self, _stream: str, after: int) -> list[Message]:
+    async def messages(self, _stream: str, after: int, **_: Any) -> list[Message]:
         assert after == START
         now = datetime.now(UTC)
         sequences = sorted({*OWN, *self.others})

@@ -54,7 +54,7 @@ class Fleet:
         rows = self.tasks.items()
         return [Actor(id=task, name=task, state="DEAD", node_id=node, pid=7) for task, node in rows]
 
-    async def messages(self, *_: Any) -> list[Message]:
+    async def messages(self, *_: Any, **__: Any) -> list[Message]:
         return []
 
 

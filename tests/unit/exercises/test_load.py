@@ -73,7 +73,7 @@ class StandInNats:
     async def last_sequence(self, _stream: str) -> int:
         return 0
 
-    async def messages(self, _stream: str, _after: int) -> list[Message]:
+    async def messages(self, _stream: str, _after: int, **_: Any) -> list[Message]:
         return self.found
 
     async def consumer(self, _stream: str, name: str) -> Consumer:

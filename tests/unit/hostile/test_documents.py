@@ -139,7 +139,7 @@ def test_any_environment_of_a_replica(environment: dict[str, str]) -> None:
 class Silent:
     """A stream without messages, a cluster without actors."""
 
-    async def messages(self, *_: Any) -> list[Any]:
+    async def messages(self, *_: Any, **__: Any) -> list[Any]:
         return []
 
     async def actors(self, *_: Any, **__: Any) -> list[Any]:
