@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,8 @@ from tests.targets.target import Change
 
 #: What a row of an earlier time must have to be kept or tried again.
 COLUMNS = frozenset(
-    {"name", "description", "expected", "allowed", "ran", "failed", "broken", "words", "complaints", "seconds"}
+    {"name", "description", "expected", "undecided", "allowed", "ran", "failed", "broken", "words"}
+    | {"complaints", "seconds"}
 )
 
 
@@ -26,15 +28,16 @@ class Fault:
     tolerated_failures: tuple[str, ...] = ()  # the checks that may fail, or may not be told, because of it
     must_pass: tuple[str, ...] = ()  # further checks that are run under it and must pass
     forbidden_terms: tuple[str, ...] = ()  # secrets of the fleet: no file of the reports may have them
+    inconclusive: Mapping[str, str] = field(default_factory=dict)  # check -> words: must be broken, and must say them
     where: str = "embedded"  # or "kubernetes"
 
     @property
     def checks(self) -> tuple[str, ...]:
-        return self.expected_failures
+        return (*self.expected_failures, *self.inconclusive)
 
     @property
     def touches(self) -> frozenset[str]:
-        return frozenset({*self.expected_failures, *self.tolerated_failures})
+        return frozenset({*self.checks, *self.tolerated_failures})
 
 
 @dataclass
@@ -64,14 +67,28 @@ class Outcome:
         return touches | {check for check, cause in self.seen.because.items() if self.whole and cause in touches}
 
     @property
+    def undecided(self) -> list[str]:
+        """The checks that are broken as they must be, with the words that they must say."""
+        return [
+            check
+            for check, words in self.fault.inconclusive.items()
+            if check in self.broken and words.lower() in self.seen.details.get(check, "").lower()
+        ]
+
+    @property
     def detected(self) -> bool:
-        """At least one of the checks that must fail did."""
-        return not set(self.fault.expected_failures).isdisjoint(self.failed)
+        """At least one of the checks that must fail did, or is broken where it must be that."""
+        return bool(self.undecided) or not set(self.fault.expected_failures).isdisjoint(self.failed)
 
     @property
     def exact(self) -> bool:
-        """All that must fail failed, and nothing failed or could not be told that has nothing to do with it."""
-        return set(self.fault.expected_failures) <= set(self.failed) and {*self.failed, *self.broken} <= self.allowed
+        """Each check ended as it must, and nothing failed or could not be told that has nothing to do with it."""
+        decided = set(self.fault.expected_failures) <= set(self.failed)
+        return decided and len(self.undecided) == len(self.fault.inconclusive) and self._red <= self.allowed
+
+    @property
+    def _red(self) -> set[str]:
+        return {*self.failed, *self.broken}
 
     @property
     def missing_terms(self) -> list[str]:
@@ -82,12 +99,13 @@ class Outcome:
     @property
     def diagnosed(self) -> bool:
         """What is reported as the cause is what was broken, and is called by its name."""
-        return not self.missing_terms and set(self.seen.causes) <= set(self.fault.touches) and bool(self.seen.causes)
+        named = bool(self.seen.causes) or not self.fault.expected_failures
+        return not self.missing_terms and set(self.seen.causes) <= set(self.fault.touches) and named
 
     @property
     def recovered(self) -> bool:
         """Without the fault the same checks pass: it was the fault, and nothing is left of it."""
-        return not self.healed.not_passed(self.fault.expected_failures)
+        return not self.healed.not_passed(self.fault.checks)
 
     @property
     def judged(self) -> dict[str, bool]:
@@ -106,13 +124,18 @@ class Outcome:
             f"{check} did not fail: {self.seen.statuses.get(check)}"
             for check in sorted(set(fault.expected_failures) - failed)
         ]
+        lines += [
+            f"{check} is not broken with the words {fault.inconclusive[check]!r}, but "
+            f"{self.seen.statuses.get(check, 'not run')}: {details.get(check, '')}"
+            for check in sorted(set(fault.inconclusive) - set(self.undecided))
+        ]
         lines += [f"{check} failed, too: {details[check]}" for check in sorted(failed - self.allowed)]
         lines += [f"{check} is broken: {details[check]}" for check in sorted(broken - self.allowed)]
         if self.missing_terms:
             lines.append(f"no cause names {', '.join(self.missing_terms)}: {self.seen.causes}")
         if strangers := set(self.seen.causes) - fault.touches:
             lines.append(f"named as the cause: {', '.join(sorted(strangers))}")
-        after = {} if inside or self.problems else self.healed.not_passed(fault.expected_failures)
+        after = {} if inside or self.problems else self.healed.not_passed(fault.checks)
         lines += [f"after it, {check} is {why}" for check, why in after.items()]
         return lines
 
@@ -122,7 +145,8 @@ class Outcome:
             "name": self.fault.name,
             "description": self.fault.description,
             "expected": sorted(self.fault.expected_failures),
-            "allowed": sorted(self.allowed - set(self.fault.expected_failures)),
+            "undecided": sorted(self.fault.inconclusive),
+            "allowed": sorted(self.allowed - set(self.fault.checks)),
             "ran": sorted(self.seen.statuses),
             "failed": self.failed,
             "broken": self.broken,

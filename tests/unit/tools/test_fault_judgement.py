@@ -100,6 +100,42 @@ def test_what_is_not(rows: tuple[dict[str, Any], ...], healed: str, wrong: set[s
     assert any(complaint in line for line in found.complaints()), found.complaints()
 
 
+BLIND = Fault(
+    name="a-blind-spot",
+    description="what must be seen cannot be",
+    inject=nullcontext,
+    expected_failures=(),
+    expected_terms=(),
+    inconclusive={"JOB-10": "0 Connections"},
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ((row("JOB-10", "broken", "0 connections reached it"),), ""),
+        ((row("JOB-10", "broken", "something else"),), "not broken with the words '0 Connections', but broken: someth"),
+        ((row("JOB-10", "failed", "0 connections"),), "not broken with the words '0 Connections', but failed: 0 conn"),
+        ((row("JOB-10", "passed"),), "but passed"),
+        ((), "but not run"),
+        ((row("JOB-10", "broken", "0 connections"), row("INF-01", "failed", "no")), "INF-01 failed, too: no"),
+    ],
+)
+def test_a_check_that_must_be_undecided_is_neither_failed_nor_passed(
+    rows: tuple[dict[str, Any], ...], complaint: str
+) -> None:
+    found = Outcome(BLIND, read(rows, 1.0), Session({"JOB-10": "passed"}, {}, {}, 1.0), 3.0)
+    assert found.good is not bool(complaint)
+    assert any(complaint in line for line in found.complaints()) or not complaint
+    assert found.row().keys() >= COLUMNS
+    assert kind_of("JOB-10", found.row()) == ("hit" if "broken" in [line["status"] for line in rows] else "missed")
+
+
+def test_a_fault_that_hides_something_heals_when_it_can_be_decided() -> None:
+    seen = read([row("JOB-10", "broken", "0 connections")], 1.0)
+    assert not Outcome(BLIND, seen, Session({"JOB-10": "broken"}, {}, {}, 1.0), 3.0).good
+
+
 def test_where_more_was_run_what_follows_from_what_was_declared_is_allowed() -> None:
     rows = (*EXPECTED, row("JOB-09", "failed", "no", cause="DEP-04"))
     assert not outcome(*rows).exact
