@@ -10,6 +10,12 @@ ENGINE=$CACHE/engine
 RUN=/run/fleet-offline-$(printf %s "$ENGINE" | sha256sum | cut -c1-8)
 LOG=$CACHE/logs
 
+# Proxies by either spelling of their variables, as the programs that are called here take them.
+for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    lower=${name,,}
+    [ -n "${!name:-}" ] || [ -z "${!lower:-}" ] || export "$name=${!lower}"
+done
+
 say() { printf 'offline: %s\n' "$*" >&2; }
 die() { printf 'offline: %s\n' "$1" >&2; exit "${2:-1}"; }
 

@@ -100,6 +100,22 @@ async def test_what_is_added_to_a_replica_does_not_reach_the_image(store: ImageS
     assert not folder.exists()
 
 
+async def test_where_no_hard_links_can_be_made_a_replica_gets_a_plain_copy(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As with a cache of another user's, or on another file system."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    refuses = '#!/bin/sh\ncase $1 in -al) mkdir -p "$3/bin"; echo "Operation not permitted" >&2; exit 1 ;; esac\n'
+    (programs / "cp").write_text(f'{refuses}exec {shutil.which("cp")} "$@"\n')
+    (programs / "cp").chmod(0o755)
+    monkeypatch.setattr(os, "defpath", f"{programs}:{os.defpath}")
+    folder = await store.instance(named("plain"), "replica")
+    (package,) = folder.glob("lib/*/site-packages/agent/__init__.py")
+    assert package.stat().st_nlink == 1
+    assert (folder / "bin" / "python").exists()
+
+
 async def test_an_unreachable_index_is_one_line_and_leaves_nothing(
     store: ImageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

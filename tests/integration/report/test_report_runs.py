@@ -130,6 +130,33 @@ def test_boot(recorder, request):
     assert "ended early: nats: did not come up" in (project.reports / "status.md").read_text()
 
 
+def test_a_machine_that_does_not_allow_the_run_is_no_verdict(project: Project) -> None:
+    bodies = """
+@check("CFG-01", MUST, "boots", remedy="x")
+def test_boot(recorder, request):
+    recorder.abort(request.session, "no space left for /cache", unusable=True)
+    raise Inconclusive("no space left")
+"""
+    done = project.write(green=bodies + GREEN).run()
+    assert (project.conformance["verdict"], done.returncode) == ("inconclusive", 4)
+    assert "ended early: no space left for /cache" in (project.reports / "status.md").read_text()
+
+
+def test_a_warning_of_a_library_breaks_no_check(project: Project) -> None:
+    """On another Python or OpenSSL than the suite is developed with, one may come at any time."""
+    (project.path / "pytest.ini").write_text(f"{SETTINGS}\nfilterwarnings = error\n")
+    bodies = """
+import warnings
+
+@check("CFG-01", MUST, "warns", remedy="x")
+def test_warns():
+    for category in (UserWarning, ResourceWarning, RuntimeWarning, DeprecationWarning):
+        warnings.warn("of a library", category)
+"""
+    done = project.write(green=bodies + GREEN).run()
+    assert project.statuses == {"CFG-01": "passed", "INF-01": "passed", "INF-02": "passed"}, done.stdout
+
+
 def test_an_internal_error_of_pytest_is_no_missing_report(project: Project) -> None:
     """pytest ends with 3 then, which says here that nothing is wrong with the fleet."""
     project.write(green=GREEN)

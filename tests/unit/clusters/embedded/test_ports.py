@@ -1,6 +1,7 @@
 """The block of ports that a run holds."""
 
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 
@@ -68,6 +69,33 @@ def test_a_listener_on_any_address_takes_the_port(block: PortBlock) -> None:
         listener.bind(("127.0.0.2", block.base))
         listener.listen()
         assert not is_free(block.base)
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_a_listener_on_ipv6_alone_takes_the_port(block: PortBlock, only: int) -> None:
+    try:
+        listener = socket.create_server(("::1", block.base), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+    with listener:
+        assert not is_free(block.base)
+    with socket.socket(socket.AF_INET6) as listener:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        listener.bind(("::", block.base))
+        listener.listen()
+        assert not is_free(block.base)
+
+
+def test_a_machine_without_ipv6_has_free_ports(block: PortBlock, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = socket.socket
+
+    def without(family: int = socket.AF_INET, *more: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return usual(family, *more)
+
+    monkeypatch.setattr(socket, "socket", without)
+    assert is_free(block.base)
 
 
 def test_ray_clients_servers_have_ports_that_no_part_is_given() -> None:

@@ -114,6 +114,15 @@ async def test_a_missing_right_in_the_whole_cluster_asks_for_a_cluster_role(tmp_
             await api.get(RAY_CLUSTERS, "x", "ray")
 
 
+@pytest.mark.parametrize(("stream", "role"), [("exec", "role-exec.yaml"), ("portforward", "role-forward.yaml")])
+def test_a_right_with_a_file_of_its_own_names_it(stream: str, role: str) -> None:
+    words = RBAC.format("e2e", "create", f"pods/{stream}", "", 'in the namespace "agents"')
+    problem = refusal(Asked("get", f"pods/{stream}", "agents", "orchestrator-0"), "prod", 403, words.encode())
+    assert str(problem).endswith(
+        f'apiGroups [""], resources ["pods/{stream}"], verbs ["create"]; ci/attach/{role} has it'
+    )
+
+
 async def test_a_missing_right_on_a_workloads_size_asks_for_that_alone(tmp_path: Path) -> None:
     words = RBAC.format("e2e", "patch", "deployments/scale", "apps", 'in the namespace "agents"')
     server = StandIn((403, status(403, "Forbidden", f'deployments.apps "orchestrator" is forbidden: {words}')))
