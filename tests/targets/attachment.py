@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from fixtures.clusters.base import Feature
 from fixtures.clusters.endpoints import UNSUPPORTED
+from fixtures.profile.credentials import HttpAccess
 from fixtures.profile.model import PROFILES
 from tests.targets.target import Change
 
 if TYPE_CHECKING:
     from tests.targets.embedded_target import EmbeddedTarget
+
+TOKEN_FILE = "fault-proxy-token"  # beside the profile
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,16 @@ class Urls:
     fault_proxy: str = ""
     inside: Mapping[str, str] = field(default_factory=dict)  # how Ray's workers reach them, where that is another way
     sections: str = ""  # further sections of the profile, in TOML
+    proxys_access: HttpAccess | None = field(default=None, repr=False)  # how the fault proxy knows the suite
 
     @classmethod
     def of(cls, target: EmbeddedTarget) -> Urls:
         """Every part at its own address."""
         at = target.cluster.endpoints
-        return cls(at.vllm, at.dashboard, at.nats, tuple(at.orchestrators.values()), at.fault_proxy)
+        access = target.cluster.fault_proxy_access
+        return cls(
+            at.vllm, at.dashboard, at.nats, tuple(at.orchestrators.values()), at.fault_proxy, proxys_access=access
+        )
 
     @property
     def unsupported(self) -> frozenset[Feature]:
@@ -46,12 +53,17 @@ class Urls:
         """The options of a session that attaches with this profile, which is written to `folder`."""
         file = folder / "attached.toml"
         file.write_text(self.profile(), encoding="utf-8")
+        if self.proxys_access:
+            (token,) = self.proxys_access.headers.values()
+            (folder / TOKEN_FILE).write_text(token, encoding="utf-8")
         return ["--cluster", "attach", "--allow-disruptive", "--profile", str(file)]
 
     def profile(self) -> str:
         """The embedded fleet's profile with these endpoints."""
         text = (PROFILES / "embedded.toml").read_text(encoding="utf-8")
         text = text.replace('python = "host"', f'python = "{platform.python_version()}"')
+        if self.proxys_access:
+            text = text.replace("[vllm]\n", f'[vllm]\nfault_proxy_token = {{ file = "{TOKEN_FILE}" }}\n')
         keys = {"vllm": self.vllm, "dashboard": self.dashboard, "nats": self.nats, "fault_proxy": self.fault_proxy}
         keys = {name: url for name, url in keys.items() if url}
         return "\n".join(

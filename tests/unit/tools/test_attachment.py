@@ -32,7 +32,8 @@ PARTS = Endpoints(
 
 def embedded() -> Any:
     """As much of the target as an attachment looks at."""
-    return SimpleNamespace(cluster=SimpleNamespace(endpoints=PARTS), attached=None)
+    access = credentials.fault_proxy_access("proxys-token")
+    return SimpleNamespace(cluster=SimpleNamespace(endpoints=PARTS, fault_proxy_access=access), attached=None)
 
 
 def test_the_profile_of_a_session_is_one_that_a_user_could_write(tmp_path: Path) -> None:
@@ -47,6 +48,12 @@ def test_the_profile_of_a_session_is_one_that_a_user_could_write(tmp_path: Path)
     assert dict(cluster.endpoints.orchestrators) == {"orchestrator-1": "[::1]:1"}
     assert urls.unsupported == frozenset(cluster.unsupported)
     assert credentials.resolve(cluster.profile).vllm.headers == {"Authorization": "Bearer t0ken"}
+
+
+def test_a_session_has_the_token_of_the_fault_proxy(tmp_path: Path) -> None:
+    *_, file = Urls.of(embedded()).options(tmp_path)
+    assert credentials.resolve(load(file)).fault_proxy.headers == embedded().cluster.fault_proxy_access.headers
+    assert "proxys-token" not in Path(file).read_text()
 
 
 async def test_sessions_attach_while_the_change_is_there() -> None:

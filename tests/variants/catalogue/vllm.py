@@ -99,6 +99,7 @@ async def behind_a_router(target: EmbeddedTarget) -> AsyncIterator[None]:
     model = target.cluster.profile.vllm.model
     rows = {"object": "list", "data": [{"id": model, "object": "model", "created": 0, "owned_by": "router"}]}
     async with ruled(
+        target,
         target.cluster.endpoints.vllm,
         {"action": "status", "code": 404, "path": "/version", "body": {"detail": "Not Found"}},
         {"action": "status", "code": 200, "path": "/metrics", "body": ROUTERS_METRICS},
