@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
+from itertools import cycle
+from typing import Any
 
 import pytest
 
@@ -90,10 +92,24 @@ async def test_an_answer_that_leads_nowhere_is_an_answer() -> None:
         await version(sends(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"))
 
 
-async def probed(script: Script) -> dict[str, object]:
+async def probed(script: Script, repeat: int = 1) -> dict[str, Any]:
     """What the probe on a worker says of a service that does this."""
     async with serving(script) as port:
-        return await asyncio.to_thread(probe.http, f"http://127.0.0.1:{port}/v1/models", 5.0, {})
+        url = f"http://127.0.0.1:{port}/v1/models"
+        return await asyncio.to_thread(probe.http, url, 5.0, {"repeat": repeat})
+
+
+async def test_one_of_several_servers_that_refuses_is_enough_for_a_link_to_fail() -> None:
+    scripts = cycle([sends(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % end) for end in (b"200 OK", b"503 Busy")])
+
+    async def in_turn(writer: asyncio.StreamWriter) -> None:
+        await next(scripts)(writer)
+
+    answer = await probed(in_turn, repeat=3)
+    assert (answer["ok"], answer["status"], answer["error"]) == (False, 503, "HTTP 503 Busy")
+    assert len(answer["ms"]) == 2
+    answer = await probed(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), repeat=3)
+    assert (answer["ok"], len(answer["ms"])) == (True, 3)
 
 
 async def test_a_worker_reads_what_gateways_do_to_an_answer() -> None:

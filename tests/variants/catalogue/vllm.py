@@ -59,6 +59,14 @@ ANOTHER_ANSWERS = Fault(
     expected_failures=("JOB-04",),
     expected_terms=("model is 'fault/another-model', asked for Qwen/Qwen3-0.6B",),
 )
+ONE_REFUSES = Fault(
+    name="one-of-two-servers-refuses",
+    description="of two servers behind one address the second answers 503 to every question for its models",
+    inject=TWO.second_answers({"action": "status", "code": 503, "path": "/v1/models"}),
+    expected_failures=("INF-03", "INF-04", "NET-01", "NET-03"),
+    tolerated_failures=("CFG-02", "CFG-03", "NET-02"),
+    expected_terms=("503", "ray-worker-1"),
+)
 
 
 def server_of(target: EmbeddedTarget) -> Vllm:
@@ -142,7 +150,7 @@ VARIANTS = (
         apply=TWO.behind_one_address,
         is_present=has_two_starts,
         stretches=("CFG-02", "INF-01", "INF-02", "INF-03", "INF-04", "NET-01", "NET-03", "E2E-03"),
-        detects=(ENGINE_IS_DEAD, MODEL_IS_ANOTHER),
+        detects=(ENGINE_IS_DEAD, MODEL_IS_ANOTHER, ONE_REFUSES),
     ),
     Variant(
         name="metrics-have-no-process-start",
