@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from fixtures.clusters.base import Feature
 from fixtures.clusters.endpoints import UNSUPPORTED
-from fixtures.profile.credentials import HttpAccess
 from fixtures.profile.model import PROFILES
 from tests.targets.target import Change
 
 if TYPE_CHECKING:
     from tests.targets.embedded_target import EmbeddedTarget
-
-TOKEN_FILE = "fault-proxy-token"  # beside the profile
 
 
 @dataclass(frozen=True)
@@ -31,18 +28,15 @@ class Urls:
     nats: str
     orchestrators: tuple[str, ...]  # host:port
     fault_proxy: str = ""
+    fault_proxy_token: str = ""
     inside: Mapping[str, str] = field(default_factory=dict)  # how Ray's workers reach them, where that is another way
     sections: str = ""  # further sections of the profile, in TOML
-    proxys_access: HttpAccess | None = field(default=None, repr=False)  # how the fault proxy knows the suite
 
     @classmethod
     def of(cls, target: EmbeddedTarget) -> Urls:
         """Every part at its own address."""
-        at = target.cluster.endpoints
-        access = target.cluster.fault_proxy_access
-        return cls(
-            at.vllm, at.dashboard, at.nats, tuple(at.orchestrators.values()), at.fault_proxy, proxys_access=access
-        )
+        at, token = target.cluster.endpoints, target.fleet.factory.debug_token
+        return cls(at.vllm, at.dashboard, at.nats, tuple(at.orchestrators.values()), at.fault_proxy, token)
 
     @property
     def unsupported(self) -> frozenset[Feature]:
@@ -51,19 +45,16 @@ class Urls:
 
     def options(self, folder: Path) -> list[str]:
         """The options of a session that attaches with this profile, which is written to `folder`."""
-        file = folder / "attached.toml"
-        file.write_text(self.profile(), encoding="utf-8")
-        if self.proxys_access:
-            (token,) = self.proxys_access.headers.values()
-            (folder / TOKEN_FILE).write_text(token, encoding="utf-8")
+        file, token = folder / "attached.toml", folder / "fault-proxy-token"
+        token.write_text(self.fault_proxy_token, encoding="utf-8")
+        secret = f'fault_proxy_token = {{ file = "{token.name}" }}\n' if self.fault_proxy_token else ""
+        file.write_text(self.profile().replace("[vllm]\n", f"[vllm]\n{secret}", 1), encoding="utf-8")
         return ["--cluster", "attach", "--allow-disruptive", "--profile", str(file)]
 
     def profile(self) -> str:
         """The embedded fleet's profile with these endpoints."""
         text = (PROFILES / "embedded.toml").read_text(encoding="utf-8")
         text = text.replace('python = "host"', f'python = "{platform.python_version()}"')
-        if self.proxys_access:
-            text = text.replace("[vllm]\n", f'[vllm]\nfault_proxy_token = {{ file = "{TOKEN_FILE}" }}\n')
         keys = {"vllm": self.vllm, "dashboard": self.dashboard, "nats": self.nats, "fault_proxy": self.fault_proxy}
         keys = {name: url for name, url in keys.items() if url}
         return "\n".join(

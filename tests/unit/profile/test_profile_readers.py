@@ -27,6 +27,7 @@ READERS = {
     "vllm.max_model_len": "INF-04 ORC-08",
     "vllm.fault_proxy": "ORC-07 ORC-12 E2E-04",
     "vllm.fault_proxy_port": "ORC-07 ORC-12 E2E-04",
+    "vllm.fault_proxy_token": "ORC-07 ORC-12 E2E-04",
     "vllm.auth": "INF-03 NET-03",
     "vllm.tls": "INF-03 NET-03",
     "ray.cluster": "INF-05 INF-06",
@@ -50,6 +51,7 @@ READERS = {
     "nats.plan_approved": "ORC-14",
     "nats.completed_consumer": "INF-12 ORC-10",
     "nats.failed_consumer": "INF-12 ORC-10",
+    "nats.inbox_prefix": "INF-09 NET-04",
     "nats.auth": "INF-09 NET-04",
     "nats.tls": "INF-09 NET-04",
     "orchestrator.workload": "INF-11",
@@ -70,6 +72,7 @@ READERS = {
     "agent.diversity_factor": "E2E-03",
     "agent.max_tokens": "JOB-04",
     "agent.dependencies": "DEP-01 DEP-02 DEP-03 DEP-04 IMG-04",
+    "limits.start_s": "ORC-03",
     "limits.vllm_latency_ms": "NET-02",
     "limits.round_trip_p50_s": "E2E-05 LOAD-05",
     "limits.round_trip_p95_s": "E2E-05 LOAD-05",
@@ -91,7 +94,11 @@ NOT_HELD_AGAINST = {
 }
 
 #: How the code spells a key where it is not as `section.key`.
-SPELT = {"kubernetes.namespace": "spaces.namespace", "endpoints.inside": "plain.inside"}
+SPELT = {
+    "kubernetes.namespace": "spaces.namespace",
+    "endpoints.inside": "plain.inside",
+    "limits.start_s": "TIMEOUTS.deliberate",  # Profile.waits
+}
 
 #: They make fleets, or show the profile; neither holds a fleet against it.
 NO_READERS = (

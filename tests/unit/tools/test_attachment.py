@@ -32,14 +32,15 @@ PARTS = Endpoints(
 
 def embedded() -> Any:
     """As much of the target as an attachment looks at."""
-    access = credentials.fault_proxy_access("proxys-token")
-    return SimpleNamespace(cluster=SimpleNamespace(endpoints=PARTS, fault_proxy_access=access), attached=None)
+    fleet = SimpleNamespace(factory=SimpleNamespace(debug_token="debug"))
+    return SimpleNamespace(cluster=SimpleNamespace(endpoints=PARTS), fleet=fleet, attached=None)
 
 
 def test_the_profile_of_a_session_is_one_that_a_user_could_write(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t0ken")
     sections = f'[vllm.auth]\napi_key = {{ file = "{tmp_path}/token" }}\n'
-    urls = Urls("http://vllm/", "http://ray/x/", "nats://nats", ("[::1]:1",), "", {"vllm": "http://inside"}, sections)
+    ways: dict[str, Any] = {"inside": {"vllm": "http://inside"}, "sections": sections, "fault_proxy_token": "debug"}
+    urls = Urls("http://vllm/", "http://ray/x/", "nats://nats", ("[::1]:1",), **ways)
     *options, file = urls.options(tmp_path)
     assert options == ["--cluster", "attach", "--allow-disruptive", "--profile"]
     cluster = EndpointsCluster(load(file), "fc-1", allow_disruptive=True)
@@ -47,13 +48,9 @@ def test_the_profile_of_a_session_is_one_that_a_user_could_write(tmp_path: Path)
     assert (cluster.endpoints.dashboard, cluster.inside.nats) == ("http://ray/x", "nats://nats")
     assert dict(cluster.endpoints.orchestrators) == {"orchestrator-1": "[::1]:1"}
     assert urls.unsupported == frozenset(cluster.unsupported)
-    assert credentials.resolve(cluster.profile).vllm.headers == {"Authorization": "Bearer t0ken"}
-
-
-def test_a_session_has_the_token_of_the_fault_proxy(tmp_path: Path) -> None:
-    *_, file = Urls.of(embedded()).options(tmp_path)
-    assert credentials.resolve(load(file)).fault_proxy.headers == embedded().cluster.fault_proxy_access.headers
-    assert "proxys-token" not in Path(file).read_text()
+    access = credentials.resolve(cluster.profile)
+    assert access.vllm.headers == {"Authorization": "Bearer t0ken"}
+    assert list(access.fault_proxy.headers.values()) == ["debug"]
 
 
 async def test_sessions_attach_while_the_change_is_there() -> None:
