@@ -317,9 +317,8 @@ def with_exporter_first(image: Document) -> Callable[[Document], Document]:
 
 @asynccontextmanager
 async def nats_and_vllm_have_an_exporter(target: KubernetesTarget) -> AsyncIterator[None]:
-    """A second container stands first in the pods of both."""
+    """A second container, of another image, stands first in the pods of both."""
     server, nats = target.profile.vllm.workload, target.profile.nats.service
-    deployment = await target.api.get(DEPLOYMENTS, server, target.profile.kubernetes.namespace)
-    changed = with_exporter_first(deployment.raw["spec"]["template"]["spec"]["containers"][0])
+    changed = with_exporter_first((await orchestrator(target)).raw["spec"]["template"]["spec"]["containers"][0])
     async with templated(target, DEPLOYMENTS, server, changed), templated(target, STATEFULSETS, nats, changed):
         yield

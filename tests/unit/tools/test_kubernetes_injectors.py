@@ -18,6 +18,8 @@ from tests.targets.kubernetes_injectors import (
     orchestrator_has_a_side_car_first,
     with_side_car_first,
 )
+from tests.targets.kubernetes_objects import inverse
+from tests.targets.kubernetes_policies import READER, roles_by_name
 from tests.variants.catalogue.kubernetes.ray import replicas_are_fewer_than_workers
 from tests.variants.catalogue.kubernetes.workloads import side_car_is_first
 
@@ -80,6 +82,25 @@ async def test_it_is_there_while_it_is_held_and_is_put_back(target: Any, change:
             assert await is_present(target)
             raise ValueError("a check")
     assert target.api.objects == before
+
+
+def test_a_merge_patch_is_undone_by_what_was_there() -> None:
+    before = {"spec": {"replicas": 2, "template": {"labels": {"a": "1"}}}, "kind": "x"}
+    patch = {"spec": {"replicas": 3, "paused": True, "template": {"labels": {"a": "2", "b": "3"}, "notes": {"c": "4"}}}}
+    labels = {"a": "1", "b": None}
+    assert inverse(patch, before) == {
+        "spec": {"replicas": 2, "paused": None, "template": {"labels": labels, "notes": None}}
+    }
+
+
+def test_roles_name_what_may_be_read_one_by_one() -> None:
+    documents = roles_by_name(load("swe-ai-fleet"))
+    rules = [rule for document in documents if document["kind"] == "Role" for rule in document["rules"]]
+    named = {rule["resources"][0]: rule["resourceNames"] for rule in rules if "resourceNames" in rule}
+    assert named["deployments"] == ["vllm-server", "orchestrator"] and named["rayclusters"] == ["ray-gpu"]
+    assert {"deployments", "statefulsets", "daemonsets", "services", "rayclusters"} == set(named)
+    assert not [rule for rule in rules if set(rule["resources"]) & set(named) and "resourceNames" not in rule]
+    assert {document["metadata"]["name"] for document in documents} == {READER}
 
 
 def test_the_main_container_stands_behind_the_side_car_and_is_named_by_the_annotation() -> None:

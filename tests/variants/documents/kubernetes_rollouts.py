@@ -30,7 +30,8 @@ def what_moves_is_told_from_what_stays() -> None:
     late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
     partition = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}}
     nodes = {"currentNumberScheduled": 3, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3}
-    assert workload({}, **surge) == "a roll-out of orchestrator is in progress (1 of 2)"
+    rolling = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}
+    assert workload(rolling, **surge) == "a roll-out of orchestrator is in progress (1 of 2)"
     assert "in progress" in workload({}, replicas=2, readyReplicas=1, updatedReplicas=1)
     assert "just changed" in workload({}, **surge, observedGeneration=2)
     for spec, status in (

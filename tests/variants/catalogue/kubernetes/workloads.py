@@ -132,7 +132,8 @@ async def two_servers_are_ready(target: KubernetesTarget) -> bool:
 
 
 async def vllm_has_the_nodes_address(target: KubernetesTarget) -> bool:
-    return all(pod.raw["spec"].get("hostNetwork") for pod in await vllm_pods(target))
+    pods = await vllm_pods(target)
+    return bool(pods) and all(pod.raw["spec"].get("hostNetwork") for pod in pods)
 
 
 async def exporters_are_first(target: KubernetesTarget) -> bool:
