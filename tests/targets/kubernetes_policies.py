@@ -39,7 +39,7 @@ RESTRICTED = {
     "runAsUser": 1000,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-NAMED = {"deployments", "statefulsets", "daemonsets", "services", "rayclusters"}
+GRANTED = ("role.yaml", "role-exec.yaml", "role-forward.yaml", "role-disruptive.yaml")
 
 
 def quota(namespace: str, **hard: str) -> Change:
@@ -144,34 +144,17 @@ async def platforms_leave_their_marks(target: KubernetesTarget) -> AsyncIterator
         yield
 
 
-def names_of(profile: Profile, resource: str) -> list[str]:
-    """The objects of a type that the fleet consists of."""
-    if resource == "services":
-        parts = (profile.vllm.service, profile.vllm.fault_proxy, profile.nats.service, profile.orchestrator.service)
-        return [*filter(None, parts), profile.ray.head_service]
-    if resource == "rayclusters":
-        return [profile.ray.cluster]
-    return [profile.vllm.workload, profile.orchestrator.workload]
-
-
-def roles_by_name(profile: Profile) -> list[Document]:
-    """The roles of ci/attach/role.yaml under another name, with the names of what may be read one by one."""
-
-    def rules(rule: Document) -> list[Document]:
-        if rule["verbs"] != ["get"] or not NAMED.issuperset(rule["resources"]):
-            return [rule]
-        return [
-            {**rule, "resources": [resource], "resourceNames": names_of(profile, resource)}
-            for resource in rule["resources"]
-        ]
-
-    documents = list(yaml.safe_load_all((ROOT / "ci/attach/role.yaml").read_text("utf-8")))
+def roles_by_name() -> list[Document]:
+    """What ci/attach/ grants, for an account of another name. Its Roles name what may be read or changed one by one."""
+    texts = [(ROOT / "ci" / "attach" / name).read_text("utf-8") for name in GRANTED]
+    documents: list[Document] = [document for text in texts for document in yaml.safe_load_all(text)]
     for document in documents:
-        document["metadata"]["name"] = READER
-        if document["kind"] == "Role":
-            document["rules"] = [named for rule in document["rules"] for named in rules(rule)]
+        if document["kind"] == "ServiceAccount":
+            document["metadata"]["name"] = READER
+            continue
+        document["metadata"]["name"] = f"by-name-{document['metadata']['name']}"
         if document["kind"] == "RoleBinding":
-            document["roleRef"]["name"] = READER
+            document["roleRef"]["name"] = f"by-name-{document['roleRef']['name']}"
             document["subjects"][0]["name"] = READER
     return documents
 
@@ -196,7 +179,7 @@ async def account_reads_by_name(target: KubernetesTarget) -> AsyncIterator[None]
     """Sessions use a service account whose Roles name the objects that it may get."""
     kinds: dict[str, Any] = {"ServiceAccount": SERVICE_ACCOUNTS, "Role": ROLES, "RoleBinding": ROLE_BINDINGS}
     async with AsyncExitStack() as stack:
-        for document in roles_by_name(target.profile):
+        for document in roles_by_name():
             await stack.enter_async_context(made(target, kinds[document["kind"]], document))
         token = await token_of(target, READER, target.profile.kubernetes.namespace)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -52,10 +52,10 @@ async def others_may_not_be_read(target: KubernetesTarget) -> bool:
 VARIANTS: tuple[Variant, ...] = (
     Variant(
         name="role-names-its-resources",
-        description="the suite's account may get the objects that its Roles name, and no others of their types",
+        description="the suite's account may get and change the objects that its Roles name, and no others",
         apply=account_reads_by_name,
         is_present=others_may_not_be_read,
-        stretches=(*LOOKS, "INF-02", "INF-09", "CFG-02", "CFG-05", "CFG-07", "NET-07", "ORC-01"),
+        stretches=(*LOOKS, "INF-02", "INF-09", "CFG-02", "CFG-05", "CFG-07", "NET-07", "ORC-01", "IMG-04", "ORC-11"),
         where="kubernetes",
     ),
     Variant(
