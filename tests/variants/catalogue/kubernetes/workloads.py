@@ -254,7 +254,7 @@ VARIANTS: tuple[Variant, ...] = (
         apply=replicas_are_restored,
         is_present=somebody_restores,
         stretches=("INF-11", "ORC-01", "ORC-06", "ORC-09"),
-        inconclusive={"ORC-11": "replicas", "ORC-15": "replicas"},
+        inconclusive={"ORC-11": "brings replicas back", "ORC-15": "brings replicas back"},
         where="kubernetes",
     ),
 )
