@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes import workloads
+from fixtures.clusters.kubernetes.changes import Change
 from fixtures.clusters.kubernetes.client.api import RAY_CLUSTERS, AnyResource
 from fixtures.clusters.kubernetes.client.schemas import DaemonSet, KubernetesObject, Pod, ReplicatedWorkload
 from fixtures.clusters.kubernetes.disruption import Disruption
@@ -18,7 +20,7 @@ from tests.variants.model import Document
 OLD, NEW = "fleet/ray-stock:2.49.2", "fleet/ray:2.49.2"
 
 
-def workload(spec: dict[str, Any], kind: type[ReplicatedWorkload] = ReplicatedWorkload, **status: Any) -> str:
+def workload(spec: dict[str, Any], status: dict[str, Any], kind: type[ReplicatedWorkload] = ReplicatedWorkload) -> str:
     """The words for the roll-out of a workload with two replicas."""
     body = {"replicas": 2, "template": {"spec": {}}, **spec}
     metadata = {"name": "orchestrator", "namespace": "fleet", "generation": 3}
@@ -31,9 +33,9 @@ def what_moves_is_told_from_what_stays() -> None:
     partition = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}}
     nodes = {"currentNumberScheduled": 3, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3}
     rolling = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}
-    assert workload(rolling, **surge) == "a roll-out of orchestrator is in progress (1 of 2)"
-    assert "in progress" in workload({}, replicas=2, readyReplicas=1, updatedReplicas=1)
-    assert "just changed" in workload({}, **surge, observedGeneration=2)
+    assert workload(rolling, surge) == "a roll-out of orchestrator is in progress (1 of 2)"
+    assert "in progress" in workload({}, {"replicas": 2, "readyReplicas": 1, "updatedReplicas": 1})
+    assert "just changed" in workload({}, {**surge, "observedGeneration": 2})
     for spec, status in (
         ({}, {"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2}),
         ({"paused": True}, surge),
@@ -41,8 +43,8 @@ def what_moves_is_told_from_what_stays() -> None:
         ({"updateStrategy": {"type": "OnDelete"}}, {"replicas": 2, "readyReplicas": 2}),
         ({}, {**surge, "conditions": [late]}),
     ):
-        assert not workload(spec, **status), (spec, status)
-    assert not workload({}, DaemonSet, **nodes)
+        assert not workload(spec, status), (spec, status)
+    assert not workload({}, nodes, DaemonSet)
 
 
 class KubeRay:
@@ -72,11 +74,17 @@ class KubeRay:
     async def get(self, _resource: AnyResource, _name: str, _namespace: str) -> KubernetesObject:
         return RAY_CLUSTERS.model.of(copy.deepcopy(self.ray_cluster))
 
+    async def note(self, _change: Change) -> None:
+        """What is changed is noted elsewhere."""
+
+    async def forget(self, *_keys: tuple[str, str, str]) -> None:
+        """It is as it was."""
+
     async def list(self, _resource: AnyResource, _namespace: str, *, labels: str) -> list[Pod]:
         assert labels == "ray.io/cluster=ray-gpu"
         return list(self.pods)
 
-    async def patch(self, _resource: AnyResource, _name: str, body: list[dict[str, Any]], _namespace: str) -> None:
+    async def patch(self, _resource: AnyResource, _name: str, body: Sequence[dict[str, Any]], _namespace: str) -> None:
         for operation in body:
             *way, last = [int(key) if key.isdigit() else key for key in operation["path"].split("/")[1:]]
             place: Any = self.ray_cluster
@@ -111,7 +119,8 @@ def a_roll_out_passes_groups_of_all_sizes() -> None:
     }
     api: Any = KubeRay(ray_cluster)
     lookup = FleetLookup(api, profile())
-    disruption = Disruption(api, lookup, None)  # type: ignore[arg-type]  # no replica of the orchestrator is ended
+    endpoints: Any = None  # no replica of the orchestrator is ended
+    disruption = Disruption(api, lookup, endpoints, api)
 
     async def rolled_out() -> None:
         await disruption.roll_out(NEW)

@@ -82,6 +82,9 @@ def test_objects_that_keep_their_names_are_named(profile: str) -> None:
     wanted = {
         ("role.yaml", "deployments"): workloads,
         ("role.yaml", "statefulsets"): workloads,
+        ("role.yaml", "daemonsets"): workloads,
+        ("role.yaml", "leases"): {"fleet-conformance"},
+        ("role-disruptive.yaml", "leases"): {"fleet-conformance"},
         ("role.yaml", "services"): services | {fleet.ray.head_service, fleet.vllm.fault_proxy or "fault-proxy"},
         ("role.yaml", "rayclusters"): ray,
         ("role-disruptive.yaml", "deployments/scale"): {fleet.orchestrator.workload},

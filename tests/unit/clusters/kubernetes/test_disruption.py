@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Component, Replica, Workload
+from fixtures.clusters.kubernetes.changes import COST, Change
 from fixtures.clusters.kubernetes.client.api import DAEMONSETS, DEPLOYMENTS, PODS, STATEFULSETS, AnyResource
-from fixtures.clusters.kubernetes.disruption import COST, Disruption, ordinal
+from fixtures.clusters.kubernetes.disruption import LAST, Disruption, ordinal
 from fixtures.core.errors import Inconclusive
 from fixtures.profile.model import load
 
@@ -37,15 +38,21 @@ class Lookup:
         return Workload("orchestrator", component, self.size, "o:1", "", tuple(self.left))
 
     async def pods(self, _component: Component) -> list[Any]:
-        return [SimpleNamespace(metadata=SimpleNamespace(name=replica.name)) for replica in self.left]
+        return [SimpleNamespace(metadata=SimpleNamespace(name=replica.name, annotations={})) for replica in self.left]
 
     async def patch(self, resource: AnyResource, name: str, body: dict[str, Any], _namespace: str) -> None:
-        if resource is PODS:
-            assert body["metadata"]["annotations"] == {COST: "-1000"}
-            self.done.append(f"cheap {name}")
-        else:
-            self.size = body["spec"]["replicas"]
-            self.done.append(f"{self.size} {resource.name}")
+        assert resource is PODS and body["metadata"]["annotations"] == {COST: LAST}
+        self.done.append(f"cheap {name}")
+
+    async def scale(self, resource: AnyResource, _name: str, replicas: int, _namespace: str) -> None:
+        self.size = replicas
+        self.done.append(f"{replicas} {resource.name}")
+
+    async def note(self, _change: Change) -> None:
+        """What is changed is noted elsewhere."""
+
+    async def forget(self, *_keys: tuple[str, str, str]) -> None:
+        """It is as it was."""
 
     async def delete(self, _resource: AnyResource, name: str, _namespace: str, *, grace_s: int) -> None:
         assert grace_s
@@ -54,7 +61,7 @@ class Lookup:
 
 
 def disruption(lookup: Any) -> Disruption:
-    return Disruption(lookup, lookup, lookup)
+    return Disruption(lookup, lookup, lookup, lookup)
 
 
 async def test_a_stateful_set_gives_up_its_highest_ordinals() -> None:
