@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.clusters.kubernetes.containers import LOOK
 from fixtures.core.errors import Inconclusive
 from fixtures.core.programs import read_from_stdin
 from fixtures.probes import packaging
@@ -37,7 +38,7 @@ def test_a_program_on_stdin_finds_its_data_behind_itself() -> None:
     assert ran.stdout.decode() == data
 
 
-@pytest.mark.parametrize("module", [*packaging.SHARED.values(), *sorted(packaging.REMOTE.glob("*.py"))])
+@pytest.mark.parametrize("module", [LOOK, *packaging.SHARED.values(), *sorted(packaging.REMOTE.glob("*.py"))])
 def test_remote_code_is_python_3_9(module: Path) -> None:
     ast.parse(module.read_text(encoding="utf-8"), feature_version=(3, 9))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component, Replica, Workload
+from fixtures.clusters.base import Component, MainProcess, Replica, Unsupported, Workload
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.probes.components import Answer, Components
@@ -167,6 +167,14 @@ def test_a_cluster_without_replicas_has_rows_of_what_its_endpoints_say() -> None
     run = run_with(components=plain)
     assert run.facts.components["vLLM"].error.startswith("vLLM does not answer")
     assert run.facts.components["Ray workers"].ready == 2
+
+
+def test_replicas_that_cannot_be_entered_have_no_row_that_something_is_wrong() -> None:
+    assert not run_with(components=SOUND, replicas=Unsupported("the suite may not run commands in pods")).facts.links
+    foreign = ReplicaReport("orchestrator-1", {}, {}, MainProcess({}, without_python="no Python in its image"))
+    assert not run_with(replicas=(foreign,)).facts.links
+    unknown = run_with(replicas=Inconclusive("the API server is gone")).facts.links
+    assert {row.error for row in unknown} == {"the API server is gone"}
 
 
 def test_what_was_not_needed_has_no_row() -> None:
