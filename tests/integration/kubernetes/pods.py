@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,29 @@ UP = 120.0  # seconds from the creation of a pod, whose image the node has, to i
 SERVER = Path(__file__).with_name("pod_server.py").read_text("utf-8")
 
 
-async def start(api: Api, namespace: str, image: str, argv: list[str], *, port: int | None = None) -> str:
-    """A new pod that runs `argv`; returns its name once it runs and, with `port`, listens there."""
+async def start(
+    api: Api,
+    namespace: str,
+    image: str,
+    argv: list[str],
+    *,
+    port: int | None = None,
+    pod: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> str:
+    """A new pod that runs `argv` (nothing: what its image does); returns its name once it runs and, with `port`,
+    listens there. `pod`, `more`: of its specification, and of its container's."""
     name = f"pod-{secrets.token_hex(3)}"
-    container: dict[str, Any] = {"name": "main", "image": image, "command": argv, "imagePullPolicy": "IfNotPresent"}
+    container: dict[str, Any] = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", **more}
+    if argv:
+        container["command"] = argv
     if port:
         container["readinessProbe"] = {"tcpSocket": {"port": port}, "periodSeconds": 1}
     specification = {
         "containers": [container],
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
+        **(pod or {}),
     }
     await api.create(PODS, {"metadata": {"name": name}, "spec": specification}, namespace)
     seen = ""
