@@ -54,7 +54,7 @@ async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: P
     unsure = [f"{one.name}: that is {one.main.caveat}" for one in replica_reports if one.main.caveat]
     if other and unsure:
         raise Inconclusive(f"AGENT_TYPE must be {wanted}; it is {other}, but {'; '.join(unsure)}")
-    assert not other, f"AGENT_TYPE must be {wanted}; it is {other}"
+    assert not other, f"AGENT_TYPE must be {wanted}; in the environment of the main process it is {other}"
 
 
 @check(

@@ -20,7 +20,9 @@ def there() -> bool:
 
 
 class KubernetesTarget(Target):
-    """Each session attaches anew, as a user would, with the right to disturb."""
+    """Each session attaches anew, as a user would, with the right to disturb unless a change takes that."""
+
+    may_disrupt = True
 
     def __init__(self, reports: Path) -> None:
         super().__init__(reports)
@@ -42,4 +44,4 @@ class KubernetesTarget(Target):
 
     def options(self) -> tuple[list[str], list[object]]:
         where = ["--cluster", "attach", "--kubeconfig", self.kubeconfig, "--profile", str(self.profile_file)]
-        return [*where, "--allow-disruptive"], []
+        return [*where, *(["--allow-disruptive"] if self.may_disrupt else [])], []

@@ -127,9 +127,11 @@ def memory_limit_is_tight() -> Change:
 
 def rights(without: str) -> list[Document]:
     """What ci/attach/role.yaml has, under another name and less one resource."""
-    text = (ROOT / "ci" / "attach" / "role.yaml").read_text("utf-8").replace("fleet-conformance", ACCOUNT)
-    documents = list(yaml.safe_load_all(text))
+    documents: list[Document] = list(yaml.safe_load_all((ROOT / "ci" / "attach" / "role.yaml").read_text("utf-8")))
     for document in documents:
+        renamed = [document["metadata"], *document.get("subjects", ())]
+        for named in [*renamed, *([document["roleRef"]] if "roleRef" in document else [])]:
+            named["name"] = named["name"].replace("fleet-conformance", ACCOUNT)
         if "rules" in document:
             document["rules"] = [rule for rule in document["rules"] if rule["resources"] != [without]]
     return documents
@@ -148,15 +150,15 @@ async def _account_may_not(target: KubernetesTarget, resource: str) -> AsyncIter
                 await target.api.apply(KINDS[document["kind"]], document)
             run = partial(subprocess.run, [*command, file], env=environment, check=True, capture_output=True)
             await asyncio.to_thread(run)
-            target.kubeconfig = file
+            target.kubeconfig, target.may_disrupt = file, False
             yield
         finally:
-            target.kubeconfig = everything
+            target.kubeconfig, target.may_disrupt = everything, True
             for document in reversed(documents):
                 metadata = document["metadata"]
                 await target.api.delete(KINDS[document["kind"]], metadata["name"], metadata["namespace"])
 
 
 def account_may_not(resource: str) -> Change:
-    """Sessions attach with the rights of ci/attach/role.yaml, less those on one resource."""
+    """Sessions attach with the rights of ci/attach/role.yaml, less those on one resource: they disturb nothing."""
     return partial(_account_may_not, resource=resource)

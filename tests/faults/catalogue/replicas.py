@@ -13,6 +13,6 @@ FAULTS = (
         where="kubernetes",
         expected_failures=("CFG-01",),
         must_pass=("CFG-02", "CFG-05", "CFG-07"),
-        expected_terms=("AGENT_TYPE", "mock"),
+        expected_terms=("AGENT_TYPE", "mock", "main process"),
     ),
 )
