@@ -42,9 +42,9 @@ class StoredObjects:
         return resource.model.of(copy.deepcopy(self._one(resource, name)))
 
     async def list(self, resource: AnyResource, _namespace: str, *, labels: str = "") -> list[KubernetesObject]:
-        wanted = dict(word.split("=", 1) for word in labels.split(",") if word)
+        wanted = [word.partition("=") for word in labels.split(",") if word]
         rows = [document for (kind, _), document in self.objects.items() if kind == resource.name]
-        fitting = [row for row in rows if wanted.items() <= row["metadata"].get("labels", {}).items()]
+        fitting = [row for row in rows if all(_has(row["metadata"].get("labels", {}), *word) for word in wanted)]
         return [resource.model.of(copy.deepcopy(row)) for row in fitting]
 
     async def create(self, resource: AnyResource, body: dict[str, Any], _namespace: str) -> dict[str, Any]:
@@ -95,6 +95,10 @@ class StoredObjects:
     def _refuse(self, verb: str, resource: AnyResource) -> None:
         if answer := self.refused.get((verb, resource.name)):
             raise answer
+
+
+def _has(labels: dict[str, str], key: str, equals: str, value: str) -> bool:
+    return key in labels and (not equals or labels[key] == value)
 
 
 def _merge(document: dict[str, Any], patch: dict[str, Any]) -> None:

@@ -13,9 +13,10 @@ from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes.changes import COST
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, LEASES, PODS, RAY_CLUSTERS
 from fixtures.clusters.kubernetes.disruption import Disruption
+from fixtures.clusters.kubernetes.instance import RUN_LABEL
 from fixtures.clusters.kubernetes.lease import DURATION_S, NAME, NOTES, RunLease
 from fixtures.clusters.kubernetes.lookup import FleetLookup
-from fixtures.clusters.kubernetes.put_back import put_back
+from fixtures.clusters.kubernetes.put_back import instances_removed, put_back
 from fixtures.core import timeouts
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile import model as profiles
@@ -228,6 +229,16 @@ async def test_what_somebody_has_changed_since_stays() -> None:
     assert fleet.replicas == 4
     assert any("it is 4 now, by somebody else: left as it is" in line for line in lines)
     await run.lease.release()
+
+
+async def test_pods_of_a_killed_run_are_removed() -> None:
+    fleet = Fleet()
+    fleet.put(PODS, "fleet-conformance-fc-0a1b2c-1", {"metadata": {"labels": {RUN_LABEL: "fc-0a1b2c"}}, "spec": {}})
+    run = Run(fleet, "fc-dddddd")
+    (line,) = await instances_removed(run.disruption, "fc-0a1b2c on ci-7")
+    assert "had removed pod fleet-conformance-fc-0a1b2c-1 in namespace ray: done" in line
+    assert ("pods", "fleet-conformance-fc-0a1b2c-1") not in fleet.objects
+    assert await instances_removed(run.disruption, "fc-0a1b2c on ci-7") == []
 
 
 async def test_an_object_that_is_gone_is_told() -> None:
