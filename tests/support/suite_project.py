@@ -109,7 +109,7 @@ def test_timeout():
 def test_skips(): pytest.skip("no idea")
 
 @check("INF-09", MUST, "is unsupported", remedy="x")
-def test_unsupported(): skip_unsupported("no Kubernetes here")
+def test_unsupported(): skip_unsupported("does not apply: no Kubernetes here")
 
 @check("INF-10", MUST, "is disabled", remedy="x")
 def test_disabled(): skip_disabled("not allowed")

@@ -103,7 +103,7 @@ def test_allure_knows_area_severity_and_category(everything: Everything) -> None
     assert labels["epic"] == "Fleet conformance"
     assert labels["feature"] == "Infrastructure"
     assert document["statusDetails"]["message"].startswith("follows from INF-02\n")
-    assert project.allure["INF-09"]["statusDetails"]["message"] == "unsupported: no Kubernetes here"
+    assert project.allure["INF-09"]["statusDetails"]["message"] == "unsupported: does not apply: no Kubernetes here"
     assert "All is well." in project.allure["INF-01"]["description"]
     assert project.allure["INF-01"]["attachments"][0]["name"] == "seen.json"
     assert [step["name"] for step in project.allure["INF-01"]["steps"]] == ["setup", "call", "teardown"]
