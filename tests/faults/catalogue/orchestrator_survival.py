@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fixtures.clusters.base import Replica
 from tests.faults.catalogue.orchestrator import COLLECTS, COUNTS, LISTENS, edit
 from tests.faults.model import Fault
-from tests.targets.injectors import orchestrator_code, orchestrator_image
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import imaged, orchestrator_code, orchestrator_image
 from tests.targets.nats_injectors import settled
 
+LISTENS_INSTEAD = edit("collector", COLLECTS, LISTENS.format(subject="config.filter_subject"))
 RECORDS = """\
     state = replace(state, answers={**state.answers, answer.agent_id: answer}, status=IN_PROGRESS)
     if state.unanswered:
 """
+
+
+@asynccontextmanager
+async def restored_at_once(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """A replica that is killed is there again when the kill has returned; answers are taken from a subscription."""
+
+    async def kill(*replicas: Replica) -> None:
+        await target.cluster.kill(*replicas)
+        await target.cluster.revive(*replicas)
+
+    async with imaged(target, target.orchestrators, LISTENS_INSTEAD):
+        with target.overridden(kill=kill):
+            yield
+
 
 FAULTS = (
     Fault(
@@ -64,9 +84,17 @@ FAULTS = (
     Fault(
         name="orchestrator-listens-instead-of-collecting",
         description="answers are taken from a plain subscription, not from the durable consumers",
-        inject=orchestrator_image(edit("collector", COLLECTS, LISTENS.format(subject="config.filter_subject"))),
+        inject=orchestrator_image(LISTENS_INSTEAD),
         expected_failures=("ORC-11",),
         expected_terms=("published during the downtime were lost", "on NATS there are 3 answers"),
+    ),
+    Fault(
+        name="replicas-come-back-too-soon",
+        description="something starts killed replicas again at once: nobody sees that their absence loses answers",
+        inject=restored_at_once,
+        expected_failures=(),
+        expected_terms=(),
+        inconclusive={"ORC-11": "brings replicas back", "ORC-15": "brings replicas back"},
     ),
     Fault(
         name="agents-are-not-detached",

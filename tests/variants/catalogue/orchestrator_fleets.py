@@ -163,6 +163,14 @@ VARIANTS = (
         stretches=("ORC-02", "ORC-03", "ORC-09", "E2E-01"),
     ),
     Variant(
+        name="tools-are-off",
+        description="agents run without tools, by the profile and by ENABLE_TOOLS",
+        apply=orchestrator_has(ENABLE_TOOLS="false"),
+        is_present=orchestrators_have(ENABLE_TOOLS="false"),
+        profile={"agent.tools": False},
+        stretches=("CFG-07", "CFG-08", "DEP-07", "JOB-02", "JOB-04", "ORC-04"),
+    ),
+    Variant(
         name="image-tag-is-a-commit",
         description="replicas run from a tag that is a commit, and report their version with the number of a build",
         apply=orchestrator_released("git-1a2b3c", REPORTS_A_BUILD),
