@@ -61,13 +61,17 @@ def _url64(document: dict[str, Any]) -> str:
 
 
 class Operator:
-    """An operator with one account that has JetStream; gives users their credentials."""
+    """An operator with one account that has JetStream; gives users their credentials.
 
-    def __init__(self) -> None:
+    `tiers`: the account's limits on disk (bytes) for streams of so many replicas ("R1"), in place of none.
+    """
+
+    def __init__(self, **tiers: int) -> None:
         self.operator, self.system, self.account = Key("operator"), Key("account"), Key("account")
         nothing = {"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "conn": -1, "leaf": -1}
         storage = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}
-        limits = {"wildcards": True, **nothing, **storage}
+        tiered = {name: {**storage, "disk_storage": size} for name, size in tiers.items()}
+        limits = {"wildcards": True, **nothing, **({"tiered_limits": tiered} if tiers else storage)}
         claims = {"type": "account", "version": 2, "limits": limits}
         self.account_jwt = self.operator.jwt(self.account.public, "fleet", claims)
         system = {"type": "account", "version": 2, "limits": {"wildcards": True, **nothing}}

@@ -1,0 +1,75 @@
+"""The messages of a stretch of a real stream: those of a filter, those that are wanted, without their data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from nats.js.api import StreamConfig
+
+from fixtures.core.errors import Inconclusive
+from fixtures.services import nats as services
+from fixtures.services.nats import Nats, mentions
+from tests.support.tls_services import secured_nats
+
+STREAM, DONE, FAILED, OTHER = "ANSWERS", "answers.done", "answers.failed", "answers.other"
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[Nats]:
+    """A stream with 1: done, 2: failed, 3 and 4: other subjects, 5: done, 6: another one."""
+    with secured_nats(tmp_path, "") as address:
+        client = Nats(f"nats://{address}", "test")
+        js = await client.jetstream()
+        await js.add_stream(StreamConfig(name=STREAM, subjects=["answers.>"]))
+        for number, subject in enumerate((DONE, FAILED, OTHER, OTHER, DONE, OTHER), 1):
+            await client.publish(subject, {"task_id": f"task/{number}-é", "x": "y" * 1000})
+        yield client
+        await client.close()
+
+
+async def test_all_of_them(nats: Nats) -> None:
+    messages = await nats.messages(STREAM, 0)
+    assert [message.sequence for message in messages] == [1, 2, 3, 4, 5, 6]
+    assert [message.sequence for message in await nats.messages(STREAM, 4)] == [5, 6]
+    assert await nats.messages(STREAM, 6) == []
+
+
+async def test_those_of_a_filter_end_before_the_stream_does(nats: Nats) -> None:
+    assert [m.sequence for m in await nats.messages(STREAM, 0, subjects=[DONE])] == [1, 5]
+    assert [m.sequence for m in await nats.messages(STREAM, 1, subjects=[DONE, FAILED])] == [2, 5]
+    assert await nats.messages(STREAM, 5, subjects=[DONE, FAILED]) == []
+    assert await nats.messages(STREAM, 0, subjects=["answers.nobody"]) == []
+
+
+async def test_without_their_data(nats: Nats) -> None:
+    messages = await nats.messages(STREAM, 0, subjects=["answers.>"], bodies=False)
+    assert [message.sequence for message in messages] == [1, 2, 3, 4, 5, 6]
+    assert not any(message.data for message in messages)
+    assert [message.subject for message in messages][:3] == [DONE, FAILED, OTHER]
+
+
+async def test_others_take_no_room(nats: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "STRETCH", 12_000)
+    (message,) = await nats.messages(STREAM, 0, ours=mentions("task/5-é"))
+    assert (message.sequence, message.task_id) == (5, "task/5-é")
+    with pytest.raises(Inconclusive, match="holds more after sequence 0 than the suite reads"):
+        await nats.messages(STREAM, 0)
+    monkeypatch.setattr(services, "READ", 4000)
+    with pytest.raises(Inconclusive, match="let it run while less is published"):
+        await nats.messages(STREAM, 0, ours=mentions("task/5-é"))
+
+
+async def test_no_reader_is_left(nats: Nats) -> None:
+    for subjects in ([], [DONE], ["answers.nobody"]):
+        await nats.messages(STREAM, 0, subjects=subjects)
+    assert await (await nats.jetstream()).consumers_info(STREAM) == []
+
+
+def test_words_are_found_however_they_are_written() -> None:
+    for data in (json.dumps({"t": "a/b-é"}), json.dumps({"t": "a/b-é"}, ensure_ascii=False)):
+        assert mentions("other", "a/b-é")(data.encode())
+        assert not mentions("other")(data.encode())
+    assert not mentions()(b"{}")

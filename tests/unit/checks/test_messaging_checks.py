@@ -1,0 +1,95 @@
+"""What INF-09 and INF-12 conclude from what NATS says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from fixtures.core.errors import Inconclusive, NonConformance
+from fixtures.profile.model import load
+from fixtures.services.jetstream import Account, Consumer, ServerInfo
+from fixtures.services.nats import NotThere
+from tests.e2e.test_infrastructure_messaging import test_consumers as consumers_collect
+from tests.e2e.test_infrastructure_messaging import test_jetstream as jetstream_has_room
+
+PROFILE = load("embedded")
+NAMES = PROFILE.nats
+ROOM = Account.of({"limits": {"max_storage": -1, "max_memory": -1}})
+
+
+class Nats:
+    """A NATS that answers so."""
+
+    url = "nats://nats:4222"
+
+    def __init__(self, account: Account | Exception = ROOM, consumers: Mapping[str, Mapping[str, Any]] = {}) -> None:
+        self._account, self._consumers = account, consumers
+
+    async def account(self) -> Account:
+        if isinstance(self._account, Exception):
+            raise self._account
+        return self._account
+
+    async def consumer(self, _stream: str, name: str) -> Consumer:
+        if name not in self._consumers:
+            raise NotThere(f"NATS has no consumer {name}")
+        return Consumer.of({"config": {"durable_name": name, "ack_policy": "explicit", **self._consumers[name]}})
+
+
+class Greeted:
+    """Stands in for what the components said when the run began."""
+
+    def __init__(self, *, jetstream: bool) -> None:
+        self.nats = self
+        self._info = ServerInfo(version="2.15.1", jetstream=jetstream)
+
+    def get(self) -> ServerInfo:
+        return self._info
+
+
+async def judged(nats: Any, *, jetstream: bool) -> None:
+    components: Any = Greeted(jetstream=jetstream)
+    await jetstream_has_room(components, nats, PROFILE)
+
+
+async def test_jetstream_of_other_servers_is_as_good() -> None:
+    await judged(Nats(), jetstream=False)
+    await judged(Nats(), jetstream=True)
+
+
+async def test_a_server_that_leads_to_no_jetstream() -> None:
+    silent = NonConformance("JetStream is not enabled on nats://nats:4222: no answer to $JS.API.INFO: no responders")
+    with pytest.raises(NonConformance, match=r"runs without JetStream, and reaches none: .* no responders"):
+        await judged(Nats(silent), jetstream=False)
+    with pytest.raises(NonConformance, match=r"^JetStream is not enabled"):
+        await judged(Nats(silent), jetstream=True)
+
+
+async def test_who_may_not_ask_for_the_account_does_not_know() -> None:
+    for jetstream in (True, False):
+        with pytest.raises(Inconclusive, match=r"nats\.auth"):
+            await judged(Nats(Inconclusive("NATS does not permit it: see nats.auth")), jetstream=jetstream)
+
+
+ONE = NAMES.model_copy(update={"failed_consumer": NAMES.completed_consumer})
+
+
+async def test_one_consumer_may_collect_both() -> None:
+    nats: Any = Nats(consumers={NAMES.completed_consumer: {"filter_subjects": [NAMES.completed, NAMES.failed]}})
+    await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
+
+
+@pytest.mark.parametrize("subject", [NAMES.completed, NAMES.failed])
+async def test_one_consumer_that_collects_one_of_them(subject: str) -> None:
+    nats: Any = Nats(consumers={NAMES.completed_consumer: {"filter_subject": subject}})
+    (other,) = {NAMES.completed, NAMES.failed} - {subject}
+    with pytest.raises(AssertionError, match=rf"(?m)filters {subject}, not {other}$"):
+        await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
+
+
+async def test_one_consumer_that_is_missing_is_told_once() -> None:
+    nats: Any = Nats()
+    with pytest.raises(AssertionError, match=rf"(?m)^NATS has no consumer {NAMES.completed_consumer}$"):
+        await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
