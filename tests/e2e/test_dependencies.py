@@ -9,7 +9,9 @@ import pytest
 from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.core.versions import distribution_key, is_version
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.profile.model import Profile
 from tests.e2e.repairs import EVIDENCE, WORKERS, image
@@ -67,16 +69,16 @@ PACKAGES = {
 async def test_package(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
     """A package that the agents need imports on every worker, in the profile's version."""
     wanted = profile.dependency(module)
-    assert wanted is not None, f"the profile names no {module}: this check does not apply"
+    if wanted is None:
+        skip_unsupported(f"does not apply: the agents do not need {module} (agent.dependencies)")
     wrong = []
     for worker in census.workers:
         seen = worker.modules[module]
-        found = worker.distributions.get(wanted.distribution.lower(), "") if seen["ok"] else ""
-        ok = seen["ok"] and found == wanted.version
+        found = worker.distributions.get(distribution_key(wanted.distribution), "") if seen["ok"] else ""
         if not seen["ok"]:
             wrong.append(f"{worker.name}: {seen['error']}")
             evidence.attach(f"{worker.name}.txt", seen["traceback"])
-        elif not ok:
+        elif not is_version(found, wanted.version):
             wrong.append(f"{worker.name}: {found or 'no version'} at {seen['file']}")
     assert not wrong, f"{wanted.distribution} {wanted.version} is not usable on every worker: {'; '.join(wrong)}"
 
@@ -157,12 +159,14 @@ async def test_agent_class(census: Census, profile: Profile) -> None:
 async def test_tools(census: Census, profile: Profile) -> None:
     """Where the profile enables tools, everything that an agent with enable_tools=True imports is there.
 
-    A profile without tools has nothing to show here.
+    To a fleet whose agents run without tools it does not apply: there is nothing to look at.
     """
+    if not profile.agent.tools:
+        skip_unsupported("does not apply: agents run without tools (agent.tools)")
     wrong = [
         f"{worker.name}: {module}: {worker.modules[module]['error']}"
         for worker in census.workers
-        for module in (profile.agent.tool_modules if profile.agent.tools else ())
+        for module in profile.agent.tool_modules
         if not worker.modules[module]["ok"]
     ]
     assert not wrong, f"modules for tools are missing: {'; '.join(wrong)}"

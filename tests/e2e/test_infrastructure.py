@@ -6,13 +6,14 @@ from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature, Replica, Workload
 from fixtures.core.errors import Inconclusive
+from fixtures.core.versions import is_version
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census
 from fixtures.probes.components import Components
 from fixtures.profile.model import Profile, bytes_of
-from fixtures.services.ray import Node, Ray
+from fixtures.services.ray import Node, Ray, shown_names
 from fixtures.services.vllm import Server, Vllm, context_of, share
 from tests.e2e.repairs import EVIDENCE, RAY_PODS, WORKERS, roll_out
 
@@ -256,7 +257,7 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     purpose. Source: https://docs.ray.io/en/latest/cluster/kubernetes/user-guides/rayservice-high-availability.html
     """
     alive = [node for node in components.ray_nodes.get() if node.alive and not node.head]
-    names = ", ".join(sorted(node.name or node.address for node in alive)) or "none"
+    names = ", ".join(sorted(shown_names(alive).values())) or "none"
     if workload := components.workload(Component.RAY_WORKER):
         assert workload.desired == profile.ray.workers, (
             f"the specification asks for {workload.desired} workers, the profile for {profile.ray.workers}"
@@ -287,21 +288,22 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     supports=("works",),
 )
 async def test_ray_resources(ray: Ray, profile: Profile) -> None:
-    """GPUs, CPUs and memory of all nodes together are at least what the profile names; else agents queue forever."""
-    total = {"GPU": 0.0, "CPU": 0.0, "memory": 0.0}
+    """GPUs, CPUs and memory of all workers together are at least what the profile names; else agents queue forever.
+
+    What the head offers does not count: no agent of a deliberation may run there.
+    """
     nodes = [node for node in await ray.nodes() if node.alive]
-    for node in nodes:
-        for key in total:
-            total[key] += node.resources.get(key, 0.0)
+    names = shown_names(nodes)
     wanted = profile.ray.resources
     need = {"GPU": wanted.gpus, "CPU": wanted.cpus, "memory": bytes_of(wanted.memory)}
+    total = {key: sum(node.resources.get(key, 0.0) for node in nodes if not node.head) for key in need}
     short = [f"{key}: {total[key]:g} of {need[key]:g}" for key in need if total[key] < need[key]]
     each = "; ".join(
-        f"{node.name or node.address}: GPU {node.resources.get('GPU', 0):g}, CPU {node.resources.get('CPU', 0):g}, "
-        f"memory {node.resources.get('memory', 0) / 2**30:.1f}Gi"
+        f"{names[node.id]}: GPU {node.resources.get('GPU', 0):g}, CPU {node.resources.get('CPU', 0):g}, "
+        f"memory {node.resources.get('memory', 0) / 2**30:.1f}Gi{' (the head)' if node.head else ''}"
         for node in nodes
     )
-    assert not short, f"Ray has too little of {', '.join(short)} (memory in bytes). By node: {each}"
+    assert not short, f"Ray's workers have too little of {', '.join(short)} (memory in bytes). By node: {each}"
 
 
 @check(
@@ -321,7 +323,7 @@ async def test_one_ray_version(census: Census, profile: Profile) -> None:
     odd = {
         name: f"Ray {ray}, Python {python}"
         for name, (ray, python) in seen.items()
-        if ray != profile.ray.version or ".".join(python.split(".")[:2]) != profile.ray.python_minor
+        if not is_version(ray, profile.ray.version) or ".".join(python.split(".")[:2]) != profile.ray.python_minor
     }
     assert not odd, (
         f"expected Ray {profile.ray.version} and Python {profile.ray.python_minor} on every node; seen: {odd}"

@@ -19,7 +19,7 @@ from fixtures.exercises.residue import actors_that_stay
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.nats import Nats
-from fixtures.services.ray import Ray
+from fixtures.services.ray import Ray, shown_names
 from tests.e2e.repairs import EVIDENCE, nats_cli, nats_reached, ray_cli
 
 AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS, Component.VLLM)
@@ -177,14 +177,14 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
 async def test_spread(load: Load) -> None:
     """No worker is idle while others work: each runs at least half of what is its share by its CPUs."""
     cpus = {node.id: node.resources.get("CPU", 0.0) for node in load.workers}
-    ran = Counter(job.node for job in load.jobs)
+    names, ran = shown_names(load.workers), Counter(job.node for job in load.jobs)
     wrong = []
     for node in load.workers:
         share = load.asked * cpus[node.id] / (sum(cpus.values()) or 1)
         if 0 < share < LEAST:
             raise Inconclusive(f"{load.asked} agent jobs are too few for {len(load.workers)} workers (--load-jobs)")
         if ran[node.id] < FAIR * share:
-            wrong.append(f"{node.name or node.address} ran {ran[node.id]}, its share is {share:.0f}")
+            wrong.append(f"{names[node.id]} ran {ran[node.id]}, its share is {share:.0f}")
     assert ran, "no agent job of the load was begun"
     assert not wrong, f"of {load.asked} agent jobs on {len(load.workers)} workers {some(wrong)}"
 

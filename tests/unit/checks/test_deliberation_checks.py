@@ -19,7 +19,7 @@ from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Started
-from fixtures.services.ray import Actor, Node
+from fixtures.services.ray import Actor, Listing, Node
 from tests.e2e.test_deliberation import test_diversity as diversity
 from tests.e2e.test_orchestrator_results import test_agents_ran_here as agents_ran_here
 from tests.e2e.test_orchestrator_results import test_all_acknowledged as all_acknowledged
@@ -65,8 +65,9 @@ class Scene:
     async def actors_before(self) -> ActorsBefore:
         return ActorsBefore()
 
-    async def actors(self) -> list[Actor]:
-        return [Actor(id=str(number), name=f"task-1/{number}", state="DEAD") for number in range(2)]
+    async def recent_actors(self) -> Listing[Actor]:
+        rows = [Actor(id=str(number), name=f"task-1/{number}", state="DEAD") for number in range(2)]
+        return Listing("actors", rows, len(rows))
 
 
 async def times_out(scene: Any) -> None:

@@ -11,7 +11,7 @@ from fixtures.core.timeouts import Timeouts, applied
 from fixtures.exercises.agent_actors import ActorsBefore
 from fixtures.exercises.deliberations import DeliberationRun, agents_ended
 from fixtures.services.orchestrator import Started
-from fixtures.services.ray import Actor
+from fixtures.services.ray import Actor, Listing
 
 JOB = "VLLMAgentJob"
 BEFORE = ActorsBefore(JOB, frozenset(["old"]))
@@ -20,11 +20,11 @@ BEFORE = ActorsBefore(JOB, frozenset(["old"]))
 class Table:
     """Ray's table of actors."""
 
-    def __init__(self, *rows: Actor) -> None:
-        self.rows = rows
+    def __init__(self, *rows: Actor, total: int = 0) -> None:
+        self.listing = Listing("actors", list(rows), total or len(rows))
 
-    async def actors(self) -> list[Actor]:
-        return list(self.rows)
+    async def recent_actors(self) -> Listing[Actor]:
+        return self.listing
 
 
 def named(*states: str) -> list[Actor]:
@@ -37,10 +37,10 @@ def without_names(*states: str) -> list[Actor]:
     return [*new, Actor(id="old", class_name=JOB, state="ALIVE"), Actor(id="x", class_name="Users", state="ALIVE")]
 
 
-async def ended(*rows: Actor) -> None:
+async def ended(*rows: Actor, total: int = 0) -> None:
     asked: Any = SimpleNamespace(name="orchestrator-1")
     trip = DeliberationRun("DEV", 2, "marker", asked, started=Started("task-1", "0.8.1", 0.1, 0.0))
-    table: Any = Table(*rows)
+    table: Any = Table(*rows, total=total)
     with applied(Timeouts(settle=0.01)):
         await agents_ended(table, trip, BEFORE)
 
@@ -80,3 +80,9 @@ async def test_agents_without_names_have_not_ended(states: tuple[str, ...], word
 async def test_agents_without_names_may_be_others() -> None:
     with pytest.raises(Inconclusive, match="1 of them may be others'"):
         await ended(*without_names("DEAD", "DEAD", "ALIVE"))
+
+
+async def test_a_cut_list_proves_neither_that_agents_ended_nor_that_there_were_none() -> None:
+    await ended(*named("DEAD", "DEAD"), total=12_000)
+    with pytest.raises(Inconclusive, match="Ray lists 1 of 12000 actors, 1 of the 2 agents of task-1 among them"):
+        await ended(*named("DEAD"), total=12_000)

@@ -63,7 +63,7 @@ class Recorded(Ray):
     def __init__(self, body: bytes) -> None:
         self.body = body
 
-    async def _call(self, method: str, path: str, **_: Any) -> Answer:
+    async def request(self, method: str, path: str, **_: Any) -> Answer:
         del method
         return Answer(f"Ray's dashboard at http://ray:8265 answers {path}", 200, self.body)
 

@@ -1,0 +1,106 @@
+"""What the checks of dependencies make of a census: nodes of one name, versions, and what a fleet does not need."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.harness.outcome import UNSUPPORTED
+from fixtures.probes.census import Census, parse
+from fixtures.profile.model import load
+from fixtures.services.ray import Node
+from tests.e2e.test_dependencies import test_package as package_imports
+from tests.e2e.test_dependencies import test_python as python_is_the_profiles
+from tests.e2e.test_dependencies import test_same_distributions as same_distributions
+from tests.e2e.test_dependencies import test_tools as tools_import
+from tests.e2e.test_infrastructure import test_one_ray_version as one_ray_version
+from tests.e2e.test_infrastructure import test_ray_resources as ray_resources
+
+PROFILE = load("embedded").replaced("ray", python="3.11")
+EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
+FIRST, SECOND = "1a2b3c4d" + "0" * 48, "5e6f7a8b" + "0" * 48
+OK = {"ok": True, "file": "/packages/nats/__init__.py"}
+MISSING = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "traceback": "…"}
+SOUND = {"ray": "2.49.2", "nats-py": "2.10.0"}
+
+
+def node(node_id: str, *, nats: dict[str, Any] = OK, python: str = "3.11.9", head: bool = False, **more: str) -> Any:
+    distributions = SOUND | {name.replace("_", "-"): version for name, version in more.items()}
+    modules = {"nats": nats}
+    place = {"node_id": node_id, "node_name": "head" if head else "worker", "head": head}
+    return place | {"python": python, "modules": modules, "distributions": distributions}
+
+
+def census(*nodes: Any) -> Census:
+    return parse({"nodes": [node("c" * 56, head=True), *nodes]})
+
+
+async def package(census: Census, profile: Any = PROFILE) -> None:
+    await package_imports("nats", census, profile, EVIDENCE)
+
+
+async def test_the_one_of_two_namesakes_that_lacks_a_package_is_named_by_its_id() -> None:
+    for nodes, name in (
+        ((node(FIRST, nats=MISSING), node(SECOND)), "1a2b3c4d"),
+        ((node(FIRST), node(SECOND, nats=MISSING)), "5e6f7a8b"),
+    ):
+        with pytest.raises(AssertionError, match=rf": worker \({name}\): ModuleNotFoundError: No module named 'nats'"):
+            await package(census(*nodes))
+    await package(census(node(FIRST), node(SECOND)))
+
+
+async def test_each_of_two_namesakes_has_its_own_version() -> None:
+    for nodes in ((node(FIRST, ray="2.48.0"), node(SECOND)), (node(FIRST), node(SECOND, ray="2.48.0"))):
+        with pytest.raises(AssertionError, match=r"Ray 2\.48\.0"):
+            await one_ray_version(census(*nodes), PROFILE)
+        with pytest.raises(AssertionError, match=r"worker \(5e6f7a8b\)"):
+            await same_distributions(census(*nodes))
+    for nodes in ((node(FIRST, python="3.10.1"), node(SECOND)), (node(FIRST), node(SECOND, python="3.10.1"))):
+        with pytest.raises(AssertionError, match=r"worker \(.{8}\)': '3.10.1'"):
+            await python_is_the_profiles(census(*nodes), PROFILE)
+    await one_ray_version(census(node(FIRST), node(SECOND)), PROFILE)
+
+
+async def test_a_version_counts_not_its_spelling() -> None:
+    await package(census(node(FIRST, nats_py="2.10.0+fleet.1"), node(SECOND, nats_py="2.10")))
+    await one_ray_version(census(node(FIRST, ray="2.49.2+cu121"), node(SECOND)), PROFILE)
+    spelt = PROFILE.agent.dependencies[-1].model_copy(update={"distribution": "NATS_py"})
+    await package(census(node(FIRST), node(SECOND)), PROFILE.replaced("agent", dependencies=(spelt,)))
+    for other in ("2.9.0", "2.10.0.post1", ""):
+        with pytest.raises(AssertionError, match="not usable"):
+            await package(census(node(FIRST), node(SECOND, nats_py=other)))
+
+
+async def test_what_agents_do_not_need_does_not_apply() -> None:
+    everything = census(node(FIRST), node(SECOND))
+    without = PROFILE.replaced("agent", dependencies=PROFILE.agent.dependencies[:1])
+    with pytest.raises(pytest.skip.Exception, match=f"{UNSUPPORTED}does not apply: the agents do not need nats"):
+        await package(everything, without)
+    with pytest.raises(pytest.skip.Exception, match=f"{UNSUPPORTED}does not apply: agents run without tools"):
+        await tools_import(everything, PROFILE.replaced("agent", tools=False))
+
+
+def ray_of(*nodes: Node) -> Any:
+    async def listed() -> list[Node]:
+        return list(nodes)
+
+    return SimpleNamespace(nodes=listed)
+
+
+def offering(id: str, cpus: float, *, head: bool = False, state: str = "ALIVE") -> Node:
+    resources = {"CPU": cpus, "GPU": 1.0, "memory": float(64 << 30)}
+    return Node(id=id, name="head" if head else "worker", head=head, state=state, resources=resources)
+
+
+async def test_what_the_head_and_dead_nodes_offer_does_not_count() -> None:
+    workers = (offering(FIRST, 4.0), offering(SECOND, 4.0))
+    for more in ((), (offering("c", 8.0, head=True),), (offering("d", 4.0, state="DEAD"),)):
+        await ray_resources(ray_of(*workers, *more), PROFILE)
+    short = r"workers have too little of CPU: 2 of 8 .*worker \(1a2b3c4d\): GPU 1, CPU 1.*head: .*CPU 8.*\(the head\)"
+    with pytest.raises(AssertionError, match=short):
+        nodes = (offering(FIRST, 1.0), offering(SECOND, 1.0), offering("c", 8.0, head=True))
+        await ray_resources(ray_of(*nodes), PROFILE)
+    with pytest.raises(AssertionError, match="CPU: 4 of 8"):
+        await ray_resources(ray_of(offering(FIRST, 4.0), offering(SECOND, 4.0, state="DEAD")), PROFILE)
