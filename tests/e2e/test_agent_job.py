@@ -1,6 +1,6 @@
 """JOB: an agent job does what it promises on every worker."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from fixtures.checks import contract
 from fixtures.checks.declaration import MUST, Link, check
@@ -12,7 +12,7 @@ from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Message
-from tests.e2e.repairs import image, in_worker, ray_cli
+from tests.e2e.repairs import EVIDENCE, image, in_worker, ray_cli
 from tests.e2e.runs import AGENTS, described, keep_agent_jobs
 
 
@@ -68,6 +68,49 @@ async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
         raise Inconclusive(f"not every worker was free for an agent: {'; '.join(agent_runs.busy)}")
 
 
+def places(runs: Sequence[AgentRun], every: Sequence[AgentRun]) -> str:
+    """Where these of all the healthy runs were, in words."""
+    if len(runs) == len(every):
+        return f"on every worker ({len(runs)})"
+    return "on " + ", ".join(run.name.removeprefix("worker ") for run in runs)
+
+
+@check(
+    "JOB-14",
+    MUST,
+    "run() of a healthy agent job raises nothing that it does not report",
+    remedy=steps(
+        "Mend what the error names in the agent's run(). An actor with one coroutine method runs in an event loop: "
+        "there a plain run() that calls asyncio.run() or run_until_complete() always raises. Make run() a coroutine, "
+        "or move the coroutines out of the class.",
+        "An error that names NATS comes of the agent's own address: compare its nats_url.",
+        do("See what else Ray has of it:", KUBERNETES, ENDPOINTS),
+        ray_cli("list actors --detail --filter state=DEAD"),
+        EVIDENCE,
+    ),
+    concerns=AGENTS,
+    cuts=(Link.VLLM, Link.PUBLISH, Link.COLLECT),
+    impact="Every agent job dies in its own code before it asks vLLM or says anything on NATS: no result and no "
+    "failure event ever comes.",
+    follows=("INF-09", "INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "JOB-01", "JOB-02"),
+    supports=("works",),
+)
+async def test_run_raises_nothing(agent_runs: AgentRuns, evidence: Evidence) -> None:
+    """An agent that was given all that it needs, and started, does not die in its own code.
+
+    What its run() raised is the first thing that is said, and whether it was the same on every worker: then it is the
+    code, not a worker. A failure that the agent reported on NATS is judged by what it could not do, as to get a
+    proposal from vLLM.
+    """
+    keep_agent_jobs(evidence, agent_runs.healthy)
+    raised: dict[str, list[AgentRun]] = {}
+    for run in agent_runs.healthy:
+        if run.ended_unreported:
+            raised.setdefault(run.reason, []).append(run)
+    wrong = [f"{reason} {places(runs, agent_runs.healthy)}" for reason, runs in raised.items()]
+    assert not wrong, f"run() raised {'; '.join(wrong)}, and nothing of it is on NATS"
+
+
 @check(
     "JOB-03",
     MUST,
@@ -82,7 +125,7 @@ async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     concerns=AGENTS,
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="Agents on these workers work in vain: neither their results nor their failures reach NATS.",
-    follows=("INF-09", "NET-04", "DEP-04", "DEP-05", "JOB-02"),
+    follows=("INF-09", "NET-04", "DEP-04", "DEP-05", "JOB-02", "JOB-14"),
 )
 async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> None:
     """From every worker at least one message of its agent job arrived on NATS, of success or of failure."""
@@ -123,7 +166,8 @@ async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> 
 async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_names: frozenset[str]) -> None:
     """Each job comes back with a non-empty proposal, of counted tokens, from the model that was asked for.
 
-    A model that is served under several names may answer under any of them.
+    A model that is served under several names may answer under any of them. Where one server is asked, and counts what
+    it answers (vllm:request_success_total), its count has grown: else the proposals are not its own.
     """
     wrong = []
     for run in agent_runs.healthy:
@@ -139,6 +183,10 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_name
         elif proposal.get("model") not in model_names:
             wrong.append(f"{run.name}: model is {proposal.get('model')!r}, asked for {profile.vllm.model}")
     assert not wrong, f"no proposal: {'; '.join(wrong)}"
+    assert agent_runs.requests != 0, (
+        f"{len(agent_runs.healthy)} agent jobs returned proposals, and vLLM counted 0 requests meanwhile: what they "
+        "return is not what a model said"
+    )
 
 
 @check(

@@ -228,6 +228,19 @@ async def kill_agent(cluster: Cluster, ray: Ray, actor: Actor) -> None:
         raise Inconclusive(f"the agent's process {actor.pid} cannot be killed: {killed.stderr}")
 
 
+async def asked_or_ended(fault_proxy: FaultProxy, held: str, job: asyncio.Future[str]) -> bool:
+    """Whether the agent's request waits in the proxy; False where its Ray job ended before."""
+    asked = 0
+
+    async def either() -> bool:
+        nonlocal asked
+        asked = await fault_proxy.hits(held)
+        return asked > 0 or job.done()
+
+    await wait_until(either, "the agent's request to vLLM", TIMEOUTS.job)
+    return asked > 0
+
+
 @check(
     "JOB-12",
     SHOULD,
@@ -250,7 +263,10 @@ async def test_worker_crash(
     profile: Profile,
     evidence: Evidence,
 ) -> None:
-    """The process of an agent is killed while it waits for vLLM: the job runs again or its submitter gets an error."""
+    """The process of an agent is killed while it waits for vLLM: the job runs again or its submitter gets an error.
+
+    A job that ends before it asks vLLM is not waited for: there is no process left that could be killed.
+    """
     batch, scenario = "crash", Scenario("crashing", vllm_url=cluster.inside.fault_proxy)
     task_id = jobs.task_id(batch, scenario)
     before = await nats.last_sequence(profile.nats.stream)
@@ -258,8 +274,9 @@ async def test_worker_crash(
     async with fault_proxy.fault(action="hold", contains=task_id) as held:
         job = asyncio.ensure_future(run_job(ray, entrypoint, f"{jobs.run_id}-{batch}", environment, TIMEOUTS.job))
         try:
-            await wait_until(lambda: fault_proxy.hits(held), "the agent's request to vLLM", TIMEOUTS.job)
-            await kill_agent(cluster, ray, await living_agent(ray, task_id))
+            asked = await asked_or_ended(fault_proxy, held, job)
+            if asked:
+                await kill_agent(cluster, ray, await living_agent(ray, task_id))
         except BaseException:
             job.cancel()
             raise
@@ -267,6 +284,8 @@ async def test_worker_crash(
     runs = await jobs.collect(batch, [scenario], document_in(output, "the crashing agent job"), before)
     run = runs.runs[scenario.name]
     keep_agent_jobs(evidence, [run])
+    if not asked:
+        raise Inconclusive(f"the agent ended before it asked vLLM, so that no process could be killed: {run.summary}")
     assert not run.silent, "the worker crashed silently: neither a result nor an error reached the submitter"
     assert not run.ok or len(run.on(profile.nats.completed)) == 1, (
         f"the job was restarted and published {len(run.on(profile.nats.completed))} completed messages, not one"
@@ -284,7 +303,7 @@ async def test_worker_crash(
     impact="A job that cannot import `nats` dies in silence: deliberations wait until they time out, "
     "and nobody knows why.",
     package="nats",
-    follows=("JOB-02",),
+    follows=("JOB-02", "JOB-14"),
 )
 async def test_missing_nats_is_reported(run_without_nats: AgentRun, evidence: Evidence) -> None:
     """The missing-nats-py incident: without nats-py the job can report nothing over NATS,

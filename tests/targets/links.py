@@ -146,7 +146,8 @@ connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
 
 
 def walled(self, address, go=connect):
-    if isinstance(address, tuple) and address[1] in {ports!r}:
+    stream = self.type == socket.SOCK_STREAM
+    if stream and isinstance(address, tuple) and (address[1] in {ports!r}) is {listed}:
         raise ConnectionRefusedError(111, "Connection refused")
     return go(self, address)
 
@@ -160,5 +161,15 @@ def wall(*addresses: str) -> tuple[FileChange, FileChange]:
 
     Those that run already are not: restart the replica with it.
     """
+    return _wall(addresses, listed=True)
+
+
+def wall_but_for(*addresses: str) -> tuple[FileChange, FileChange]:
+    """The same, where only these ports are not refused."""
+    return _wall(addresses, listed=False)
+
+
+def _wall(addresses: tuple[str, ...], *, listed: bool) -> tuple[FileChange, FileChange]:
     ports = sorted({port for address in addresses if (port := urlsplit(address).port)})
-    return Added("_fleet_wall.py", WALL.format(ports=ports)), Added("_fleet_wall.pth", "import _fleet_wall\n")
+    source = WALL.format(ports=ports, listed=listed)
+    return Added("_fleet_wall.py", source), Added("_fleet_wall.pth", "import _fleet_wall\n")

@@ -298,8 +298,8 @@ FAULTS = (
         name="agent-has-a-nats-url-of-its-own",
         description="the agent connects to a NATS of its own choice, where none is",
         inject=agent_code(Edit(JOB, "self.nats_url = nats_url", 'self.nats_url = "nats://127.0.0.1:9"')),
-        expected_failures=("JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
-        expected_terms=("NATS at nats://127.0.0.1:9 cannot be reached",),
+        expected_failures=("JOB-14", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", *FAILURES),
+        expected_terms=("run() raised ConnectionError: NATS at nats://127.0.0.1:9 cannot be reached", "every worker"),
     ),
     Fault(
         name="agent-leaves-its-connection-open",

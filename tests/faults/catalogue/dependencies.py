@@ -53,7 +53,7 @@ FAULTS = (
         name="nats-is-missing-on-one-worker",
         description="the second worker's packages lack nats-py",
         inject=workers_have(Removed("nats"), only=1),
-        expected_failures=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
+        expected_failures=("DEP-04", "DEP-05", "JOB-01", "JOB-14", "JOB-03", "JOB-04", "JOB-05"),
         tolerated_failures=BY_PLACEMENT,
         expected_terms=("nats-py", "ray-worker-2", "No module named 'nats'"),
     ),

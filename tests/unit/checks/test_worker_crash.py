@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from fixtures.core.errors import Inconclusive
 from fixtures.services.ray import Actor, Node
-from tests.e2e.test_agent_job_failures import kill_agent, living_agent
+from tests.e2e.test_agent_job_failures import asked_or_ended, kill_agent, living_agent
 
 AGENT = Actor(id="a1", name="task-1", state="ALIVE", node_id="n2", pid=7)
 
@@ -39,3 +40,15 @@ async def test_an_agent_that_is_gone_cannot_be_killed() -> None:
     assert await living_agent(ray, "task-1") == AGENT
     with pytest.raises(Inconclusive, match="Ray lists no living actor task-2"):
         await living_agent(ray, "task-2")
+
+
+@pytest.mark.parametrize(("hits", "ended"), [(1, False), (0, True), (1, True)])
+async def test_a_job_that_ended_before_it_asked_is_not_waited_for(hits: int, ended: bool) -> None:
+    async def met(_rule: str) -> int:
+        return hits
+
+    proxy: Any = SimpleNamespace(hits=met)
+    job = asyncio.get_running_loop().create_future()
+    if ended:
+        job.set_result("")
+    assert await asked_or_ended(proxy, "rule", job) is (hits > 0)

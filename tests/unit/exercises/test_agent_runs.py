@@ -13,21 +13,14 @@ import pytest
 from fixtures.checks.contract import AgentCompleted, problems
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import Inconclusive
-from fixtures.exercises.agent_jobs import (
-    HANGING,
-    AgentJobs,
-    AgentRun,
-    AgentRuns,
-    Scenario,
-    shown_names,
-    standard_scenarios,
-)
+from fixtures.exercises.agent_jobs import HANGING, AgentJobs, AgentRun, AgentRuns, Scenario, standard_scenarios
 from fixtures.profile.model import load
 from fixtures.services.nats import Message
-from fixtures.services.ray import Actor, Node, PlacementGroup
+from fixtures.services.ray import Actor, Node, PlacementGroup, shown_names
 from tests.e2e.test_agent_job import test_actor_starts as actor_starts
 from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_message_contract as message_contract
+from tests.e2e.test_agent_job import test_run_raises_nothing as run_raises_nothing
 from tests.e2e.test_agent_job_failures import test_missing_nats_is_reported as missing_nats_is_reported
 from tests.e2e.test_agent_job_failures import test_vllm_hangs as vllm_hangs
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
@@ -101,6 +94,45 @@ async def test_each_of_two_workers_of_one_name_has_its_own_result(failing: str) 
     assert all(run.actor and run.actor.node_id == run.node_id for run in runs.healthy)
     with pytest.raises(AssertionError, match=rf"worker worker \({failing[:8]}\): RuntimeError: no CUDA"):
         await job_generates(runs, PROFILE, NAMES)
+
+
+# -- what run() raised -------------------------------------------------------------------------------------------------
+
+LOOP = "RuntimeError: asyncio.run() cannot be called from a running event loop"
+
+
+async def raised(*causes: str, reported: bool = False, started: bool = True) -> None:
+    """JOB-14 on workers whose run() raised so, "" where it returned."""
+    ids = [f"{number}" * 56 for number, _ in enumerate(causes, 1)]
+    runs = {}
+    for id, run in (await results(dict.fromkeys(ids, True))).runs.items():
+        cause = causes[ids.index(id)]
+        actor = run.actor if started else None
+        message = Message(1, PROFILE.nats.failed, b"", {"task_id": run.task_id}, datetime.now(UTC))
+        update = {"ok": not cause, "cause": cause, "actor": actor, "messages": (message,) if reported else ()}
+        runs[id] = run.model_copy(update=update)
+    await run_raises_nothing(AgentRuns(runs, (), ""), EVIDENCE)
+
+
+async def test_what_run_raised_is_the_first_thing_that_is_said_and_that_it_was_so_on_every_worker() -> None:
+    with pytest.raises(AssertionError) as failure:
+        await raised(LOOP, LOOP)
+    first = str(failure.value).partition("\n")[0]
+    assert first == f"run() raised {LOOP} on every worker (2), and nothing of it is on NATS"
+
+
+async def test_where_workers_differ_each_error_has_its_workers() -> None:
+    with pytest.raises(AssertionError, match=r"run\(\) raised KeyError: 'A' on worker \(1{8}\), and") as failure:
+        await raised("KeyError: 'A'", "")
+    assert "every worker" not in str(failure.value)
+    with pytest.raises(AssertionError, match=r"KeyError: 'A' on worker \(1+\), worker \(3+\); OSError: no on worker"):
+        await raised("KeyError: 'A'", "OSError:\n no", "KeyError: 'A'")
+
+
+async def test_a_failure_that_is_on_nats_or_came_before_run_is_judged_elsewhere() -> None:
+    await raised("", "")
+    await raised(LOOP, LOOP, reported=True)
+    await raised(LOOP, LOOP, started=False)
 
 
 async def test_the_worker_on_which_no_actor_starts_is_named_by_its_id_too() -> None:

@@ -15,6 +15,7 @@ from fixtures.services.vllm import (
     Vllm,
     context_of,
     names_of,
+    parse_answered,
     parse_identity,
     parse_models,
     same_address,
@@ -130,3 +131,25 @@ async def test_each_connection_meets_one_server_and_asks_it_all() -> None:
         server.close()
     assert accepted == len(met) == CONNECTIONS
     assert {(server.identity, server.answer) for server in met} == {("0", 200), ("1", 503)}
+
+
+METRICS = """\
+process_start_time_seconds 1.7e+09
+vllm:request_success_total{engine="0",finished_reason="stop",model_name="m"} 3.0
+vllm:request_success_total{engine="0",finished_reason="length",model_name="m"} 1e+01
+vllm:request_success_created{engine="0",finished_reason="stop"} 1.7e+09
+"""
+
+
+@pytest.mark.parametrize(
+    ("metrics", "answered"),
+    [
+        (METRICS, 13.0),
+        ("vllm:request_success_total 0.0\n", 0.0),
+        ("vllm:num_requests_running 0.0\n", None),
+        ("", None),
+        ('vllm:request_success_total{a="b"} e.e\n', None),
+    ],
+)
+def test_what_a_server_has_answered(metrics: str, answered: float | None) -> None:
+    assert parse_answered(metrics) == answered
