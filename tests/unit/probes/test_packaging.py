@@ -47,7 +47,7 @@ def test_remote_code_is_python_3_9(module: Path) -> None:
 def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str, name: str) -> None:
     value: Any = {"text": "quotes ' \" and \\ and ünïcode\n"}
     words = shlex.split(packaging.RemoteProgram(module, {name: value}).command())
-    assert words[:2] == ["python", "-c"]
+    assert words[0].startswith("$(command -v python ") and words[1] == "-c"
     assert len(words) == 3
     shown = subprocess.run(
         [sys.executable, "-c", words[2].replace("exec(", "print(", 1).replace("b64decode(", "b64decode(", 1)],
@@ -91,7 +91,7 @@ def test_an_unusable_answer_is_said_to_be_one(output: str, words: str) -> None:
 COMMAND = packaging.RemoteProgram("census", {"REQUEST": {}}).command()
 TRACEBACK = f"""Traceback (most recent call last):
   File "<string>", line 1, in <module>
-    {COMMAND.removeprefix('python -c "').removesuffix('"')}
+    {COMMAND.partition(' -c "')[2].removesuffix('"')}
   File "<string>", line 7, in <module>
 ModuleNotFoundError: No module named 'ray'
 """
