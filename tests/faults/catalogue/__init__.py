@@ -1,6 +1,7 @@
 """All faults, in the order in which they are tried: those that change the same part stand together."""
 
 from tests.faults.catalogue import (
+    agent_ends,
     agents,
     answers,
     configuration,
@@ -12,6 +13,7 @@ from tests.faults.catalogue import (
     load,
     messaging,
     orchestrator_survival,
+    ray_nodes,
     replicas,
 )
 from tests.faults.catalogue import orchestrator as orchestrators
@@ -20,10 +22,12 @@ from tests.faults.model import Fault
 FAULTS: tuple[Fault, ...] = (
     *dependencies.FAULTS,
     *agents.FAULTS,
+    *agent_ends.FAULTS,
     *answers.FAULTS,
     *configuration.FAULTS,
     *connectivity.FAULTS,
     *infrastructure.FAULTS,
+    *ray_nodes.FAULTS,
     *messaging.FAULTS,
     *orchestrators.FAULTS,
     *orchestrator_survival.FAULTS,

@@ -9,6 +9,7 @@ from tests.variants.catalogue import (
     orchestrator_behaviour,
     orchestrator_fleets,
     other_users,
+    packages,
     ray,
     replicas,
     vllm,
@@ -18,6 +19,7 @@ from tests.variants.model import Variant
 
 VARIANTS: tuple[Variant, ...] = (
     *ray.VARIANTS,
+    *packages.VARIANTS,
     *vllm.VARIANTS,
     *messaging.VARIANTS,
     *orchestrators.VARIANTS,

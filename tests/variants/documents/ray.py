@@ -36,7 +36,7 @@ def ray_lists_are_cut() -> None:
 
 DOCUMENTS: tuple[Document, ...] = (
     Document(
-        name="ray-lists-are-cut",
+        name="ray-says-how-many-rows-it-cut",
         description="after months of use Ray has more dead actors than it lists",
         holds=ray_lists_are_cut,
         stretches=("JOB-02", "JOB-11", "LOAD-06"),
