@@ -204,7 +204,7 @@ VARIANTS = (
         is_present=head_is_started_with("PATH", "/usr/bin:/bin"),
         stretches=(
             *OF_NODES,
-            *("DEP-01", "DEP-02", "DEP-03", "DEP-05", "DEP-08", "JOB-08", "JOB-09", "JOB-10", "JOB-13", "LOAD-01"),
+            *("DEP-01", "DEP-02", "DEP-03", "DEP-05", "DEP-08", "JOB-08", "JOB-09", "JOB-10", "JOB-13"),
         ),
     ),
     Variant(
