@@ -93,7 +93,6 @@ def places(runs: Sequence[AgentRun], every: Sequence[AgentRun]) -> str:
     impact="Every agent job dies in its own code before it asks vLLM or says anything on NATS: no result and no "
     "failure event ever comes.",
     follows=("INF-09", "INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "JOB-01", "JOB-02"),
-    supports=("works",),
 )
 async def test_run_raises_nothing(agent_runs: AgentRuns, evidence: Evidence) -> None:
     """An agent that was given all that it needs, and started, does not die in its own code.

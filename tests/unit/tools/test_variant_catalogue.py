@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from fixtures.core.paths import ROOT
 from fixtures.profile.model import load
 from tests.faults.catalogue import FAULTS
 from tests.targets.target import with_value
+from tests.unit.tools.test_fault_catalogue import edits_in
 from tests.variants.catalogue import SUBSET, VARIANTS
 from tests.variants.documents import DOCUMENTS
 from tests.variants.known_red import KNOWN_RED, UNSTRETCHED
@@ -53,6 +55,19 @@ def test_a_variant_says_what_differs_and_what_must_come_of_it(variant: Variant) 
     assert all(status in EXEMPT and words for status, words in variant.exempt.values())
     for key, value in variant.profile.items():
         with_value(load("embedded"), key.split("."), value)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_the_edits_of_a_variant_fit_the_code_together(variant: Variant) -> None:
+    texts: dict[Path, str] = {}
+    for edit in dict.fromkeys(edits_in(variant.apply)):
+        for file in (ROOT / "images" / "ray" / edit.path, ROOT / "images" / "orchestrator" / edit.path):
+            if file.exists():
+                text = texts.get(file) or file.read_text(encoding="utf-8")
+                assert text.count(edit.old) == 1
+                texts[file] = text.replace(edit.old, edit.new)
+    for file, text in texts.items():
+        compile(text, str(file), "exec")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
