@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.clusters.base import Feature
 from fixtures.harness.outcome import UNSUPPORTED
 from fixtures.probes.census import Census, parse
 from fixtures.profile.model import load
@@ -20,6 +21,7 @@ from tests.e2e.test_infrastructure import test_ray_resources as ray_resources
 
 PROFILE = load("embedded").replaced("ray", python="3.11")
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
+PLAIN_ENDPOINTS: Any = SimpleNamespace(unsupported={Feature.REPLICAS: "there are none"})
 FIRST, SECOND = "1a2b3c4d" + "0" * 48, "5e6f7a8b" + "0" * 48
 OK = {"ok": True, "file": "/packages/nats/__init__.py"}
 MISSING = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "traceback": "…"}
@@ -56,7 +58,7 @@ async def test_each_of_two_namesakes_has_its_own_version() -> None:
         with pytest.raises(AssertionError, match=r"Ray 2\.48\.0"):
             await one_ray_version(census(*nodes), PROFILE)
         with pytest.raises(AssertionError, match=r"worker \(5e6f7a8b\)"):
-            await same_distributions(census(*nodes))
+            await same_distributions(census(*nodes), PLAIN_ENDPOINTS)
     for nodes in ((node(FIRST, python="3.10.1"), node(SECOND)), (node(FIRST), node(SECOND, python="3.10.1"))):
         with pytest.raises(AssertionError, match=r"worker \(.{8}\)': '3.10.1'"):
             await python_is_the_profiles(census(*nodes), PROFILE)

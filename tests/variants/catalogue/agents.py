@@ -12,7 +12,7 @@ from fixtures.core.timeouts import TIMEOUTS
 from tests.faults.catalogue.agent_ends import JOINED
 from tests.faults.catalogue.agents import JOB, everywhere
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Edit, Removed, orchestrator_has, packages_in, stub_answers, workers_have
+from tests.targets.injectors import Edit, orchestrator_has, packages_in, stub_answers
 from tests.variants.model import Variant
 
 THOUGHT = 64  # tokens that the model spends before it says anything
@@ -43,18 +43,6 @@ async def model_thinks(target: EmbeddedTarget) -> bool:
 async def is_a_plain_class(target: EmbeddedTarget) -> bool:
     nodes = [*target.members(Component.RAY_HEAD), *target.members(Component.RAY_WORKER)]
     return all("@ray.remote" not in (packages_in(node.folder) / JOB).read_text(encoding="utf-8") for node in nodes)
-
-
-@asynccontextmanager
-async def tools_are_off(target: EmbeddedTarget) -> AsyncIterator[None]:
-    """Agents run without tools, and the image has none."""
-    async with workers_have(Removed("swe_ai_fleet/tools"))(target), orchestrator_has(ENABLE_TOOLS="false")(target):
-        yield
-
-
-async def orchestrators_start_agents_without_tools(target: EmbeddedTarget) -> bool:
-    replicas = [target.member(name) for name in target.orchestrators]
-    return all(replica.part.environment()["ENABLE_TOOLS"] == "false" for replica in replicas)
 
 
 #: The class as Python's own: nothing decorates it, run() is a plain function, and its coroutines are elsewhere.
@@ -88,15 +76,6 @@ VARIANTS = (
             *("JOB-01", "JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10"),
             *("JOB-11", "JOB-12", "JOB-13", "JOB-14", "DEP-07", "ORC-04", "LOAD-01"),
         ),
-    ),
-    Variant(
-        name="tools-are-off",
-        description="agents run without tools, which the image lacks",
-        apply=tools_are_off,
-        is_present=orchestrators_start_agents_without_tools,
-        profile={"agent.tools": False},
-        stretches=("DEP-07", "JOB-02", "JOB-04", "ORC-04"),
-        exempt={"DEP-08": ("unsupported", "agents run without tools")},
     ),
     Variant(
         name="model-thinks-first",

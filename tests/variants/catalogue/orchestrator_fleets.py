@@ -169,6 +169,7 @@ VARIANTS = (
         is_present=orchestrators_have(ENABLE_TOOLS="false"),
         profile={"agent.tools": False},
         stretches=("CFG-07", "CFG-08", "DEP-07", "JOB-02", "JOB-04", "ORC-04"),
+        exempt={"DEP-08": ("unsupported", "agents run without tools")},
     ),
     Variant(
         name="image-tag-is-a-commit",
