@@ -69,6 +69,9 @@ class StoredObjects:
         self.done.append(("patch", resource.name, name))
         return document
 
+    async def scale(self, resource: AnyResource, name: str, replicas: int, namespace: str) -> None:
+        await self.patch(resource, name, {"spec": {"replicas": replicas}}, namespace)
+
     async def delete(
         self, resource: AnyResource, name: str, _namespace: str, *, grace_s: int | None = None, version: str = ""
     ) -> bool:

@@ -77,7 +77,9 @@ class Fleet(StoredObjects):
         there = ("pods", name) in self.objects
         if wanted and not there:
             container = {"name": "main", "image": image}
-            self.put(PODS, name, {"metadata": {"labels": labels}, "spec": {"containers": [container]}, "status": UP})
+            owners = [{"kind": "ReplicaSet", "name": f"{PROFILE.orchestrator.workload}-7f", "controller": True}]
+            metadata = {"labels": labels, "ownerReferences": owners if "app" in labels else []}
+            self.put(PODS, name, {"metadata": metadata, "spec": {"containers": [container]}, "status": UP})
         elif there and not wanted:
             del self.objects["pods", name]
 
@@ -172,11 +174,15 @@ async def test_a_change_that_is_undone_leaves_no_note() -> None:
     assert ("leases", NAME) not in fleet.objects
 
 
-@pytest.mark.parametrize("lives", range(7))
+SHRINKING = 6  # requests that change something: two notes, a pod's cost, the size, the pod's end, and one note less
+
+
+@pytest.mark.parametrize("lives", range(SHRINKING + 1))
 async def test_a_size_that_a_killed_run_left_is_put_back(lives: int) -> None:
     fleet = Fleet()
-    await killed_while(fleet, "size", lives)
+    assert await killed_while(fleet, "size", lives) == (lives < SHRINKING)
     changed = fleet.replicas == 1
+    assert changed == (lives >= SHRINKING - 2), "its last two requests end the pod and forget its cost"
     run = Run(fleet, "fc-dddddd")
     lines = await run.begin()
     assert fleet.replicas == 2
