@@ -205,3 +205,16 @@ async def test_notes_that_cannot_be_read_are_none(api: StoredObjects, text: str)
     await mine.take()
     assert mine.left == []
     await mine.release()
+
+
+async def test_what_could_not_be_put_back_stays_noted(api: StoredObjects) -> None:
+    mine = lease_of("fc-0a1b2c", api)
+    await mine.take()
+    await mine.note(SHRUNK)
+    await mine.release()
+    api.clock += DURATION_S + 1
+    later = lease_of("fc-dddddd", api)
+    await later.take()
+    assert later.left == [SHRUNK]
+    await later.release()
+    assert NOTES in api.annotations(LEASES, NAME), "the next run has not put it back either"

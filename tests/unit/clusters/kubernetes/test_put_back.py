@@ -192,6 +192,17 @@ async def test_a_size_that_a_killed_run_left_is_put_back(lives: int) -> None:
     await run.lease.release()
 
 
+async def test_images_that_are_set_back_without_a_restart_leave_no_note() -> None:
+    fleet = Fleet()
+    run = Run(fleet, "fc-0a1b2c")
+    await run.begin()
+    await run.disruption.set_image(STOCK)
+    await run.disruption.set_image(RIGHT)
+    await run.disruption.restore()
+    await run.lease.release()
+    assert ("leases", NAME) not in fleet.objects
+
+
 @pytest.mark.parametrize("lives", range(3))
 async def test_images_that_a_killed_run_left_are_put_back(lives: int) -> None:
     fleet = Fleet()
