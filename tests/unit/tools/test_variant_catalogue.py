@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +13,7 @@ from fixtures.checks.declaration import CATALOGUE, MUST
 from fixtures.core.paths import ROOT
 from fixtures.profile.model import load
 from tests.faults.catalogue import FAULTS
+from tests.targets.injectors import Edit
 from tests.targets.target import with_value
 from tests.unit.tools.test_fault_catalogue import edits_in
 from tests.variants.catalogue import SUBSET, VARIANTS
@@ -58,16 +59,25 @@ def test_a_variant_says_what_differs_and_what_must_come_of_it(variant: Variant) 
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_the_edits_of_a_variant_fit_the_code_together(variant: Variant) -> None:
-    texts: dict[Path, str] = {}
-    for edit in dict.fromkeys(edits_in(variant.apply)):
-        for file in (ROOT / "images" / "ray" / edit.path, ROOT / "images" / "orchestrator" / edit.path):
-            if file.exists():
-                text = texts.get(file) or file.read_text(encoding="utf-8")
-                assert text.count(edit.old) == 1
-                texts[file] = text.replace(edit.old, edit.new)
-    for file, text in texts.items():
-        compile(text, str(file), "exec")
+def test_edits_have_their_place_in_the_code(variant: Variant) -> None:
+    """Those of a variant, and then those of each fault inside it: else only a run would show that nothing differs."""
+    edits = list(edits_in(variant.apply))
+    for inside in [[], *(list(edits_in(fault.inject)) for fault in variant.detects)]:
+        texts: dict[str, str] = {}
+        for edit in [*edits, *inside]:
+            text = texts.get(edit.path) or source_of(edit)
+            if not text:
+                continue
+            assert text.count(edit.old) == 1, edit
+            texts[edit.path] = text.replace(edit.old, edit.new)
+        for text in texts.values():
+            ast.parse(text)
+
+
+def source_of(edit: Edit) -> str:
+    """The file in the code of the images that it changes; "" where it changes an installed package."""
+    files = [file for image in (ROOT / "images").iterdir() if (file := image / edit.path).is_file()]
+    return files[0].read_text("utf-8") if files else ""
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)

@@ -39,7 +39,7 @@ ANSWERS_FROM_A_COPY = (
     ),
 )
 ENDS_BEFORE_THE_TIMEOUT = (
-    edit("driver", "(state.deadline_ms - now_ms()) / 1000)", "(state.deadline_ms - now_ms()) / 1000 - 1.5)"),
+    edit("driver", "(state.deadline_ms - now_ms()) / 1000)", "(state.deadline_ms - now_ms()) / 1000 - 1.2)"),
     edit("deliberation", "return replace(state, status=TIMEOUT,", "return replace(state, status=FAILED,"),
     edit("deliberation", 'reasons = [f"no answer from', 'reasons = [f"deadline exceeded: no answer from'),
 )
@@ -154,7 +154,7 @@ VARIANTS = (
     ),
     behaving(
         "timeouts-end-as-failures",
-        "a deliberation without answers is FAILED, 1.5 s before its time is over",
+        "a deliberation without answers is FAILED, 1.2 s before its time is over",
         ENDS_BEFORE_THE_TIMEOUT,
         "ORC-16",
     ),
