@@ -197,8 +197,8 @@ async def paused_with_a_history(target: KubernetesTarget) -> AsyncIterator[None]
     change = {"metadata": {"annotations": {"fleet-conformance/pending": "yes"}}}
     patch = {"spec": {"paused": True, "revisionHistoryLimit": 5, "template": change}}
     old = [_old_replica_set(workload, code) for code in OLD_REPLICA_SETS]
-    place = (workload.metadata.name, workload.metadata.namespace)
-    steps: list[Change] = [lambda target: patched(target, DEPLOYMENTS, *place, patch)]
+    key = (workload.metadata.name, workload.metadata.namespace)
+    steps: list[Change] = [lambda target: patched(target, DEPLOYMENTS, *key, patch)]
     async with together(*steps, *(_made(REPLICA_SETS, body) for body in old))(target):
         yield
     await rolled_out(target, DEPLOYMENTS, workload.metadata.name)

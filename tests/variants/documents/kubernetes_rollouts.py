@@ -87,10 +87,10 @@ class KubeRay:
     async def patch(self, _resource: AnyResource, _name: str, body: Sequence[dict[str, Any]], _namespace: str) -> None:
         for operation in body:
             *way, last = [int(key) if key.isdigit() else key for key in operation["path"].split("/")[1:]]
-            place: Any = self.ray_cluster
+            part: Any = self.ray_cluster
             for key in way:
-                place = place[key]
-            place[last] = operation["value"]
+                part = part[key]
+            part[last] = operation["value"]
 
     async def delete(self, _resource: AnyResource, name: str, _namespace: str, *, grace_s: int) -> None:
         assert grace_s

@@ -105,9 +105,11 @@ def workloads_are_of_other_kinds() -> None:
             assert (workload.desired, len(workload.ready), workload.not_ready) == (2, 2, ""), kind
             with pytest.raises(Unsupported, match="what keeps its pods is not known"):
                 asked(fleet.kind_of(workload.name, "ns"))
-        with pytest.raises(NonConformance, match=f"no StatefulSet {name} in .* leads to pods of other: name that"):
+        with pytest.raises(NonConformance, match=f"or DaemonSet {name} in .* leads to pods of other: name that"):
             asked(lookup(pod_of("ReplicaSet", "other-7d9c", "other-1")).workload(component))
-        with pytest.raises(NonConformance, match=f"there is no Deployment and no StatefulSet {name} in namespace"):
+        with pytest.raises(
+            NonConformance, match=f"there is no Deployment, StatefulSet or DaemonSet {name} in namespace"
+        ):
             asked(lookup().workload(component))
 
 

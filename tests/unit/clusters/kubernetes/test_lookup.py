@@ -60,7 +60,7 @@ async def test_no_ray_cluster_of_that_name() -> None:
 
 
 async def test_no_workload_of_that_name() -> None:
-    with pytest.raises(NonConformance, match="no Deployment, no StatefulSet, no DaemonSet of the name orchestrator"):
+    with pytest.raises(NonConformance, match="no Deployment, StatefulSet or DaemonSet orchestrator in namespace"):
         await found().workload(Component.ORCHESTRATOR)
 
 
