@@ -97,9 +97,9 @@ def lookup(*pods: dict[str, Any]) -> FleetLookup:
 
 
 def workloads_are_of_other_kinds() -> None:
-    """A DaemonSet, a CloneSet, or an Argo Rollout, which owns ReplicaSets of its name as a Deployment does."""
+    """A LeaderWorkerSet, a CloneSet, or an Argo Rollout, which owns ReplicaSets of its name as a Deployment does."""
     for component, name in ((Component.VLLM, "vllm-server"), (Component.ORCHESTRATOR, "orchestrator")):
-        for kind, owner in (("DaemonSet", "anything"), ("CloneSet", name), ("ReplicaSet", f"{name}-7d9c")):
+        for kind, owner in (("LeaderWorkerSet", "anything"), ("CloneSet", name), ("ReplicaSet", f"{name}-7d9c")):
             fleet = lookup(pod_of(kind, owner, f"{name}-1"), pod_of(kind, owner, f"{name}-2"))
             workload: Workload = asked(fleet.workload(component))
             assert (workload.desired, len(workload.ready), workload.not_ready) == (2, 2, ""), kind
@@ -140,7 +140,7 @@ DOCUMENTS = (
     ),
     Document(
         name="workloads-are-of-other-kinds",
-        description="a DaemonSet, an Argo Rollout or another operator's object keeps vLLM's or the orchestrator's pods",
+        description="a LeaderWorkerSet, an Argo Rollout or another operator's object keeps vLLM's or the orchestrator's pods",
         holds=workloads_are_of_other_kinds,
         stretches=("INF-01", "INF-02", "INF-11", "CFG-02", "ORC-11", "ORC-15"),
     ),
