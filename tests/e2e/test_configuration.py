@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -36,6 +36,13 @@ def one_line(error: str) -> str:
     return " ".join(error.split())[-400:]
 
 
+def raise_if_unsure(reports: Iterable[ReplicaReport], finding: str) -> None:
+    """Raises Inconclusive where a replica's environment is not that of its main process, which may have another."""
+    unsure = [f"{report.name}: that is {report.main.caveat}" for report in reports if report.main.caveat]
+    if unsure:
+        raise Inconclusive(f"{finding}, but {'; '.join(unsure)}")
+
+
 @check(
     "CFG-01",
     MUST,
@@ -51,9 +58,8 @@ async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: P
     wanted = profile.orchestrator.environment.get("AGENT_TYPE", "vllm")
     other = {one.name: one.shown("AGENT_TYPE") for one in replica_reports}
     other = {name: value for name, value in other.items() if value.strip().casefold() != wanted.casefold()}
-    unsure = [f"{one.name}: that is {one.main.caveat}" for one in replica_reports if one.main.caveat]
-    if other and unsure:
-        raise Inconclusive(f"AGENT_TYPE must be {wanted}; it is {other}, but {'; '.join(unsure)}")
+    if other:
+        raise_if_unsure(replica_reports, f"AGENT_TYPE must be {wanted}; it is {other}")
     assert not other, f"AGENT_TYPE must be {wanted}; in the environment of the main process it is {other}"
 
 
@@ -295,4 +301,6 @@ async def test_environment(replica_reports: tuple[ReplicaReport, ...], profile: 
         for name, value in wanted.items()
         if report.environment.get(name) != value
     ]
+    if wrong:
+        raise_if_unsure(replica_reports, "; ".join(wrong))
     assert not wrong, f"the environment is not the profile's: {'; '.join(wrong)}"

@@ -125,21 +125,20 @@ def memory_limit_is_tight() -> Change:
     return _memory_limit_is_tight
 
 
-def rights(without: str) -> list[Document]:
-    """What ci/attach/role.yaml has, under another name and less one resource."""
-    documents: list[Document] = list(yaml.safe_load_all((ROOT / "ci" / "attach" / "role.yaml").read_text("utf-8")))
+def rights(*names: str) -> list[Document]:
+    """What files of ci/attach/ have, for an account of another name."""
+    texts = [(ROOT / "ci" / "attach" / f"{name}.yaml").read_text("utf-8") for name in names]
+    documents: list[Document] = [document for text in texts for document in yaml.safe_load_all(text)]
     for document in documents:
         renamed = [document["metadata"], *document.get("subjects", ())]
         for named in [*renamed, *([document["roleRef"]] if "roleRef" in document else [])]:
             named["name"] = named["name"].replace("fleet-conformance", ACCOUNT)
-        if "rules" in document:
-            document["rules"] = [rule for rule in document["rules"] if rule["resources"] != [without]]
     return documents
 
 
 @asynccontextmanager
-async def _account_may_not(target: KubernetesTarget, resource: str) -> AsyncIterator[None]:
-    documents, everything = rights(resource), target.kubeconfig
+async def _account_has(target: KubernetesTarget, names: tuple[str, ...]) -> AsyncIterator[None]:
+    documents, everything = rights(*names), target.kubeconfig
     namespace = target.profile.kubernetes.namespace
     command = [str(ROOT / "ci" / "attach" / "kubeconfig"), "--namespace", namespace, "--account", ACCOUNT]
     environment = {**os.environ, "KUBECONFIG": everything}
@@ -159,6 +158,6 @@ async def _account_may_not(target: KubernetesTarget, resource: str) -> AsyncIter
                 await target.api.delete(KINDS[document["kind"]], metadata["name"], metadata["namespace"])
 
 
-def account_may_not(resource: str) -> Change:
-    """Sessions attach with the rights of ci/attach/role.yaml, less those on one resource: they disturb nothing."""
-    return partial(_account_may_not, resource=resource)
+def account_has(*names: str) -> Change:
+    """Sessions attach with the rights in these files of ci/attach/, and disturb nothing."""
+    return partial(_account_has, names=names)

@@ -120,8 +120,8 @@ async def test_a_tight_limit_follows_from_what_is_used(target: Any) -> None:
         }
 
 
-def test_an_account_has_all_rights_but_one_under_its_own_name() -> None:
-    documents = rights("pods/exec")
+def test_an_account_has_the_rights_of_files_under_its_own_name() -> None:
+    documents = rights("role", "role-forward")
     rules = [rule for document in documents for rule in document.get("rules", ())]
     assert not [rule for rule in rules if "pods/exec" in rule["resources"]]
     assert [rule for rule in rules if "pods/portforward" in rule["resources"]]

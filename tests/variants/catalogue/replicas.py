@@ -8,7 +8,7 @@ from fixtures.clusters.kubernetes.client.schemas import Pod
 from fixtures.core.timeouts import TIMEOUTS
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.replica_injectors import (
-    account_may_not,
+    account_has,
     entrypoint_sets,
     memory_limit_is_tight,
     no_program_on_path,
@@ -91,7 +91,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant(
         name="exec-is-forbidden",
         description="the account that the suite attaches with may not run commands in pods",
-        apply=account_may_not("pods/exec"),
+        apply=account_has("role", "role-forward"),
         is_present=commands_are_refused,
         stretches=("INF-01", "INF-05", "INF-11", "NET-03", "NET-04", "ORC-01", "E2E-01"),
         exempt=dict.fromkeys((*CONFIGURATION, *FROM_REPLICAS), ("unsupported", "may not run commands in pods")),

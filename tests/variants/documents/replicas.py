@@ -101,7 +101,13 @@ def environments_cannot_be_read() -> None:
         asyncio.run(configuration.test_agent_type((report,), profile))
     with pytest.raises(Inconclusive, match="NATS_URL is not known"):
         asyncio.run(connectivity.test_orchestrator_reaches_nats((report,)))
+    settings = profile.orchestrator.model_copy(update={"environment": {"MAX_TOKENS": "512"}})
+    with_settings = profile.model_copy(update={"orchestrator": settings})
+    with pytest.raises(Inconclusive, match=r"MAX_TOKENS is .* but o-1: that is the environment"):
+        asyncio.run(configuration.test_environment((report,), with_settings))
     own = ReplicaReport("o-1", main.environment, report.document)
+    with pytest.raises(AssertionError, match="MAX_TOKENS is"):
+        asyncio.run(configuration.test_environment((own,), with_settings))
     with pytest.raises(AssertionError, match="AGENT_TYPE must be vllm"):
         asyncio.run(configuration.test_agent_type((own,), profile))
     with pytest.raises(AssertionError, match="NATS_URL is not set"):
@@ -159,7 +165,7 @@ DOCUMENTS = (
         name="main-process-is-of-another-user",
         description="the environment of the orchestrator's process cannot be read; its entrypoint may set variables",
         holds=environments_cannot_be_read,
-        stretches=("CFG-01", "CFG-05", "NET-05"),
+        stretches=("CFG-01", "CFG-05", "CFG-08", "NET-05"),
     ),
     Document(
         name="limits-of-memory-are-read",
