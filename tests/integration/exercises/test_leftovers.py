@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.exercises import residue
 from fixtures.exercises.residue import residual_state
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Nats
@@ -68,6 +69,18 @@ async def test_task_ids_that_the_run_knows(nats: Nats) -> None:
     await completed(nats, "d-7")
     assert await residual_state(nats, PROFILE, RUN, 0) == []
     assert [fact.how_many for fact in await residual_state(nats, PROFILE, RUN, 0, ["d-7"])] == [1]
+
+
+async def test_a_busy_fleet_is_not_asked_about_all_of_its_tasks(nats: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residue, "LOOKED_UP", 2)
+    await (await nats.jetstream()).create_key_value(bucket=BUCKET)
+    for number in range(5):
+        await completed(nats, f"somebodys-{number}")
+    await completed(nats, f"{RUN}-jobs-1")
+    own, unknown = await residual_state(nats, PROFILE, RUN, 0)
+    assert own.how_many == 1
+    assert unknown.how_many is None
+    assert "of 3 further tasks" in unknown.where
 
 
 async def test_what_cannot_be_told_is_said() -> None:
