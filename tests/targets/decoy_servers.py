@@ -32,7 +32,7 @@ def free_port(target: EmbeddedTarget) -> int:
 
 
 @asynccontextmanager
-async def _running(target: EmbeddedTarget, member: LocalReplica, *changes: FileChange) -> AsyncIterator[None]:
+async def running(target: EmbeddedTarget, member: LocalReplica, *changes: FileChange) -> AsyncIterator[None]:
     launcher = target.fleet.launcher
     if changes:
         await launcher.store.remove(member.name)
@@ -58,25 +58,28 @@ async def another_vllm(target: EmbeddedTarget, model: str = "", *changes: FileCh
     part = SupervisedProcess("other-vllm", made.run)
     launch = partial(processes.vllm_stub, profile, port, made.debug_token)
     member = LocalReplica("other-vllm", Component.VLLM, "", plan.stub, part, launch, TIMEOUTS.vllm_stub_up)
-    async with _running(target, member, *changes):
+    async with running(target, member, *changes):
         yield f"http://{processes.LOOPBACK}:{port}"
 
 
 @asynccontextmanager
-async def another_nats(target: EmbeddedTarget, *arguments: str) -> AsyncIterator[str]:
-    """The URL of a second NATS with JetStream, started with further arguments."""
+async def another_nats(
+    target: EmbeddedTarget,
+    *arguments: str,
+    name: str = "other-nats",
+    launched: Callable[[LaunchSpec], LaunchSpec] = lambda launch: launch,
+) -> AsyncIterator[str]:
+    """The URL of a second NATS with JetStream, or as `launched` makes it, started with further arguments."""
     plan, made = target.fleet.plan, target.fleet.factory
     port, monitor = free_port(target), free_port(target)
 
     def launch() -> LaunchSpec:
-        storage = made.run.path / "other-jetstream"
-        launch = processes.nats(suite_program("nats-server"), port, monitor, storage)
-        return replace(launch, arguments=[*launch.arguments, *arguments])
+        storage = made.run.path / f"{name}-jetstream"
+        launch = launched(processes.nats(suite_program("nats-server"), port, monitor, storage))
+        return replace(launch, arguments=[*launch.arguments, "--name", name, *arguments])
 
-    part = SupervisedProcess("other-nats", made.run)
-    async with _running(
-        target, LocalReplica("other-nats", Component.NATS, "", plan.nats, part, launch, TIMEOUTS.nats_up)
-    ):
+    part = SupervisedProcess(name, made.run)
+    async with running(target, LocalReplica(name, Component.NATS, "", plan.nats, part, launch, TIMEOUTS.nats_up)):
         yield f"nats://{processes.LOOPBACK}:{port}"
 
 
@@ -90,7 +93,7 @@ async def another_ray(target: EmbeddedTarget) -> AsyncIterator[str]:
     launch = partial(ray.head, "other-head")
     head = LocalReplica("other-head", Component.RAY_HEAD, "", plan.ray, part, launch, TIMEOUTS.ray_head_up)
     try:
-        async with _running(target, head):
+        async with running(target, head):
             yield ray.ports.client_url
     finally:
         block.close()

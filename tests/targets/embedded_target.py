@@ -80,13 +80,13 @@ class EmbeddedTarget(Target):
     def boot(self) -> None:
         said = PrintProgress()
         self.do(self.cluster.start(Timeline(said)))
-        self.do(self._councils())
+        self.do(self.make_councils())
         said.booting = False
 
-    async def _councils(self) -> None:
-        """Made before any change: a council keeps the kind of agents and the model of the replica that made it."""
+    async def make_councils(self) -> None:
+        """Those that are missing, before any change: a council keeps the kind of agents and the model of its maker."""
         orchestrator = Orchestrator(lambda: self.cluster.endpoints.orchestrators)
-        for role in self.cluster.profile.agent.roles:
+        for role in set(self.cluster.profile.agent.roles) - set(await orchestrator.any.councils()):
             await orchestrator.any.call("CreateCouncil", role=role, num_agents=self.cluster.profile.agent.agents)
         await orchestrator.close()
 

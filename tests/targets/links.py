@@ -92,28 +92,31 @@ async def link(target: str, treatment: Treatment, tls: ssl.SSLContext | None = N
 
     With `tls` it speaks TLS to those who call, and not to `target`.
     """
-    async with _listening(itertools.repeat(target), treatment, tls) as address:
+    async with _listening(itertools.repeat(target), treatment, tls=tls) as address:
         yield address
 
 
 @asynccontextmanager
-async def round_robin(*targets: str) -> AsyncIterator[str]:
-    """The address (host:port) of a load balancer: its connections lead to `targets` (host:port) in turn."""
-    async with _listening(itertools.cycle(targets), passes()) as address:
+async def round_robin(*targets: str, port: int = 0) -> AsyncIterator[str]:
+    """The address (host:port) of a load balancer: its connections lead to `targets` (host:port) in turn.
+
+    `port`: where it listens; 0: anywhere.
+    """
+    async with _listening(itertools.cycle(targets), passes(), port=port) as address:
         yield address
 
 
 @asynccontextmanager
 async def _listening(
-    targets: Iterator[str], treatment: Treatment, tls: ssl.SSLContext | None = None
+    targets: Iterator[str], treatment: Treatment, *, port: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
     """The address (host:port) of a link; each connection is treated so, towards the next of `targets`."""
     treated: set[asyncio.Task[None]] = set()
 
     async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, _, port = next(targets).rpartition(":")
+        host, _, number = next(targets).rpartition(":")
         with suppress(OSError):
-            await treatment((reader, writer), (host, int(port)))
+            await treatment((reader, writer), (host, int(number)))
         writer.close()
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -121,7 +124,7 @@ async def _listening(
         treated.add(task)
         task.add_done_callback(treated.discard)
 
-    server = await asyncio.start_server(accepted, LOOPBACK, 0, ssl=tls)
+    server = await asyncio.start_server(accepted, LOOPBACK, port, ssl=tls)
     try:
         yield f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
     finally:

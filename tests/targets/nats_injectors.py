@@ -19,7 +19,7 @@ from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile.model import Nats as NatsProfile
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import restarted
+from tests.targets.injectors import FileChange, restarted
 from tests.targets.target import Change
 
 ORIGIN = "ORIGIN"  # the stream that others copy
@@ -119,14 +119,17 @@ def sealed_stream() -> Change:
     return spoiled(spoil)
 
 
-def stream_mirrors(*subjects: str) -> Change:
+def stream_mirrors(*subjects: str, with_consumers: bool = False) -> Change:
     """The stream of the agents' answers is a mirror of another one, which captures these subjects."""
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        consumers = [info.config for info in await js.consumers_info(names.stream) if info.config.durable_name]
         await js.delete_stream(names.stream)
         await js.add_stream(StreamConfig(name=ORIGIN, subjects=list(subjects), storage=StorageType.FILE))
         mirror = StreamSource(name=ORIGIN)
         await js.add_stream(StreamConfig(name=names.stream, mirror=mirror, storage=StorageType.FILE))
+        for consumer in consumers if with_consumers else ():
+            await js.add_consumer(names.stream, consumer)
 
     return spoiled(spoil, ORIGIN)
 
@@ -163,33 +166,43 @@ def port_of(launch: LaunchSpec) -> int:
     return int(launch.arguments[launch.arguments.index("-p") + 1])
 
 
-def without_jetstream(target: EmbeddedTarget) -> AbstractAsyncContextManager[None]:
-    def plain(launch: LaunchSpec) -> LaunchSpec:
-        start = launch.arguments.index("-a")  # before it stand -js and the storage
-        return replace(launch, arguments=launch.arguments[start:], probe=lambda: probes.tcp_open(port_of(launch)))
+def plain(launch: LaunchSpec) -> LaunchSpec:
+    """NATS without JetStream."""
+    start = launch.arguments.index("-a")  # before it stand -js and the storage
+    return replace(launch, arguments=launch.arguments[start:], probe=lambda: probes.tcp_open(port_of(launch)))
 
+
+def without_jetstream(target: EmbeddedTarget) -> AbstractAsyncContextManager[None]:
     return served(target, plain)
 
 
 @asynccontextmanager
-async def _of_accounts(target: EmbeddedTarget, accounts: str) -> AsyncIterator[None]:
-    """NATS has these accounts; who gives no credentials is user `fleet`. The orchestrator makes its streams there."""
-    file = target.fleet.factory.run.path / "accounts.conf"
-    file.write_text(f"accounts {{ {accounts} }}\nno_auth_user: fleet\n", encoding="utf-8")
+async def configured(
+    target: EmbeddedTarget, configuration: str, *changes: FileChange, **environment: str
+) -> AsyncIterator[None]:
+    """NATS has this configuration file, too; the orchestrator starts again, with these changes, and makes its streams
+    where they are missing.
+    """
+    file = target.fleet.factory.run.path / "nats-server.conf"
+    file.write_text(configuration, encoding="utf-8")
 
-    def configured(launch: LaunchSpec) -> LaunchSpec:
+    def with_file(launch: LaunchSpec) -> LaunchSpec:
         return replace(launch, arguments=[*launch.arguments, "-c", str(file)])
 
-    async with served(target, configured):
-        await target.fleet.start_again(*target.members(Component.ORCHESTRATOR))
+    async with served(target, with_file), restarted(target, target.orchestrators, *changes, environment=environment):
         yield
+
+
+def of_accounts(*accounts: str) -> str:
+    """A configuration with these accounts; who gives no credentials is user `fleet`."""
+    return f"accounts {{ {', '.join(accounts)} }}\nno_auth_user: fleet\n"
 
 
 @asynccontextmanager
 async def small_account(target: EmbeddedTarget, room: str) -> AsyncIterator[None]:
     """Everybody is in an account that may store only so much on disk (`room` as NATS writes sizes)."""
     account = f"FLEET {{ jetstream {{ max_file: {room} }}, users: [{{ user: fleet, password: fleet }}] }}"
-    async with _of_accounts(target, account):
+    async with configured(target, of_accounts(account)):
         yield
 
 
@@ -201,5 +214,5 @@ async def another_account(target: EmbeddedTarget) -> AsyncIterator[str]:
         f"{account} {{ jetstream: enabled, users: [{{ user: {user}, password: {user} }}] }}"
         for account, user in users.items()
     ]
-    async with _of_accounts(target, ", ".join(accounts)):
+    async with configured(target, of_accounts(*accounts)):
         yield target.cluster.endpoints.nats.replace("nats://", "nats://other:other@")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager
 
 import nats
 
-from fixtures.clusters.base import Component
-from fixtures.clusters.embedded.replica import LaunchSpec
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import orchestrator_has
-from tests.targets.nats_injectors import served
+from tests.targets.nats_injectors import configured
 from tests.variants.model import Presence, Variant
 
 SMALL_MESSAGE = 256 << 10  # bytes
@@ -34,18 +30,9 @@ def only_the_second_has(environment: dict[str, str]) -> Presence:
     return present
 
 
-@asynccontextmanager
-async def small_messages(target: EmbeddedTarget) -> AsyncIterator[None]:
+def small_messages(target: EmbeddedTarget) -> AbstractAsyncContextManager[None]:
     """NATS takes small messages only; the orchestrator starts again and learns it."""
-    file = target.fleet.factory.run.path / "small-messages.conf"
-    file.write_text(f"max_payload: {SMALL_MESSAGE}\n", encoding="utf-8")
-
-    def configured(launch: LaunchSpec) -> LaunchSpec:
-        return replace(launch, arguments=[*launch.arguments, "-c", str(file)])
-
-    async with served(target, configured):
-        await target.fleet.start_again(*target.members(Component.ORCHESTRATOR))
-        yield
+    return configured(target, f"max_payload: {SMALL_MESSAGE}\n")
 
 
 async def takes_small_messages(target: EmbeddedTarget) -> bool:

@@ -140,7 +140,7 @@ DOCUMENTS = (
     ),
     Document(
         name="workloads-are-of-other-kinds",
-        description="a LeaderWorkerSet, an Argo Rollout or another operator's object keeps vLLM's or the orchestrator's pods",
+        description="an Argo Rollout or another operator's object keeps vLLM's or the orchestrator's pods",
         holds=workloads_are_of_other_kinds,
         stretches=("INF-01", "INF-02", "INF-11", "CFG-02", "ORC-11", "ORC-15"),
     ),
