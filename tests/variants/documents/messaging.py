@@ -102,7 +102,7 @@ DOCUMENTS = (
         stretches=("INF-10", "INF-12"),
     ),
     Document(
-        name="answers-reach-the-stream-by-a-mirror",
+        name="a-mirror-of-a-hub-has-the-answers",
         description="the profile's stream copies the one that captures the answers, of a hub, too",
         holds=answers_reach_the_stream_by_a_mirror,
         stretches=("INF-10",),
@@ -114,13 +114,13 @@ DOCUMENTS = (
         stretches=("INF-10",),
     ),
     Document(
-        name="limits-come-in-tiers",
+        name="limits-are-told-by-tier",
         description="an account in operator mode has limits for streams of one replica and of three, and no flat ones",
         holds=limits_come_in_tiers,
         stretches=("INF-09",),
     ),
     Document(
-        name="nats-url-is-a-list",
+        name="servers-are-separated-by-commas",
         description="clients of a cluster are configured with its servers, separated by commas",
         holds=nats_url_is_a_list,
         stretches=("NET-05", "NET-07", "CFG-05"),

@@ -1,0 +1,88 @@
+"""NATS that consists of several servers, or is reached in another way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import nats
+
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import Edit, agent_code, restarted
+from tests.targets.links import closed_port
+from tests.targets.nats_servers import EDGE, NAMES, another_cluster, cluster_of_three
+from tests.variants.model import Variant
+
+CONNECTIONS = 2 * len(NAMES)
+
+
+async def has_three_servers(target: EmbeddedTarget) -> bool:
+    """Whether connections meet three servers, and streams and buckets have three replicas."""
+    names, copies = set(), set()
+    for _ in range(CONNECTIONS):
+        async with await nats.connect(target.cluster.endpoints.nats) as client:
+            names.add(client._server_info["server_name"])
+            copies |= {info.config.num_replicas for info in await client.jetstream().streams_info()}
+    return names == set(NAMES) and copies == {len(NAMES)}
+
+
+async def suite_meets_another_cluster(target: EmbeddedTarget) -> bool:
+    """Whether the suite's server is of another cluster than the replicas', and has no JetStream of its own."""
+    async with await nats.connect(target.instead.get("endpoints", target.cluster.endpoints).nats) as client:
+        seen = client._server_info
+    return seen.get("cluster") == EDGE and not seen.get("jetstream")
+
+
+#: A fleet that takes several servers, separated by commas, as NATS_URL: its orchestrator and its agents' publisher.
+ORCHESTRATOR_SPLITS = (
+    Edit("fleet_orchestrator/config.py", 'self._url("NATS_URL", ("nats", "tls"))', 'self._text("NATS_URL")'),
+    Edit("fleet_orchestrator/app.py", "self._settings.nats_url,\n", 'self._settings.nats_url.split(","),\n'),
+)
+PUBLISHER = "swe_ai_fleet/orchestrator/ray_jobs/publisher.py"
+AGENT_SPLITS = Edit(PUBLISHER, "self._url,\n", 'self._url.split(","),\n')
+
+
+@asynccontextmanager
+async def url_is_a_list(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """Replicas have two servers in their NATS_URL; nobody answers at the first one."""
+    async with AsyncExitStack() as stack:
+        nobody = await stack.enter_async_context(closed_port())
+        await stack.enter_async_context(agent_code(AGENT_SPLITS)(target))
+        environment = {"NATS_URL": f"nats://{nobody},{target.cluster.endpoints.nats}"}
+        await stack.enter_async_context(
+            restarted(target, target.orchestrators, *ORCHESTRATOR_SPLITS, environment=environment)
+        )
+        yield
+
+
+async def has_a_list(target: EmbeddedTarget) -> bool:
+    urls = {target.member(name).part.environment()["NATS_URL"] for name in target.orchestrators}
+    return all("," in url for url in urls)
+
+
+VARIANTS = (
+    Variant(
+        name="nats-is-a-cluster-of-three",
+        description="each client meets another of three servers with routes; streams and buckets have three replicas",
+        apply=cluster_of_three,
+        is_present=has_three_servers,
+        stretches=(
+            *("INF-09", "INF-10", "INF-12", "NET-04", "NET-05", "CFG-05", "JOB-05", "E2E-01"),
+            *("ORC-01", "ORC-04", "ORC-05", "ORC-06", "ORC-09", "ORC-10", "ORC-11", "ORC-15"),
+        ),
+    ),
+    Variant(
+        name="replicas-connect-through-another-cluster",
+        description="suite and workers meet a server without JetStream, whose gateway leads to the replicas' cluster",
+        apply=another_cluster,
+        is_present=suite_meets_another_cluster,
+        stretches=("INF-09", "INF-10", "INF-12", "NET-04", "NET-05", "CFG-05", "JOB-05", "ORC-05", "ORC-10"),
+    ),
+    Variant(
+        name="nats-url-is-a-list",
+        description="NATS_URL has two servers, separated by commas, the first of which is down",
+        apply=url_is_a_list,
+        is_present=has_a_list,
+        stretches=("NET-05", "CFG-05", "CFG-07", "ORC-01", "ORC-04", "ORC-05", "E2E-01"),
+    ),
+)
