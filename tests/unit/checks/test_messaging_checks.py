@@ -16,7 +16,7 @@ from tests.e2e.test_infrastructure_messaging import test_jetstream as jetstream_
 
 PROFILE = load("embedded")
 NAMES = PROFILE.nats
-UNLIMITED = Account.of({"limits": {"max_storage": -1, "max_memory": -1}})
+NO_LIMIT = Account.of({"limits": {"max_storage": -1, "max_memory": -1}})
 
 
 class Nats:
@@ -24,7 +24,9 @@ class Nats:
 
     url = "nats://nats:4222"
 
-    def __init__(self, account: Account | Exception = UNLIMITED, consumers: Mapping[str, Mapping[str, Any]] = {}) -> None:
+    def __init__(
+        self, account: Account | Exception = NO_LIMIT, consumers: Mapping[str, Mapping[str, Any]] = {}
+    ) -> None:
         self._account, self._consumers = account, consumers
 
     async def account(self) -> Account:
