@@ -11,10 +11,13 @@ from itertools import count
 import nats
 from nats.js import JetStreamContext
 
+from fixtures.clusters.base import Component
 from fixtures.core.polling import StateNotReached, wait_until
 from fixtures.core.timeouts import TIMEOUTS
+from fixtures.profile.model import Nats as NatsProfile
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.nats_injectors import stream_is
+from tests.targets.injectors import Edit, restarted
+from tests.targets.nats_injectors import spoiled, stream_is, stream_mirrors
 from tests.variants.model import Presence, Variant
 
 
@@ -29,6 +32,8 @@ def stream_has(**config: object) -> Presence:
     return present
 
 
+COLLECTOR = "deliberation-collector-completed"
+MAX_DELIVER = 5  # deliveries of one message
 PACE = 0.05  # seconds between two answers of somebody else's agents
 
 
@@ -69,6 +74,60 @@ async def stream_grows(target: EmbeddedTarget) -> bool:
             return False
 
 
+@asynccontextmanager
+async def one_consumer(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """The consumer of the proposals collects the failures, too, for both collectors of each replica."""
+    failed_too = Edit("fleet_orchestrator/streams.py", '"deliberation-collector-failed"', f'"{COLLECTOR}"')
+
+    async def replace(js: JetStreamContext, names: NatsProfile) -> None:
+        config = (await js.consumer_info(names.stream, names.completed_consumer)).config
+        for durable in (names.completed_consumer, names.failed_consumer):
+            await js.delete_consumer(names.stream, durable)
+        both = config.evolve(filter_subject=None, filter_subjects=[names.completed, names.failed])
+        await js.add_consumer(names.stream, both)
+
+    async with spoiled(replace)(target), restarted(target, target.orchestrators, failed_too):
+        yield
+
+
+async def has_one_consumer(target: EmbeddedTarget) -> bool:
+    async with await nats.connect(target.cluster.endpoints.nats) as client:
+        consumers = await client.jetstream().consumers_info(target.cluster.profile.nats.stream)
+    return [consumer.name for consumer in consumers if consumer.config.durable_name] == [COLLECTOR]
+
+
+@asynccontextmanager
+async def old_poison(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """While the replicas are down, a message is refused as often as the consumer delivers it."""
+
+    async def refuse(js: JetStreamContext, names: NatsProfile) -> None:
+        await target.fleet.launcher.end(*target.members(Component.ORCHESTRATOR))
+        durable = names.completed_consumer
+        config = (await js.consumer_info(names.stream, durable)).config
+        await js.add_consumer(names.stream, config.evolve(max_deliver=MAX_DELIVER))
+        await js.publish(names.completed, b"{}")
+        reader = await js.pull_subscribe_bind(durable, names.stream)
+        for _ in range(MAX_DELIVER):
+            (message,) = await reader.fetch(1)
+            await message.nak()
+
+    async with spoiled(refuse)(target), restarted(target, target.orchestrators):
+        yield
+
+
+async def has_given_up_one(target: EmbeddedTarget) -> bool:
+    names = target.cluster.profile.nats
+    async with await nats.connect(target.cluster.endpoints.nats) as client:
+        consumer = await client.jetstream().consumer_info(names.stream, names.completed_consumer)
+    return bool(consumer.config.max_deliver == MAX_DELIVER and consumer.num_redelivered)
+
+
+async def stream_is_a_mirror(target: EmbeddedTarget) -> bool:
+    async with await nats.connect(target.cluster.endpoints.nats) as client:
+        info = await client.jetstream().stream_info(target.cluster.profile.nats.stream)
+    return info.config.mirror is not None
+
+
 VARIANTS = (
     Variant(
         name="stream-captures-more",
@@ -83,5 +142,27 @@ VARIANTS = (
         apply=neighbours_publish,
         is_present=stream_grows,
         stretches=("JOB-05", "ORC-05", "ORC-10", "ORC-12", "ORC-13", "LOAD-02", "LOAD-03"),
+    ),
+    Variant(
+        name="answers-reach-the-stream-by-a-mirror",
+        description="the profile's stream mirrors the one that captures the answers",
+        apply=stream_mirrors("agent.response.>", with_consumers=True),
+        is_present=stream_is_a_mirror,
+        stretches=("INF-10", "INF-12", "NET-04", "JOB-04", "JOB-05", "ORC-04", "ORC-05", "ORC-10", "E2E-01"),
+    ),
+    Variant(
+        name="one-consumer-collects-both",
+        description="one durable consumer has both subjects, the completed and the failed",
+        apply=one_consumer,
+        is_present=has_one_consumer,
+        profile={"nats.failed_consumer": COLLECTOR},
+        stretches=("INF-12", "ORC-05", "ORC-07", "ORC-10", "ORC-13", "LOAD-03"),
+    ),
+    Variant(
+        name="consumer-carries-an-old-poison",
+        description="an old message was refused as often as the consumer delivers one: it stays counted as redelivered",
+        apply=old_poison,
+        is_present=has_given_up_one,
+        stretches=("INF-12", "ORC-05", "ORC-10", "ORC-13", "LOAD-03"),
     ),
 )
