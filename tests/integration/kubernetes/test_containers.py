@@ -42,12 +42,12 @@ async def python_of(api: Api, namespace: str, image: str) -> str:
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["its own processes", "processes shared with pause"])
-@pytest.mark.parametrize("stays", [False, True], ids=["exec", "a shell that stays"])
+@pytest.mark.parametrize("waits", [False, True], ids=["exec", "a shell that waits"])
 async def test_what_an_entrypoint_exports_is_seen(
-    api: Api, namespace: str, image: str, containers: Containers, shared: bool, stays: bool
+    api: Api, namespace: str, image: str, containers: Containers, shared: bool, waits: bool
 ) -> None:
     script = (
-        f"export SET=inside CHANGED=inside; {'' if stays else 'exec '}python -c '{WAIT}'{'; true' if stays else ''}"
+        f"export SET=inside CHANGED=inside; {'' if waits else 'exec '}python -c '{WAIT}'{'; true' if waits else ''}"
     )
     environment = [{"name": "CHANGED", "value": "outside"}, {"name": "KEPT", "value": "outside"}]
     name = await pods.start(

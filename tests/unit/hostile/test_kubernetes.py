@@ -44,7 +44,7 @@ def pod(name: str, **labels: str) -> dict[str, Any]:
             "namespace": "ray",
             "labels": {"app": "x", **labels},
             "uid": "u",
-            "ownerReferences": [{"name": "o"}],
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "orchestrator-5d8f9c7b6c", "controller": True}],
         },
         "spec": {"containers": [{"name": "main", "image": "fleet/ray:1", "env": [{"name": "A", "value": "b"}]}]},
         "status": {

@@ -105,23 +105,26 @@ def job(submission_id: str, status: str, end_time: float = 0.0, by_the_suite: bo
     return Job(submission_id=submission_id, status=status, end_time=end_time * 1000, metadata=metadata)
 
 
-OLD = HEADS_TIME - TIMEOUTS.abandoned - 60
-JOBS = (
-    job(f"{RUN}-census", "RUNNING"),
-    job(f"{RUN}-jobs", "SUCCEEDED", HEADS_TIME),
-    job(f"{OTHER}-census", "FAILED", OLD),
-    job(f"{OTHER}-jobs", "SUCCEEDED", HEADS_TIME),
-    job(f"{OTHER}-stock", "RUNNING"),
-    job("fc-abc123-nightly-report", "SUCCEEDED", OLD, by_the_suite=False),
-    job(f"report-of-{RUN}-census", "SUCCEEDED", OLD, by_the_suite=False),
-    job("raysubmit_of_somebody", "SUCCEEDED", OLD, by_the_suite=False),
-    Job(submission_id="", status="SUCCEEDED", end_time=OLD * 1000),
-)
+def jobs() -> tuple[Job, ...]:
+    old = HEADS_TIME - TIMEOUTS.abandoned - 60
+    return (
+        job(f"{RUN}-census", "RUNNING"),
+        job(f"{RUN}-jobs", "SUCCEEDED", HEADS_TIME),
+        job(f"{OTHER}-census", "FAILED", old),
+        job(f"{OTHER}-jobs", "SUCCEEDED", HEADS_TIME),
+        job(f"{OTHER}-stock", "RUNNING"),
+        job("fc-abc123-nightly-report", "SUCCEEDED", old, by_the_suite=False),
+        job(f"report-of-{RUN}-census", "SUCCEEDED", old, by_the_suite=False),
+        job("raysubmit_of_somebody", "SUCCEEDED", old, by_the_suite=False),
+        Job(submission_id="", status="SUCCEEDED", end_time=old * 1000),
+    )
+
+
 OTHERS = {"fc-abc123-nightly-report", f"report-of-{RUN}-census", "raysubmit_of_somebody", ""}
 
 
 def dashboard_with_jobs(date: str) -> Dashboard:
-    dashboard = Dashboard(records={record.submission_id: record for record in JOBS})
+    dashboard = Dashboard(records={record.submission_id: record for record in jobs()})
     dashboard.clock.read(date)
     return dashboard
 
@@ -135,7 +138,7 @@ async def test_records_of_killed_runs_are_removed_once_nobody_reads_them() -> No
 async def test_without_the_time_of_the_head_no_record_of_another_run_is_removed() -> None:
     dashboard: Any = dashboard_with_jobs("")
     await forget_jobs(dashboard, RUN)
-    assert set(dashboard.records) == {record.submission_id for record in JOBS} - {f"{RUN}-census", f"{RUN}-jobs"}
+    assert set(dashboard.records) == {record.submission_id for record in jobs()} - {f"{RUN}-census", f"{RUN}-jobs"}
 
 
 async def test_this_machines_clock_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ class Dashboard(Ray):
         self.allowed, self.words, self.kept, self.tables = allowed, words, kept, tables
         self.asked: list[int] = []
 
-    async def request(self, _method: str, path: str, **arguments: Any) -> Answer:
+    async def request(self, method: str, path: str, **arguments: Any) -> Answer:  # noqa: ARG002
         if path == "/api/jobs/":
             return self.answer(200, self.tables["jobs"])
         params = arguments["params"]
