@@ -11,6 +11,7 @@ from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
+from fixtures.core.versions import is_version
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.own_variables import comparable, drifted
 from fixtures.probes.replicas import ReplicaReport
@@ -225,7 +226,7 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
         shaken = one.ray_client
         if not shaken["ok"]:
             wrong.append(f"{one.name}: {one_line(shaken['error'])}")
-        elif shaken["ray"] != profile.ray.version:
+        elif not is_version(shaken["ray"], profile.ray.version):
             wrong.append(f"{one.name}: Ray Client is served by Ray {shaken['ray']}, not {profile.ray.version}")
         elif one.document["python"].split(".")[:2] != profile.ray.python_minor.split("."):
             wrong.append(f"{one.name}: Python {one.document['python']}, Ray's is {profile.ray.python_minor}")

@@ -15,6 +15,7 @@ from fixtures.clusters.kubernetes.client.api import (
     STATEFULSETS,
     AnyResource,
 )
+from fixtures.clusters.kubernetes.client.errors import ApiError
 from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
@@ -135,8 +136,9 @@ async def replicas_are_restored(target: KubernetesTarget) -> AsyncIterator[None]
 
     async def heal() -> None:
         while True:
-            if (await target.api.get(DEPLOYMENTS, name, namespace)).spec.replicas != wanted:
-                await target.api.patch(DEPLOYMENTS, name, {"spec": {"replicas": wanted}}, namespace)
+            with suppress(ApiError):  # an API server that is busy is asked again
+                if (await target.api.get(DEPLOYMENTS, name, namespace)).spec.replicas != wanted:
+                    await target.api.patch(DEPLOYMENTS, name, {"spec": {"replicas": wanted}}, namespace)
             await asyncio.sleep(0.3)
 
     task = asyncio.create_task(heal(), name=RESTORER)
@@ -195,7 +197,7 @@ async def paused_with_a_history(target: KubernetesTarget) -> AsyncIterator[None]
     """The orchestrator's Deployment is paused before a change was rolled out, and has old ReplicaSets."""
     workload = await orchestrator(target)
     change = {"metadata": {"annotations": {"fleet-conformance/pending": "yes"}}}
-    patch = {"spec": {"paused": True, "revisionHistoryLimit": 5, "template": change}}
+    patch = {"spec": {"paused": True, "template": change}}
     old = [_old_replica_set(workload, code) for code in OLD_REPLICA_SETS]
     key = (workload.metadata.name, workload.metadata.namespace)
     steps: list[Change] = [lambda target: patched(target, DEPLOYMENTS, *key, patch)]

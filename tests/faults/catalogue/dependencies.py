@@ -63,7 +63,7 @@ FAULTS = (
         inject=workers_have(Removed("nats")),
         expected_failures=(
             *("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09"),
-            *("JOB-10", "ORC-04", "E2E-01"),
+            *("JOB-10", "JOB-14", "ORC-04", "E2E-01"),
         ),
         tolerated_failures=("ORC-05", "E2E-03"),
         expected_terms=("nats-py", "ray-worker-1", "ray-worker-2", "No module named 'nats'"),

@@ -22,7 +22,7 @@ CUSTOM, STOCK = named("ray-custom"), named("ray-stock")
 #: What fails on an image without nats-py, as in tests/incident/__main__.py.
 INCIDENT = (
     *("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10"),
-    *("ORC-04", "E2E-01"),
+    *("JOB-14", "ORC-04", "E2E-01"),
 )
 
 

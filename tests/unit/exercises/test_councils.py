@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.core.errors import Inconclusive, NonConformance
-from fixtures.exercises.councils import UNTIL, councils_made
+from fixtures.exercises.councils import UNTIL, make_councils
 from fixtures.exercises.residual_item import ResidualItem
 from fixtures.profile import model as profiles
 
@@ -18,8 +18,8 @@ AGENT = profiles.load("embedded").agent.model_copy(update={"roles": ("DEV", "QA"
 class Replica:
     name = "orchestrator-1"
 
-    def __init__(self, *present: str, refuses: str = "", silent: bool = False) -> None:
-        self.present, self.refuses, self.silent = present, refuses, silent
+    def __init__(self, *present: str, refuses: str = "", silent: bool = False, lost_at: str = "") -> None:
+        self.present, self.refuses, self.silent, self.lost_at = present, refuses, silent, lost_at
         self.made: list[str] = []
 
     async def councils(self) -> dict[str, object]:
@@ -29,6 +29,8 @@ class Replica:
 
     async def call(self, method: str, role: str, num_agents: int) -> None:
         assert (method, num_agents) == ("CreateCouncil", 3)
+        if role == self.lost_at:
+            raise Inconclusive("the way to it is cut")
         if role == self.refuses:
             raise NonConformance("NOT_FOUND: no such role")
         self.made.append(role)
@@ -40,7 +42,8 @@ def orchestrator(replica: Replica) -> Any:
 
 async def test_what_is_made_is_listed() -> None:
     replica = Replica("DEV", refuses="DATA")
-    made, refused = await councils_made(orchestrator(replica), AGENT)
+    made: list[ResidualItem] = []
+    refused = await make_councils(orchestrator(replica), AGENT, made)
     assert replica.made == ["QA"]
     assert made == [ResidualItem("council QA of 3 agents", "orchestrator orchestrator-1", 1, UNTIL)]
     assert refused == {"DATA": "NOT_FOUND: no such role"}
@@ -48,10 +51,18 @@ async def test_what_is_made_is_listed() -> None:
 
 async def test_where_all_are_there_nothing_is_made_or_listed() -> None:
     replica = Replica("DEV", "QA", "DATA")
-    assert await councils_made(orchestrator(replica), AGENT) == ([], {})
-    assert not replica.made
+    made: list[ResidualItem] = []
+    assert await make_councils(orchestrator(replica), AGENT, made) == {}
+    assert not made and not replica.made
 
 
 async def test_an_orchestrator_that_lists_none_is_undecided() -> None:
     with pytest.raises(Inconclusive, match="councils cannot be looked up: it does not answer"):
-        await councils_made(orchestrator(Replica(silent=True)), AGENT)
+        await make_councils(orchestrator(Replica(silent=True)), AGENT, [])
+
+
+async def test_what_was_made_before_the_way_was_cut_is_listed() -> None:
+    made: list[ResidualItem] = []
+    with pytest.raises(Inconclusive, match="cut"):
+        await make_councils(orchestrator(Replica(lost_at="QA")), AGENT, made)
+    assert [item.what for item in made] == ["council DEV of 3 agents"]

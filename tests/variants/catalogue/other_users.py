@@ -39,6 +39,7 @@ class AnotherRun:
     def __init__(self) -> None:
         self.statuses: list[int] = []  # exit statuses of the runs that came to their end
         self.output = ""  # of the last of them
+        self.working = False
 
     @asynccontextmanager
     async def at_work(self, target: EmbeddedTarget) -> AsyncIterator[None]:
@@ -46,11 +47,13 @@ class AnotherRun:
         folder = Path(tempfile.mkdtemp(prefix="fleet-other-run-"))
         self.statuses.clear()
         runs = asyncio.create_task(self._run_for_ever(target, folder))
+        self.working = True
         try:
             await wait_until(lambda: self.is_at_work(target), "the other run's first Ray job", TIMEOUTS.job)
             yield
             await wait_until(self._one_has_ended, "the end of the other run", 2 * TIMEOUTS.disruptive_check)
         finally:
+            self.working = False
             runs.cancel()
             with suppress(asyncio.CancelledError):
                 await runs
@@ -77,7 +80,8 @@ class AnotherRun:
             return any(job.metadata.items() >= OF_THE_SUITE.items() for job in await ray.jobs())
 
         try:
-            return await wait_until(seen, "a Ray job of the other run", TIMEOUTS.settle)
+            limit = TIMEOUTS.disruptive_check if self.working else TIMEOUTS.settle  # deliberations have no job
+            return await wait_until(seen, "a Ray job of the other run", limit)
         except StateNotReached:
             return False
         finally:

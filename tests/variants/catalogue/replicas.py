@@ -16,7 +16,7 @@ from tests.targets.replica_injectors import (
 )
 from tests.variants.model import Variant
 
-CONFIGURATION = tuple(f"CFG-{number:02}" for number in range(1, 8))
+CONFIGURATION = tuple(f"CFG-{number:02}" for number in range(1, 9))
 FROM_REPLICAS = ("NET-01", "NET-02", "NET-05", "NET-06", "NET-07")
 
 
