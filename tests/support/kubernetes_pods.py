@@ -46,6 +46,7 @@ class Pods:
     has: Callable[[str], bool] = lambda _program: True  # whether the pods' image has a program, by its first word
     longest_line: int = 1 << 20  # bytes of a request line
     may_enter: bool = True
+    without: str = NO_PROGRAM  # what is said where it has not
     newest_protocol: bool = True
     lines: list[str] = field(default_factory=list)  # of the requests
     commands: list[list[str]] = field(default_factory=list)
@@ -71,7 +72,7 @@ class Pods:
     async def _ended(self, connection: ServerConnection, command: Sequence[str], reads: bool) -> dict[str, object]:
         path = shutil.which(command[0], path=self.environment.get("PATH", ""))
         if path is None or not self.has(command[0]):
-            return {"status": "Failure", "reason": "InternalError", "message": NO_PROGRAM.format(command[0])}
+            return {"status": "Failure", "reason": "InternalError", "message": self.without.format(command[0])}
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *command, executable=path, env=dict(self.environment), stdin=pipe, stdout=pipe, stderr=pipe

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.clusters.base import Unsupported
+from fixtures.clusters.kubernetes import main_process
 from fixtures.clusters.kubernetes.client.errors import ApiError
 from fixtures.clusters.kubernetes.containers import STARTS, Containers
 from fixtures.clusters.kubernetes.main_process import Process, interpreter, main_of
@@ -68,6 +69,30 @@ async def test_an_image_of_one_program_cannot_be_entered() -> None:
         with pytest.raises(Unsupported, match=r"^o-1: no Python in its image"):
             await Containers(api).main_process(pod("o-1"), "ns")
     assert [command[0] for command in pods.commands] == [*(start[0] for start in STARTS), "cat"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'unable to upgrade connection: container not found ("orchestrator")',
+        "failed to exec in container: failed to load task: no running task found: task 5d8f not found: not found",
+    ],
+)
+async def test_a_container_that_has_just_ended_says_nothing_of_its_image(words: str) -> None:
+    pods = Pods(ENVIRONMENT, has=lambda _program: False, without=words)
+    async with serving(pods) as api:
+        with pytest.raises(Inconclusive, match="not found") as undecided:
+            await Containers(api).main_process(pod("o-1"), "ns")
+    assert not isinstance(undecided.value, Unsupported) and len(pods.commands) == 1
+
+
+def test_a_title_that_was_written_over_the_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setattr(main_process, "of_this_container", lambda: [running(1, 0, "python", program=PYTHON_3)])
+    monkeypatch.setattr(main_process, "content", lambda *_: b"orchestrator: worker\0\0\0")
+    seen = main_process.look()
+    assert isinstance(seen["environment"], dict) and "KUBERNETES_SERVICE_HOST" in seen["environment"]
+    assert seen["problem"] == "process 1 has written its title over it"
 
 
 async def test_who_may_not_enter_pods_is_told_which_right_to_grant() -> None:

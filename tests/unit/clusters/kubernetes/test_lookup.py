@@ -140,6 +140,27 @@ async def test_a_daemon_set_asks_for_a_replica_on_each_node_that_fits() -> None:
     assert (workload.desired, workload.rollout) == (3, "")
 
 
+@pytest.mark.parametrize(
+    ("policy", "created", "waiting", "under_way"),
+    [("", 2, "", True), ("", 2, "CrashLoopBackOff", False), ("OrderedReady", 1, "", False), ("Parallel", 2, "", True)],
+)
+async def test_a_roll_out_that_cannot_go_on_is_none(policy: str, created: int, waiting: str, under_way: bool) -> None:
+    keeper = {
+        "spec": {
+            "replicas": 2,
+            "podManagementPolicy": policy,
+            "selector": {"matchLabels": {"app": "x"}},
+            "template": {"spec": {}},
+        },
+        "status": {"replicas": created, "updatedReplicas": 1},
+    }
+    resource, owner = (STATEFULSETS, "StatefulSet") if policy else (DEPLOYMENTS, "ReplicaSet")
+    kept = pod_of(owner, "orchestrator" if policy else "orchestrator-5d8f9c7b6c")
+    kept["status"] = {"containerStatuses": [{"name": "main", "state": {"waiting": {"reason": waiting}}}]}
+    workload = await found({resource: keeper, PODS: [kept]}).workload(Component.ORCHESTRATOR)
+    assert len(workload.replicas) == 1 and bool(workload.rollout) == under_way
+
+
 async def test_pods_are_selected_by_expressions_too() -> None:
     expressions = [
         {"key": "tier", "operator": "In", "values": ["api", "web"]},
