@@ -44,7 +44,7 @@ class Commands:
         return subprocess.run(
             ["bash", "-c", command],
             cwd=ROOT,
-            env={**os.environ, "POD": self.worker},
+            env={**os.environ, "POD": self.worker, "NAME": "A_VARIABLE", "VALUE": "a value"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
