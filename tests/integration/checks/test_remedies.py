@@ -46,7 +46,7 @@ def ended(command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", command],
         cwd=ROOT,
-        env={**os.environ, "POD": "a-pod", "no_proxy": "*"},
+        env={**os.environ, "POD": "a-pod", "NAME": "A_VARIABLE", "VALUE": "a value", "no_proxy": "*"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
