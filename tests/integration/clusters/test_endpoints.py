@@ -185,8 +185,8 @@ async def test_the_workers_authenticate_and_the_dashboard_shows_no_secret(
     commands: list[dict[str, Any]] = []
     submit = Ray.submit
 
-    async def noted(self: Ray, entrypoint: str, submission_id: str, runtime_env: Any = None) -> None:
-        await submit(self, entrypoint, submission_id, runtime_env)
+    async def noted(self: Ray, entrypoint: str, submission_id: str, *more: Any, **named: Any) -> None:
+        await submit(self, entrypoint, submission_id, *more, **named)
         commands.append((await self._call("GET", f"/api/jobs/{submission_id}")).json())
 
     monkeypatch.setattr(Ray, "submit", noted)
