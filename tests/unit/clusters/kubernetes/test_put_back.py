@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Component
-from fixtures.clusters.kubernetes.changes import COST
+from fixtures.clusters.kubernetes.changes import COST, Change
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, LEASES, PODS, RAY_CLUSTERS
 from fixtures.clusters.kubernetes.disruption import Disruption
 from fixtures.clusters.kubernetes.instance import RUN_LABEL
@@ -18,6 +18,7 @@ from fixtures.clusters.kubernetes.lease import DURATION_S, NAME, NOTES, RunLease
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.put_back import instances_removed, put_back
 from fixtures.core import timeouts
+from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile import model as profiles
 from tests.support.kubernetes_objects import StoredObjects
@@ -266,3 +267,36 @@ async def test_an_object_that_is_gone_is_told() -> None:
     (line,) = await run.begin()
     assert f"there is no RayCluster {RAY_CLUSTER}" in line
     await run.lease.release()
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_cost_is_forgotten_only_where_its_pod_was_looked_for(there: bool) -> None:
+    """Where the API server did not say which pods there are, the note stays for the next run."""
+    pod = SimpleNamespace(metadata=SimpleNamespace(name="orchestrator-1", annotations={}))
+
+    class Disrupted:
+        def __init__(self) -> None:
+            self.forgotten: list[object] = []
+
+        @property
+        def lookup(self) -> Any:
+            return self
+
+        changes = lookup
+
+        async def pods(self, component: Component) -> list[Any]:
+            if component is Component.VLLM:
+                raise Inconclusive("the API server does not answer")
+            return [pod] if there else []
+
+        async def forget(self, *keys: object) -> None:
+            self.forgotten.extend(keys)
+
+    cost = Change(kind="pods", namespace="ns", name="orchestrator-1", before=[""], after=["-1000"])
+    disrupted: Any = Disrupted()
+    if there:
+        assert await put_back(disrupted, [cost], "fc-1") == []
+    else:
+        with pytest.raises(Inconclusive, match="does not answer"):
+            await put_back(disrupted, [cost], "fc-1")
+    assert disrupted.forgotten == ([cost.key] if there else [])
