@@ -97,7 +97,7 @@ async def test_a_command_that_is_not_there_is_said_in_the_log(run: RunDirectory)
 
 async def test_the_main_process_and_its_environment_are_known(run: RunDirectory) -> None:
     part = SupervisedProcess("known", run)
-    part.start(["bash", "-c", "echo up; exec sleep 600"], {**ENVIRONMENT, "WHO": "me"})
+    part.start(["bash", "-c", "echo up; while :; do sleep 600; done"], {**ENVIRONMENT, "WHO": "me"})
     await said(part, "up")
     assert part.environment()["WHO"] == "me"
     assert part.pid and os.getsid(part.pid) == part.pid, "it has a session of its own"
