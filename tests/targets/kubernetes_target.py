@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import ClassVar
 
 from fixtures.clusters.base import Feature
 from fixtures.clusters.kubernetes.client.api import connect
+from fixtures.core.timeouts import Timeouts
 from fixtures.profile import model as profiles
-from tests.targets.target import Target
+from tests.targets.target import SHORT, Target
 
 VARIABLES = ("FLEET_TEST_KUBECONFIG", "FLEET_TEST_PROFILE", "FLEET_TEST_STOCK_IMAGE")
 
@@ -22,6 +24,9 @@ def there() -> bool:
 class KubernetesTarget(Target):
     """Each session attaches anew, as a user would, with the right to disturb unless a change takes that."""
 
+    # Through a port-forward a request takes as long as in any run (fixtures/core/timeouts.py): while ORC-06's
+    # 15 agents started, SHORT's 8 s were too few for each of its five deliberations.
+    timeouts: ClassVar[Timeouts] = SHORT.model_copy(update={"request": Timeouts().request})
     may_disrupt = True
 
     def __init__(self, reports: Path) -> None:

@@ -18,7 +18,7 @@ from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import applied
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.kubernetes_target import KubernetesTarget, there
-from tests.targets.target import SHORT, Target
+from tests.targets.target import Target
 
 WHOLE_EVERY = 10  # under each tenth change all MUST checks that disturb nothing are run
 TARGETS = {"embedded": EmbeddedTarget, "kubernetes": KubernetesTarget}
@@ -83,6 +83,7 @@ class Program(Generic[E]):
         load_catalogue()
         chosen = self.selected(asked)
         if asked.list:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads it, as `| head` does, may stop
             for experiment in chosen:
                 print(f"{experiment.name}: {experiment.description}\n    {', '.join(experiment.checks)}")
             return 0
@@ -93,9 +94,8 @@ class Program(Generic[E]):
         elsewhere = [] if there() else [experiment for experiment in chosen if experiment.where == "kubernetes"]
         trials = Trials(self, asked, [experiment for experiment in chosen if experiment not in elsewhere])
         try:
-            with applied(SHORT):  # for what changes wait for themselves
-                for where in TARGETS:
-                    trials.run(where)
+            for where in TARGETS:
+                trials.run(where)
             status = int(trials.good < len(trials.experiments))
             if elsewhere and not trials.stopped:
                 status |= self.in_kubernetes(asked, elsewhere, asked.add or bool(trials.experiments))
@@ -190,7 +190,7 @@ class Trials(Generic[E]):
         experiments = [experiment for experiment in self.experiments if experiment.where == where]
         if not experiments or self.stopped:
             return
-        with TARGETS[where](self.asked.reports) as target:
+        with applied(TARGETS[where].timeouts), TARGETS[where](self.asked.reports) as target:
             for experiment in experiments:
                 self.number += 1
                 whole = self.asked.whole or self.number % WHOLE_EVERY == 0

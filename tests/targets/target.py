@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 from pydantic import BaseModel
@@ -52,10 +52,10 @@ SHORT_ROUND_TRIP = SHORT.deliberation / 2
 
 
 class SessionProfile:
-    """Gives a session's profile the timeouts above, as if its [timeouts] had them, and values by their dotted keys."""
+    """Gives a session's profile other timeouts, as if its [timeouts] had them, and values by their dotted keys."""
 
-    def __init__(self, values: Mapping[str, object] | None = None) -> None:
-        self._values = values or {}
+    def __init__(self, values: Mapping[str, object] | None = None, timeouts: Timeouts = SHORT) -> None:
+        self._values, self._timeouts = values or {}, timeouts
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fleet_cluster(self) -> Generator[None, Cluster, Cluster]:
@@ -65,7 +65,7 @@ class SessionProfile:
             "round_trip_p50_s": min(given.round_trip_p50_s, SHORT_ROUND_TRIP),
             "round_trip_p95_s": min(given.round_trip_p95_s, SHORT_ROUND_TRIP),
         }
-        profile = cluster.profile.replaced("limits", **limits).model_copy(update={"timeouts": SHORT})
+        profile = cluster.profile.replaced("limits", **limits).model_copy(update={"timeouts": self._timeouts})
         for key, value in self._values.items():
             profile = with_value(profile, key.split("."), value)
         cluster.profile = profile
@@ -92,6 +92,8 @@ class Interrupted:
 
 class Target:
     """A running fleet, entered as a context manager."""
+
+    timeouts: ClassVar[Timeouts] = SHORT  # of its sessions, and of what changes wait for themselves
 
     def __init__(self, reports: Path) -> None:
         self.reports = reports
@@ -205,7 +207,7 @@ class Target:
         chosen = ["-m", "e2e or load", "-k", " or ".join(sorted(ids)), str(ROOT / "tests" / "e2e")]
         with (folder / "output.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
             arguments += ["--report-dir", str(folder), *options, *chosen]
-            status = pytest.main(arguments, [*plugins, SessionProfile(self._profile), interrupted])
+            status = pytest.main(arguments, [*plugins, SessionProfile(self._profile, self.timeouts), interrupted])
         if interrupted.seen or status == pytest.ExitCode.INTERRUPTED:  # it was meant for all of this
             raise KeyboardInterrupt
         report = Report.read(folder)
