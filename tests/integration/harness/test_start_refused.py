@@ -25,10 +25,14 @@ def pytest_fleet_cluster(config):
     Taken.profile = profiles.load("embedded")
     return Taken()
 """
-CHECK = """
+CHECKS = """
+from fixtures.checks.declaration import MUST, check
+
+@check("CFG-01", MUST, "first", remedy="x")
 def test_first(cluster):
     raise AssertionError("it began")
 
+@check("CFG-02", MUST, "second", remedy="x")
 def test_second(cluster):
     raise AssertionError("it went on")
 """
@@ -36,7 +40,7 @@ def test_second(cluster):
 
 def test_a_run_that_may_not_begin_ends_with_4(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
-    (tmp_path / "test_checks.py").write_text(CHECK, encoding="utf-8")
+    (tmp_path / "test_checks.py").write_text(CHECKS, encoding="utf-8")
     command = (sys.executable, "-m", "pytest", "-p", "fixtures.plugin", "-p", "no:cacheprovider")
     loops = (
         "asyncio_mode=auto",
@@ -56,3 +60,5 @@ def test_a_run_that_may_not_begin_ends_with_4(tmp_path: Path) -> None:
     assert "it began" not in ran.output
     assert "it went on" not in ran.output
     assert "Traceback" not in ran.output
+    assert ran.report.document["verdict"] == "inconclusive"
+    assert {row["status"] for row in ran.report.rows} == {"broken"}
