@@ -203,19 +203,31 @@ def test_each_worker_group_has_its_own_image_and_pods() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "said", "never_ready"),
     [
-        ({"state": "ready", "observedGeneration": 2}, ""),
-        ({}, "no KubeRay operator"),
-        ({"state": "ready", "observedGeneration": 1}, ""),  # another image: KubeRay does nothing, and does not say so
-        ({"state": "failed", "reason": "quota", "observedGeneration": 2}, "'failed', not ready (quota)"),
+        ({"state": "ready", "observedGeneration": 2}, "", False),
+        ({}, "no KubeRay operator", False),
+        # another image: KubeRay does nothing, and does not say so
+        ({"state": "ready", "observedGeneration": 1}, "", False),
+        ({"state": "failed", "reason": "quota", "observedGeneration": 2}, "'failed', not ready (quota)", False),
         (
             {"conditions": [{"type": "HeadPodReady", "status": "False", "reason": "Pulling", "message": "slow"}]},
             "HeadPodReady Pulling slow",
+            True,
+        ),
+        (
+            {
+                "conditions": [
+                    {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"}
+                ]
+            },
+            "ReplicaFailure FailedCreate quota",
+            False,
         ),
     ],
 )
-def test_the_objects_own_word(status: dict[str, Any], said: str) -> None:
+def test_the_objects_own_word(status: dict[str, Any], said: str, never_ready: bool) -> None:
     complaint = workloads.raycluster_not_ready_reason(ray_cluster(**status))
     assert said in complaint
     assert bool(complaint) == bool(said)
+    assert workloads.raycluster_was_never_ready(ray_cluster(**status)) is never_ready
