@@ -16,6 +16,7 @@ from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.acknowledgement import Awaited, start_of, wait_until_acknowledged
 from fixtures.exercises.agent_actors import groups_of
 from fixtures.exercises.causes import (
+    INJECTED_STATUS,
     longer_than,
     names_a_timeout,
     names_the_context,
@@ -67,8 +68,9 @@ async def task_beyond_the_context(deliberations: Deliberations, nats: Nats, prof
 async def test_one_agent_fails(deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence) -> None:
     """A deliberation does not wait for an agent that has failed, and does not hide that it did."""
     trip = deliberations.new()
-    broken = {"error": {"message": "injected by the conformance suite", "type": "InternalServerError", "code": 500}}
-    async with fault_proxy.fault(action="status", code=500, body=broken, contains=trip.marker, times=1):
+    words = {"message": "injected by the conformance suite", "type": "UnprocessableEntityError"}
+    refusal = {"error": words | {"code": INJECTED_STATUS}}
+    async with fault_proxy.fault(action="status", code=INJECTED_STATUS, body=refusal, contains=trip.marker, times=1):
         await deliberations.run([trip])
     keep_deliberations(evidence, [trip])
     assert trip.completed and trip.outcome, f"expected COMPLETED with {trip.agents - 1} proposals: {trip.summary}"

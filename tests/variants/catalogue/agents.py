@@ -10,9 +10,9 @@ import httpx
 from fixtures.clusters.base import Component
 from fixtures.core.timeouts import TIMEOUTS
 from tests.faults.catalogue.agent_ends import JOINED
-from tests.faults.catalogue.agents import JOB, everywhere
+from tests.faults.catalogue.agents import CLIENT, JOB, everywhere
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Edit, orchestrator_has, packages_in, stub_answers
+from tests.targets.injectors import Edit, agent_code, orchestrator_has, packages_in, stub_answers
 from tests.variants.model import Variant
 
 THOUGHT = 64  # tokens that the model spends before it says anything
@@ -66,7 +66,42 @@ PLAIN_CLASS = (
     ),
 )
 
+#: As clients of OpenAI's API do by default: two more requests where the server is to blame, or could not be reached.
+TRIES_AGAIN = (
+    Edit(CLIENT, "import json\n", "import asyncio\nimport json\n"),
+    Edit(CLIENT, "async def chat(", "async def _once("),
+    Edit(
+        CLIENT,
+        "def _completion(",
+        "async def chat(*words, **named) -> Completion:\n"
+        "    for seconds in (0.2, 0.4):\n"
+        "        try:\n"
+        "            return await _once(*words, **named)\n"
+        "        except ConnectionError:\n"
+        "            pass\n"
+        "        except RuntimeError as error:\n"
+        "            if not str(error).startswith(('vLLM answered 5', 'vLLM answered 429')):\n"
+        "                raise\n"
+        "        await asyncio.sleep(seconds)\n"
+        "    return await _once(*words, **named)\n"
+        "\n\ndef _completion(",
+    ),
+)
+
+
+async def try_again(target: EmbeddedTarget) -> bool:
+    nodes = target.members(Component.RAY_WORKER)
+    return all("async def _once(" in (packages_in(node.folder) / CLIENT).read_text(encoding="utf-8") for node in nodes)
+
+
 VARIANTS = (
+    Variant(
+        name="agents-try-again",
+        description="agents ask the model up to three times where it fails, cannot be reached, or has too much to do",
+        apply=agent_code(*TRIES_AGAIN),
+        is_present=try_again,
+        stretches=("JOB-08", "JOB-09", "JOB-10", "ORC-07", "ORC-08"),
+    ),
     Variant(
         name="agent-is-a-plain-class",
         description="nothing decorates the agent's class, and its run() is no coroutine",
