@@ -27,7 +27,7 @@ from tests.e2e.repairs import in_orchestrator, restart_orchestrator, set_variabl
 REPLICAS = (Feature.REPLICAS,)
 
 #: Variables of the profile that other checks judge: addresses by where they lead, however they are spelt.
-JUDGED_ELSEWHERE = frozenset({"AGENT_TYPE", "VLLM_URL", "RAY_ADDRESS", "NATS_URL"})
+JUDGED_ELSEWHERE = frozenset({"AGENT_TYPE", "VLLM_URL", "RAY_ADDRESS", "NATS_URL", "GRPC_HOST", "GRPC_PORT"})
 
 LOOKS = 4  # at most, for the servers behind vLLM's address, of CONNECTIONS each
 
@@ -267,6 +267,8 @@ async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...], cl
     lines = [difference(key, values) for key, values in differing.items()]
     if lines and workload.rollout:
         raise Inconclusive(f"{workload.rollout}; replicas differ: {'. '.join(lines)}")
+    if lines:
+        raise_if_unsure(replica_reports, f"replicas differ: {'. '.join(lines)}")
     assert not lines, f"replicas differ: {'. '.join(lines)}"
 
 
@@ -290,7 +292,8 @@ async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...], cl
 async def test_environment(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """The main process of every replica has each variable that the profile names, with the very value.
 
-    Left to other checks are AGENT_TYPE and the addresses, which can be spelt in several ways: where they lead decides.
+    Left to other checks are AGENT_TYPE and the addresses, which can be spelt in several ways: where they lead decides,
+    and whether the replica is reached.
     Variables that the profile does not name are the orchestrator's own affair.
     """
     wanted = {name: value for name, value in profile.orchestrator.environment.items() if name not in JUDGED_ELSEWHERE}

@@ -13,7 +13,7 @@ import pytest
 from fixtures.clusters.base import Completed, Component, MainProcess, Replica, Unsupported
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.packaging import BEGIN, END
-from fixtures.probes.replicas import RAY_CLIENT_MEMORY, ReplicaReport, ask_all
+from fixtures.probes.replicas import EARLIER_LIFE, RAY_CLIENT_MEMORY, ReplicaReport, ask_all
 from fixtures.profile.model import load
 
 ENVIRONMENT = {"RAY_ADDRESS": "ray://ray:10001"}
@@ -31,10 +31,14 @@ class Cluster:
         self.entered = {"ray": 0, "else": 0}
         self.most = dict(self.entered)
         self.shaken: list[str] = []
+        self.lives = dict.fromkeys(handshakes, 1.0)
 
     async def workload(self, _component: Component) -> Any:
-        ready = [Replica(name, Component.ORCHESTRATOR, "o", "o:1", "", True) for name in self.handshakes]
-        return SimpleNamespace(ready=ready)
+        ready = [
+            Replica(name, Component.ORCHESTRATOR, "o", "o:1", "", True, started=started)
+            for name, started in self.lives.items()
+        ]
+        return SimpleNamespace(ready=ready, replicas=ready)
 
     async def main_process(self, _replica: Replica) -> MainProcess:
         return self.main
@@ -65,6 +69,24 @@ async def test_what_imports_ray_goes_from_one_replica_to_the_next() -> None:
     seen = await reports(cluster)
     assert cluster.most == {"ray": 1, "else": 3}
     assert all(report.ray_client["ok"] and report.ray_port["ok"] for report in seen.values())
+
+
+async def test_what_a_replica_had_that_is_gone_says_nothing_of_the_fleet() -> None:
+    """A roll-out may end, and a container start again, between the probe and the check."""
+    cluster = Cluster(dict.fromkeys(("o-1", "o-2", "o-3"), GOOD))
+    execute = cluster.exec
+
+    async def meanwhile(replica: Replica, argv: Sequence[str], **named: Any) -> Completed:
+        cluster.lives = {"o-1": 1.0, "o-2": 2.0, "o-4": 2.0}
+        return await execute(replica, argv, **named)
+
+    cluster.exec = meanwhile  # type: ignore[method-assign]
+    seen = await reports(cluster)
+    assert {name: report.main.caveat for name, report in seen.items()} == {
+        "o-1": "",
+        "o-2": EARLIER_LIFE,
+        "o-3": EARLIER_LIFE,
+    }
 
 
 async def test_no_further_handshake_is_waited_for_where_one_had_no_answer() -> None:
