@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
-from nats.js.api import AckPolicy, DiscardPolicy, RetentionPolicy, StorageType
-
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded import probes
 from fixtures.clusters.embedded.image_table import named
@@ -20,23 +18,12 @@ from tests.faults.model import Fault
 from tests.targets.decoy_servers import free_port
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, changed, frozen, killed, processes_of, restarted, tree
-from tests.targets.nats_injectors import (
-    consumer_is,
-    seen_anew,
-    small_account,
-    stream_is,
-    without_consumer,
-    without_jetstream,
-    without_stream,
-)
 from tests.targets.target import Change
 
 NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
-NO_NATS = ("INF-09", "INF-10", "INF-12", "NET-04", "ORC-01")
 #: What is asked through Ray.
 THROUGH_RAY = ("INF-08", *(f"DEP-{number:02}" for number in range(1, 11)), "NET-03", "NET-04")
 NO_RAY = ("INF-05", "INF-06", "INF-07")
-STREAM, CONSUMER = "AGENT_RESPONSES", "deliberation-collector-completed"
 
 
 def argued(name: str, option: str, value: str) -> Change:
@@ -52,17 +39,6 @@ def argued(name: str, option: str, value: str) -> Change:
         return replace(launch, arguments=words)
 
     return lambda target: restarted(target, [name], launch=other)
-
-
-def with_nats(down: Callable[[EmbeddedTarget], AbstractAsyncContextManager[None]]) -> Change:
-    """What is done to NATS makes the orchestrator look at it anew in the end."""
-
-    @asynccontextmanager
-    async def injected(target: EmbeddedTarget) -> AsyncIterator[None]:
-        async with seen_anew(target), down(target):
-            yield
-
-    return injected
 
 
 def with_ray(spoil: Callable[[EmbeddedTarget], Awaitable[None]]) -> Change:
@@ -220,107 +196,6 @@ FAULTS = (
         expected_failures=("INF-08", "DEP-09"),
         tolerated_failures=("DEP-10",),  # the record is younger than the running head
         expected_terms=("ray-head", "2.48.0", "2.49.2"),
-    ),
-    Fault(
-        name="jetstream-is-off",
-        description="NATS was started without -js",
-        inject=without_jetstream,
-        expected_failures=("INF-09", "INF-10", "INF-12", "NET-04"),
-        tolerated_failures=("INF-11", "ORC-01"),
-        expected_terms=("NATS", "without JetStream"),
-    ),
-    Fault(
-        name="jetstream-account-is-full",
-        description="the account may store 64 KiB on disk: what a handful of answers take",
-        inject=lambda target: small_account(target, "64KB"),
-        expected_failures=("INF-09",),
-        expected_terms=("JetStream", "storage", "65536"),
-    ),
-    Fault(
-        name="nats-is-killed",
-        description="the process of NATS is gone",
-        inject=with_nats(lambda target: killed(target, "nats-1")),
-        expected_failures=NO_NATS,
-        expected_terms=("NATS", "does not answer"),
-    ),
-    Fault(
-        name="nats-is-frozen",
-        description="NATS takes connections and does nothing (SIGSTOP)",
-        inject=with_nats(lambda target: frozen(target, "nats-1")),
-        expected_failures=NO_NATS,
-        tolerated_failures=("INF-11",),
-        expected_terms=("NATS", "does not greet"),
-    ),
-    Fault(
-        name="stream-is-missing",
-        description="the stream of the agents' answers was deleted, and its consumers with it",
-        inject=without_stream(),
-        expected_failures=("INF-10", "INF-12", "NET-04"),
-        expected_terms=("stream", STREAM),
-    ),
-    Fault(
-        name="stream-captures-other-subjects",
-        description="the stream captures agent.answer.> and not agent.response.>; consumers of that cannot exist in it",
-        inject=stream_is(subjects=["agent.answer.>"], with_consumers=False),
-        expected_failures=("INF-10", "INF-12"),
-        expected_terms=(STREAM, "agent.answer.>", "agent.response.completed"),
-    ),
-    Fault(
-        name="stream-is-in-memory",
-        description="the stream keeps messages in memory, where a restart of NATS loses them",
-        inject=stream_is(storage=StorageType.MEMORY),
-        expected_failures=("INF-10",),
-        expected_terms=(STREAM, "storage", "memory"),
-    ),
-    Fault(
-        name="stream-is-a-work-queue",
-        description="the stream drops a message once somebody has it",
-        inject=stream_is(retention=RetentionPolicy.WORK_QUEUE),
-        expected_failures=("INF-10",),
-        tolerated_failures=("ORC-03",),  # no second reader is let in: what deliberations published is not known
-        expected_terms=(STREAM, "retention", "workqueue"),
-    ),
-    Fault(
-        name="stream-keeps-what-interests",
-        description="the stream drops messages that no consumer waits for",
-        inject=stream_is(retention=RetentionPolicy.INTEREST),
-        expected_failures=("INF-10",),
-        expected_terms=(STREAM, "retention", "interest"),
-    ),
-    Fault(
-        name="stream-is-full",
-        description="the stream may hold 1000 bytes and refuses what is more",
-        inject=stream_is(max_bytes=1000, discard=DiscardPolicy.NEW),
-        expected_failures=("INF-10",),
-        expected_terms=(STREAM, "full", "1000"),
-    ),
-    Fault(
-        name="consumer-is-missing",
-        description="the durable consumer of the proposals was deleted",
-        inject=without_consumer(),
-        expected_failures=("INF-12",),
-        expected_terms=("consumer", CONSUMER),
-    ),
-    Fault(
-        name="consumer-pushes",
-        description="the consumer of the proposals pushes to one subscriber instead of being pulled from",
-        inject=consumer_is(deliver_subject="deliver.completed", max_waiting=None),
-        expected_failures=("INF-12",),
-        expected_terms=(CONSUMER, "push"),
-    ),
-    Fault(
-        name="consumer-wants-no-acknowledgement",
-        description="the consumer of the proposals takes what it delivered as handled",
-        inject=consumer_is(ack_policy=AckPolicy.NONE),
-        expected_failures=("INF-12",),
-        expected_terms=(CONSUMER, "ack policy", "none"),
-    ),
-    Fault(
-        name="consumer-filters-another-subject",
-        description="the consumer of the proposals waits for agent.response.finished",
-        inject=consumer_is(filter_subject="agent.response.finished"),
-        expected_failures=("INF-12",),
-        expected_terms=(CONSUMER, "agent.response.finished"),
     ),
     Fault(
         name="one-orchestrator-is-killed",

@@ -1,16 +1,149 @@
-"""Streams that take no answers, or do not keep them, although they are there; and ways to NATS that have none."""
+"""NATS that is dead, frozen or without JetStream; streams and consumers that are missing, or are there and take no
+answers or do not keep them; and ways to NATS that have none."""
 
 from __future__ import annotations
 
-from nats.js.api import DiscardPolicy, SubjectTransform
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from nats.js.api import AckPolicy, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform
 
 from tests.faults.catalogue.connectivity import WORKERS, workers_led
-from tests.faults.catalogue.infrastructure import STREAM
 from tests.faults.model import Fault
 from tests.targets.decoy_servers import another_nats, orchestrator_led
-from tests.targets.nats_injectors import another_account, sealed_stream, stream_is, stream_mirrors
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import frozen, killed
+from tests.targets.nats_injectors import (
+    another_account,
+    consumer_is,
+    sealed_stream,
+    seen_anew,
+    small_account,
+    stream_is,
+    stream_mirrors,
+    without_consumer,
+    without_jetstream,
+    without_stream,
+)
+from tests.targets.target import Change
+
+NO_NATS = ("INF-09", "INF-10", "INF-12", "NET-04", "ORC-01")
+STREAM, CONSUMER = "AGENT_RESPONSES", "deliberation-collector-completed"
+
+
+def with_nats(down: Callable[[EmbeddedTarget], AbstractAsyncContextManager[None]]) -> Change:
+    """What is done to NATS makes the orchestrator look at it anew in the end."""
+
+    @asynccontextmanager
+    async def injected(target: EmbeddedTarget) -> AsyncIterator[None]:
+        async with seen_anew(target), down(target):
+            yield
+
+    return injected
+
 
 FAULTS = (
+    Fault(
+        name="jetstream-is-off",
+        description="NATS was started without -js",
+        inject=without_jetstream,
+        expected_failures=("INF-09", "INF-10", "INF-12", "NET-04"),
+        tolerated_failures=("INF-11", "ORC-01"),
+        expected_terms=("NATS", "without JetStream"),
+    ),
+    Fault(
+        name="jetstream-account-is-full",
+        description="the account may store 64 KiB on disk: what a handful of answers take",
+        inject=lambda target: small_account(target, "64KB"),
+        expected_failures=("INF-09",),
+        expected_terms=("JetStream", "storage", "65536"),
+    ),
+    Fault(
+        name="nats-is-killed",
+        description="the process of NATS is gone",
+        inject=with_nats(lambda target: killed(target, "nats-1")),
+        expected_failures=NO_NATS,
+        expected_terms=("NATS", "does not answer"),
+    ),
+    Fault(
+        name="nats-is-frozen",
+        description="NATS takes connections and does nothing (SIGSTOP)",
+        inject=with_nats(lambda target: frozen(target, "nats-1")),
+        expected_failures=NO_NATS,
+        tolerated_failures=("INF-11",),
+        expected_terms=("NATS", "does not greet"),
+    ),
+    Fault(
+        name="stream-is-missing",
+        description="the stream of the agents' answers was deleted, and its consumers with it",
+        inject=without_stream(),
+        expected_failures=("INF-10", "INF-12", "NET-04"),
+        expected_terms=("stream", STREAM),
+    ),
+    Fault(
+        name="stream-captures-other-subjects",
+        description="the stream captures agent.answer.> and not agent.response.>; consumers of that cannot exist in it",
+        inject=stream_is(subjects=["agent.answer.>"], with_consumers=False),
+        expected_failures=("INF-10", "INF-12"),
+        expected_terms=(STREAM, "agent.answer.>", "agent.response.completed"),
+    ),
+    Fault(
+        name="stream-is-in-memory",
+        description="the stream keeps messages in memory, where a restart of NATS loses them",
+        inject=stream_is(storage=StorageType.MEMORY),
+        expected_failures=("INF-10",),
+        expected_terms=(STREAM, "storage", "memory"),
+    ),
+    Fault(
+        name="stream-is-a-work-queue",
+        description="the stream drops a message once somebody has it",
+        inject=stream_is(retention=RetentionPolicy.WORK_QUEUE),
+        expected_failures=("INF-10",),
+        tolerated_failures=("ORC-03",),  # no second reader is let in: what deliberations published is not known
+        expected_terms=(STREAM, "retention", "workqueue"),
+    ),
+    Fault(
+        name="stream-keeps-what-interests",
+        description="the stream drops messages that no consumer waits for",
+        inject=stream_is(retention=RetentionPolicy.INTEREST),
+        expected_failures=("INF-10",),
+        expected_terms=(STREAM, "retention", "interest"),
+    ),
+    Fault(
+        name="stream-is-full",
+        description="the stream may hold 1000 bytes and refuses what is more",
+        inject=stream_is(max_bytes=1000, discard=DiscardPolicy.NEW),
+        expected_failures=("INF-10",),
+        expected_terms=(STREAM, "full", "1000"),
+    ),
+    Fault(
+        name="consumer-is-missing",
+        description="the durable consumer of the proposals was deleted",
+        inject=without_consumer(),
+        expected_failures=("INF-12",),
+        expected_terms=("consumer", CONSUMER),
+    ),
+    Fault(
+        name="consumer-pushes",
+        description="the consumer of the proposals pushes to one subscriber instead of being pulled from",
+        inject=consumer_is(deliver_subject="deliver.completed", max_waiting=None),
+        expected_failures=("INF-12",),
+        expected_terms=(CONSUMER, "push"),
+    ),
+    Fault(
+        name="consumer-wants-no-acknowledgement",
+        description="the consumer of the proposals takes what it delivered as handled",
+        inject=consumer_is(ack_policy=AckPolicy.NONE),
+        expected_failures=("INF-12",),
+        expected_terms=(CONSUMER, "ack policy", "none"),
+    ),
+    Fault(
+        name="consumer-filters-another-subject",
+        description="the consumer of the proposals waits for agent.response.finished",
+        inject=consumer_is(filter_subject="agent.response.finished"),
+        expected_failures=("INF-12",),
+        expected_terms=(CONSUMER, "agent.response.finished"),
+    ),
     Fault(
         name="stream-is-full-by-count",
         description="the stream may hold one message, has it, and refuses more",
