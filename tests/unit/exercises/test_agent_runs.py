@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fixtures.checks.contract import AgentCompleted, problems
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import Inconclusive
-from fixtures.exercises.agent_jobs import HANGING, AgentJobs, AgentRun, AgentRuns, Scenario, standard_scenarios
+from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, Scenario, standard_scenarios
 from fixtures.profile.model import load
 from fixtures.services.nats import Message
 from fixtures.services.ray import Actor, Node, PlacementGroup, shown_names
 from tests.e2e.test_agent_job import test_actor_starts as actor_starts
 from tests.e2e.test_agent_job import test_job_generates as job_generates
-from tests.e2e.test_agent_job import test_message_contract as message_contract
 from tests.e2e.test_agent_job import test_run_raises_nothing as run_raises_nothing
 from tests.e2e.test_agent_job_failures import test_missing_nats_is_reported as missing_nats_is_reported
-from tests.e2e.test_agent_job_failures import test_vllm_hangs as vllm_hangs
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
 
 PROFILE = load("embedded")
-ALIAS = "fleet-default"
-NAMES = frozenset([PROFILE.vllm.model, ALIAS])
+NAMES = frozenset([PROFILE.vllm.model])
 FIRST, SECOND = "1a2b3c4d" + "0" * 48, "5e6f7a8b" + "0" * 48
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
 
@@ -251,177 +246,3 @@ async def test_an_agent_that_nobody_keeps_from_its_place_fails(held: float, need
         await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
     with pytest.raises(AssertionError, match="does not get the error that the module nats is missing"):
         await missing_nats_is_reported(run, EVIDENCE)
-
-
-# -- what a completed message must name: JOB-06 ------------------------------------------------------------------------
-
-ROLE, MODEL = PROFILE.agent.roles[0], PROFILE.vllm.model
-COMPLETED = {
-    "task_id": "t",
-    "agent_id": "t-agent",
-    "role": ROLE,
-    "status": "completed",
-    "duration_ms": 12,
-    "timestamp": "2026-01-01T00:00:00+00:00",
-    "model": MODEL,
-    "diversity": False,
-    "proposal": {
-        "content": "a name",
-        "author_id": "t-agent",
-        "author_role": ROLE,
-        "model": MODEL,
-        "temperature": 0.7,
-        "tokens": 3,
-    },
-}
-
-
-def message(subject: str, document: dict[str, Any]) -> Message:
-    return Message(1, subject, json.dumps(document).encode(), document, datetime.now(UTC))
-
-
-def ran(name: str, *messages: Message, **fields: Any) -> AgentRun:
-    return AgentRun.model_validate(
-        {"name": name, "ok": False, "started": 1.0, "task_id": "t", "agent_id": "t-agent", "messages": messages}
-        | fields
-    )
-
-
-async def judged(document: dict[str, Any]) -> None:
-    run = ran("worker w", message(PROFILE.nats.completed, document), ok=True, node_id=FIRST)
-    await message_contract(AgentRuns({FIRST: run}, (), ""), PROFILE, NAMES)
-
-
-async def test_an_author_may_be_any_name_of_the_model() -> None:
-    proposal: Any = COMPLETED["proposal"]
-    await judged(COMPLETED | {"proposal": {**proposal, "model": ALIAS}})
-
-
-async def test_a_message_of_the_job_is_taken() -> None:
-    assert problems(AgentCompleted, COMPLETED) == []
-    await judged(COMPLETED)
-
-
-@pytest.mark.parametrize(
-    ("changed", "line"),
-    [
-        ({"role": "QA"}, f"role is 'QA', not '{ROLE}'"),
-        ({"model": "another/model"}, f"model is 'another/model', not '{MODEL}'"),
-        ({"agent_id": "x"}, "agent_id is 'x', not 't-agent'"),
-        ({"diversity": True}, "diversity is True, not False"),
-        ({"proposal": {"author_role": "QA"}}, f"proposal.author_role is 'QA', not '{ROLE}'"),
-        ({"proposal": {"author_id": "x"}}, "proposal.author_id is 'x', not 't-agent'"),
-        ({"proposal": {"model": "another/model"}}, f"proposal.model is 'another/model', not '{MODEL}'"),
-    ],
-)
-async def test_a_message_that_names_another_job_is_refused(changed: dict[str, Any], line: str) -> None:
-    proposal = COMPLETED["proposal"]
-    assert isinstance(proposal, dict)
-    document = {**COMPLETED, **changed, "proposal": proposal | changed.get("proposal", {})}
-    with pytest.raises(AssertionError) as failure:
-        await judged(document)
-    assert str(failure.value).splitlines()[0] == f"the message breaks the contract: worker w: {line}"
-
-
-# -- failures that were provoked: JOB-08 and JOB-10 --------------------------------------------------------------------
-
-
-def failed(error_type: str, error: str, duration_ms: int = 8) -> Message:
-    document = {
-        "task_id": "t",
-        "agent_id": "t-agent",
-        "role": ROLE,
-        "status": "failed",
-        "error": error,
-        "error_type": error_type,
-        "duration_ms": duration_ms,
-        "timestamp": "2026-01-01T00:00:00+00:00",
-    }
-    return message(PROFILE.nats.failed, document)
-
-
-async def unreachable(error_type: str, error: str, cause: str = "") -> None:
-    run = ran("vllm unreachable", failed(error_type, error), cause=cause)
-    await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
-
-
-@pytest.mark.parametrize(
-    ("error_type", "error", "cause"),
-    [
-        ("ConnectionError", "vLLM at http://127.0.0.1:9 cannot be reached: …", ""),
-        ("ClientConnectorError", "Cannot connect to host 127.0.0.1:9 ssl:default [Connect call failed]", ""),
-        ("URLError", "<urlopen error [Errno 111] Connection refused>", ""),
-        ("APIConnectionError", "Connection error.", ""),
-        ("ConnectError", "All connection attempts failed", ""),
-        ("AgentError", "the model server failed", "ConnectionRefusedError: [Errno 111]"),
-        ("RuntimeError", "vLLM is unreachable", ""),
-        ("LLMError", "could not reach the model server", ""),
-        ("TimeoutError", "vLLM gave no answer within 8 s", ""),
-        ("AgentError", "gave up: the request timed out", "AgentError: gave up: the request timed out"),
-        ("RuntimeError", "completion timed out after 5 attempts", ""),
-    ],
-)
-async def test_a_refused_connection_is_one_whatever_the_library_calls_it(
-    error_type: str, error: str, cause: str
-) -> None:
-    await unreachable(error_type, error, cause)
-
-
-async def test_a_job_that_failed_before_it_asked_was_not_refused() -> None:
-    with pytest.raises(
-        AssertionError, match="does not report that vLLM refused the connection, but ValueError: no such"
-    ):
-        await unreachable("ValueError", "no such template", "ValueError: no such template")
-
-
-@pytest.mark.parametrize(
-    ("error_type", "error"),
-    [
-        ("ValueError", "the address is not allowed"),
-        ("ValueError", "timeout must be positive"),
-        ("builtins.TypeError", "unexpected keyword argument"),
-        ("ModuleNotFoundError", "No module named 'openai'"),
-        ("KeyError", "'rubric'"),
-        ("RuntimeError", "maximum of turns reached"),
-        ("AgentError", "it went wrong: ValueError"),
-    ],
-)
-async def test_an_error_of_the_job_itself_is_no_refused_connection(error_type: str, error: str) -> None:
-    cause = f"{error_type.removeprefix('builtins.')}: {error}" if error_type != "AgentError" else "ValueError: wrong"
-    with pytest.raises(AssertionError, match=f"but {error_type}: "):
-        await unreachable(error_type, error, cause)
-
-
-async def test_a_client_that_wraps_the_cause_does_not_show_whether_it_was_refused() -> None:
-    with pytest.raises(Inconclusive, match="whether the job met the refused connection was not seen: LLMError: compl"):
-        await unreachable("LLMError", "completion failed after 3 attempts", "LLMError: completion failed after 3 …")
-
-
-async def test_a_job_may_try_again_until_its_timeout_and_no_longer() -> None:
-    run = ran("vllm unreachable", failed("TimeoutError", "no answer within 8 s", 8_040))
-    await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
-    late = ran("vllm unreachable", failed("TimeoutError", "no answer within 8 s", 14_000))
-    with pytest.raises(AssertionError, match=r"reported after 14\.0 s; at most 13 s are allowed"):
-        await vllm_unreachable(AgentRuns({late.name: late}, (), ""), PROFILE, EVIDENCE)
-
-
-async def hanging(held: int | None, *messages: Message, **fields: Any) -> None:
-    run = ran(HANGING.name, *messages, connections_held=held, **fields)
-    await vllm_hangs(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
-
-
-async def test_a_job_whose_request_hung_and_that_reports_it_is_taken() -> None:
-    await hanging(1, failed("TimeoutError", "no answer within 8 s"))
-
-
-@pytest.mark.parametrize("held", [0, None])
-async def test_where_nothing_hung_nothing_is_known_of_hanging(held: int | None) -> None:
-    with pytest.raises(Inconclusive, match="0 connections reached the server that never answers"):
-        await hanging(held, failed("ConnectionError", "refused"))
-
-
-async def test_a_job_that_reports_no_failure_fails_wherever_its_request_went() -> None:
-    with pytest.raises(AssertionError, match="0 messages on agent"):
-        await hanging(0)
-    with pytest.raises(AssertionError, match="neither returned nor raised"):
-        await hanging(1, type="GetTimeoutError")
