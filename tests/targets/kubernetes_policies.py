@@ -1,34 +1,26 @@
-"""Policies of a cluster that a healthy fleet lives with: quotas, security levels, budgets, rights, owners."""
+"""Policies of a cluster that a healthy fleet lives with: quotas, security levels, budgets, owners."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from fixtures.clusters.kubernetes.client.api import (
     DEPLOYMENTS,
     NAMESPACES,
     RAY_CLUSTERS,
-    SERVICE_ACCOUNTS,
     SERVICES,
     STATEFULSETS,
     AnyResource,
 )
-from fixtures.clusters.kubernetes.client.errors import Asked
 from fixtures.clusters.kubernetes.client.transport import Document
-from fixtures.core.paths import ROOT
 from fixtures.profile.model import Profile
-from tests.targets.kubernetes_objects import BUDGETS, QUOTAS, ROLE_BINDINGS, ROLES, made, new_object, patched, together
+from tests.targets.kubernetes_objects import BUDGETS, QUOTAS, made, new_object, patched, together
 from tests.targets.kubernetes_ray import workers_have_the_template
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.target import Change
 
-QUOTA, BUDGET, READER = "team", "nothing-may-be-evicted", "fleet-conformance-by-name"
+QUOTA, BUDGET = "team", "nothing-may-be-evicted"
 ENFORCED = "pod-security.kubernetes.io/enforce"
 #: Of a container under the level "restricted". Source:
 #: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
@@ -39,7 +31,6 @@ RESTRICTED = {
     "runAsUser": 1000,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-GRANTED = ("role.yaml", "role-exec.yaml", "role-forward.yaml", "role-disruptive.yaml")
 
 
 def quota(namespace: str, **hard: str) -> Change:
@@ -142,51 +133,3 @@ async def platforms_leave_their_marks(target: KubernetesTarget) -> AsyncIterator
             space = (await target.api.get(NAMESPACES, namespace)).raw["metadata"]
             await stack.enter_async_context(patched(target, resource, name, namespace, _platform_marks(space)))
         yield
-
-
-def roles_by_name() -> list[Document]:
-    """What ci/attach/ grants, for an account of another name. Its Roles name what may be read or changed one by one."""
-    texts = [(ROOT / "ci" / "attach" / name).read_text("utf-8") for name in GRANTED]
-    documents: list[Document] = [document for text in texts for document in yaml.safe_load_all(text)]
-    for document in documents:
-        if document["kind"] == "ServiceAccount":
-            document["metadata"]["name"] = READER
-            continue
-        document["metadata"]["name"] = f"by-name-{document['metadata']['name']}"
-        if document["kind"] == "RoleBinding":
-            document["roleRef"]["name"] = f"by-name-{document['roleRef']['name']}"
-            document["subjects"][0]["name"] = READER
-    return documents
-
-
-async def token_of(target: KubernetesTarget, account: str, namespace: str) -> str:
-    """Source: https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/"""
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-    asked = Asked("create", "serviceaccounts/token", namespace, account)
-    return str((await target.api.document(asked, body=body))["status"]["token"])
-
-
-def kubeconfig_with(kubeconfig: Path, token: str) -> str:
-    """A kubeconfig for the same server, whose users have this token and nothing else."""
-    document = yaml.safe_load(kubeconfig.read_text("utf-8"))
-    for user in document["users"]:
-        user["user"] = {"token": token}
-    return yaml.safe_dump(document)
-
-
-@asynccontextmanager
-async def account_reads_by_name(target: KubernetesTarget) -> AsyncIterator[None]:
-    """Sessions use a service account whose Roles name the objects that it may get."""
-    kinds: dict[str, Any] = {"ServiceAccount": SERVICE_ACCOUNTS, "Role": ROLES, "RoleBinding": ROLE_BINDINGS}
-    async with AsyncExitStack() as stack:
-        for document in roles_by_name():
-            await stack.enter_async_context(made(target, kinds[document["kind"]], document))
-        token = await token_of(target, READER, target.profile.kubernetes.namespace)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        before, changed = target.kubeconfig, folder / "kubeconfig"
-        changed.write_text(kubeconfig_with(Path(before), token), "utf-8")
-        target.kubeconfig = str(changed)
-        try:
-            yield
-        finally:
-            target.kubeconfig = before

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shlex
-import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
-from fixtures.clusters.kubernetes.client.api import CORE, DEPLOYMENTS, PODS, RBAC, Resource
-from fixtures.clusters.kubernetes.client.schemas import KubernetesObject, Pod
+from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, PODS
+from fixtures.clusters.kubernetes.client.schemas import Pod
 from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.clusters.kubernetes.lookup import selector_of
 from fixtures.clusters.kubernetes.memory import COMMAND, working_set
-from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import TIMEOUTS
 from tests.targets.kubernetes_objects import orchestrator_is
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.target import Change
 
 SERVICE = ("-m", "fleet_orchestrator")  # of images/orchestrator: what its Python runs
-ACCOUNT = "fleet-conformance-variant"
 MEMORY_LEFT = 100 << 20  # bytes between what a replica takes and its limit
-KINDS: Mapping[str, Resource[KubernetesObject]] = {
-    "ServiceAccount": Resource(CORE, "serviceaccounts", KubernetesObject),
-    "Role": Resource(RBAC, "roles", KubernetesObject),
-    "RoleBinding": Resource(RBAC, "rolebindings", KubernetesObject),
-}
 
 
 async def orchestrator_pods(target: KubernetesTarget) -> list[Pod]:
@@ -123,41 +109,3 @@ async def _memory_limit_is_tight(target: KubernetesTarget) -> AsyncIterator[None
 def memory_limit_is_tight() -> Change:
     """A little above what the replicas take."""
     return _memory_limit_is_tight
-
-
-def rights(*names: str) -> list[Document]:
-    """What files of ci/attach/ have, for an account of another name."""
-    texts = [(ROOT / "ci" / "attach" / f"{name}.yaml").read_text("utf-8") for name in names]
-    documents: list[Document] = [document for text in texts for document in yaml.safe_load_all(text)]
-    for document in documents:
-        renamed = [document["metadata"], *document.get("subjects", ())]
-        for named in [*renamed, *([document["roleRef"]] if "roleRef" in document else [])]:
-            named["name"] = named["name"].replace("fleet-conformance", ACCOUNT)
-    return documents
-
-
-@asynccontextmanager
-async def _account_has(target: KubernetesTarget, names: tuple[str, ...]) -> AsyncIterator[None]:
-    documents, everything = rights(*names), target.kubeconfig
-    namespace = target.profile.kubernetes.namespace
-    command = [str(ROOT / "ci" / "attach" / "kubeconfig"), "--namespace", namespace, "--account", ACCOUNT]
-    environment = {**os.environ, "KUBECONFIG": everything}
-    with TemporaryDirectory() as folder:
-        file = str(Path(folder) / "kubeconfig")
-        try:
-            for document in documents:
-                await target.api.apply(KINDS[document["kind"]], document)
-            run = partial(subprocess.run, [*command, file], env=environment, check=True, capture_output=True)
-            await asyncio.to_thread(run)
-            target.kubeconfig, target.may_disrupt = file, False
-            yield
-        finally:
-            target.kubeconfig, target.may_disrupt = everything, True
-            for document in reversed(documents):
-                metadata = document["metadata"]
-                await target.api.delete(KINDS[document["kind"]], metadata["name"], metadata["namespace"])
-
-
-def account_has(*names: str) -> Change:
-    """Sessions attach with the rights in these files of ci/attach/, and disturb nothing."""
-    return partial(_account_has, names=names)

@@ -19,7 +19,6 @@ from tests.targets.kubernetes_injectors import (
     with_side_car_first,
 )
 from tests.targets.kubernetes_objects import inverse
-from tests.targets.kubernetes_policies import READER, roles_by_name
 from tests.variants.catalogue.kubernetes.ray import replicas_are_fewer_than_workers
 from tests.variants.catalogue.kubernetes.workloads import side_car_is_first
 
@@ -91,16 +90,6 @@ def test_a_merge_patch_is_undone_by_what_was_there() -> None:
     assert inverse(patch, before) == {
         "spec": {"replicas": 2, "paused": None, "template": {"labels": labels, "notes": None}}
     }
-
-
-def test_the_account_that_reads_by_name_has_roles_of_its_own() -> None:
-    documents = roles_by_name()
-    names = [document["metadata"]["name"] for document in documents]
-    assert names[0] == READER and len(names) > 10
-    assert all(name.startswith("by-name-") for name in names[1:])
-    bindings = [document for document in documents if document["kind"] == "RoleBinding"]
-    assert {binding["subjects"][0]["name"] for binding in bindings} == {READER}
-    assert {binding["roleRef"]["name"] for binding in bindings} <= set(names)
 
 
 def test_the_main_container_stands_behind_the_side_car_and_is_named_by_the_annotation() -> None:

@@ -12,14 +12,13 @@ from fixtures.clusters.base import Completed
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, PODS, AnyResource
 from fixtures.clusters.kubernetes.client.schemas import KubernetesObject
 from fixtures.profile.model import load
+from tests.targets.kubernetes_accounts import ACCOUNT, rights
 from tests.targets.replica_injectors import (
-    ACCOUNT,
     MEMORY_LEFT,
     entrypoint_overrides,
     entrypoint_sets,
     memory_limit_is_tight,
     no_program_on_path,
-    rights,
 )
 from tests.variants.catalogue.replicas import (
     addresses_are_not_in_the_specification,
@@ -128,3 +127,5 @@ def test_an_account_has_the_rights_of_files_under_its_own_name() -> None:
     assert all(document["metadata"]["name"].startswith(ACCOUNT) for document in documents)
     subjects = [subject for document in documents for subject in document.get("subjects", ())]
     assert subjects and {subject["name"] for subject in subjects} == {ACCOUNT}
+    names = {document["metadata"]["name"] for document in documents}
+    assert {document["roleRef"]["name"] for document in documents if "roleRef" in document} <= names

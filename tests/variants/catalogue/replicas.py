@@ -6,9 +6,9 @@ from fixtures.clusters.kubernetes.client.api import connect
 from fixtures.clusters.kubernetes.client.errors import Forbidden
 from fixtures.clusters.kubernetes.client.schemas import Pod
 from fixtures.core.timeouts import TIMEOUTS
+from tests.targets.kubernetes_accounts import account_has
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.replica_injectors import (
-    account_has,
     entrypoint_sets,
     memory_limit_is_tight,
     no_program_on_path,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, NAMESPACES, connect
 from fixtures.clusters.kubernetes.client.errors import Forbidden
+from tests.targets.kubernetes_accounts import account_has
 from tests.targets.kubernetes_objects import BUDGETS, QUOTAS, exists, orchestrator
 from tests.targets.kubernetes_policies import (
     BUDGET,
     ENFORCED,
     QUOTA,
-    account_reads_by_name,
     namespaces_are_hardened,
     nothing_may_be_evicted,
     platforms_leave_their_marks,
@@ -53,7 +53,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant(
         name="role-names-its-resources",
         description="the suite's account may get and change the objects that its Roles name, and no others",
-        apply=account_reads_by_name,
+        apply=account_has("role", "role-exec", "role-forward", "role-disruptive"),
         is_present=others_may_not_be_read,
         stretches=(*LOOKS, "INF-02", "INF-09", "CFG-02", "CFG-05", "CFG-07", "NET-07", "ORC-01", "IMG-04", "ORC-11"),
         where="kubernetes",
