@@ -179,7 +179,8 @@ FAULTS = (
         name="vllm-accepts-every-length",
         description="vLLM was started with a context so large that no prompt is too long",
         inject=server_started_with(max_model_len="1000000"),
-        expected_failures=("INF-04", "ORC-08"),
+        expected_failures=("INF-04",),
+        inconclusive={"ORC-08": "no agent failed: vLLM refused none of 2 prompts"},
         expected_terms=("1000000", "40960"),
     ),
     Fault(

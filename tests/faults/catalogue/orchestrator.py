@@ -209,6 +209,15 @@ FAULTS = (
         expected_terms=("replicas disagree", "NOT_FOUND"),
     ),
     Fault(
+        name="replicas-choose-winners-of-their-own",
+        description="the second replica calls the last of the proposals the winner, as one that ranks in its own order",
+        inject=orchestrator_code(
+            edit("servicer", CHOOSES_WINNER, CHOOSES_WINNER.replace("ranked[0]", "ranked[-1]")), only=1
+        ),
+        expected_failures=("ORC-06",),
+        expected_terms=("replicas disagree", "says the winner"),
+    ),
+    Fault(
         name="unknown-things-are-internal-errors",
         description="whatever is refused is answered with INTERNAL",
         inject=orchestrator_code(edit("servicer", "grpc.StatusCode[refused.code]", "grpc.StatusCode.INTERNAL")),

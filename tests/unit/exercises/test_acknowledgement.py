@@ -267,6 +267,50 @@ async def test_what_cannot_be_told_apart_is_said(impatient: None) -> None:
         await waited(Stream(consumer(101, pending=2), (102, 104)))
 
 
+def refusing(**settings: Any) -> Consumer:
+    """It has six messages of this run to give up."""
+    state = consumer(99, pending=6, max_deliver=5)
+    return state.model_copy(update={"config": state.config.model_copy(update=settings)})
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        ({"ack_wait": 30_000_000_000}, 150.0),
+        ({"ack_wait": 30_000_000_000, "backoff": [1_000_000_000, 5_000_000_000]}, 21.0),
+        ({"backoff": [1_000_000_000] * 9}, 5.0),
+        ({"max_deliver": -1, "ack_wait": 30_000_000_000}, None),
+    ],
+)
+def test_when_a_message_is_given_up(settings: dict[str, Any], seconds: float | None) -> None:
+    assert refusing(**settings).config.gives_up_after_s == seconds
+
+
+async def giving_up(nats: Any) -> dict[str, Consumer]:
+    awaited = Awaited("collector", OWN, Before(START), may_give_up=True)
+    return await wait_until_acknowledged(nats, "S", [awaited], "that no malformed message waits")
+
+
+class GivesUp(Stream):
+    """The consumer has given all up when it was asked a few times."""
+
+    async def consumer(self, stream: str, name: str) -> Consumer:
+        now = await super().consumer(stream, name)
+        self.asked = getattr(self, "asked", 0) + 1
+        return now if self.asked < 4 else now.model_copy(update={"num_ack_pending": 0})
+
+
+async def test_a_consumer_has_the_time_that_giving_up_takes_it(impatient: None) -> None:
+    assert await giving_up(GivesUp(refusing(ack_wait=2_000_000_000)))
+    with pytest.raises(StateNotReached, match=r"did not happen within 0\.01 s"):
+        await giving_up(Stream(refusing(max_deliver=-1)))
+
+
+async def test_one_that_takes_too_long_to_give_up_decides_nothing(impatient: None) -> None:
+    with pytest.raises(Inconclusive, match=r"given up after 300 s there, and timeouts\.give_up grants it less"):
+        await giving_up(Stream(refusing(ack_wait=60_000_000_000)))
+
+
 def deliveries(times: int, before: Before, others: Collection[int] = (), delivered: int = 105) -> str:
     """What is said when there were so many deliveries in all, of this run's messages and these others'."""
     place = {"stream_seq": delivered, "consumer_seq": times}
