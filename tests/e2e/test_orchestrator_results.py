@@ -234,7 +234,7 @@ async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, pro
     """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head.
 
     The head runs what the whole cluster depends on, and ends with it where agents take its memory. A node that has left
-    since then was of this cluster, too. Agents may have no names: then they are those that are new.
+    since then was of this cluster, too. Agents need not be named after it: then they are those that are new.
     """
     nodes = {node.id: node for node in await ray.nodes()}
     wrong, unknown = [], []

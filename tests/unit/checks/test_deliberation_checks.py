@@ -108,8 +108,9 @@ NODES = [
 ]
 
 
-async def ran_on(*nodes: str, named: bool = True, agents: int = 0) -> None:
-    """Agents on these nodes, of a deliberation that has as many, or so many."""
+async def ran_on(*nodes: str, named: bool = True, agents: int = 0, name: str = "") -> None:
+    """Agents on these nodes, of a deliberation that has as many, or so many, and where they are not named after it all
+    of this name."""
 
     async def listed() -> list[Node]:
         return NODES
@@ -117,10 +118,10 @@ async def ran_on(*nodes: str, named: bool = True, agents: int = 0) -> None:
     ray: Any = SimpleNamespace(nodes=listed)
     trip = trip_of(agents or len(nodes))
     actors = [
-        Actor(id=str(number), name=f"task-1/{number}" if named else "", class_name=PROFILE.agent.name, node_id=node)
+        Actor(id=str(number), name=f"task-1/{number}" if named else name, class_name=PROFILE.agent.name, node_id=node)
         for number, node in enumerate(nodes)
     ]
-    trip.actors, trip.nameless = (actors, []) if named else ([], actors)
+    trip.actors, trip.unassigned = (actors, []) if named else ([], actors)
     await agents_ran_here([trip], ray, PROFILE)
 
 
@@ -128,6 +129,7 @@ async def test_agents_may_run_on_workers_also_on_one_that_has_left() -> None:
     await ran_on("w", "gone", "w")
     await ran_on("w", "gone", "w", named=False)
     await ran_on("w", "w", "w", named=False, agents=2)
+    await ran_on("w", "w", named=False, name="agent-4f1c")
 
 
 @pytest.mark.parametrize(

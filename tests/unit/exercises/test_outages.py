@@ -13,6 +13,7 @@ from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.exercises.outages import killed_while_agents_work, replica_of
 from fixtures.profile.model import load
 from fixtures.services.orchestrator import Started
+from fixtures.services.ray import Actor
 
 
 class Scene:
@@ -24,6 +25,7 @@ class Scene:
         self.ray = self
         self.profile = load("embedded")
         self.up, self.back = 2, back
+        self.actors = [Actor(id="1", name="task-1-agent", class_name=self.profile.agent.name, job_id="01")]
 
     @asynccontextmanager
     async def fault(self, action: str, contains: str) -> AsyncIterator[str]:
@@ -38,8 +40,8 @@ class Scene:
         self.done.append("begin")
         trip.started = Started("task-1", "0.8.1", 0.1, 0.0)
 
-    async def living_actors(self) -> list[Any]:
-        return []
+    async def living_actors(self) -> list[Actor]:
+        return self.actors
 
     async def jobs(self) -> list[Any]:
         return []
@@ -94,6 +96,16 @@ async def test_replicas_that_are_brought_back_later_decide_nothing() -> None:
         async for _ in outage(scene):
             scene.up += 1
     assert scene.done[-1] == "revive 1"
+
+
+async def test_agents_whose_drivers_are_not_known_decide_nothing() -> None:
+    """They may answer before Ray ends them with their driver: what is published then is no answer of an agent left."""
+    scene: Any = Scene()
+    scene.actors = []
+    with pytest.raises(Inconclusive, match=r"which drivers own the agents of DEV .* is not known"):
+        async for _ in outage(scene):
+            pytest.fail("the replica is down")
+    assert not [step for step in scene.done if step.startswith("kill")]
 
 
 def test_a_replica_that_was_replaced_is_none_of_the_workload_any_more() -> None:

@@ -74,6 +74,11 @@ HAS_NAMELESS_AGENTS = (
         'ray.kill(getattr(self, "_agents", {}).pop(name), no_restart=True)\n        except KeyError:',
     ),
 )
+OWN_NAME = '"agent-" + __import__("hashlib").sha256(name.encode()).hexdigest()[:12]'
+NAMES_ITS_AGENTS_ITSELF = (
+    edit("ray_thread", "self._actor_class.options(name=name, ", f"self._actor_class.options(name={OWN_NAME}, "),
+    edit("ray_thread", "ray.get_actor(name, namespace", f"ray.get_actor({OWN_NAME}, namespace"),
+)
 NAMELESS_ON_THE_HEAD = Fault(
     name="nameless-agents-run-on-the-head",
     description="the orchestrator starts its agents, which have no names, on Ray's head",
@@ -171,6 +176,14 @@ VARIANTS = (
         is_present=orchestrators_run(*HAS_NAMELESS_AGENTS),
         stretches=("ORC-04", "ORC-07", "ORC-16", "ORC-17", "E2E-01", "E2E-02", "E2E-03"),
         detects=(NAMELESS_ON_THE_HEAD, NAMELESS_MOCKS),
+    ),
+    Variant(
+        name="agents-have-names-of-their-own",
+        description="the orchestrator calls its agents agent-4f1c…, and not after the deliberation",
+        apply=orchestrator_image(*NAMES_ITS_AGENTS_ITSELF),
+        is_present=orchestrators_run(*NAMES_ITS_AGENTS_ITSELF),
+        stretches=("ORC-04", "ORC-07", "ORC-11", "ORC-15", "ORC-16", "ORC-17", "E2E-01", "E2E-02", "E2E-03"),
+        detects=(NAMELESS_MOCKS,),
     ),
     Variant(
         name="messaging-is-set-otherwise",
