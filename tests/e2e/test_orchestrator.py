@@ -37,7 +37,9 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     """
 
     async def healthy() -> bool:
-        seen.update({replica.name: (await replica.status()).status for replica in orchestrator.replicas})
+        now = {replica.name: (await replica.status()).status for replica in orchestrator.replicas}
+        seen.clear()
+        seen.update(now)
         return all(status.lower() in ("healthy", "ok", "serving") for status in seen.values())
 
     seen: dict[str, str] = {}
