@@ -9,7 +9,7 @@ import pytest
 from fixtures.checks.declaration import MUST, Disruption, Link, check
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive, NonConformance
-from fixtures.core.polling import wait_until
+from fixtures.core.polling import StateNotReached, wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
@@ -24,7 +24,13 @@ from fixtures.exercises.causes import (
     shows_the_injected_error,
 )
 from fixtures.exercises.deliberations import DeliberationRun, Deliberations, agents_ended
-from fixtures.exercises.outages import all_results_published, killed_while_agents_work, replica_of
+from fixtures.exercises.outages import (
+    all_results_published,
+    killed_while_agents_work,
+    raise_if_agents_gave_up,
+    raise_if_agents_wait_for_room,
+    replica_of,
+)
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Message, Nats, mentions
@@ -157,6 +163,7 @@ async def test_results_survive_downtime(
             await all_results_published(deliberations, trip, before)
         await deliberations.finish(trip)
     keep_deliberations(evidence, [trip])
+    raise_if_agents_gave_up(trip, deliberations.profile)
     assert trip.completed, f"results published during the downtime were lost: {trip.summary}"
     assert len(trip.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.summary}"
 
@@ -189,7 +196,12 @@ async def test_duplicate_counts_once(
 
         async with fault_proxy.fault(action="hold", contains=trip.marker, times=1):
             await deliberations.begin(trip)
-            message = await wait_until(first_answer, "the first agent's answer on NATS", TIMEOUTS.deliberation)
+            what = "the first agent's answer on NATS"
+            try:
+                message = await wait_until(first_answer, what, TIMEOUTS.deliberation)
+            except StateNotReached as error:
+                await raise_if_agents_wait_for_room(deliberations, trip, str(error))
+                raise
             for _ in range(trip.agents):
                 await nats.publish(message.subject, message.data)
         await deliberations.finish(trip)
@@ -265,6 +277,7 @@ async def test_replica_killed(
     async with deliberations.observed(trip), killed:
         await deliberations.finish(trip, at=others[0])
     keep_deliberations(evidence, [trip])
+    raise_if_agents_gave_up(trip, deliberations.profile)
     assert trip.completed and len(trip.proposals) == trip.agents, (
         f"{others[0].name} does not complete what {trip.replica} began: {trip.summary}"
     )

@@ -18,13 +18,15 @@ from fixtures.exercises.agent_actors import ActorsBefore
 from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Message
-from fixtures.services.orchestrator import Outcome, Started
+from fixtures.services.orchestrator import Outcome, Proposal, Started
 from fixtures.services.ray import Actor, Listing, Node
 from tests.e2e.test_deliberation import test_diversity as diversity
 from tests.e2e.test_orchestrator_results import test_agents_ran_here as agents_ran_here
 from tests.e2e.test_orchestrator_results import test_all_acknowledged as all_acknowledged
 from tests.e2e.test_orchestrator_results import test_deliberate_returns_at_once as returns_at_once
+from tests.e2e.test_orchestrator_survival import test_all_agents_fail as all_agents_fail
 from tests.e2e.test_orchestrator_survival import test_deliberation_times_out as deliberation_times_out
+from tests.e2e.test_orchestrator_survival import test_one_agent_fails as one_agent_fails
 from tests.e2e.test_orchestrator_survival import test_ray_restart as ray_restart
 
 PROFILE = profiles.load("embedded")
@@ -99,6 +101,86 @@ async def test_a_deliberation_that_does_not_is_told_apart(scene: Scene, words: s
 async def test_without_a_hang_nothing_is_decided() -> None:
     with pytest.raises(Inconclusive, match="1 of 2 agents asked vLLM within the 6 s"):
         await times_out(Scene(hits=1))
+
+
+class Provoked:
+    """Deliberations and the suite's proxy: one that ends so, after so many completed answers on NATS."""
+
+    def __init__(self, status: str, error: str = "", answers: int = 0, refusal: str = "") -> None:
+        self.trip = trip_of(2)
+        if refusal:
+            self.trip.started, self.trip.refusal, self.trip.error = (
+                None,
+                refusal,
+                f"Deliberate with {refusal}: too long",
+            )
+        else:
+            proposals = tuple(Proposal(f"agent-{n}", "DEV", "a name", 1.0, n) for n in range(answers))
+            self.trip.outcome = Outcome("task-1", status, proposals, "agent-0", error, 0)
+        self.trip.messages = [
+            Message(n, PROFILE.nats.completed, b"", {"task_id": "task-1", "agent_id": f"agent-{n}"}, datetime.now(UTC))
+            for n in range(answers)
+        ]
+
+    def new(self, *_: Any, **__: Any) -> DeliberationRun:
+        return self.trip
+
+    async def run(self, _trips: list[DeliberationRun]) -> None: ...
+
+    async def begin(self, *_: Any, **__: Any) -> DeliberationRun:
+        return self.trip
+
+    async def finish(self, *_: Any, **__: Any) -> None: ...
+
+    @asynccontextmanager
+    async def observed(self, *_: Any) -> AsyncIterator[int]:
+        yield 0
+
+    @asynccontextmanager
+    async def fault(self, **_: Any) -> AsyncIterator[str]:
+        yield "rule"
+
+
+async def with_one_failure(scene: Any) -> None:
+    await one_agent_fails(scene, scene, PROFILE, EVIDENCE)
+
+
+async def with_long_task(scene: Any) -> None:
+    await all_agents_fail(scene, "a " * 100_000, PROFILE, EVIDENCE)
+
+
+async def test_one_failure_is_counted_and_shown() -> None:
+    await with_one_failure(Provoked("COMPLETED", "agent-1: vLLM answered 422", answers=1))
+    with pytest.raises(AssertionError, match="the failed agent is not shown"):
+        await with_one_failure(Provoked("COMPLETED", answers=1))
+    with pytest.raises(AssertionError, match="expected COMPLETED with 1 proposals"):
+        await with_one_failure(Provoked("TIMEOUT", answers=1))
+
+
+async def test_an_agent_that_asks_again_after_any_failure_has_not_failed() -> None:
+    with pytest.raises(Inconclusive, match=r"no agent of DEV .* failed: agent-0, agent-1 answered, .* asked again"):
+        await with_one_failure(Provoked("COMPLETED", answers=2))
+
+
+async def test_a_task_that_is_too_long_fails_with_the_cause() -> None:
+    await with_long_task(Provoked("FAILED", f"the maximum context length is {PROFILE.vllm.max_model_len} tokens"))
+    with pytest.raises(AssertionError, match="the error does not name the cause"):
+        await with_long_task(Provoked("FAILED", "bad gateway"))
+    with pytest.raises(AssertionError, match="expected FAILED, since vLLM refuses every agent"):
+        await with_long_task(Provoked("COMPLETED", answers=1))
+    with pytest.raises(AssertionError, match="the deliberation did not end"):
+        await with_long_task(Provoked("", refusal="INTERNAL"))
+
+
+@pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED"])
+async def test_an_orchestrator_that_refuses_long_tasks_lets_no_agent_meet_one(code: str) -> None:
+    with pytest.raises(pytest.skip.Exception, match="the orchestrator refuses a task of 200000 bytes at once"):
+        await with_long_task(Provoked("", refusal=code))
+
+
+async def test_prompts_that_nobody_refuses_decide_nothing() -> None:
+    with pytest.raises(Inconclusive, match="no agent failed: vLLM refused none of 2 prompts"):
+        await with_long_task(Provoked("COMPLETED", answers=2))
 
 
 NODES = [

@@ -1,7 +1,9 @@
 """A replica is killed while the agents of its deliberation wait for vLLM, and is back in the end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +12,16 @@ import pytest
 from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.deliberations import DeliberationRun
-from fixtures.exercises.outages import killed_while_agents_work, replica_of
+from fixtures.exercises.outages import (
+    killed_while_agents_work,
+    raise_if_agents_gave_up,
+    raise_if_agents_wait_for_room,
+    replica_of,
+)
 from fixtures.profile.model import load
+from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Started
-from fixtures.services.ray import Actor
+from fixtures.services.ray import Actor, Listing
 
 
 class Scene:
@@ -36,7 +44,8 @@ class Scene:
     async def hits(self, _rule: str) -> int:
         return 2
 
-    async def begin(self, trip: DeliberationRun) -> None:
+    async def begin(self, trip: DeliberationRun, **constraints: Any) -> None:
+        assert constraints["timeout_seconds"] > 60, "agents are kept waiting until Ray has ended their drivers"
         self.done.append("begin")
         trip.started = Started("task-1", "0.8.1", 0.1, 0.0)
 
@@ -114,3 +123,42 @@ def test_a_replica_that_was_replaced_is_none_of_the_workload_any_more() -> None:
     assert replica_of(workload, "orchestrator-7f") is replica
     with pytest.raises(Inconclusive, match=r"orchestrator-2c is no replica .* any more.*orchestrator-7f"):
         replica_of(workload, "orchestrator-2c")
+
+
+def agent(state: str, name: str = "task-1-agent") -> Actor:
+    return Actor(id="1", name=name, class_name=load("embedded").agent.name, state=state)
+
+
+def trip_with(*failures: str) -> DeliberationRun:
+    profile = load("embedded")
+    trip = DeliberationRun("DEV", 3, "marker", SimpleNamespace(name="orchestrator-1"))  # type: ignore[arg-type]
+    trip.started = Started("task-1", "0.8.1", 0.1, 0.0)
+    documents: list[dict[str, Any]] = [{"task_id": "task-1", "agent_id": "dev-1", "error": error} for error in failures]
+    trip.messages = [Message(7, profile.nats.failed, b"", document, datetime.now(UTC)) for document in documents]
+    return trip
+
+
+@pytest.mark.parametrize("name", ["task-1-agent", "", "agent-4f1c"])
+@pytest.mark.parametrize("state", ["PENDING_CREATION", "DEPENDENCIES_UNREADY"])
+async def test_agents_that_come_one_after_the_other_decide_nothing(state: str, name: str) -> None:
+    scene: Any = SimpleNamespace(profile=load("embedded"))
+    listing = Listing("actors", [agent("ALIVE", name), agent(state, name)], 2)
+    scene.ray = SimpleNamespace(recent_actors=lambda: asyncio.sleep(0, listing))
+    with pytest.raises(Inconclusive, match=f"only 1 asked, and Ray has no room for .* {state}: not all can be at work"):
+        await raise_if_agents_wait_for_room(scene, trip_with(), "only 1 asked")
+
+
+async def test_agents_that_all_have_a_process_have_no_excuse() -> None:
+    scene: Any = SimpleNamespace(profile=load("embedded"))
+    others = agent("PENDING_CREATION", "task-2-agent")
+    listing = Listing("actors", [agent("ALIVE"), agent("DEAD"), others], 3)
+    scene.ray = SimpleNamespace(recent_actors=lambda: asyncio.sleep(0, listing))
+    await raise_if_agents_wait_for_room(scene, trip_with(), "only 1 asked")
+
+
+def test_agents_that_gave_up_while_they_were_held_decide_nothing() -> None:
+    profile = load("embedded")
+    raise_if_agents_gave_up(trip_with(), profile)
+    raise_if_agents_gave_up(trip_with("RuntimeError: vLLM answered 500"), profile)
+    with pytest.raises(Inconclusive, match=r"waited for vLLM for less time .*dev-1: TimeoutError: vLLM gave no answer"):
+        raise_if_agents_gave_up(trip_with("TimeoutError: vLLM gave no answer within 30 s"), profile)
