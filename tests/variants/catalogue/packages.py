@@ -124,6 +124,6 @@ VARIANTS = (
             )
         },
         stretches=("DEP-01", "DEP-03", "DEP-04", "DEP-05", "JOB-01", "IMG-04"),
-        exempt={"DEP-02": ("unsupported", "do not need requests")},
+        exempt={"DEP-02": ("unsupported", "names no requests")},
     ),
 )

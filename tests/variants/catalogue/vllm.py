@@ -55,7 +55,7 @@ MODEL_IS_ANOTHER = Fault(
 ANOTHER_ANSWERS = Fault(
     name="none-of-the-aliases-answers",
     description="completions come from a model that is none of the names that vLLM serves",
-    inject=stub_answers({"action": "wrong-model"}),
+    inject=stub_answers({"action": "wrong-model", "path": "/v1/chat/completions"}),
     expected_failures=("JOB-04",),
     expected_terms=("model is 'fault/another-model', asked for Qwen/Qwen3-0.6B",),
 )
