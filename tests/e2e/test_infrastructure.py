@@ -26,6 +26,16 @@ SERVED = steps(do("It serves:", ENDPOINTS), shell("curl -sS {vllm_reached}/v1/mo
 REPLICAS = (Feature.REPLICAS,)
 
 
+def what_starts(workload: Workload, wanted: int) -> str:
+    """Which replicas are missing because a roll-out replaces them, or because they are asked for beyond those that the
+    profile wants, which are ready; "" where none is, or where one is stuck, which waiting does not help."""
+    if workload.stuck or not workload.not_ready:
+        return ""
+    if workload.rollout or len(workload.ready) >= wanted:
+        return f"{workload.rollout or f'{workload.name} was scaled to {workload.desired}'}: {workload.not_ready}"
+    return ""
+
+
 @check(
     "INF-01",
     MUST,
@@ -51,7 +61,8 @@ REPLICAS = (Feature.REPLICAS,)
 )
 def test_vllm_replicas_are_ready(components: Components, profile: Profile) -> None:
     """The vLLM replicas that the specification asks for are ready, and the service leads to all of them and to nothing
-    else. In Kubernetes it asks for at least as many as the profile; during a roll-out there may be more.
+    else. In Kubernetes it asks for at least as many as the profile; during a roll-out there may be more. While one
+    starts that a roll-out replaces, or that is asked for beyond the profile's, it cannot be told.
 
     With fewer, agents wait in a longer queue or find no model server at all. A pod of another kind that wears the same
     labels gets its share of their requests.
@@ -63,15 +74,18 @@ def test_vllm_replicas_are_ready(components: Components, profile: Profile) -> No
         assert workload.desired >= profile.vllm.replicas, (
             f"{workload.name}: the specification asks for {workload.desired}, the profile for {profile.vllm.replicas}"
         )
-    assert len(workload.ready) >= workload.desired, (
+    starting = what_starts(workload, profile.vllm.replicas)
+    assert starting or len(workload.ready) >= workload.desired, (
         f"{workload.name}: {len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )
-    assert behind is None or behind >= workload.desired, (
+    assert starting or behind is None or behind >= workload.desired, (
         f"{workload.name}: the service leads to {behind} of {workload.desired} ready replicas: its selector or its "
         f"port does not fit"
     )
     strangers = components.strangers_behind(Component.VLLM)
     assert not strangers, f"{profile.vllm.service} leads to what is no replica of {workload.name}, too: {strangers}"
+    if starting:
+        raise Inconclusive(starting)
     components.vllm_version.get()  # raises where the server does not answer
 
 

@@ -148,6 +148,8 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
                 "(orchestrator.replicas): name all of them, or the one of a load balancer"
             )
         return
+    if workload.rollout and len(workload.ready) < workload.desired and workload.desired >= wanted:
+        raise Inconclusive(f"{workload.rollout}: {workload.not_ready}")
     count = min(len(asked), workload.desired) if workload.rollout else len(asked)
     assert count == wanted, f"{count} replicas were found, the profile asks for {wanted}"
     assert len(workload.ready) >= workload.desired, (

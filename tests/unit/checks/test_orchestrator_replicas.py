@@ -77,6 +77,18 @@ def test_what_a_roll_out_is_about_to_change_is_not_decided(seen: Components, wor
     assert words in str(undecided.value)
 
 
+def test_a_replica_that_a_roll_out_has_ended_is_awaited() -> None:
+    """As with Recreate: there is one replica, or none, until the new ones are ready."""
+    seen = rolling(f"o:{VERSION}")
+    asked = {"orchestrator-1": Answer[Any]("healthy")}
+    with pytest.raises(Inconclusive, match=rf"{re.escape(ROLLOUT)}: 1 of 2 replicas do not exist"):
+        checks.test_orchestrator_replicas(replace(seen, orchestrator=asked), PROFILE)
+    fewer = replace(seen.workloads[Component.ORCHESTRATOR].get(), desired=1)
+    seen = replace(seen, orchestrator=asked, workloads={Component.ORCHESTRATOR: Answer(fewer)})
+    with pytest.raises(AssertionError, match="1 replicas were found, the profile asks for 2"):
+        checks.test_orchestrator_replicas(seen, PROFILE)
+
+
 def test_what_the_service_leads_to_beside_the_replicas_is_named() -> None:
     strangers = {Component.ORCHESTRATOR: Answer[Sequence[str]](["other (of Job init, fleet/tools:1)"])}
     seen = replace(components(f"o:{VERSION}", f"o:{VERSION}", desired=2), strangers=strangers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -43,6 +44,10 @@ def components(desired: int, running: tuple[Replica, ...], behind: int | None = 
     )
 
 
+def with_vllm(seen: Components, workload: Workload) -> Components:
+    return replace(seen, workloads={**seen.workloads, Component.VLLM: Answer(workload)})
+
+
 @pytest.mark.parametrize(
     ("desired", "ready", "behind", "asked", "words"),
     [
@@ -57,6 +62,29 @@ def test_fewer_vllm_replicas_are_refused(desired: int, ready: int, behind: int |
     seen = components(desired, replicas(ready), behind)
     with pytest.raises(AssertionError, match=words):
         infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked))
+
+
+ROLL_OUT = "a roll-out of w is in progress (1 of 2)"
+
+
+@pytest.mark.parametrize(
+    ("desired", "ready", "late", "rollout", "words"),
+    [
+        (3, 2, 1, "", r"w was scaled to 3: r-2: not ready"),
+        (3, 2, 0, "", r"w was scaled to 3: 1 of 3 replicas do not exist"),
+        (2, 0, 2, ROLL_OUT, rf"{re.escape(ROLL_OUT)}: r-0: not ready"),
+        (2, 1, 0, ROLL_OUT, rf"{re.escape(ROLL_OUT)}: 1 of 2 replicas do not exist"),
+    ],
+)
+def test_vllm_replicas_that_start_decide_nothing(desired: int, ready: int, late: int, rollout: str, words: str) -> None:
+    """An autoscaler has just asked for one more, or a roll-out ends a server before it starts the next."""
+    seen = components(desired, replicas(ready, late), ready)
+    starting = replace(seen.workloads[Component.VLLM].get(), rollout=rollout)
+    with pytest.raises(Inconclusive, match=words):
+        infrastructure_checks.test_vllm_replicas_are_ready(with_vllm(seen, starting), profile(2))
+    stuck = with_vllm(seen, replace(starting, rollout="", stuck=True))
+    with pytest.raises(AssertionError, match=f"{ready} of {desired} replicas are ready"):
+        infrastructure_checks.test_vllm_replicas_are_ready(stuck, profile(2))
 
 
 @pytest.mark.parametrize(("desired", "ready", "behind", "asked"), [(1, 1, 1, 1), (3, 4, 4, 2), (1, 1, None, 2)])

@@ -158,7 +158,7 @@ async def test_a_roll_out_that_cannot_go_on_is_none(policy: str, created: int, w
     kept = pod_of(owner, "orchestrator" if policy else "orchestrator-5d8f9c7b6c")
     kept["status"] = {"containerStatuses": [{"name": "main", "state": {"waiting": {"reason": waiting}}}]}
     workload = await found({resource: keeper, PODS: [kept]}).workload(Component.ORCHESTRATOR)
-    assert len(workload.replicas) == 1 and bool(workload.rollout) == under_way
+    assert len(workload.replicas) == 1 and bool(workload.rollout) == under_way and workload.stuck == bool(waiting)
 
 
 async def test_pods_are_selected_by_expressions_too() -> None:
