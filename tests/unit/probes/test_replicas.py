@@ -26,8 +26,13 @@ class Cluster:
 
     profile = load("swe-ai-fleet")
 
-    def __init__(self, handshakes: Mapping[str, Mapping[str, Any]], main: MainProcess | None = None) -> None:
-        self.handshakes, self.main = handshakes, main or MainProcess(ENVIRONMENT)
+    def __init__(
+        self,
+        handshakes: Mapping[str, Mapping[str, Any]],
+        main: MainProcess | None = None,
+        ports: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.handshakes, self.main, self.ports = handshakes, main or MainProcess(ENVIRONMENT), ports or {}
         self.entered = {"ray": 0, "else": 0}
         self.most = dict(self.entered)
         self.shaken: list[str] = []
@@ -52,7 +57,7 @@ class Cluster:
         self.most[kind] = max(self.most[kind], self.entered[kind])
         await asyncio.sleep(0)
         self.entered[kind] -= 1
-        document: dict[str, Any] = {"tcp": {"ray": {"ok": True}}}
+        document: dict[str, Any] = {"tcp": {"ray": self.ports.get(replica.name, {"ok": True})}}
         if kind == "ray":
             assert request["ray_client_memory"] == RAY_CLIENT_MEMORY
             self.shaken.append(replica.name)
@@ -94,6 +99,15 @@ async def test_no_further_handshake_is_waited_for_where_one_had_no_answer() -> N
     seen = await reports(cluster)
     assert cluster.shaken == ["o-1", "o-2"]
     assert seen["o-3"].ray_client["error"] == "not tried: the handshake from o-2 had no answer in time"
+
+
+async def test_no_handshake_is_tried_where_the_port_was_not_reached() -> None:
+    closed = {"ok": False, "error": "TimeoutError: timed out"}
+    cluster = Cluster(dict.fromkeys(("o-1", "o-2"), GOOD), ports={"o-1": closed})
+    seen = await reports(cluster)
+    assert cluster.shaken == ["o-2"]
+    assert (seen["o-1"].ray_client["ok"], seen["o-1"].ray_client["error"]) == (False, closed["error"])
+    assert seen["o-2"].ray_client["ok"]
 
 
 async def test_a_handshake_for_which_there_is_no_memory_says_how_much_there_is() -> None:
