@@ -224,6 +224,9 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
     needs=(Feature.KUBERNETES, Feature.REPLICAS),
 )
 async def test_names_resolve(cluster: Cluster, census_result: Census | Inconclusive) -> None:
-    """Cluster DNS answers for the services' names wherever agents and orchestrators run."""
+    """Cluster DNS answers for the services' names wherever agents and orchestrators run.
+
+    Of a list of NATS servers one name is enough, as it is for a client.
+    """
     wrong = await unresolved(cluster, census_result)
     assert not wrong, f"names do not resolve: {'; '.join(wrong)}"

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -24,9 +25,14 @@ def replica(name: str, component: Component, address: str = "10.0.0.1") -> Repli
 class Pods:
     """A head, a worker, one that has no address yet, and one replica; what runs in them runs here."""
 
-    def __init__(self, vllm: str = "http://localhost:8000", replicas_vllm: str = "http://localhost:8000") -> None:
+    def __init__(
+        self,
+        vllm: str = "http://localhost:8000",
+        replicas_vllm: str = "http://localhost:8000",
+        replicas_nats: str = "not a URL",
+    ) -> None:
         self.inside = Endpoints(vllm, "http://localhost:8265", "ray://localhost:10001", "nats://127.0.0.1:4222")
-        self.replicas_vllm = replicas_vllm
+        self.environments = {"VLLM_URL": replicas_vllm, "NATS_URL": replicas_nats}
         self.asked: list[str] = []
         self.status = 0
 
@@ -42,7 +48,7 @@ class Pods:
         return Workload("orchestrator", component, 1, "image:1", "", (replica("orchestrator-1", component),))
 
     async def environment(self, _: Replica) -> dict[str, str]:
-        return {"VLLM_URL": self.replicas_vllm, "NATS_URL": "not a URL"}
+        return self.environments
 
     async def exec(self, one: Replica, argv: Sequence[str], *, stdin: str = "", **_: float) -> Completed:
         self.asked.append(one.name)
@@ -51,9 +57,11 @@ class Pods:
         return Completed(tuple(argv), self.status or child.returncode or 0, output.decode(), "no such thing")
 
 
-def census(vllm: str = "", error: str = "") -> Census:
-    """Of one worker; `vllm` is why that name does not resolve, `error` why the worker could not be asked."""
-    seen = {"localhost": {"ok": not vllm, "error": vllm}}
+def census(localhost: str = "", error: str = "", *, up: bool = False) -> Census:
+    """Of one worker; `localhost` is why that name does not resolve, `error` why the worker could not be asked. With
+    `up` one of that name does resolve."""
+    seen = {"localhost": {"ok": not localhost, "error": localhost}}
+    seen |= {"up": {"ok": True, "error": ""}} if up else {}
     node = WorkerReport("n1", "worker", False, "3.11", "session", {}, resolve=seen, error=error)
     return Census((node,), {})
 
@@ -84,6 +92,28 @@ async def test_what_a_replica_is_configured_with_is_looked_up_in_it_and_is_enoug
     wrong = await unresolved(pods, Inconclusive("no job runs"))  # type: ignore[arg-type]
     assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"orchestrator-1: {NOBODY}"]
     assert pods.asked == ["orchestrator-1"]
+
+
+@pytest.mark.parametrize(
+    ("vllm", "nats", "unknown"),
+    [
+        ("localhost", f"nats://{NOBODY}:4222,nats://localhost:4222", []),
+        ("localhost", f"nats://{NOBODY}:4222,nats://other.{NOBODY}:4222", [NOBODY, f"other.{NOBODY}"]),
+        (NOBODY, f"nats://{NOBODY}:4222,nats://localhost:4222", [NOBODY]),
+        ("localhost", f"nats://{NOBODY}:4222", [NOBODY]),
+    ],
+)
+async def test_of_a_list_of_servers_one_name_is_enough(vllm: str, nats: str, unknown: list[str]) -> None:
+    pods = Pods(replicas_vllm=f"http://{vllm}:8000", replicas_nats=nats)
+    wrong = await unresolved(pods, census())  # type: ignore[arg-type]
+    assert [line.rpartition(": gaierror")[0] for line in wrong] == [f"orchestrator-1: {host}" for host in unknown]
+
+
+async def test_workers_need_one_name_of_the_list_of_theirs() -> None:
+    pods = Pods()
+    up = replace(pods.inside, vllm="http://up:8000", ray_client="ray://up:10001")
+    pods.inside = replace(up, nats="nats://localhost:4222,nats://up:4222")
+    assert await unresolved(pods, census("gaierror: no", up=True)) == []  # type: ignore[arg-type]
 
 
 async def test_a_pod_in_which_nothing_runs_leaves_it_open() -> None:
