@@ -70,7 +70,11 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile) -
             "stream edit {stream} --subjects '{subjects}'",
         ),
         nats_cli(
-            "It is full and refuses messages: let the oldest go, or raise --max-bytes or --max-msgs:",
+            "It is full, or keeps too few bytes: let it hold more (-1: no limit but the account's):",
+            "stream edit {stream} --max-bytes=-1 --max-msgs=-1",
+        ),
+        nats_cli(
+            "Where it may hold no more than it does: let the oldest go, so that it takes the newest:",
             "stream edit {stream} --discard old",
         ),
         nats_cli(

@@ -117,6 +117,13 @@ FAULTS = (
         expected_terms=(STREAM, "full", "1000"),
     ),
     Fault(
+        name="stream-keeps-few-bytes",
+        description="the stream may hold 1000 bytes and drops the oldest for what is more",
+        inject=stream_is(max_bytes=1000, discard=DiscardPolicy.OLD),
+        expected_failures=("INF-10",),
+        expected_terms=(STREAM, "1000 bytes", "max_bytes", "dropped"),
+    ),
+    Fault(
         name="consumer-is-missing",
         description="the durable consumer of the proposals was deleted",
         inject=without_consumer(),

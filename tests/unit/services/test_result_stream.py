@@ -60,6 +60,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no acknowledgements": ({"no_ack": True}, "no_ack"),
     "one per subject": ({"max_msgs_per_subject": 1}, "keeps 1 message per subject"),
     "few messages": ({"max_msgs": 20}, r"keeps 20 messages \(max_msgs\)"),
+    "few bytes": (
+        {"max_bytes": 1000},
+        r"keeps 1000 bytes \(max_bytes\), fewer than 1048576: older answers are dropped",
+    ),
     "five seconds": ({"max_age": 5 * SECOND}, r"after 5 s \(max_age\).* 120 s"),
     "rewritten": (
         {"subject_transform": {"src": "agent.response.>", "dest": "agent.moved.>"}},
@@ -83,6 +87,7 @@ SOUND: dict[str, dict[str, Any]] = {
     "one subject each": {"subjects": [COMPLETED, FAILED]},
     "large limits": {"discard": "new", "max_msgs": 10**6, "max_bytes": 1 << 30, "max_msgs_per_subject": 10**5},
     "full, and drops the oldest": {"max_msgs": 5000, "messages": 5000},
+    "a MiB of the newest": {"max_bytes": 1 << 20},
     "two minutes": {"max_age": int(MIN_AGE) * SECOND},
     "for ever": {"max_age": 0},
     "others are rewritten": {"subject_transform": {"src": "agent.other.*", "dest": "agent.moved.$1"}},
