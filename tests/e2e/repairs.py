@@ -132,7 +132,7 @@ def nats_cli(why: str, *commands: str) -> Remedy:
     """Commands of the nats CLI, after what they are for.
 
     Source of commands and flags: https://github.com/nats-io/natscli/tree/v0.3.2/cli (stream_command.go,
-    consumer_command.go); those used are the same since v0.1.1.
+    consumer_command.go); those used are the same since v0.1.1, but for `consumer resume`, which is as old as NATS 2.11.
     """
     asked = (shell(f"nats --server {{nats_server}} {command}", KUBERNETES, ENDPOINTS) for command in commands)
     return steps(do(why, KUBERNETES, ENDPOINTS), *asked)

@@ -193,6 +193,11 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
             "consumer add {stream} {failed_consumer} --filter {failed} --pull --ack explicit --deliver all --defaults",
         ),
         nats_cli(
+            "One is paused:",
+            "consumer resume {stream} {completed_consumer}",
+            "consumer resume {stream} {failed_consumer}",
+        ),
+        nats_cli(
             "One filters another subject:",
             "consumer edit {stream} {completed_consumer} --filter {completed}",
             "consumer edit {stream} {failed_consumer} --filter {failed}",
@@ -211,7 +216,8 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
     follows=("INF-10", "INF-11"),
 )
 async def test_consumers(nats: Nats, profile: Profile) -> None:
-    """Both durable consumers exist, are pulled from, and want explicit acknowledgement; one may collect both.
+    """Both durable consumers exist, are pulled from, and want explicit acknowledgement; one may collect both. None is
+    paused: answers would wait in the stream.
 
     A push consumer serves one replica only; without acknowledgement a result is lost with the replica that had it.
     """
@@ -222,10 +228,14 @@ async def test_consumers(nats: Nats, profile: Profile) -> None:
     wrong = []
     for name, subject in expected:
         try:
-            config = (await nats.consumer(profile.nats.stream, name)).config
+            consumer = await nats.consumer(profile.nats.stream, name)
         except NonConformance as error:
             wrong.append(str(error))
             continue
+        config = consumer.config
+        if consumer.paused:
+            rest = f" for another {consumer.pause_remaining / 1e9:.0f} s" if consumer.pause_remaining else ""
+            wrong.append(f"{name} is paused: nothing is delivered{rest}")
         if config.deliver_subject:
             wrong.append(f"{name} is a push consumer (to {config.deliver_subject})")
         if config.ack_policy != "explicit":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import nats
@@ -150,6 +151,16 @@ def consumer_is(**other: Any) -> Change:
         config = (await js.consumer_info(names.stream, names.completed_consumer)).config
         await js.delete_consumer(names.stream, names.completed_consumer)
         await js.add_consumer(names.stream, config.evolve(**other))
+
+    return spoiled(spoil)
+
+
+def paused_consumer() -> Change:
+    """That of the proposals, for an hour: in the end it is made anew, with the stream."""
+
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        until = datetime.now(UTC) + timedelta(hours=1)
+        await js.pause_consumer(names.stream, names.completed_consumer, until.isoformat())
 
     return spoiled(spoil)
 

@@ -16,6 +16,7 @@ from tests.targets.injectors import frozen, killed
 from tests.targets.nats_injectors import (
     another_account,
     consumer_is,
+    paused_consumer,
     sealed_stream,
     seen_anew,
     small_account,
@@ -150,6 +151,13 @@ FAULTS = (
         inject=consumer_is(filter_subject="agent.response.finished"),
         expected_failures=("INF-12",),
         expected_terms=(CONSUMER, "agent.response.finished"),
+    ),
+    Fault(
+        name="consumer-is-paused",
+        description="the consumer of the proposals was paused for an hour: it is there and delivers nothing",
+        inject=paused_consumer(),
+        expected_failures=("INF-12",),
+        expected_terms=(CONSUMER, "paused"),
     ),
     Fault(
         name="stream-is-full-by-count",

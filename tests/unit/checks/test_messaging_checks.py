@@ -25,9 +25,9 @@ class Nats:
     url = "nats://nats:4222"
 
     def __init__(
-        self, account: Account | Exception = NO_LIMIT, consumers: Mapping[str, Mapping[str, Any]] = {}
+        self, account: Account | Exception = NO_LIMIT, consumers: Mapping[str, Mapping[str, Any]] = {}, **state: Any
     ) -> None:
-        self._account, self._consumers = account, consumers
+        self._account, self._consumers, self._state = account, consumers, state
 
     async def account(self) -> Account:
         if isinstance(self._account, Exception):
@@ -37,7 +37,8 @@ class Nats:
     async def consumer(self, _stream: str, name: str) -> Consumer:
         if name not in self._consumers:
             raise NotThere(f"NATS has no consumer {name}")
-        return Consumer.of({"config": {"durable_name": name, "ack_policy": "explicit", **self._consumers[name]}})
+        config = {"durable_name": name, "ack_policy": "explicit", **self._consumers[name]}
+        return Consumer.of({"config": config, **self._state})
 
 
 class Greeted:
@@ -94,4 +95,13 @@ async def test_one_consumer_that_collects_one_of_them(subject: str) -> None:
 async def test_one_consumer_that_is_missing_is_told_once() -> None:
     nats: Any = Nats()
     with pytest.raises(AssertionError, match=rf"(?m)^NATS has no consumer {NAMES.completed_consumer}$"):
+        await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
+
+
+@pytest.mark.parametrize(("rest", "words"), [({"pause_remaining": 90 * 10**9}, " for another 90 s"), ({}, "")])
+async def test_a_consumer_that_is_paused_collects_nothing(rest: dict[str, int], words: str) -> None:
+    nats: Any = Nats(consumers={NAMES.completed_consumer: {}}, paused=True, **rest)
+    with pytest.raises(
+        AssertionError, match=rf"(?m){NAMES.completed_consumer} is paused: nothing is delivered{words}$"
+    ):
         await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
