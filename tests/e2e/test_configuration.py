@@ -237,19 +237,25 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
     "CFG-07",
     MUST,
     "all replicas have the same configuration",
-    remedy=restart_orchestrator("One replica was not restarted after a change."),
+    remedy=steps(
+        restart_orchestrator("One replica was not restarted after a change."),
+        "Where each replica is given a value of its own, as from a vault: name the variable in "
+        "orchestrator.own_variables of the profile.",
+    ),
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="The same task behaves differently from call to call: it depends on which replica takes it.",
     needs=REPLICAS,
 )
 @pytest.mark.usefixtures("several_replicas")
-async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...], cluster: Cluster) -> None:
+async def test_same_configuration(
+    replica_reports: tuple[ReplicaReport, ...], cluster: Cluster, profile: Profile
+) -> None:
     """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked.
 
-    Theirs by nature are names, addresses and places, under the exact names in which platforms hand them out, and what
-    the specification takes from where a replica runs. In Kubernetes command and arguments are compared, too. While a
-    roll-out brings another configuration, they differ until its end.
+    Theirs by nature are names, addresses and places, under the exact names in which platforms hand them out, what the
+    specification takes from where a replica runs, and what the profile calls their own (own_variables). In Kubernetes
+    command and arguments are compared, too. While a roll-out brings another configuration, they differ until its end.
     """
     workload = await cluster.workload(Component.ORCHESTRATOR)
     replicas = {replica.name: replica for replica in workload.replicas}
@@ -261,7 +267,8 @@ async def test_same_configuration(replica_reports: tuple[ReplicaReport, ...], cl
         declared = await cluster.placement_variables(replica) if replica else ()
         if replica:
             commands[report.name] = await cluster.command_line(replica)
-        shared[report.name] = comparable(report.environment, report.name, address, declared)
+        own = {*declared, *profile.orchestrator.own_variables}
+        shared[report.name] = comparable(report.environment, report.name, address, own)
     differing = drifted({report.name: report.environment for report in replica_reports}, shared)
     differing |= drifted(commands, commands)
     lines = [difference(key, values) for key, values in differing.items()]

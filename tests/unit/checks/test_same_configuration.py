@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,8 +12,10 @@ from fixtures.clusters.kubernetes.client.schemas import Container
 from fixtures.clusters.kubernetes.workloads import command_line
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.replicas import ReplicaReport
+from fixtures.profile.model import load
 from tests.e2e.test_configuration import test_same_configuration as same_configuration
 
+PROFILE = load("swe-ai-fleet")
 ROLLOUT = "a roll-out of orchestrator is in progress (1 of 2)"
 
 
@@ -34,9 +36,9 @@ class Fleet:
         return self.commands[replica.name]
 
 
-async def check(fleet: Any, *environments: Mapping[str, str]) -> None:
-    reports = [ReplicaReport(name, own, {}) for name, own in zip("abc", environments, strict=False)]
-    await same_configuration(tuple(reports), fleet)
+async def check(fleet: Any, *environments: Mapping[str, str], own: Sequence[str] = ()) -> None:
+    reports = [ReplicaReport(name, values, {}) for name, values in zip("abc", environments, strict=False)]
+    await same_configuration(tuple(reports), fleet, PROFILE.replaced("orchestrator", own_variables=tuple(own)))
 
 
 def started(**values: Any) -> dict[str, str]:
@@ -69,3 +71,21 @@ async def test_what_a_roll_out_is_about_to_change_is_not_decided() -> None:
         with pytest.raises(Inconclusive, match=r"in progress \(1 of 2\); replicas differ: "):
             await check(Fleet({}, {}, rollout=ROLLOUT), *environments)
     await check(Fleet({}, {}, rollout=ROLLOUT), {"A": "1"}, {"A": "1"})
+
+
+def leased(user: str, password: str, in_url: str = "") -> dict[str, str]:
+    """What a vault hands out to a replica, and what is made of it."""
+    url = f"postgres://{user}:{in_url or password}@db:5432/fleet"
+    return {"DB_USER": user, "DB_PASSWORD": password, "DATABASE_URL": url, "MAX_TOKENS": "32"}
+
+
+async def test_what_the_profile_calls_each_replicas_own_is_no_drift() -> None:
+    environments = leased("v-one-1f", "s3cret/a", "s3cret%2Fa"), leased("v-two-2e", "pa55word")
+    await check(Fleet({}, {}), *environments, own=("DB_USER", "DB_PASSWORD"))
+    with pytest.raises(AssertionError, match=r"replicas differ: DATABASE_URL .*DB_PASSWORD .*DB_USER "):
+        await check(Fleet({}, {}), *environments)
+    elsewhere = {**environments[1], "DATABASE_URL": environments[1]["DATABASE_URL"].replace("@db", "@other")}
+    with pytest.raises(AssertionError, match="replicas differ: DATABASE_URL "):
+        await check(Fleet({}, {}), environments[0], elsewhere, own=("DB_USER", "DB_PASSWORD"))
+    with pytest.raises(AssertionError, match="replicas differ: MAX_TOKENS "):
+        await check(Fleet({}, {}), {"MAX_TOKENS": "16"}, environments[1], own=tuple(leased("", ""))[:3])

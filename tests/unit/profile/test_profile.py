@@ -44,6 +44,12 @@ def test_reference_values() -> None:
         ('python = "3.9.23"', 'python = "2.7"', ["ray.python", "pattern"]),
         ('delivery = "image"', 'delivery = "post"', ["agent.delivery", "'image'", "'job'"]),
         ('name = "swe-ai-fleet"', 'nmae = "x"\nname = "swe-ai-fleet"', ["nmae", "unknown key", "allowed here", "vllm"]),
+        (
+            'version = "0.8.1"',
+            'version = "0.8.1"\nown_variables = ["DB_USER", "VLLM_MODEL"]',
+            ["orchestrator", "own_variables names VLLM_MODEL", "environment"],
+        ),
+        ('version = "0.8.1"', 'version = "0.8.1"\nown_variables = ["DB_USER=x"]', ["own_variables", "pattern"]),
         ("[limits]", "[limits", ["not TOML", "line"]),
         ("workers = 2", "workers = 2\nworker = 3", ["ray.worker", "unknown key", "worker_group"]),
         (

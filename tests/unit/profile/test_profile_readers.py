@@ -60,6 +60,7 @@ READERS = {
     "orchestrator.replicas": "INF-11",
     "orchestrator.version": "INF-11 ORC-03",
     "orchestrator.environment": "CFG-01 CFG-08",
+    "orchestrator.own_variables": "CFG-07",
     "orchestrator.tls": "INF-11",
     "agent.job": "DEP-07 JOB-02",
     "agent.delivery": "DEP-07 IMG-04",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import nats
 
+from tests.faults.model import Fault
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import orchestrator_has
 from tests.targets.nats_injectors import configured
@@ -58,6 +60,37 @@ async def all_have_further_variables(target: EmbeddedTarget) -> bool:
     return all(FURTHER.items() <= target.member(name).environment.items() for name in target.orchestrators)
 
 
+#: What a vault hands out to each replica. The URL has it, too.
+LEASED = tuple(
+    {"DB_USER": user, "DB_PASSWORD": word, "DATABASE_URL": f"postgres://{user}:{word}@db:5432/fleet"}
+    for user, word in (("v-fleet-7f3a", "lease-of-the-first"), ("v-fleet-90bc", "lease-of-the-second"))
+)
+
+SETTING_DRIFTED = Fault(
+    name="setting-drifted-among-leases",
+    description="the second replica has a setting of its own beside its credentials",
+    inject=orchestrator_has(1, RETRIES="5"),
+    expected_failures=("CFG-07",),
+    expected_terms=("RETRIES", "orchestrator-2"),
+)
+
+
+@asynccontextmanager
+async def each_has_a_lease(target: EmbeddedTarget) -> AsyncIterator[None]:
+    async with AsyncExitStack() as undone:
+        for number, environment in enumerate(LEASED):
+            await undone.enter_async_context(orchestrator_has(number, **environment)(target))
+        yield
+
+
+async def leases_differ(target: EmbeddedTarget) -> bool:
+    """Whether each replica was started with a lease of its own."""
+    started = [target.member(name).part.environment() for name in target.orchestrators]
+    return len(started) == len(LEASED) and all(
+        lease.items() <= environment.items() for lease, environment in zip(LEASED, started, strict=True)
+    )
+
+
 VARIANTS = (
     Variant(
         name="messages-must-be-small",
@@ -72,6 +105,15 @@ VARIANTS = (
         apply=orchestrator_has(1, **TELEMETRY),
         is_present=only_the_second_has(TELEMETRY),
         stretches=("CFG-07",),
+    ),
+    Variant(
+        name="credentials-differ-by-replica",
+        description="a vault gives each replica a database user of its own, which its DATABASE_URL has, too",
+        apply=each_has_a_lease,
+        is_present=leases_differ,
+        profile={"orchestrator.own_variables": ("DB_USER", "DB_PASSWORD")},
+        stretches=("CFG-07", "CFG-08"),
+        detects=(SETTING_DRIFTED,),
     ),
     Variant(
         name="environment-has-more-than-the-profile",
