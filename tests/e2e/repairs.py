@@ -22,6 +22,13 @@ POLICIES = steps(
     do("Look for a NetworkPolicy, a wrong name or a service that leads to no pod:", KUBERNETES),
     kubectl("-n {namespace} get networkpolicies,services,endpointslices"),
 )
+MESH = steps(
+    do(
+        "HTTP 403 with `access denied` is a mesh's: its policy lets nobody through who asks from there. Look for an "
+        "AuthorizationPolicy (Istio) or a CiliumNetworkPolicy with HTTP rules that selects vLLM's pods.",
+        KUBERNETES,
+    )
+)
 #: What a person sets POD to, who has read which worker is meant.
 WORKERS = kubectl("-n {ray_namespace} get pods " + RAY_PODS + ",ray.io/node-type=worker -o wide")
 

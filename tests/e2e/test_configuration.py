@@ -122,7 +122,8 @@ async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: P
         model, listed = one.environment.get("VLLM_MODEL", ""), one.http("models")
         served = parse_models(listed["body"], one.shown("VLLM_URL")) if listed["ok"] else {}
         if model not in served:
-            wrong.append(f"{one.name}: VLLM_MODEL={model or '(not set)'}, served: {', '.join(served) or 'nothing'}")
+            what = ", ".join(served) or (f"nothing ({listed['error']})" if listed.get("error") else "nothing")
+            wrong.append(f"{one.name}: VLLM_MODEL={model or '(not set)'}, served: {what}")
     assert not wrong, f"{'; '.join(wrong)} (profile: {profile.vllm.model})"
 
 

@@ -16,7 +16,7 @@ from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.vllm import parse_models
-from tests.e2e.repairs import EVIDENCE, POLICIES, in_orchestrator, in_worker
+from tests.e2e.repairs import EVIDENCE, MESH, POLICIES, in_orchestrator, in_worker
 
 GREETED = "import socket; print(socket.create_connection(('{nats_host}', {nats_port}), 5).recv(200))"
 
@@ -42,6 +42,7 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     "orchestrator → vLLM, from every replica",
     remedy=steps(
         POLICIES,
+        MESH,
         in_orchestrator(
             "import os, urllib.request as u; print(u.urlopen(os.environ['VLLM_URL'] + '/v1/models').read())"
         ),
@@ -109,6 +110,7 @@ async def test_orchestrator_vllm_latency(
     remedy=steps(
         POLICIES,
         kubectl("-n {ray_namespace} get networkpolicies"),
+        MESH,
         in_worker("import urllib.request as u; print(u.urlopen('{vllm_url}/v1/models', timeout=5).read())"),
         do("On a worker that the finding names, look for a firewall or a wrong name:", ENDPOINTS),
         shell("curl -sS {vllm_url}/v1/models", ENDPOINTS),

@@ -127,3 +127,27 @@ async def test_a_redirect_that_a_worker_meets_decides_nothing() -> None:
     assert not answer["ok"]
     with pytest.raises(Inconclusive, match=r"ray-worker-1: the service redirects \(302\)"):
         raise_if_unauthorized("ray-worker-1", answer)
+
+
+def forbids(body: bytes, status: bytes = b"403 Forbidden") -> Script:
+    return sends(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+
+
+@pytest.mark.parametrize("words", ["RBAC: access denied", "Access denied"])
+async def test_a_mesh_that_refuses_a_worker_refuses_its_agents(words: str) -> None:
+    answer = raise_if_unauthorized("ray-worker-1", await probed(forbids(words.encode() + b"\r\n")))
+    assert (answer["ok"], answer["error"]) == (False, f"HTTP 403 Forbidden: {words}")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (b"403 Forbidden", b""),
+        (b"403 Forbidden", b'{"error": "RBAC: access denied"}'),
+        (b"403 Forbidden", b"<html>Access denied</html>"),
+        (b"401 Unauthorized", b"RBAC: access denied"),
+    ],
+)
+async def test_another_refusal_is_about_the_suites_credentials(status: bytes, body: bytes) -> None:
+    with pytest.raises(Inconclusive, match=r"refuses the suite's credentials \(40[13]\): see vllm.auth"):
+        raise_if_unauthorized("ray-worker-1", await probed(forbids(body, status)))
