@@ -35,7 +35,7 @@ async def message(*environments: Mapping[str, str]) -> str:
     """What CFG-07 says of replicas orchestrator-1, …"""
     reports = [report(f"orchestrator-{number}", one) for number, one in enumerate(environments, 1)]
     with pytest.raises(AssertionError) as failed:
-        await configuration.test_same_configuration(tuple(reports), CLUSTER)
+        await configuration.test_same_configuration(tuple(reports), CLUSTER, load("swe-ai-fleet"))
     return str(failed.value)
 
 
