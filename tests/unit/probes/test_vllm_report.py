@@ -49,6 +49,7 @@ def test_another_server_is_called_so(met: VllmReport, servers: list[Server[dict[
         (report(start="2"), [server("1"), server("2")]),
         (report("http://vllm:8000"), [server("")]),  # a router without metrics: the address
         (report(body=body(created=7)), [server("", created=7)]),
+        (report(start="1", body=body("m-before-its-adapter")), [server("2"), server("1")]),
     ],
 )
 def test_a_server_that_the_suite_met_is_known(met: VllmReport, servers: list[Server[dict[str, Model]]]) -> None:
@@ -76,6 +77,12 @@ def test_a_server_that_was_not_met_behind_the_same_address_may_be_one_of_several
     met, servers = report(url, start="3"), [server("1"), server("2")]
     assert met.difference(servers, URL, {URL}) == ""
     assert "the same address, but leads to a server that the suite did not meet there in 2" in met.unmet(servers, {URL})
+
+
+def test_a_client_that_is_kept_with_one_server_is_told_so() -> None:
+    met = report(URL, start="3")
+    assert "in 2 connections, which all met one server: " in met.unmet([server("1"), server("1")], {URL})
+    assert "(sessionAffinity)" not in met.unmet([server("1"), server("2")], {URL})
 
 
 @pytest.mark.parametrize("url", ["http://vllm:8001", "http://vllm.other.svc:8000", "https://vllm:8000"])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from itertools import cycle
 from typing import Any
 
 import pytest
 
+from fixtures.core.errors import NonConformance
 from fixtures.services.vllm import (
     CONNECTIONS,
     Model,
@@ -107,30 +111,74 @@ def test_servers_are_counted_not_connections() -> None:
     assert share([Server("", 503)], [Server("", 503), Server("", 200)]) == "on 1 of 2 connections"
 
 
-async def test_each_connection_meets_one_server_and_asks_it_all() -> None:
-    """Two servers that take turns: answer and identity are of one of them, and both are met."""
-    accepted = 0
+@asynccontextmanager
+async def served_by(turns: Iterable[int], starts: bool = True) -> AsyncIterator[tuple[str, list[int]]]:
+    """URL of servers that take the connections in these turns, and who took one. Number 1 has a dead engine."""
+    accepted: list[int] = []
+    turn = iter(turns)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal accepted
-        accepted += 1
-        number = accepted % 2
+        accepted.append(number := next(turn))
         while request := (await reader.read(1 << 16)).decode():
             path = request.split()[1]
-            body = f"process_start_time_seconds {number}" if path == "/metrics" else ""
-            status = "503 Unavailable" if number and path == "/health" else "200 OK"
+            body = f"process_start_time_seconds {number}" if starts and path == "/metrics" else ""
+            status = "503 Unavailable" if number == 1 and path == "/health" else "200 OK"
             writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    vllm = Vllm(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", accepted
+
+
+async def asked(url: str, behind: Callable[[], Awaitable[int | None]] | None = None) -> list[Server[int]]:
+    vllm = Vllm(url, behind=behind)
     try:
-        met = await vllm.of_each_server(Vllm.health)
+        return await vllm.of_each_server(Vllm.health)
     finally:
         await vllm.close()
-        server.close()
-    assert accepted == len(met) == CONNECTIONS
+
+
+async def test_each_connection_meets_one_server_and_asks_it_all() -> None:
+    """Two servers that take turns: answer and identity are of one of them, and both are met."""
+    async with served_by(cycle([1, 0])) as (url, accepted):
+        met = await asked(url)
+    assert len(accepted) == len(met) == CONNECTIONS
     assert {(server.identity, server.answer) for server in met} == {("0", 200), ("1", 503)}
+
+
+MANY = [2] * 2 * CONNECTIONS  # connections to the same server
+
+
+@pytest.mark.parametrize(
+    ("turns", "behind", "starts", "connections"),
+    [
+        (cycle(range(12)), 12, True, 2 * CONNECTIONS),  # all are met
+        (cycle([*MANY, 1]), 12, True, 6 * CONNECTIONS),  # as many as are made for twelve
+        (cycle([*MANY, 1]), 12, False, 6 * CONNECTIONS),
+        (cycle([*MANY, 1]), 2, True, CONNECTIONS),
+        (cycle([*MANY, 1]), None, True, CONNECTIONS),
+    ],
+)
+async def test_connections_follow_the_number_of_servers(
+    turns: Iterable[int], behind: int | None, starts: bool, connections: int
+) -> None:
+    async def count() -> int | None:
+        return behind
+
+    async with served_by(turns, starts) as (url, accepted):
+        met = await asked(url, count)
+    assert len(accepted) == len(met) == connections
+    assert (503 in [server.answer for server in met]) == (1 in accepted)
+
+
+async def test_a_service_that_cannot_be_counted_is_met_as_it_is() -> None:
+    async def count() -> int:
+        raise NonConformance("there is no service vllm")
+
+    async with served_by(cycle([0])) as (url, accepted):
+        await asked(url, count)
+    assert len(accepted) == CONNECTIONS
 
 
 METRICS = """\
