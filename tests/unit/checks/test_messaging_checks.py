@@ -100,7 +100,8 @@ async def test_one_consumer_that_is_missing_is_told_once() -> None:
 
 @pytest.mark.parametrize(("rest", "words"), [({"pause_remaining": 90 * 10**9}, " for another 90 s"), ({}, "")])
 async def test_a_consumer_that_is_paused_collects_nothing(rest: dict[str, int], words: str) -> None:
-    nats: Any = Nats(consumers={NAMES.completed_consumer: {}}, paused=True, **rest)
+    state: dict[str, Any] = {"paused": True, **rest}
+    nats: Any = Nats(consumers={NAMES.completed_consumer: {}}, **state)
     with pytest.raises(
         AssertionError, match=rf"(?m){NAMES.completed_consumer} is paused: nothing is delivered{words}$"
     ):
