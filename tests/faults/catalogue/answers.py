@@ -176,6 +176,14 @@ FAULTS = (
         expected_terms=("401",),
     ),
     Fault(
+        name="a-mesh-refuses-the-orchestrator",
+        description="a policy of the mesh lets no replica through to vLLM's models: Envoy answers 403 in its own words",
+        inject=proxy_answers({"action": "status", "code": 403, "path": "/v1/models", "body": "RBAC: access denied"}),
+        expected_failures=("NET-01", "CFG-02", "CFG-03"),
+        tolerated_failures=("NET-02",),
+        expected_terms=("HTTP 403", "RBAC: access denied", "orchestrator-1", "orchestrator-2"),
+    ),
+    Fault(
         name="vllm-accepts-every-length",
         description="vLLM was started with a context so large that no prompt is too long",
         inject=server_started_with(max_model_len="1000000"),
