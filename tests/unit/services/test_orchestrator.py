@@ -14,7 +14,7 @@ from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts, applied
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Proposal, Refused
 
-AT_ONCE = Timeouts(settle=0.02)
+IMPATIENT = Timeouts(settle=0.02)
 
 
 def refused(code: str) -> Refused:
@@ -54,7 +54,7 @@ async def test_a_refusal_that_passes_does_not_end_the_wait(replica: Orchestrator
 
 async def test_a_refusal_that_lasts_ends_the_wait(replica: OrchestratorReplica) -> None:
     answering(replica, refused("NOT_FOUND"))
-    with applied(AT_ONCE), pytest.raises(Refused, match="NOT_FOUND: no deliberation task-1"):
+    with applied(IMPATIENT), pytest.raises(Refused, match="NOT_FOUND: no deliberation task-1"):
         await replica.outcome("task-1", every=0.001)
 
 
