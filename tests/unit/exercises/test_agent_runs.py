@@ -14,7 +14,7 @@ from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, Scenario, standard_scenarios
 from fixtures.profile.model import load
 from fixtures.services.nats import Message
-from fixtures.services.ray import Actor, Node, PlacementGroup, shown_names
+from fixtures.services.ray import Actor, Node, PlacementGroup, Task, shown_names
 from tests.e2e.test_agent_job import test_actor_starts as actor_starts
 from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_run_raises_nothing as run_raises_nothing
@@ -152,7 +152,10 @@ RETURNED = {"ok": True, "started": 1.0, "ended": 2.0}
 
 
 class Crowded(Fleet):
-    """Agents need a CPU each; those of `ended` found none. A stranger holds `held` CPUs of the second worker."""
+    """Agents need a CPU each; those of `waiting` found none. A stranger holds `held` CPUs of the second worker, by an
+    actor or, `by_task`, by the call of a remote function."""
+
+    by_task = False
 
     def __init__(self, tasks: dict[str, str], waiting: set[str], held: float) -> None:
         super().__init__(tasks)
@@ -165,7 +168,15 @@ class Crowded(Fleet):
         return [actor.model_copy(update=pending if actor.node_id in self.waiting else needs) for actor in started]
 
     async def living_actors(self) -> list[Actor]:
+        if self.by_task:
+            return []
         return [Actor(id="s", state="ALIVE", node_id=SECOND, pid=9, resources={"CPU": self.held})]
+
+    async def running_tasks(self) -> list[Task]:
+        """Two calls of the stranger's, and one of the suite's own job, which keeps it from nothing."""
+        own = Task(id="o", node_id=SECOND, job_id="05000000", resources={"CPU": 1.0})
+        half = Task(id="t", node_id=SECOND, job_id="06000000", resources={"CPU": self.held / 2})
+        return [own, half, half] if self.by_task else [own]
 
     async def placement_groups(self) -> list[PlacementGroup]:
         return []
@@ -199,7 +210,9 @@ async def test_where_no_worker_fits_an_agent_the_agent_asks_for_too_much() -> No
         await actor_starts(runs, EVIDENCE)
 
 
-async def test_a_worker_that_others_hold_is_not_decided_on() -> None:
+@pytest.mark.parametrize("by_task", [False, True], ids=["an actor", "tasks"])
+async def test_a_worker_that_others_hold_is_not_decided_on(by_task: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Crowded, "by_task", by_task)
     runs = await crowded({FIRST: RETURNED, SECOND: WAITED}, {FIRST: 4.0, SECOND: 4.0}, held=4.0)
     assert [run.node_id for run in runs.healthy] == [FIRST]
     with pytest.raises(Inconclusive, match="worker w2 is busy: 4 of 4 CPU are held by others"):
@@ -230,7 +243,11 @@ async def waited_where_ray_chooses(held: float, needs: float = 1.0) -> AgentRun:
     return (await jobs.collect("jobs", [NOWHERE], {"job_id": "05000000", "runs": rows}, 0)).runs[NOWHERE.name]
 
 
-async def test_an_agent_that_waits_for_what_others_hold_decides_nothing_about_its_failures() -> None:
+@pytest.mark.parametrize("by_task", [False, True], ids=["an actor", "tasks"])
+async def test_an_agent_that_waits_for_what_others_hold_decides_nothing_about_its_failures(
+    by_task: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Crowded, "by_task", by_task)
     run = await waited_where_ray_chooses(held=4.0)
     words = "vllm unreachable: no node took the agent, .*: w2 is busy: 4 of 4 CPU are held by others"
     with pytest.raises(Inconclusive, match=words):

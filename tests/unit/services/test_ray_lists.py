@@ -16,11 +16,16 @@ SILENT = "500 Internal Server Error\n\nServer got itself in trouble"
 
 
 class Dashboard(Ray):
-    """Allows `allowed` rows in one request, and lists `kept` rows of a table before it looks at a request's limit."""
+    """Allows `allowed` rows in one request, and lists `kept` rows of a table before it looks at a request's limit.
 
-    def __init__(self, allowed: int, words: str = REFUSAL, kept: int = 10_000, **tables: list[dict[str, Any]]) -> None:
+    It counts `dropped` rows more than it has.
+    """
+
+    def __init__(
+        self, allowed: int, words: str = REFUSAL, kept: int = 10_000, dropped: int = 0, **tables: list[dict[str, Any]]
+    ) -> None:
         super().__init__("http://127.0.0.1:9")
-        self.allowed, self.words, self.kept, self.tables = allowed, words, kept, tables
+        self.allowed, self.words, self.kept, self.dropped, self.tables = allowed, words, kept, dropped, tables
         self.asked: list[int] = []
 
     async def request(self, method: str, path: str, **arguments: Any) -> Answer:  # noqa: ARG002
@@ -35,7 +40,7 @@ class Dashboard(Ray):
         for key, value in zip(params.get("filter_keys", ()), params.get("filter_values", ()), strict=True):
             rows = [row for row in rows if row[key] == value]
         kept = rows[: self.kept]
-        numbers = {"total": len(rows), "num_after_truncation": len(kept), "num_filtered": len(kept)}
+        numbers = {"total": len(rows) + self.dropped, "num_after_truncation": len(kept), "num_filtered": len(kept)}
         return self.answer(200, {"data": {"result": numbers | {"result": kept[:limit]}}})
 
     @staticmethod
@@ -94,3 +99,13 @@ async def test_of_a_cut_list_the_actors_of_drivers_that_run_are_known() -> None:
     assert listing.cut == "Ray lists 52 of 62 actors"
     whole = await Dashboard(10_000, actors=rows, jobs=[]).recent_actors()
     assert not whole.cut and len(whole.rows) == 62
+
+
+async def test_tasks_that_run_are_known_though_ray_has_forgotten_of_others() -> None:
+    """Ray keeps 10,000 tasks of each job, and counts those that it dropped in the total."""
+    call = {"task_id": "t1", "type": "NORMAL_TASK", "state": "RUNNING", "node_id": "w", "job_id": "02000000"}
+    holds = {"required_resources": {"CPU": 2.0}}
+    rows = [call | holds, call | {"task_id": "t2", "type": "ACTOR_TASK"}, call | {"task_id": "t3", "state": "FINISHED"}]
+    (task,) = await Dashboard(10_000, dropped=7, tasks=rows).running_tasks()
+    assert (task.id, task.node_id, task.job_id, task.resources) == ("t1", "w", "02000000", {"CPU": 2.0})
+    assert await Dashboard(10_000, tasks=[call | {"node_id": None, "required_resources": None}]).running_tasks()
