@@ -40,6 +40,15 @@ async def model_thinks(target: EmbeddedTarget) -> bool:
     return contents[0] is None and bool(contents[1])
 
 
+DECORATED = "@ray.remote(num_cpus=1, max_restarts=2, max_task_retries=2"  # where the class is defined
+DETACHED = Edit(JOB, f"{DECORATED})\n", f'{DECORATED}, lifetime="detached")\n')
+
+
+async def is_detached(target: EmbeddedTarget) -> bool:
+    nodes = [*target.members(Component.RAY_HEAD), *target.members(Component.RAY_WORKER)]
+    return all('lifetime="detached")' in (packages_in(node.folder) / JOB).read_text(encoding="utf-8") for node in nodes)
+
+
 async def is_a_plain_class(target: EmbeddedTarget) -> bool:
     nodes = [*target.members(Component.RAY_HEAD), *target.members(Component.RAY_WORKER)]
     return all("@ray.remote" not in (packages_in(node.folder) / JOB).read_text(encoding="utf-8") for node in nodes)
@@ -47,7 +56,7 @@ async def is_a_plain_class(target: EmbeddedTarget) -> bool:
 
 #: The class as Python's own: nothing decorates it, run() is a plain function, and its coroutines are elsewhere.
 PLAIN_CLASS = (
-    Edit(JOB, "@ray.remote(num_cpus=1, max_restarts=2, max_task_retries=2)\n", ""),
+    Edit(JOB, f"{DECORATED})\n", ""),
     Edit(JOB, "    async def run(\n", "    def run(\n"),
     Edit(
         JOB,
@@ -101,6 +110,13 @@ VARIANTS = (
         apply=agent_code(*TRIES_AGAIN),
         is_present=try_again,
         stretches=("JOB-08", "JOB-09", "JOB-10", "ORC-07", "ORC-08"),
+    ),
+    Variant(
+        name="agent-is-detached",
+        description="the decorator of the agent's class has its actors live until somebody kills them",
+        apply=everywhere(DETACHED),
+        is_present=is_detached,
+        stretches=("JOB-02", "JOB-11", "LOAD-01"),
     ),
     Variant(
         name="agent-is-a-plain-class",
