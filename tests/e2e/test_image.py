@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ from fixtures.probes.census import Census
 from fixtures.probes.packaging import document_in, probe_source
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
-from fixtures.services.ray import Ray
+from fixtures.services.ray import Node, Ray
 from tests.e2e.repairs import image, restart_ray, roll_out
 
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
@@ -194,6 +194,17 @@ async def test_replaced_worker(
     assert not missing, f"{new.name}, which took the place of {old.name}, lacks: {'; '.join(missing)}"
 
 
+def behind(groups: Iterable[Workload], alive: Collection[Node]) -> list[str]:
+    """The replicas that run another image than is specified, or are neither ready nor a living node of Ray's."""
+    return [
+        replica.name
+        for group in groups
+        for replica in group.replicas
+        if replica in group.stale
+        or not (replica.ready or any(replica.is_node(node.name, node.address) for node in alive))
+    ]
+
+
 @check(
     "IMG-06",
     MUST,
@@ -229,12 +240,8 @@ async def test_roll_out(
     )
 
     await cluster.roll_out(profile.ray.image)
-    stale = [
-        replica.name
-        for workload in await cluster.ray_groups()
-        for replica in workload.replicas
-        if replica in workload.stale or not replica.ready
-    ]
+    alive = [node for node in await ray.nodes() if node.alive]
+    stale = behind(await cluster.ray_groups(), alive)
     assert not stale, f"after the roll-out {stale} do not run {profile.ray.image}"
     found = await take_census("census-rolled-out")
     evidence.attach("census.json", dict(found.document))
@@ -245,7 +252,7 @@ async def test_roll_out(
         if not node.symbols[profile.agent.job]["ok"]
     ]
     assert not missing, f"after the roll-out: {'; '.join(missing)}"
-    workers = [node for node in await ray.nodes() if node.alive and not node.head]
+    workers = [node for node in alive if not node.head]
     scenarios = standard_scenarios(workers, profile.vllm.model)[: len(workers)]
     runs = (await jobs.run("rolled-out", scenarios)).healthy
     silent = [run.summary for run in runs if not run.ok or len(run.on(profile.nats.completed)) != 1]

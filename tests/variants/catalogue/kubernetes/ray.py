@@ -98,7 +98,7 @@ VARIANTS: tuple[Variant, ...] = (
         description="Ray Serve: a worker without a replica of it fails its readiness probe, and Ray counts it",
         apply=one_worker_is_never_ready,
         is_present=a_worker_is_not_ready,
-        stretches=("INF-05", "INF-06", "INF-07", "INF-08", "IMG-01", "IMG-02", "NET-03", "NET-04", "DEP-04"),
+        stretches=("INF-05", "INF-06", "INF-07", "INF-08", "IMG-01", "IMG-02", "IMG-05", "NET-03", "NET-04", "DEP-04"),
         where="kubernetes",
     ),
 )
