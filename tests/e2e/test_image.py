@@ -10,9 +10,10 @@ import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import steps
-from fixtures.clusters.base import Cluster, Component, Feature, Workload
+from fixtures.clusters.base import Cluster, Component, Feature, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.core.image_reference import digest_of, is_floating, parse_reference, same_image
+from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.core.versions import distribution_key, is_version
 from fixtures.diagnostics import operator_evidence
@@ -22,7 +23,7 @@ from fixtures.exercises.deliberations import Deliberations
 from fixtures.harness.roll_out_fixtures import OnStockImage
 from fixtures.probes import schema
 from fixtures.probes.census import Census
-from fixtures.probes.packaging import document_in, probe_source
+from fixtures.probes.packaging import document_in, probe_command
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.ray import Node, Ray
@@ -30,6 +31,7 @@ from tests.e2e.repairs import image, restart_ray, roll_out
 
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 REPLICAS = (Feature.REPLICAS,)
+IMAGE_RUNS = ("IMG-01", "IMG-02")  # what is said of the image and of new workers is of another one where these fail
 
 
 def required(profile: Profile) -> list[str]:
@@ -46,6 +48,12 @@ def missing_in(document: Mapping[str, Any], profile: Profile) -> list[str]:
         if document["modules"].get(wanted.module, {}).get("ok") and not is_version(version, wanted.version):
             found.append(f"{wanted.distribution} is {version or 'of no version'}, not {wanted.version}")
     return found
+
+
+def class_missing_in(symbols: Mapping[str, Mapping[str, Any]], profile: Profile) -> list[str]:
+    """That the agent's class does not import, and why, as a line; none where it does."""
+    job = profile.agent.job
+    return [] if symbols[job]["ok"] else [f"{job}: {symbols[job]['error']}"]
 
 
 def digest(image_id: str) -> str:
@@ -150,18 +158,44 @@ async def test_pinned(cluster: Cluster) -> None:
     impact="Every new worker lacks what agents import: the fleet works only as long as repaired workers live.",
     needs=(Feature.FRESH_INSTANCE,),
     disrupts=Disruption.REPLICA,
-    follows=("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
+    follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "DEP-08"),
 )
 async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidence) -> None:
-    """A fresh instance of the image, with nothing done to it, imports every required module in its version."""
+    """A fresh instance of the image, with nothing done to it, imports every required module in its version, and the
+    agent's class where that comes with the image.
+
+    In Kubernetes it has the variables that the RayCluster gives the workers by value.
+    """
     image = (await cluster.workload(Component.RAY_WORKER)).image
-    request = json.dumps({"modules": required(profile), "distributions": True})
-    ran = await cluster.run_image(image, ["python", "-c", probe_source()], stdin=request, timeout=TIMEOUTS.exec)
+    symbols = [profile.agent.job] if profile.agent.delivery == "image" else []
+    modules = list(dict.fromkeys(["ray", *required(profile)]))
+    request = json.dumps({"modules": modules, "symbols": symbols, "distributions": True})
+    ran = await cluster.run_image(image, probe_command(), stdin=request, timeout=TIMEOUTS.exec)
     what = f"a fresh instance of {image}"
     document = schema.read(document_in(ran.stdout, what), what)
     evidence.attach("instance.json", document)
+    if document["modules"].get("ray", {}).get("missing") == "ray":
+        raise Inconclusive(f"the python on the PATH of {what} has no Ray: it is not the interpreter that runs Ray")
     missing = missing_in(document, profile)
-    assert not missing, f"{image} lacks: {'; '.join(missing)}"
+    section = schema.ProbeSection(what, document["symbols"])
+    unimported = class_missing_in(section, profile) if symbols else []
+    assert not missing, f"{image} lacks: {'; '.join([*missing, *unimported])}"
+    if unimported and not section[profile.agent.job]["missing"]:
+        raise Inconclusive(f"{what}, which has no ConfigMaps, Secrets and volumes of the workers: {unimported[0]}")
+    assert not unimported, f"{image} lacks: {unimported[0]}"
+
+
+async def joined(ray: Ray, new: Replica, known: Collection[str]) -> Node:
+    """Ray's node of a new worker, which may be ready before Ray lists it. Raises StateNotReached where it never does.
+
+    `known`: the ids of the nodes of before, of which one can have had the same address.
+    """
+
+    async def listed() -> Node | None:
+        alive = [node for node in await ray.nodes() if node.alive and node.id not in known]
+        return next((node for node in alive if new.is_node(node.name, node.address)), None)
+
+    return await wait_until(listed, f"that Ray lists the new worker {new.name}", TIMEOUTS.ray_worker_up)
 
 
 @check(
@@ -174,23 +208,32 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidenc
     impact="The fleet works only until a worker is replaced.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION),
     disrupts=Disruption.REPLICA,
-    follows=("IMG-04", "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-08"),
+    follows=(*IMAGE_RUNS, "IMG-04", "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "DEP-08"),
     supports=("worker_recreated",),
 )
 async def test_replaced_worker(
-    cluster: Cluster, profile: Profile, take_census: Callable[[str], Awaitable[Census]], evidence: Evidence
+    cluster: Cluster, ray: Ray, profile: Profile, take_census: Callable[[str], Awaitable[Census]], evidence: Evidence
 ) -> None:
-    """A worker is removed and a new one takes its place: it imports all that agents need, and nothing was by hand."""
-    old = (await cluster.workload(Component.RAY_WORKER)).ready[-1]
+    """A worker is removed and a new one takes its place: it imports all that agents need, their class too, and nothing
+    was by hand.
+    """
+    workload = await cluster.workload(Component.RAY_WORKER)
+    if not workload.ready:
+        raise Inconclusive(f"no worker is ready, to be replaced: {workload.not_ready}")
+    old = workload.ready[-1]
+    known = {node.id for node in await ray.nodes()}
     await operator_evidence.leave(evidence, operator_evidence.BEFORE["worker"], cluster.ray_objects())
     new = await cluster.replace(old)
     await operator_evidence.leave(evidence, operator_evidence.AFTER["worker"], cluster.ray_objects())
-    found = await take_census("census-replaced")
-    worker = next((node for node in found.workers if node.name == new.name), None)
-    assert worker is not None, f"Ray does not list the new worker {new.name}"
+    node = await joined(ray, new, known)
+    census = await take_census("census-replaced")
+    worker = next((report for report in census.nodes if report.node_id == node.id), None)
+    assert worker is not None, f"the new worker {new.name} joined Ray and was gone again"
+    if worker.error:
+        raise Inconclusive(f"Ray cannot run a task on the new worker {new.name}: {worker.error}")
     document = {"modules": worker.modules, "distributions": worker.distributions}
-    evidence.attach(f"{new.name}.json", document)
-    missing = missing_in(document, profile)
+    evidence.attach(f"{new.name}.json", document | {"symbols": worker.symbols})
+    missing = [*missing_in(document, profile), *class_missing_in(worker.symbols, profile)]
     assert not missing, f"{new.name}, which took the place of {old.name}, lacks: {'; '.join(missing)}"
 
 
@@ -243,13 +286,12 @@ async def test_roll_out(
     alive = [node for node in await ray.nodes() if node.alive]
     stale = behind(await cluster.ray_groups(), alive)
     assert not stale, f"after the roll-out {stale} do not run {profile.ray.image}"
-    found = await take_census("census-rolled-out")
-    evidence.attach("census.json", dict(found.document))
-    missing = [f"{node.name}: {line}" for node in found.everyone for line in missing_in(vars(node), profile)]
-    missing += [
-        f"{node.name}: {node.symbols[profile.agent.job]['error']}"
-        for node in found.everyone
-        if not node.symbols[profile.agent.job]["ok"]
+    census = await take_census("census-rolled-out")
+    evidence.attach("census.json", dict(census.document))
+    missing = [
+        f"{node.name}: {line}"
+        for node in census.everyone
+        for line in (*missing_in(vars(node), profile), *class_missing_in(node.symbols, profile))
     ]
     assert not missing, f"after the roll-out: {'; '.join(missing)}"
     workers = [node for node in alive if not node.head]

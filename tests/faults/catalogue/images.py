@@ -56,10 +56,10 @@ async def built_without(target: EmbeddedTarget, pattern: str) -> AsyncIterator[N
 
 
 def install_by_hand(pattern: str, packages: Path) -> None:
-    """What `pip install` would put there, from the custom image: modules, and the record of the distribution."""
+    """What `pip install` or a copy would put there, from the custom image: modules, and a distribution's record."""
     (source,) = folder_of(CUSTOM).glob("lib/python3.*/site-packages")
-    for found in source.glob(pattern):
-        shutil.copytree(found, packages / found.name)
+    for folder in source.glob(pattern):
+        shutil.copytree(folder, packages / folder.relative_to(source))
 
 
 # -- injections ---------------------------------------------------------------------------------------------------
@@ -117,11 +117,11 @@ async def tagged(target: EmbeddedTarget, tag: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def nats_by_hand(target: EmbeddedTarget) -> AsyncIterator[None]:
-    """An image without nats-py, which somebody installed on every worker: all works, until a worker is replaced."""
-    async with built_without(target, "nats*"):
+async def by_hand(target: EmbeddedTarget, pattern: str) -> AsyncIterator[None]:
+    """An image without a package, which somebody put onto every worker: all works, until a worker is replaced."""
+    async with built_without(target, pattern):
         for member in target.members(Component.RAY_WORKER):
-            install_by_hand("nats*", packages_in(member.folder))
+            install_by_hand(pattern, packages_in(member.folder))
         yield
 
 
@@ -221,9 +221,17 @@ FAULTS = (
         name="nats-was-installed-by-hand",
         description="an image without nats-py, which somebody installed on every worker: "
         "it works until one is replaced",
-        inject=nats_by_hand,
+        inject=lambda target: by_hand(target, "nats*"),
         expected_failures=("DEP-10", "IMG-04", "IMG-05"),
         expected_terms=("nats-py", "lacks"),
+    ),
+    Fault(
+        name="agents-code-was-copied-onto-the-workers",
+        description="an image without the agent's class, which somebody copied onto every worker: "
+        "it works until one is replaced",
+        inject=lambda target: by_hand(target, "swe_ai_fleet/orchestrator"),
+        expected_failures=("IMG-04", "IMG-05"),
+        expected_terms=("swe_ai_fleet.orchestrator", "lacks"),
     ),
     Fault(
         name="roll-out-forgets-the-head",

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from fixtures.clusters.base import Component, Replica, Workload
+import json
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Completed, Component, Replica, Workload
+from fixtures.core.errors import Inconclusive
+from fixtures.core.polling import StateNotReached
+from fixtures.core.timeouts import Timeouts
+from fixtures.probes.census import Census, parse
+from fixtures.probes.packaging import BEGIN, END
+from fixtures.profile.model import Profile, load
 from fixtures.services.ray import Node
+from tests.e2e import test_image as image_checks
 from tests.e2e.test_image import behind
+
+PROFILE = load("swe-ai-fleet")
+JOB = PROFILE.agent.job
+EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None, problems=[])
+ABSENT = {"ok": False, "error": "ModuleNotFoundError: No module named 'swe_ai_fleet'", "missing": "swe_ai_fleet"}
+UNSET = {"ok": False, "error": "KeyError: 'NATS_URL'"}
 
 
 def group(*replicas: Replica) -> Workload:
@@ -17,6 +37,120 @@ def replica(name: str, ready: bool = True, image: str = "x:1", address: str = ""
 
 def node(id: str, address: str) -> Node:
     return Node(id=id, name=address, address=address, state="ALIVE")
+
+
+def probed(profile: Profile = PROFILE, **answers: dict[str, Any]) -> dict[str, Any]:
+    """A probe's document of an interpreter that has all that agents need, but for these answers by module; `job`: of
+    the agent's class."""
+    modules = {name: {"ok": True} for name in ("ray", *image_checks.required(profile))}
+    versions = {wanted.distribution: wanted.version for wanted in profile.agent.dependencies}
+    job = answers.pop("job", {"ok": True})
+    return {"modules": modules | answers, "symbols": {JOB: job}, "distributions": versions}
+
+
+# -- the image alone ---------------------------------------------------------------------------------------------------
+
+
+class Images:
+    """A cluster whose image answers the probe so."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document, self.asked = document, dict[str, Any]()
+
+    async def workload(self, _component: Component) -> Workload:
+        return group(replica("w-1"))
+
+    async def run_image(self, _image: str, argv: Sequence[str], *, stdin: str, timeout: float) -> Completed:
+        self.asked = json.loads(stdin)
+        assert argv[0] == "sh" and "command -v python3" in argv[2] and timeout
+        kept = {name: row for name, row in self.document["symbols"].items() if name in self.asked["symbols"]}
+        return Completed(tuple(argv), 0, f"{BEGIN}{json.dumps({**self.document, 'symbols': kept})}{END}", "")
+
+
+async def image_alone(document: dict[str, Any], **agent: Any) -> dict[str, Any]:
+    """Runs IMG-04. Returns what the instance was asked."""
+    cluster: Any = Images(document)
+    await image_checks.test_image_alone(cluster, PROFILE.replaced("agent", **agent), EVIDENCE)
+    asked: dict[str, Any] = cluster.asked
+    return asked
+
+
+async def test_an_image_needs_the_agents_class_where_it_comes_with_the_image() -> None:
+    assert (await image_alone(probed(), delivery="image"))["symbols"] == [JOB]
+    with pytest.raises(AssertionError, match=r"lacks: .*:VLLMAgentJob: .*No module named 'swe_ai_fleet'"):
+        await image_alone(probed(job=ABSENT), delivery="image")
+    assert (await image_alone(probed(job=ABSENT), delivery="job", tools=False))["symbols"] == []
+
+
+async def test_a_class_that_needs_what_only_workers_have_is_not_decided_on() -> None:
+    with pytest.raises(Inconclusive, match=r"has no ConfigMaps, Secrets and volumes of the workers: .*KeyError"):
+        await image_alone(probed(job=UNSET), delivery="image")
+    lost = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "missing": "nats"}
+    with pytest.raises(AssertionError, match=r"lacks: nats: .*No module named 'nats'"):
+        await image_alone(probed(job=UNSET, nats=lost), delivery="image")
+
+
+async def test_an_interpreter_without_ray_is_not_the_one_that_runs_it() -> None:
+    lost = {"ok": False, "error": "ModuleNotFoundError: No module named 'ray'", "missing": "ray"}
+    with pytest.raises(Inconclusive, match="has no Ray: it is not the interpreter that runs Ray"):
+        await image_alone(probed(ray=lost, nats=lost))
+    broken = {"ok": False, "error": "ImportError: libstdc++.so.6", "missing": ""}
+    with pytest.raises(AssertionError, match="lacks: ray: ImportError"):
+        await image_alone(probed(ray=broken))
+
+
+# -- a replaced worker -------------------------------------------------------------------------------------------------
+
+NEW = Replica("w-2", Component.RAY_WORKER, "gpu", "x:1", "", True, address="10.0.0.2", running=True)
+
+
+class Replaced:
+    """A cluster and its Ray: a new worker joins at the third look, under a name that is not its pod's. The node of
+    before had the same address, and Ray lists it on."""
+
+    def __init__(self, joins: bool = True) -> None:
+        self.joins, self.looks = joins, 0
+
+    async def workload(self, _component: Component) -> Workload:
+        return group(replica("w-1"))
+
+    async def replace(self, old: Replica) -> Replica:
+        assert old.name == "w-1"
+        return NEW
+
+    async def ray_objects(self) -> dict[str, Any]:
+        return {}
+
+    async def nodes(self) -> list[Node]:
+        self.looks += 1
+        new = [node("new", "10.0.0.2")] if self.joins and self.looks > 2 else []
+        return [node("old", "10.0.0.2"), *new]
+
+
+async def replaced(document: dict[str, Any], fleet: Any = None) -> None:
+    """Runs IMG-05, where the new worker answers the census so; the old one does not answer."""
+    fleet = fleet or Replaced()
+
+    async def take_census(_name: str) -> Census:
+        there = {"node_name": "host-7", "hostname": "host-7", "address": "10.0.0.2", "head": False, "session": "s"}
+        rows = [{"node_id": "new", **there, **document}, {"node_id": "old", **there, "error": "it is gone"}]
+        return parse({"nodes": rows})
+
+    await image_checks.test_replaced_worker(fleet, fleet, PROFILE, take_census, EVIDENCE)
+
+
+async def test_a_new_worker_is_asked_once_it_has_joined_whatever_it_is_called() -> None:
+    await replaced(probed())
+    with pytest.raises(AssertionError, match=r"w-2, which took the place of w-1, lacks: .*'swe_ai_fleet'"):
+        await replaced(probed(job=ABSENT))
+    with pytest.raises(Inconclusive, match="cannot run a task on the new worker w-2: no memory"):
+        await replaced({"error": "no memory"})
+
+
+async def test_a_new_worker_that_ray_never_lists_is_the_fleets_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_checks, "TIMEOUTS", Timeouts(ray_worker_up=0.01))
+    with pytest.raises(StateNotReached, match="that Ray lists the new worker w-2"):
+        await replaced(probed(), Replaced(joins=False))
 
 
 # -- the roll-out ------------------------------------------------------------------------------------------------------

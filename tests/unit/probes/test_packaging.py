@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,15 @@ def test_the_probe_runs_on_nothing_but_an_interpreter() -> None:
     assert "Traceback" in document["modules"]["no_such_module"]["traceback"]
     assert document["symbols"]["json:loads"]["ok"]
     assert "has no attribute nope" in document["symbols"]["json:nope"]["error"]
+
+
+@pytest.mark.parametrize("name", ["python", "python3"])
+def test_the_probe_runs_where_an_image_has_either_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to(sys.executable)
+    (sh, *arguments) = packaging.probe_command()
+    command, asked = [shutil.which(sh) or sh, *arguments], json.dumps({"modules": ["json"]})
+    ran = subprocess.run(command, input=asked, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert packaging.document_in(ran.stdout, "the probe")["modules"]["json"]["ok"]
 
 
 def test_a_program_on_stdin_finds_its_data_behind_itself() -> None:

@@ -84,6 +84,16 @@ async def test_it_is_made_as_policies_want_the_workers_to_be() -> None:
         assert (marks["sidecar.istio.io/inject"], marks["linkerd.io/inject"]) == ("false", "disabled")
 
 
+async def test_it_has_the_variables_that_the_workers_are_given_by_value() -> None:
+    secret = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    path = {"name": "PYTHONPATH", "value": "/opt/agents"}
+    container = {**CONTAINER, "env": [path, secret, {"name": "FLEET_STDIN", "value": "x"}, {"name": "EMPTY"}]}
+    api: Any = Cluster()
+    template = PodSpec.of({"containers": [container]})
+    (made,) = Instance(api, "ray", "fc-1").manifest("i", ["true"], "in", template)["spec"]["containers"]
+    assert made["env"] == [path, {"name": "FLEET_STDIN", "value": "in"}]
+
+
 async def test_a_side_car_that_runs_on_does_not_keep_it_waiting() -> None:
     rows: list[dict[str, Any]] = [
         {"name": "istio-proxy", "state": {"running": {}}},
