@@ -45,6 +45,9 @@ class Fleet:
     async def messages(self, *_: Any, **__: Any) -> list[Message]:
         return []
 
+    async def nodes(self) -> list[Node]:
+        return [worker(id) for id in self.tasks.values()]
+
 
 def jobs_of(fleet: Fleet | None = None, profile: Any = PROFILE) -> AgentJobs:
     stand_in: Any = fleet or Fleet({})
@@ -182,7 +185,7 @@ class Crowded(Fleet):
         return []
 
     async def nodes(self) -> list[Node]:
-        return [worker(SECOND, "w2")]
+        return [worker(SECOND, "w2"), *(worker(id) for id in self.tasks.values() if id != SECOND)]
 
 
 async def crowded(ends: dict[str, dict[str, Any]], cpus: dict[str, float], held: float = 0.0) -> AgentRuns:
@@ -218,7 +221,9 @@ async def test_a_worker_that_others_hold_is_not_decided_on(by_task: bool, monkey
     with pytest.raises(Inconclusive, match="worker w2 is busy: 4 of 4 CPU are held by others"):
         await actor_starts(runs, EVIDENCE)
     alone = await crowded({SECOND: WAITED}, {SECOND: 4.0}, held=3.5)
-    with pytest.raises(Inconclusive, match=r"no worker was free for an agent job: worker w1 is busy: 3\.5 of 4 CPU"):
+    with pytest.raises(
+        Inconclusive, match=r"an agent job could be tried on no worker: worker w1 is busy: 3\.5 of 4 CPU"
+    ):
         await actor_starts(alone, EVIDENCE)
 
 
@@ -229,6 +234,28 @@ async def test_a_worker_with_room_has_no_excuse_and_an_agent_that_did_not_wait_n
     runs = await crowded({FIRST: RETURNED, SECOND: end}, {FIRST: 4.0, SECOND: 4.0}, held)
     with pytest.raises(AssertionError, match="no agent actor started on w2"):
         await actor_starts(runs, EVIDENCE)
+
+
+LEFT = {"ok": False, "started": 1.0, "ended": 3.0, "error": "The actor died: its node was terminated expectedly"}
+
+
+@pytest.mark.parametrize("state", ["DEAD", ""], ids=["dead", "not listed"])
+async def test_a_worker_that_leaves_meanwhile_is_not_decided_on(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nodes(_: Crowded) -> list[Node]:
+        return [worker(FIRST), *([worker(SECOND).model_copy(update={"state": state})] if state else [])]
+
+    monkeypatch.setattr(Crowded, "nodes", nodes)
+    cpus = {FIRST: 4.0, SECOND: 4.0}
+    runs = await crowded({FIRST: RETURNED, SECOND: LEFT}, cpus)
+    await run_raises_nothing(runs, EVIDENCE)
+    with pytest.raises(Inconclusive, match=r"not every worker could be tried: worker w2 left Ray's cluster meanwhile"):
+        await actor_starts(runs, EVIDENCE)
+    assert [run.node_id for run in (await crowded({FIRST: RETURNED, SECOND: RETURNED}, cpus)).healthy] == [
+        FIRST,
+        SECOND,
+    ]
+    with pytest.raises(AssertionError, match="no agent actor started on w1"):
+        await actor_starts(await crowded({FIRST: LEFT, SECOND: RETURNED}, cpus), EVIDENCE)
 
 
 NOWHERE = Scenario("vllm unreachable", fails=True)
