@@ -103,7 +103,13 @@ async def test_of_a_cut_list_the_actors_of_drivers_that_run_are_known() -> None:
 
 async def test_tasks_that_run_are_known_though_ray_has_forgotten_of_others() -> None:
     """Ray keeps 10,000 tasks of each job, and counts those that it dropped in the total."""
-    call = {"task_id": "t1", "type": "NORMAL_TASK", "state": "RUNNING", "node_id": "w", "job_id": "02000000"}
+    call: dict[str, Any] = {
+        "task_id": "t1",
+        "type": "NORMAL_TASK",
+        "state": "RUNNING",
+        "node_id": "w",
+        "job_id": "02000000",
+    }
     holds = {"required_resources": {"CPU": 2.0}}
     rows = [call | holds, call | {"task_id": "t2", "type": "ACTOR_TASK"}, call | {"task_id": "t3", "state": "FINISHED"}]
     (task,) = await Dashboard(10_000, dropped=7, tasks=rows).running_tasks()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from fixtures.clusters.kubernetes.client.schemas import KubernetesObject, Pod, R
 from fixtures.clusters.kubernetes.disruption import Disruption
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.ray_state import RayState
+from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile.model import load
@@ -80,6 +82,15 @@ def test_a_head_is_never_asleep() -> None:
     assert not RayState.of(ray_cluster(), pods).holds_again(ray_cluster(), workloads.ray_groups(ray_cluster(), pods))
 
 
+def test_an_image_that_somebody_puts_back_ends_the_wait() -> None:
+    pods = (HEAD, worker("w-1"), worker("w-2"))
+    groups = workloads.ray_groups(ray_cluster(), pods)
+    state = RayState.of(ray_cluster(), pods)
+    assert replace(state, image=RAY).holds_again(ray_cluster(), groups)
+    with pytest.raises(Inconclusive, match=f"put Ray's image back while {OTHER} was rolled out: head names {RAY}; gpu"):
+        replace(state, image=OTHER).holds_again(ray_cluster(), groups)
+
+
 class KubeRay:
     """Has a worker that is asleep, as KubeRay has not called the cluster ready; `successor` is the next worker."""
 
@@ -101,11 +112,11 @@ def replaced(api: Any) -> str:
     lookup = FleetLookup(api, load("swe-ai-fleet").replaced("ray", worker_group="gpu"))
     disruption = Disruption(api, lookup, api, api)
 
-    async def replace() -> str:
+    async def new() -> str:
         (old,) = (await lookup.workload(Component.RAY_WORKER)).ready
         return (await disruption.replace(old)).name
 
-    return asyncio.run(replace())
+    return asyncio.run(new())
 
 
 def test_a_worker_is_replaced_next_to_one_that_is_asleep(monkeypatch: pytest.MonkeyPatch) -> None:

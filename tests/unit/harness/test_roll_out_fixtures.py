@@ -1,0 +1,106 @@
+"""What the roll-out from the stock image needs, to be a judgement on the fleet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Component, Replica, Workload
+from fixtures.core.errors import Inconclusive
+from fixtures.exercises.agent_jobs import AgentRun, AgentRuns, Scenario
+from fixtures.harness.roll_out_fixtures import is_left, on_stock_image, require_agents_code, require_image
+from fixtures.profile.model import Profile, load
+
+STOCK, CUSTOM = "fleet/ray-stock:2.49.2", "fleet/ray:2.49.2"
+OWN = load("swe-ai-fleet").replaced("agent", job="acme.agents:Agent", package="images/ray/swe_ai_fleet")
+
+
+def run(missing_module: str) -> AgentRun:
+    return AgentRun(
+        task_id="t", name="stock image", ok=False, started=1.0, missing_module=missing_module, agent_id="a", messages=()
+    )
+
+
+@pytest.mark.parametrize("module", ["acme", "acme.agents"])
+def test_agents_whose_code_is_not_there_say_nothing_about_the_image(module: str) -> None:
+    with pytest.raises(Inconclusive, match=r"\(acme\) is neither on the image .*: name its folder as agent\.package"):
+        require_agents_code(run(module), OWN)
+
+
+@pytest.mark.parametrize("module", ["nats", "nats.js", "acmeish", ""])
+def test_agents_that_lack_something_else_are_judged(module: str) -> None:
+    require_agents_code(run(module), OWN)
+
+
+class Fleet:
+    """A cluster whose specification names one image, and whose worker runs another or the same; nothing rolls out."""
+
+    rollout_from = STOCK
+
+    async def roll_out(self, image: str) -> None:
+        """Somebody puts the image back at once."""
+
+    def __init__(self, specified: str, running: str) -> None:
+        replica = Replica("w-1", Component.RAY_WORKER, "gpu", running, "", True)
+        self.workers = Workload("gpu", Component.RAY_WORKER, 1, specified, "", (replica,))
+
+    async def workload(self, _component: Component) -> Workload:
+        return self.workers
+
+    async def ray_groups(self) -> tuple[Workload, ...]:
+        return (self.workers,)
+
+
+@pytest.mark.parametrize(
+    ("specified", "running", "words"),
+    [(CUSTOM, STOCK, f"gpu names {CUSTOM}"), (STOCK, CUSTOM, f"w-1 runs {CUSTOM}"), (STOCK, STOCK, "")],
+)
+async def test_an_image_that_somebody_puts_back_says_nothing_about_the_fleet(
+    specified: str, running: str, words: str
+) -> None:
+    cluster: Any = Fleet(specified, running)
+    if not words:
+        await require_image(cluster, STOCK)
+        return
+    with pytest.raises(Inconclusive, match=f"somebody put Ray's image back while {STOCK} was rolled out: {words}"):
+        await require_image(cluster, STOCK)
+
+
+@pytest.mark.parametrize(
+    ("specified", "running", "left"), [(CUSTOM, CUSTOM, False), (STOCK, STOCK, True), (CUSTOM, STOCK, True)]
+)
+async def test_what_still_runs_the_stock_image_is_restarted(specified: str, running: str, left: bool) -> None:
+    cluster: Any = Fleet(specified, running)
+    assert await is_left(cluster, CUSTOM) is left
+
+
+class Jobs:
+    """Agent jobs that end so."""
+
+    def __init__(self, end: AgentRun) -> None:
+        self.end = end
+
+    def with_profile(self, profile: Profile) -> Jobs:
+        assert profile.agent.delivery == "job"
+        return self
+
+    async def run(
+        self, batch: str, _scenarios: list[Scenario], _environment: dict[str, Any] | None = None
+    ) -> AgentRuns:
+        name = "stock image" if batch == "stock" else batch
+        return AgentRuns({name: self.end}, (), "01000000")
+
+
+async def on_stock(running: str, end: AgentRun) -> None:
+    cluster: Any = Fleet(running, running)
+    jobs: Any = Jobs(end)
+    await on_stock_image(cluster, jobs, OWN.replaced("ray", image=CUSTOM))
+
+
+async def test_what_ran_on_the_stock_image_is_looked_at_before_it_is_judged() -> None:
+    await on_stock(STOCK, run("nats"))
+    with pytest.raises(Inconclusive, match=r"name its folder as agent\.package"):
+        await on_stock(STOCK, run("acme"))
+    with pytest.raises(Inconclusive, match="somebody put Ray's image back"):
+        await on_stock(CUSTOM, run("nats"))
