@@ -9,7 +9,7 @@ import pytest
 from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import AgentRun, AgentRuns, Scenario
-from fixtures.harness.roll_out_fixtures import is_left, on_stock_image, require_agents_code, require_image
+from fixtures.harness.roll_out_fixtures import is_left, require_agents_code, require_image, run_on_stock_image
 from fixtures.profile.model import Profile, load
 
 STOCK, CUSTOM = "fleet/ray-stock:2.49.2", "fleet/ray:2.49.2"
@@ -95,7 +95,7 @@ class Jobs:
 async def on_stock(running: str, end: AgentRun) -> None:
     cluster: Any = Fleet(running, running)
     jobs: Any = Jobs(end)
-    await on_stock_image(cluster, jobs, OWN.replaced("ray", image=CUSTOM))
+    await run_on_stock_image(cluster, jobs, OWN.replaced("ray", image=CUSTOM))
 
 
 async def test_what_ran_on_the_stock_image_is_looked_at_before_it_is_judged() -> None:
