@@ -12,6 +12,8 @@ import pytest
 from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes.changes import COST, Change
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, LEASES, PODS, RAY_CLUSTERS
+from fixtures.clusters.kubernetes.client.errors import ApiError
+from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluster
 from fixtures.clusters.kubernetes.disruption import Disruption
 from fixtures.clusters.kubernetes.instance import RUN_LABEL
 from fixtures.clusters.kubernetes.lease import DURATION_S, NAME, NOTES, RunLease
@@ -191,6 +193,83 @@ async def test_a_size_that_a_killed_run_left_is_put_back(lives: int) -> None:
     assert any("deployment" in line and line.endswith(": done") for line in lines) == changed
     assert fleet.notes == ""
     await run.lease.release()
+
+
+async def begun() -> tuple[Fleet, Run]:
+    fleet = Fleet()
+    run = Run(fleet, "fc-0a1b2c")
+    await run.begin()
+    return fleet, run
+
+
+def refuse_sizes(run: Run, *refused: int) -> list[int]:
+    """Have the API server refuse the changes of a size of these numbers. Returns those that are asked for."""
+    api: Any = run.disruption.api
+    scale, asked = api.scale, list[int]()
+
+    async def sometimes(resource: Any, name: str, replicas: int, namespace: str) -> None:
+        asked.append(replicas)
+        if len(asked) in refused:
+            raise ApiError("429: too many requests", status=429)
+        await scale(resource, name, replicas, namespace)
+
+    api.scale = sometimes
+    return asked
+
+
+async def test_a_size_that_cannot_be_given_back_at_once_is_given_back_at_the_end() -> None:
+    fleet, run = await begun()
+    asked = refuse_sizes(run, 2)
+    replicas = (await run.disruption.lookup.workload(Component.ORCHESTRATOR)).replicas
+    await run.shrink()
+    with pytest.raises(ApiError, match="429"):
+        await run.disruption.revive(replicas)
+    assert fleet.replicas == 1 and run.lease.noted
+    await run.disruption.restore()
+    assert (fleet.replicas, asked, run.lease.noted, fleet.notes) == (2, [1, 2, 2], "", "")
+    await run.lease.release()
+
+
+@pytest.mark.parametrize("refused", [("delete", ApiError("a webhook denied it", status=403)), ("stays", None)])
+async def test_replicas_that_cannot_be_killed_leave_the_size_as_it_was(refused: tuple[str, ApiError | None]) -> None:
+    fleet, run = await begun()
+    kind, answer = refused
+
+    async def delete(*_: Any, **__: Any) -> bool:
+        if answer:
+            raise answer
+        return True
+
+    api: Any = fleet
+    api.delete = delete
+    api.follow = lambda: None  # the node of the pod that is to end is slow
+    with timeouts.applied(Timeouts(pod_gone=0.1)), pytest.raises(Inconclusive, match="denied" if answer else "the end"):
+        await run.shrink()
+    assert (fleet.replicas, run.lease.noted, fleet.notes) == (2, "", ""), kind
+    assert COST not in fleet.annotations(PODS, "orchestrator-2")
+    await run.lease.abandon()
+
+
+async def test_a_change_that_could_not_be_noted_is_none() -> None:
+    fleet, run = await begun()
+    fleet.refused["patch", "leases"] = ApiError("500", status=500)
+    with pytest.raises(ApiError):
+        await run.shrink()
+    assert (fleet.replicas, run.lease.noted) == (2, "")
+    await run.lease.abandon()
+
+
+async def test_the_end_names_what_stays_changed() -> None:
+    """Though nothing was left for it to put back."""
+    fleet, run = await begun()
+    options = AttachOptions(PROFILE, None, None, "fc-0a1b2c", True)
+    cluster: Any = KubernetesCluster(options)
+    cluster._attached, cluster._lease = run.disruption, run.lease
+    sized = Change(kind="deployments", namespace="n", name="orchestrator", before=["2"], after=["0"])
+    await run.lease.note(sized)
+    with pytest.raises(Inconclusive, match=r"orchestrator: replicas 2 \(now 0\) could not be put back$"):
+        await cluster.stop()
+    assert "orchestrator" in fleet.notes, "the next run puts it back"
 
 
 async def test_images_that_are_set_back_without_a_restart_leave_no_note() -> None:
