@@ -23,6 +23,7 @@ class Lookup:
     """An orchestrator of three replicas, kept by a workload of one kind. Notes what is asked of the API."""
 
     profile = load("swe-ai-fleet")
+    awaits_replicas = False
 
     def __init__(self, kind: AnyResource) -> None:
         self.kind, self.done, self.size = kind, list[str](), 3
@@ -67,7 +68,7 @@ def disruption(lookup: Any) -> Disruption:
 async def test_a_stateful_set_gives_up_its_highest_ordinals() -> None:
     lookup = Lookup(STATEFULSETS)
     await disruption(lookup).kill([REPLICAS[2]])
-    assert lookup.done == ["2 statefulsets", "end orchestrator-11"]
+    assert lookup.done == ["2 statefulsets", "end orchestrator-11"] and lookup.awaits_replicas
     await disruption(lookup).kill(REPLICAS[:2])
     assert lookup.done[2:] == ["0 statefulsets", "end orchestrator-10", "end orchestrator-9"]
 

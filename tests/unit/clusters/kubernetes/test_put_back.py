@@ -123,7 +123,7 @@ class Run:
 
     def __init__(self, fleet: Fleet, name: str) -> None:
         api: Any = fleet
-        endpoints: Any = SimpleNamespace(renew=_nothing)
+        endpoints: Any = SimpleNamespace(renew=_nothing, close=_nothing, awaits_replicas=False)
         self.lease = RunLease(api, "n", name)
         self.disruption = Disruption(api, FleetLookup(api, PROFILE), endpoints, self.lease)
 
@@ -224,8 +224,9 @@ async def test_a_size_that_cannot_be_given_back_at_once_is_given_back_at_the_end
     await run.shrink()
     with pytest.raises(ApiError, match="429"):
         await run.disruption.revive(replicas)
-    assert fleet.replicas == 1 and run.lease.noted
+    assert fleet.replicas == 1 and run.lease.noted and run.disruption.endpoints.awaits_replicas
     await run.disruption.restore()
+    assert not run.disruption.endpoints.awaits_replicas
     assert (fleet.replicas, asked, run.lease.noted, fleet.notes) == (2, [1, 2, 2], "", "")
     await run.lease.release()
 
