@@ -132,6 +132,31 @@ def test_the_main_process_is_what_inits_and_shells_started(processes: list[Proce
     assert main_of(processes).pid == main
 
 
+@pytest.mark.parametrize(
+    "words", ["uv run o", "doppler run -- o", "/usr/bin/op run -- o", "s6-svscan /run/s6", "timeout 9 o"]
+)
+def test_a_program_that_stays_to_start_another_is_not_the_main_one(words: str) -> None:
+    assert main_of([running(1, 0, *words.split()), running(7, 1, "python", program=PYTHON_3)]).pid == 7
+    assert main_of([running(1, 0, *words.split()), running(7, 1, "/orchestrator")]).pid == 7
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "/opt/conda/bin/python /opt/conda/bin/conda run -n fleet o",
+        "/usr/bin/python3 /usr/bin/supervisord -n",
+        "/usr/bin/python3 -u /sbin/my_init -- o",
+        "python3 -m honcho start",
+    ],
+)
+def test_nor_is_one_that_is_a_python_itself(words: str) -> None:
+    starter = running(1, 0, *words.split(), program="/opt/conda/bin/python3.12")
+    assert main_of([starter, running(5, 1, "bash"), running(7, 5, "python", program=PYTHON_3)]).pid == 7
+    assert main_of([starter]).pid == 1, "before it has started any"
+    service = running(1, 0, "python", "-m", "orchestrator", "conda", program=PYTHON_3)
+    assert main_of([service, running(7, 1, "python", program=PYTHON_3)]).pid == 1
+
+
 def test_an_interpreter_is_started_by_the_path_that_finds_its_packages(tmp_path: Path) -> None:
     real = os.path.realpath(sys.executable)
     venv = tmp_path / "bin" / "python"
