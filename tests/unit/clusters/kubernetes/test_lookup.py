@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component
+from fixtures.clusters.base import Component, Unsupported
 from fixtures.clusters.kubernetes.client.api import (
     DAEMONSETS,
     DEPLOYMENTS,
@@ -209,6 +209,34 @@ async def test_a_workload_that_is_gone_may_come_back_as_another_kind() -> None:
     assert await lookup.kind_of("orchestrator", "swe-ai-fleet") is STATEFULSETS
 
 
+async def scaled_to_none(*pods: dict[str, Any]) -> FleetLookup:
+    selector = {"matchLabels": {"app": "x"}}
+    deployment = {"spec": {"replicas": 0, "selector": selector, "template": {"spec": {}}}}
+    lookup = found({DEPLOYMENTS: deployment, SERVICES: {"spec": {"selector": {"app": "x"}}}, PODS: list(pods)})
+    await lookup.owner(Component.ORCHESTRATOR)
+    return lookup
+
+
+async def test_a_deployment_may_be_the_template_of_a_rollout_of_its_name() -> None:
+    pods = [pod_of("ReplicaSet", "orchestrator-5d8f9c7b6c", name=name) for name in ("o-1", "o-2")]
+    lookup = await scaled_to_none(*pods)
+    workload = await lookup.workload(Component.ORCHESTRATOR)
+    assert (workload.desired, [replica.name for replica in workload.replicas]) == (2, ["o-1", "o-2"])
+    with pytest.raises(Unsupported, match="something else keeps the pods of orchestrator"):
+        await lookup.kind_of(workload.name, "ns")
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [[], [pod_of("Job", "init")], [pod_of("ReplicaSet", "orchestrator-canary-5d8f")], [pod_of("", "")]],
+    ids=["none", "a job's", "a canary's", "nobody's"],
+)
+async def test_a_deployment_that_is_scaled_to_none_has_none(pods: list[dict[str, Any]]) -> None:
+    lookup = await scaled_to_none(*pods)
+    assert (await lookup.workload(Component.ORCHESTRATOR)).desired == 0
+    assert await lookup.kind_of("orchestrator", "ns") is DEPLOYMENTS
+
+
 async def test_what_may_not_be_read_is_no_failure() -> None:
     with pytest.raises(Inconclusive, match="may not"):
         await found({RAY_CLUSTERS: Forbidden("may not get rayclusters")}).workload(Component.RAY_WORKER)
@@ -231,6 +259,10 @@ async def behind(answers: dict[AnyResource, Any], port: int = 80) -> list[tuple[
 async def test_a_service_leads_to_the_ports_of_its_ready_pods() -> None:
     slices = [slice_of("b", "a", name="http"), slice_of("c", name="http", ready=False), slice_of("d", name="metrics")]
     assert await behind({SERVICES: service(80, "http"), ENDPOINT_SLICES: slices}) == [("a", 8000), ("b", 8000)]
+
+
+async def test_a_pod_of_two_ip_families_is_one() -> None:
+    assert await behind({SERVICES: service(80), ENDPOINT_SLICES: [slice_of("a"), slice_of("a")]}) == [("a", 8000)]
 
 
 async def test_a_service_without_that_port_says_which_it_has() -> None:
