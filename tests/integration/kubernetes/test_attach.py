@@ -28,7 +28,7 @@ from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluste
 from fixtures.clusters.kubernetes.instance import RUN_LABEL
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
 from fixtures.clusters.kubernetes.workloads import ray_groups
-from fixtures.core.errors import NonConformance
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 from fixtures.profile import model as profiles
@@ -308,11 +308,12 @@ class TestFaults:
         assert not {check: why for check, why in broken.items() if "the API server" not in why}
 
     async def test_an_image_that_cannot_be_pulled(self, fleet: Fleet, admin: Api) -> None:
+        """Where its registry is not reached, nothing is decided."""
         options = AttachOptions(fleet.profile, str(fleet.kubeconfig), None, "fc-pull", True)
         cluster = KubernetesCluster(options)
         await cluster.start(Timeline())
         try:
-            with pytest.raises(NonConformance, match=r"cannot start: instance: (ErrImagePull|ImagePullBackOff)"):
+            with pytest.raises((NonConformance, Inconclusive), match=r"instance: (ErrImagePull|ImagePullBackOff)"):
                 await cluster.run_image("fleet/no-such-image:1", ["true"], timeout=30)
         finally:
             await cluster.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +12,9 @@ from fixtures.clusters.base import Completed
 from fixtures.clusters.kubernetes.client.errors import Asked, refusal
 from fixtures.clusters.kubernetes.client.schemas import Pod, PodSpec
 from fixtures.clusters.kubernetes.instance import Instance, amount
+from fixtures.core import timeouts
 from fixtures.core.errors import Inconclusive, NonConformance
+from fixtures.core.timeouts import Timeouts
 
 CONTAINER = {"name": "ray-worker", "image": "r", "securityContext": {"runAsUser": 1000}, "resources": {"limits": {}}}
 WORKERS = PodSpec.of({"containers": [CONTAINER], "tolerations": [{"key": "gpu"}], "nodeSelector": {"gpu": "a100"}})
@@ -126,4 +128,13 @@ async def test_an_image_that_cannot_be_pulled_is_the_fleets_failure() -> None:
     cluster = Cluster(phase="Pending", containerStatuses=[{"name": "instance", "state": {"waiting": waiting}}])
     with pytest.raises(NonConformance, match="fleet/ray:2 cannot start: instance: ErrImagePull: no such image"):
         await run(cluster)
+    assert cluster.deleted
+
+
+async def test_a_registry_that_does_not_answer_is_waited_for() -> None:
+    """Kubernetes tries again; in the end the reason is named, and is not the image's."""
+    waiting = {"reason": "ErrImagePull", "message": "pull QPS exceeded"}
+    cluster = Cluster(phase="Pending", containerStatuses=[{"name": "instance", "state": {"waiting": waiting}}])
+    with timeouts.applied(Timeouts(instance_up=0.1)), pytest.raises(Inconclusive, match="pull QPS exceeded"):
+        await Instance(cast(Any, cluster), "ray", "fc-1").run("fleet/ray:2", ["true"], "in", WORKERS, 0.0)
     assert cluster.deleted

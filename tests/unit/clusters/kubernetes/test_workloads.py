@@ -231,3 +231,37 @@ def test_the_objects_own_word(status: dict[str, Any], said: str, never_ready: bo
     assert said in complaint
     assert bool(complaint) == bool(said)
     assert workloads.raycluster_was_never_ready(ray_cluster(**status)) is never_ready
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "m: InvalidImageName: couldn't parse image name",
+        "m: ErrImageNeverPull",
+        'm: CreateContainerConfigError: secret "x" not found',
+        "m: ErrImagePull: docker.io/fleet/x:1: not found",
+        "m: ErrImagePull: Error response from daemon: manifest unknown",
+        'm: ImagePullBackOff: Back-off pulling image "x:1": ErrImagePull: pull access denied',
+        "m: ErrImagePull: failed to fetch anonymous token: 401 Unauthorized",
+        "m: ImagePullBackOff: no such image",
+    ],
+)
+def test_a_container_that_cannot_be_made_is_not_waited_for(reason: str) -> None:
+    assert workloads.cannot_start(reason)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "m: ErrImagePull: pull QPS exceeded",
+        "m: ErrImagePull: 429 Too Many Requests - Server message: toomanyrequests",
+        "m: ErrImagePull: net/http: TLS handshake timeout",
+        "m: ErrImagePull: dial tcp 10.0.0.1:443: i/o timeout",
+        'm: ImagePullBackOff: Back-off pulling image "x:1"',
+        "m: CreateContainerConfigError: failed to sync secret cache: timed out waiting for the condition",
+        "m: CrashLoopBackOff: not found",
+        "",
+    ],
+)
+def test_a_pull_that_is_tried_again_is_waited_for(reason: str) -> None:
+    assert not workloads.cannot_start(reason)
