@@ -46,6 +46,7 @@ class Pods:
     has: Callable[[str], bool] = lambda _program: True  # whether the pods' image has a program, by its first word
     longest_line: int = 1 << 20  # bytes of a request line
     may_enter: bool = True
+    refusal: tuple[int, str] | None = None  # status and message of every handshake
     without: str = NO_PROGRAM  # what is said where it has not
     newest_protocol: bool = True
     lines: list[str] = field(default_factory=list)  # of the requests
@@ -55,6 +56,9 @@ class Pods:
         self.lines.append(request.path)
         if len(request.path) > self.longest_line:
             return connection.respond(HTTPStatus.REQUEST_URI_TOO_LONG, "414 Request-URI Too Large\n")
+        if self.refusal:
+            code, message = self.refusal
+            return connection.respond(HTTPStatus(code), status(code, "", message).decode())
         if not self.may_enter:
             namespace, name = urlsplit(request.path).path.split("/")[4:7:2]
             refusal = status(403, "Forbidden", FORBIDDEN.format(name, namespace))

@@ -101,6 +101,31 @@ async def test_who_may_not_enter_pods_is_told_which_right_to_grant() -> None:
             await Containers(api).main_process(pod("o-1"), "ns")
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (400, 'admission webhook "validate.kyverno.svc-fail" denied the request: no exec here'),
+        (403, 'admission webhook "validation.gatekeeper.sh" denied the request: [no-exec] no'),
+        (422, "pods \"o-1\" is forbidden: ValidatingAdmissionPolicy 'no-exec' with binding 'b' denied request: no"),
+    ],
+)
+async def test_a_cluster_whose_policy_lets_nobody_enter_pods(code: int, message: str) -> None:
+    async with serving(Pods(ENVIRONMENT, refusal=(code, message))) as api:
+        with pytest.raises(Unsupported, match=r"may not run commands in pods: .* denied"):
+            await Containers(api).main_process(pod("o-1"), "ns")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(500, 'failed calling webhook "validate.kyverno.svc-fail": denied the request: timeout'), (400, "bad request")],
+)
+async def test_a_policy_that_cannot_be_asked_has_decided_nothing(code: int, message: str) -> None:
+    async with serving(Pods(ENVIRONMENT, refusal=(code, message))) as api:
+        with pytest.raises(ApiError) as refused:
+            await Containers(api).main_process(pod("o-1"), "ns")
+    assert not isinstance(refused.value, Unsupported)
+
+
 async def test_a_line_that_is_too_long_for_a_gateway_says_nothing_of_the_pods() -> None:
     async with serving(Pods(ENVIRONMENT, longest_line=100)) as api:
         with pytest.raises(ApiError, match="414") as refused:
