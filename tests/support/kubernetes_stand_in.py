@@ -19,10 +19,14 @@ Answer = tuple[int, bytes]
 
 
 class StandIn:
-    """Serves on 127.0.0.1; `answer` maps (method, path) to (status, body); `seen` has each request's headers."""
+    """Serves on 127.0.0.1; `answer` maps (method, path) to (status, body); `seen` has each request's headers.
 
-    def __init__(self, answer: Callable[[str, str], Answer] | Answer, *, tls: bool = False) -> None:
+    `tls`: with PEM, or with this certificate and key. `more` are headers of its answers.
+    """
+
+    def __init__(self, answer: Callable[[str, str], Answer] | Answer, *, tls: bool | tuple[Path, Path] = False) -> None:
         self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.more: dict[str, str] = {}
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -34,6 +38,8 @@ class StandIn:
                 status, body = answer(self.command, self.path) if callable(answer) else answer
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in stand_in.more.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -52,7 +58,7 @@ class StandIn:
         self._server.daemon_threads = True
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(PEM)
+            context.load_cert_chain(*(tls if isinstance(tls, tuple) else (PEM,)))
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -122,6 +122,18 @@ class Authority:
         )  # fmt: skip
         return cert, key
 
+    def intermediate(self, name: str) -> Authority:
+        """An authority that this one has issued."""
+        issued = Authority(self.folder, name)
+        key, request, extensions = (issued.ca.with_suffix(suffix) for suffix in (".key", ".csr", ".ext"))
+        extensions.write_text("basicConstraints=critical,CA:TRUE\n")
+        self._run("req", "-new", "-key", str(key), "-out", str(request), "-subj", f"/CN={name} authority")
+        self._run(
+            "x509", "-req", "-in", str(request), "-CA", str(self.ca), "-CAkey", str(self.ca.with_suffix(".key")),
+            "-CAcreateserial", "-out", str(issued.ca), "-extfile", str(extensions), "-days", "2",
+        )  # fmt: skip
+        return issued
+
     @staticmethod
     def _key(path: Path) -> list[str]:
         return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(path)]

@@ -22,6 +22,7 @@ from fixtures.clusters.kubernetes.client.errors import ApiError, Unauthorized, U
 from fixtures.clusters.kubernetes.client.kubeconfig import environment_proxy, find
 from fixtures.core.errors import UsageError
 from tests.support.kubernetes_stand_in import StandIn, b64, pem, write_kubeconfig
+from tests.support.tls_services import Authority
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +201,24 @@ async def test_tls_is_verified_by_the_authority_and_the_name(tmp_path: Path) -> 
         wrong = write_kubeconfig(tmp_path / "w", server.url, **authority | {"tls-server-name": "another.test"})
         async with api_of(str(wrong), None) as api:
             with pytest.raises(Unreachable, match=r"its certificate is not trusted.*another\.test"):
+                await api.list(NAMESPACES)
+    finally:
+        server.close()
+
+
+async def test_an_authority_in_the_middle_of_a_chain_is_trusted(tmp_path: Path) -> None:
+    """As kubectl trusts it: the certificate that the kubeconfig has need not be its own issuer."""
+    root = Authority(tmp_path, "root")
+    middle = root.intermediate("middle")
+    certificate, key = middle.issue("server")
+    server = StandIn((200, b'{"items": []}'), tls=(certificate, key))
+    named: dict[str, Any] = {"certificate-authority-data": b64(middle.ca.read_bytes())}
+    other: dict[str, Any] = {"certificate-authority-data": b64(Authority(tmp_path, "o").ca.read_bytes())}
+    try:
+        async with api_of(str(write_kubeconfig(tmp_path / "k", server.url, **named)), None) as api:
+            assert await api.list(NAMESPACES) == []
+        async with api_of(str(write_kubeconfig(tmp_path / "k", server.url, **other)), None) as api:
+            with pytest.raises(Unreachable, match="its certificate is not trusted"):
                 await api.list(NAMESPACES)
     finally:
         server.close()
@@ -401,6 +420,28 @@ def test_a_proxy_is_taken_as_kubectl_takes_it(monkeypatch: pytest.MonkeyPatch, s
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     monkeypatch.setenv("NO_PROXY", "internal")
     assert environment_proxy(server) == taken
+
+
+@pytest.mark.parametrize(
+    ("server", "excepted"),
+    [
+        ("https://10.3.4.5:6443", True),
+        ("https://11.3.4.5:6443", False),
+        ("https://[fd00::7]:6443", True),
+        ("https://api.corp.example:6443", True),
+        ("https://corp.example", False),
+        ("https://api.port.example:6443", True),
+        ("https://api.port.example:6444", False),
+        ("https://api.dotted.example", True),
+        ("https://10.example", False),
+    ],
+)
+def test_no_proxy_may_name_networks_and_wildcards(monkeypatch: pytest.MonkeyPatch, server: str, excepted: bool) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv(
+        "NO_PROXY", "10.0.0.1/8, fd00::/8,*.corp.example,*.port.example:6443,.dotted.example,10.0.0.0/99"
+    )
+    assert environment_proxy(server) == (None if excepted else "http://proxy:3128")
 
 
 def test_a_proxy_without_a_scheme_is_an_http_one(monkeypatch: pytest.MonkeyPatch) -> None:
