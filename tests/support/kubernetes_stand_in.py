@@ -21,11 +21,19 @@ Answer = tuple[int, bytes]
 class StandIn:
     """Serves on 127.0.0.1; `answer` maps (method, path) to (status, body); `seen` has each request's headers.
 
-    `tls`: with PEM, or with this certificate and key. `more` are headers of its answers.
+    `tls`: with PEM, or with this certificate and key; `clients`: the authority of its clients, whose names
+    are in `known`. `more` are headers of its answers.
     """
 
-    def __init__(self, answer: Callable[[str, str], Answer] | Answer, *, tls: bool | tuple[Path, Path] = False) -> None:
+    def __init__(
+        self,
+        answer: Callable[[str, str], Answer] | Answer,
+        *,
+        tls: bool | tuple[Path, Path] = False,
+        clients: Path | None = None,
+    ) -> None:
         self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.known: list[str] = []  # by their certificates, one for each request
         self.more: dict[str, str] = {}
         stand_in = self
 
@@ -35,6 +43,9 @@ class StandIn:
             def serve(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 stand_in.seen.append((self.command, self.path, dict(self.headers)))
+                if clients:
+                    subject = dict(pair[0] for pair in self.connection.getpeercert()["subject"])
+                    stand_in.known.append(subject["commonName"])
                 status, body = answer(self.command, self.path) if callable(answer) else answer
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -59,6 +70,9 @@ class StandIn:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*(tls if isinstance(tls, tuple) else (PEM,)))
+            if clients:
+                context.load_verify_locations(clients)
+                context.verify_mode = ssl.CERT_REQUIRED
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

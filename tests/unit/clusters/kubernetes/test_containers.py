@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
 
 from fixtures.clusters.base import Unsupported
 from fixtures.clusters.kubernetes import main_process
@@ -99,6 +102,18 @@ async def test_who_may_not_enter_pods_is_told_which_right_to_grant() -> None:
     async with serving(Pods(ENVIRONMENT, may_enter=False)) as api:
         with pytest.raises(Unsupported, match=r"may not run commands in pods: .* grant it with a Role in ns"):
             await Containers(api).main_process(pod("o-1"), "ns")
+
+
+async def test_a_busy_server_lets_a_command_in_when_it_says() -> None:
+    class Busy(Pods):
+        def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
+            response = super().refuse(connection, request)
+            if len(self.lines) == 1:
+                response = connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "busy")
+                response.headers["Retry-After"] = "1"
+            return response
+
+    assert await echoed(Busy(ENVIRONMENT)) == "grüße"
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,45 @@ async def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     assert len(asked) == 1
 
 
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    seconds: list[float] = []
+
+    async def sleep(delay: float) -> None:
+        seconds.append(delay)
+
+    monkeypatch.setattr(transport.asyncio, "sleep", sleep)
+    return seconds
+
+
+async def test_a_busy_server_is_asked_again_when_it_says(tmp_path: Path, waited: list[float]) -> None:
+    """It has done nothing of a request that it answers so."""
+    answers = [(429, b"busy"), (429, b"busy"), (200, b'{"items": []}')]
+    server = StandIn(lambda _method, _path: answers.pop(0))
+    server.more = {"Retry-After": "2"}
+    try:
+        async with api_at(tmp_path, server.url) as api:
+            assert await api.list(PODS, "ray") == [] and api.requests == 3
+    finally:
+        server.close()
+    assert waited == [2, 2]
+
+
+@pytest.mark.parametrize("after", ["", "600", "soon", "-1"])
+async def test_a_busy_server_that_names_no_time_is_not_asked_again(
+    tmp_path: Path, waited: list[float], after: str
+) -> None:
+    server = StandIn((429, b"busy"))
+    server.more = {"Retry-After": after} if after else {}
+    try:
+        async with api_at(tmp_path, server.url) as api:
+            with pytest.raises(ApiError, match="answered 429: busy"):
+                await api.list(PODS, "ray")
+    finally:
+        server.close()
+    assert len(server.seen) == 1 and not waited
+
+
 async def test_silence_and_trickling_end_in_the_time_of_this_run(tmp_path: Path) -> None:
     done = threading.Event()
 

@@ -288,6 +288,64 @@ async def test_a_plugins_token_is_renewed_before_it_expires(
     assert [headers["Authorization"] for _, _, headers in stand_in.seen] == ["Bearer t1", "Bearer t2"]
 
 
+@pytest.fixture
+def particular() -> Iterator[StandIn]:
+    """A server that refuses whoever does not come with the token t2."""
+
+    def answer(_method: str, _path: str) -> tuple[int, bytes]:
+        return (200, b'{"items": []}') if server.seen[-1][2].get("Authorization") == "Bearer t2" else (401, b"")
+
+    server = StandIn(answer)
+    yield server
+    server.close()
+
+
+async def test_a_plugin_is_asked_again_when_what_it_gave_is_refused(tmp_path: Path, particular: StandIn) -> None:
+    """It need not say when its token expires."""
+    script = f"echo x >> {tmp_path}/runs; " + CREDENTIAL.replace("%s", "t'$(wc -l < %s/runs)'") % tmp_path
+    path = write_kubeconfig(tmp_path / "k", particular.url, plugin(tmp_path / "login", script))
+    async with api_of(str(path), None) as api:
+        await asyncio.gather(*(api.list(NAMESPACES) for _ in range(3)))
+    assert (tmp_path / "runs").read_text() == "x\n" * 2, "once for all that were refused together"
+
+
+@pytest.mark.parametrize("user", ["a token", "a plugin"])
+async def test_what_is_refused_again_is_refused(tmp_path: Path, particular: StandIn, user: str) -> None:
+    source = {"token": "t1"} if user == "a token" else plugin(tmp_path / "login", CREDENTIAL % "t1")
+    async with api_of(str(write_kubeconfig(tmp_path / "k", particular.url, source)), None) as api:
+        with pytest.raises(Unauthorized, match="refuses the credentials"):
+            await api.list(NAMESPACES)
+    assert len(particular.seen) == (1 if user == "a token" else 2)
+
+
+async def test_a_plugins_new_certificate_is_shown(tmp_path: Path) -> None:
+    authority, refused = Authority(tmp_path, "clients"), set[str]()
+
+    def give(name: str) -> None:
+        certificate, key = authority.issue(name)
+        pair = {"clientCertificateData": certificate.read_text(), "clientKeyData": key.read_text()}
+        answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": pair}
+        (tmp_path / "answer").write_text(json.dumps(answer))
+
+    def answer(_method: str, _path: str) -> tuple[int, bytes]:
+        return (401, b"") if server.known[-1] in refused else (200, b'{"items": []}')
+
+    server = StandIn(answer, tls=True, clients=authority.ca)
+    trusting: dict[str, Any] = {"certificate-authority-data": b64(pem("CERTIFICATE"))}
+    give("first")
+    user = plugin(tmp_path / "login", f"cat {tmp_path}/answer")
+    try:
+        async with api_of(str(write_kubeconfig(tmp_path / "k", server.url, user, **trusting)), None) as api:
+            await api.list(NAMESPACES)
+            give("second")
+            refused.add("first")
+            await api.list(NAMESPACES)
+            await api.list(NAMESPACES)
+    finally:
+        server.close()
+    assert server.known == ["first", "first", "second", "second"]
+
+
 def test_a_plugin_is_given_what_the_kubeconfig_says(tmp_path: Path) -> None:
     script = f'printf "%s\\n" "$1" "$PLACE" "$KUBERNETES_EXEC_INFO" "$PWD" > {tmp_path}/given; ' + CREDENTIAL % "t"
     user = plugin(tmp_path / "login", script)
