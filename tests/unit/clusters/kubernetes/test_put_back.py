@@ -251,6 +251,28 @@ async def test_replicas_that_cannot_be_killed_leave_the_size_as_it_was(refused: 
     await run.lease.abandon()
 
 
+async def test_what_cannot_be_undone_at_once_is_undone_at_the_end() -> None:
+    fleet, run = await begun()
+    fleet.refused["patch", "deployments"] = fleet.refused["patch", "pods"] = ApiError("503", status=503)
+    with pytest.raises(ApiError):
+        await run.shrink()
+    assert "deployment" in run.lease.noted and COST in run.lease.noted
+    fleet.refused.clear()
+    await run.disruption.restore()
+    assert (fleet.replicas, run.lease.noted, fleet.notes) == (2, "", "")
+    await run.lease.release()
+
+
+async def test_the_end_names_it_too_where_the_object_is_gone() -> None:
+    fleet, run = await begun()
+    await run.disruption.set_image(STOCK)
+    del fleet.objects["rayclusters", RAY_CLUSTER]
+    cluster: Any = KubernetesCluster(AttachOptions(PROFILE, None, None, "fc-0a1b2c", True))
+    cluster._attached, cluster._lease = run.disruption, run.lease
+    with pytest.raises(Inconclusive, match=f"{RAY_CLUSTER}: image .* could not be put back: there is no RayCluster"):
+        await cluster.stop()
+
+
 async def test_a_change_that_could_not_be_noted_is_none() -> None:
     fleet, run = await begun()
     fleet.refused["patch", "leases"] = ApiError("500", status=500)
