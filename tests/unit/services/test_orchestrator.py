@@ -43,7 +43,7 @@ def answering(replica: OrchestratorReplica, *answers: Outcome | Refused) -> None
             raise answer
         return answer
 
-    replica.result = result  # type: ignore[method-assign]
+    replica.result = result  # type: ignore[assignment,method-assign]
 
 
 @pytest.mark.parametrize("code", ["NOT_FOUND", "UNAVAILABLE", "RESOURCE_EXHAUSTED"])
