@@ -64,9 +64,9 @@ FAULTS = (
     Fault(
         name="failed-agent-is-shown-by-chance",
         description="the reason of every failed agent is a text that only has the digits of the right one",
-        inject=orchestrator_code(edit("servicer", 'f"{answer.error_type}: {answer.error}"', '"after 500 ms"')),
+        inject=orchestrator_code(edit("servicer", 'f"{answer.error_type}: {answer.error}"', '"after 422 ms"')),
         expected_failures=("ORC-07",),
-        expected_terms=("failed agent is not shown", "after 500 ms"),
+        expected_terms=("failed agent is not shown", "after 422 ms"),
     ),
     Fault(
         name="orchestrator-never-fails",

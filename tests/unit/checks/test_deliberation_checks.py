@@ -106,8 +106,8 @@ async def test_without_a_hang_nothing_is_decided() -> None:
 class Provoked:
     """Deliberations and the suite's proxy: one that ends so, after so many completed answers on NATS."""
 
-    def __init__(self, status: str, error: str = "", answers: int = 0, refusal: str = "") -> None:
-        self.trip = trip_of(2)
+    def __init__(self, status: str, error: str = "", answers: int = 0, refusal: str = "", requests: int = 2) -> None:
+        self.trip, self.requests = trip_of(2), requests
         if refusal:
             self.trip.started, self.trip.refusal, self.trip.error = (
                 None,
@@ -140,6 +140,9 @@ class Provoked:
     async def fault(self, **_: Any) -> AsyncIterator[str]:
         yield "rule"
 
+    async def prompts(self, _contains: str) -> list[dict[str, Any]]:
+        return [{}] * self.requests
+
 
 async def with_one_failure(scene: Any) -> None:
     await one_agent_fails(scene, scene, PROFILE, EVIDENCE)
@@ -158,7 +161,9 @@ async def test_one_failure_is_counted_and_shown() -> None:
 
 
 async def test_an_agent_that_asks_again_after_any_failure_has_not_failed() -> None:
-    with pytest.raises(Inconclusive, match=r"no agent of DEV .* failed: agent-0, agent-1 answered, .* asked again"):
+    with pytest.raises(Inconclusive, match=r"completed \(agent-0, agent-1\): it asked again, so that none failed"):
+        await with_one_failure(Provoked("COMPLETED", answers=2, requests=3))
+    with pytest.raises(AssertionError, match=r"completed \(agent-0, agent-1\): the failure is hidden"):
         await with_one_failure(Provoked("COMPLETED", answers=2))
 
 

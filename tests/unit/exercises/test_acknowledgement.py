@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -304,6 +305,15 @@ async def test_a_consumer_has_the_time_that_giving_up_takes_it(impatient: None) 
     assert await giving_up(GivesUp(refusing(ack_wait=2_000_000_000)))
     with pytest.raises(StateNotReached, match=r"did not happen within 0\.01 s"):
         await giving_up(Stream(refusing(max_deliver=-1)))
+
+
+async def test_of_two_each_has_its_time(impatient: None) -> None:
+    """One that takes too long leaves the other what that needs."""
+    slow, quick = GivesUp(refusing(ack_wait=60_000_000_000)), GivesUp(refusing(ack_wait=2_000_000_000))
+    both: Any = SimpleNamespace(messages=slow.messages)
+    both.consumer = lambda stream, name: (slow if name == "slow" else quick).consumer(stream, name)
+    awaited = [Awaited(name, OWN, Before(START), may_give_up=True) for name in ("slow", "quick")]
+    assert await wait_until_acknowledged(both, "S", awaited, "that no malformed message waits")
 
 
 async def test_one_that_takes_too_long_to_give_up_decides_nothing(impatient: None) -> None:

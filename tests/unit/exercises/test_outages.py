@@ -20,7 +20,7 @@ from fixtures.exercises.outages import (
 )
 from fixtures.profile.model import load
 from fixtures.services.nats import Message
-from fixtures.services.orchestrator import Started
+from fixtures.services.orchestrator import Outcome, Proposal, Started
 from fixtures.services.ray import Actor, Listing
 
 
@@ -160,5 +160,9 @@ def test_agents_that_gave_up_while_they_were_held_decide_nothing() -> None:
     profile = load("embedded")
     raise_if_agents_gave_up(trip_with(), profile)
     raise_if_agents_gave_up(trip_with("RuntimeError: vLLM answered 500"), profile)
+    tried_again = trip_with("TimeoutError: vLLM gave no answer within 30 s")
+    proposals = tuple(Proposal(f"agent-{n}", "DEV", "a name", 1.0, n) for n in range(tried_again.agents))
+    tried_again.outcome = Outcome("task-1", "COMPLETED", proposals, "agent-0", "", 0)
+    raise_if_agents_gave_up(tried_again, profile)
     with pytest.raises(Inconclusive, match=r"waited for vLLM for less time .*dev-1: TimeoutError: vLLM gave no answer"):
         raise_if_agents_gave_up(trip_with("TimeoutError: vLLM gave no answer within 30 s"), profile)
