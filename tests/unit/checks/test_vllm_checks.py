@@ -42,13 +42,32 @@ def rows(length: int = CONTEXT, name: str = MODEL) -> dict[str, Model]:
 
 async def test_a_dead_engine_is_counted() -> None:
     both: Any = Servers({"1": 200, "2": 200})
-    await is_healthy(both)
+    await is_healthy(both, PROFILE)
     second: Any = Servers({"1": 200, "2": 503})
     with pytest.raises(AssertionError, match=r"/health answers 503, not 200 \(1 of 2 servers behind this address\): "):
-        await is_healthy(second)
+        await is_healthy(second, PROFILE)
     only: Any = Servers({"1": 503})
     with pytest.raises(AssertionError, match="/health answers 503, not 200: the server is up, its engine is not"):
-        await is_healthy(only)
+        await is_healthy(only, PROFILE)
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_gateway_that_leads_to_the_api_alone_hides_the_engine(status: int) -> None:
+    class Gateway(Servers):
+        def __init__(self, *looks: dict[str, Any], model: str = MODEL) -> None:
+            super().__init__(*looks)
+            self.model = model
+
+        async def models(self) -> dict[str, Any]:
+            return {self.model: None}
+
+    hidden: Any = Gateway({"1": status, "2": status})
+    with pytest.raises(pytest.skip.Exception, match="has no /health: a gateway leads to the API alone"):
+        await is_healthy(hidden, PROFILE)
+    for other in (Gateway({"1": status, "2": 200}), Gateway({"1": status}, model="another")):
+        servers: Any = other
+        with pytest.raises(AssertionError, match=f"/health answers {status}, not 200"):
+            await is_healthy(servers, PROFILE)
 
 
 async def test_a_server_with_another_model_is_counted() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +13,13 @@ from typing import Any
 import grpc
 import pytest
 
+from fixtures.core.errors import Inconclusive
+from fixtures.core.paths import ROOT
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts, applied
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Proposal, Refused
 
+CERTIFICATE = ROOT / "tests" / "support" / "kubernetes_stand_in.pem"
 IMPATIENT = Timeouts(settle=0.02)
 
 
@@ -88,3 +94,58 @@ FIRST, SECOND = (Proposal(f"agent-{n}", "DEV", f"text {n}", 1.0 / n, n) for n in
 )
 def test_replicas_agree_on_the_end_the_proposals_and_the_winner(other: Outcome, difference: str) -> None:
     assert end("COMPLETED", FIRST, SECOND, winner="agent-1").difference_from(other) == difference
+
+
+class Gateway(grpc.GenericRpcHandler):  # type: ignore[misc,type-arg,unused-ignore]
+    """Refuses every call with one code."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self.code = code
+
+    def service(self, _details: Any) -> Any:
+        async def refuse(_request: bytes, context: Any) -> bytes:
+            await context.abort(self.code, "RBAC: access denied")
+            return b""
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
+@asynccontextmanager
+async def behind(code: grpc.StatusCode) -> AsyncIterator[OrchestratorReplica]:
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers([Gateway(code)])
+    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+    try:
+        yield replica
+    finally:
+        await replica.close()
+        await server.stop(None)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED])
+async def test_a_gateway_that_does_not_let_the_suite_in_decides_nothing(code: grpc.StatusCode) -> None:
+    async with behind(code) as replica:
+        with pytest.raises(Inconclusive, match=rf"lets the suite not in \({code.name}: RBAC: access denied\)"):
+            await replica.status()
+
+
+async def test_what_the_product_does_not_permit_is_its_own_answer() -> None:
+    async with behind(grpc.StatusCode.PERMISSION_DENIED) as replica:
+        with pytest.raises(Refused, match="PERMISSION_DENIED"):
+            await replica.result("task-1")
+
+
+async def test_a_server_that_wants_tls_is_told_from_one_that_is_dead() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{port}")
+    with pytest.raises(Inconclusive, match=r"wants TLS, and the profile has no \[orchestrator.tls\]"):
+        await replica.status()
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(Refused, match="UNAVAILABLE"):
+        await replica.status()
+    await replica.close()
