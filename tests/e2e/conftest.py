@@ -19,7 +19,7 @@ from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
-from fixtures.services.vllm import Model, Vllm, names_of
+from fixtures.services.vllm import Model, ModelNames, Vllm, names_of
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def _table_of_components(components: Components) -> None:
 
 
 @pytest.fixture(scope="session")
-async def model_names(vllm: Vllm, profile: Profile) -> frozenset[str]:
+async def model_names(vllm: Vllm, profile: Profile) -> ModelNames:
     """All names under which vLLM serves the profile's model; where it cannot be asked, that of the profile."""
     models: dict[str, Model] = {}
     with suppress(NonConformance, Inconclusive):  # a check of its own says so

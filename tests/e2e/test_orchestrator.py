@@ -14,6 +14,7 @@ from fixtures.probes.replicas import ray_is_out_of_reach
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
+from fixtures.services.vllm import ModelNames
 from tests.e2e.repairs import LOGS
 from tests.e2e.runs import FLEET
 
@@ -75,7 +76,7 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     follows=("INF-11",),
 )
 async def test_councils(
-    councils: dict[str, str], orchestrator: Orchestrator, profile: Profile, model_names: frozenset[str]
+    councils: dict[str, str], orchestrator: Orchestrator, profile: Profile, model_names: ModelNames
 ) -> None:
     """A council with its agents and the profile's model exists for every role; without one, Deliberate is refused.
 

@@ -14,13 +14,15 @@ from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import HANGING, AgentRun, AgentRuns
 from fixtures.profile.model import load
 from fixtures.services.nats import Message
+from fixtures.services.vllm import ModelNames
+from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_message_contract as message_contract
 from tests.e2e.test_agent_job_failures import test_vllm_hangs as vllm_hangs
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
 
 PROFILE = load("embedded")
 ALIAS = "fleet-default"
-NAMES = frozenset([PROFILE.vllm.model, ALIAS])
+NAMES = ModelNames(frozenset([PROFILE.vllm.model, ALIAS]), complete=True)
 NODE = "1a2b3c4d" + "0" * 48
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
 
@@ -59,14 +61,27 @@ def ran(name: str, *messages: Message, **fields: Any) -> AgentRun:
     )
 
 
-async def judged(document: dict[str, Any]) -> None:
+async def judged(document: dict[str, Any], names: ModelNames = NAMES) -> None:
     run = ran("worker w", message(PROFILE.nats.completed, document), ok=True, node_id=NODE)
-    await message_contract(AgentRuns({NODE: run}, (), ""), PROFILE, NAMES)
+    await message_contract(AgentRuns({NODE: run}, (), ""), PROFILE, names)
 
 
 async def test_an_author_may_be_any_name_of_the_model() -> None:
     proposal: Any = COMPLETED["proposal"]
     await judged(COMPLETED | {"proposal": {**proposal, "model": ALIAS}})
+
+
+async def test_a_gateway_may_lead_to_a_model_that_it_does_not_list() -> None:
+    """As LiteLLM, whose rows do not say where a model's weights come from."""
+    incomplete = ModelNames(frozenset([MODEL]), complete=False)
+    proposal: dict[str, Any] = {**COMPLETED["proposal"], "model": "behind/the-gateway"}  # type: ignore[dict-item]
+    await judged(COMPLETED | {"proposal": proposal}, incomplete)
+    run = ran("worker w", ok=True, node_id=NODE, result={"proposal": proposal})
+    runs = AgentRuns({NODE: run}, (), "")
+    with pytest.raises(Inconclusive, match=r"answers name behind/the-gateway: what .* stands for, the list of models"):
+        await job_generates(runs, PROFILE, incomplete)
+    with pytest.raises(AssertionError, match="model is 'behind/the-gateway', asked for"):
+        await job_generates(runs, PROFILE, NAMES)
 
 
 async def test_a_message_of_the_job_is_taken() -> None:

@@ -15,6 +15,7 @@ from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, Scenar
 from fixtures.profile.model import load
 from fixtures.services.nats import Message
 from fixtures.services.ray import Actor, Node, PlacementGroup, Task, shown_names
+from fixtures.services.vllm import ModelNames
 from tests.e2e.test_agent_job import test_actor_starts as actor_starts
 from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_run_raises_nothing as run_raises_nothing
@@ -22,7 +23,7 @@ from tests.e2e.test_agent_job_failures import test_missing_nats_is_reported as m
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
 
 PROFILE = load("embedded")
-NAMES = frozenset([PROFILE.vllm.model])
+NAMES = ModelNames(frozenset([PROFILE.vllm.model]), complete=True)
 FIRST, SECOND = "1a2b3c4d" + "0" * 48, "5e6f7a8b" + "0" * 48
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
 

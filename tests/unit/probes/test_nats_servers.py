@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,14 +13,19 @@ from typing import Any
 
 import pytest
 
+from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import Inconclusive
+from fixtures.probes.census import request
 from fixtures.probes.packaging import hosts
 from fixtures.probes.payload import nats_wire
 from fixtures.probes.payload.basics import server_urls
 from fixtures.probes.payload.nats_wire import nats
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.schema import read
+from fixtures.profile.credentials import Credentials, NatsAccess
 from fixtures.profile.model import load
+from fixtures.profile.sections import InsideEndpoints, PlainEndpoints
+from fixtures.profile.tls import Tls
 from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from tests.e2e import test_configuration as configuration
 from tests.e2e.test_connectivity import broken_links
@@ -97,6 +103,37 @@ async def test_one_url_has_no_list() -> None:
     async with jetstream() as address:
         answer = await reached(f"nats://{address}")
     assert answer["ok"] and answer["stage"] == "done" and answer["servers"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "ok"), [({"tls": {}}, False), ({"tls": {}, "tls_if_required": True}, True), ({}, True)]
+)
+async def test_tls_that_is_for_another_way_is_not_asked_of_this_one(asked: dict[str, Any], ok: bool) -> None:
+    """Nothing is sent in the clear to a server that must have TLS."""
+    async with jetstream() as address:
+        answer = await asyncio.to_thread(nats, f"nats://{address}", STEP, asked)
+    assert (answer["ok"], answer["stage"]) == ((True, "done") if ok else (False, "tls")), answer
+
+
+@pytest.mark.parametrize(
+    ("within", "tls_first", "if_required"),
+    [(None, True, False), ("tls://nats:4222", True, False), ("nats://10.0.0.1:4222", False, True)],
+)
+def test_workers_that_are_led_to_nats_without_tls_need_none(
+    within: str | None, tls_first: bool, if_required: bool
+) -> None:
+    plain = PlainEndpoints(
+        vllm="http://v:1",
+        dashboard="http://r:1",
+        nats="tls://n:4222",
+        orchestrators=("o:1",),
+        inside=InsideEndpoints(nats=within),
+    )
+    access = Credentials(nats=NatsAccess(tls=Tls("nats.tls", ssl.create_default_context(), ca="PEM"), tls_first=True))
+    profile = load("embedded").model_copy(update={"endpoints": plain})
+    (asked,) = request(profile, Endpoints("http://v:1", "", "ray://r:1", "nats://n:4222"), access)["nats"]
+    assert (bool(asked.get("tls_first")), bool(asked.get("tls_if_required"))) == (tls_first, if_required)
+    assert "tls" in asked
 
 
 async def test_where_none_answers_each_is_named_with_its_reason(nobody: str) -> None:

@@ -15,6 +15,7 @@ from fixtures.core.errors import NonConformance
 from fixtures.services.vllm import (
     CONNECTIONS,
     Model,
+    ModelNames,
     Server,
     Vllm,
     context_of,
@@ -55,10 +56,13 @@ def test_an_adapter_has_the_context_of_its_parent(rows: list[dict[str, Any]], co
 def test_a_model_has_the_names_of_all_rows_with_its_weights() -> None:
     alias, adapter = {**BASE, "id": "alias"}, {"id": "adapter", "root": "/models/base", "parent": "base"}
     served = models(BASE, alias, adapter, {"id": "other", "root": "/models/other"})
-    assert names_of(served, "base") == names_of(served, "alias") == {"base", "alias"}
-    assert names_of(served, "adapter") == {"adapter"}
-    assert names_of(served, "unknown") == names_of({}, "unknown") == {"unknown"}
-    assert names_of(models({"id": "a"}, {"id": "b"}), "a") == {"a"}, "rows that do not say where weights come from"
+    both = ModelNames(frozenset({"base", "alias"}), complete=True)
+    assert names_of(served, "base") == names_of(served, "alias") == both
+    assert names_of(served, "adapter") == ModelNames(frozenset({"adapter"}), complete=True)
+    unknown = ModelNames(frozenset({"unknown"}), complete=True)
+    assert names_of(served, "unknown") == names_of({}, "unknown") == unknown
+    silent = models({"id": "a"}, {"id": "b"})  # that do not say where weights come from
+    assert names_of(silent, "a") == ModelNames(frozenset({"a"}), complete=False)
 
 
 def test_a_server_is_known_by_the_start_of_its_process() -> None:
