@@ -14,7 +14,8 @@ AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
 FLEET = (Component.ORCHESTRATOR, *AGENTS)
 
 ANSWERS = ("JOB-14", "JOB-03", "JOB-04", "JOB-05")
-CHAIN = ("INF-11", "INF-12", "CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "DEP-04", "DEP-07", *ANSWERS)
+CONFIGURED = ("CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06")
+CHAIN = ("INF-11", "INF-12", "ORC-01", *CONFIGURED, "DEP-04", "DEP-07", *ANSWERS)
 
 
 def described(runs: Iterable[AgentRun | DeliberationRun]) -> str:

@@ -73,7 +73,7 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="Deliberations for these roles are refused: there is no council to run them.",
-    follows=("INF-11",),
+    follows=("INF-11", "ORC-01"),
 )
 async def test_councils(
     councils: dict[str, str], orchestrator: Orchestrator, profile: Profile, model_names: ModelNames
@@ -105,7 +105,7 @@ async def test_councils(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Callers take their own mistake for a broken server, and retry requests that can never succeed.",
-    follows=("INF-11",),
+    follows=("INF-11", "ORC-01"),
 )
 async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
     """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller sees that the mistake is its own."""

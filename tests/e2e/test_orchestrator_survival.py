@@ -295,7 +295,7 @@ async def test_replica_killed(
     impact="Deliberations without answers never end: callers wait forever, and their agents keep CPUs.",
     needs=(Feature.FAULT_PROXY,),
     disrupts=Disruption.MESSAGES,
-    follows=("ORC-02",),
+    follows=("ORC-01", "ORC-02"),
 )
 async def test_deliberation_times_out(
     deliberations: Deliberations, fault_proxy: FaultProxy, ray: Ray, evidence: Evidence

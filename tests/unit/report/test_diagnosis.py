@@ -59,6 +59,16 @@ def test_a_broken_check_can_follow_from_a_failed_one() -> None:
     assert [each.check.id for each in unexplained(run)] == ["INF-01"]
 
 
+@pytest.mark.parametrize(
+    ("consequence", "root"),
+    [*((id, "ORC-01") for id in ("ORC-02", "ORC-03", "ORC-04", "ORC-08", "ORC-09", "ORC-16")), ("ORC-03", "INF-09")],
+)
+def test_of_two_checks_that_fail_the_root_is_the_one_that_the_other_needs(consequence: str, root: str) -> None:
+    run = run_of(*(Result(check, F if id in (consequence, root) else P) for id, check in load_catalogue().items()))
+    assert [cause.id for cause in diagnose(run)] == [root]
+    assert {result.check.id: result.cause for result in run.results if result.cause} == {consequence: root}
+
+
 def test_a_ring_has_one_root() -> None:
     run = run_of(result("ORC-04", F, "E2E-01"), result("E2E-01", F, "ORC-04"))
     assert [cause.id for cause in diagnose(run)] == ["E2E-01"]
