@@ -85,6 +85,28 @@ def test_the_missing_package_is_named_with_its_workers() -> None:
     assert diagnose(run)[0].missing == {"nats-py": ["w1", "w2"]}
 
 
+@pytest.mark.parametrize(
+    ("check_id", "detail", "named"),
+    [
+        (
+            "DEP-05",
+            "nats.js:JetStreamContext is not there on every worker: ray-worker-1: No module named 'x'",
+            "nats-py",
+        ),
+        ("DEP-06", "Python 3.11 is expected on every worker; seen: {'ray-worker-1': '3.9.2'}", ""),
+        ("DEP-07", "a.b:Agent does not import everywhere: ray-worker-1: No module named 'nats'", "nats-py"),
+        ("DEP-07", "a.b:Agent does not import everywhere: ray-worker-1: No module named 'a'", ""),
+        ("DEP-09", "nodes differ in {'ray': {'ray-worker-1': '2.49.1', 'nats-worker': '2.49.2'}}", "ray"),
+    ],
+)
+def test_a_worker_that_is_called_after_a_package_does_not_blame_it(check_id: str, detail: str, named: str) -> None:
+    run = run_of(Result(load_catalogue()[check_id], F, detail=detail))
+    run.facts.dependencies = [
+        DependencyFact("ray-worker-1", package, "2", "1", False) for package in ("ray", "nats-py")
+    ]
+    assert list(diagnose(run)[0].missing) == ([named] if named else [])
+
+
 def keys(node: object, path: str = "") -> dict[str, str]:
     if not isinstance(node, dict):
         return {path: str(node)}

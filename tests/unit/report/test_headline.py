@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import MUST, SHOULD, Check, Level
 from fixtures.checks.remedy import steps
 from fixtures.report.diagnosis import diagnose
@@ -46,12 +47,33 @@ def without_nats(found: str = "") -> Run:
     return run
 
 
+def without_nats_and_with_another_ray() -> Run:
+    """Names of the workers have the name of a package in them that is not as expected, too."""
+    run = run_of(
+        declared("DEP-04", "nats-py 2.10.0 is not usable on every worker: ray-worker-1: No module named 'nats'")
+    )
+    run.facts.dependencies = [
+        DependencyFact("ray-worker-1", "ray", "2.49.2", "2.49.1", False),
+        DependencyFact("ray-worker-1", "nats-py", "2.10.0", "", False),
+    ]
+    return run
+
+
+def declared(check_id: str, detail: str) -> Result:
+    """A failure of the check as the catalogue has it."""
+    return Result(load_catalogue()[check_id], F, detail=detail)
+
+
 MISSING = "not conformant: nats-py is missing on 2 of 2 workers (DEP-04); 2 more MUST checks fail because of it"
 CASES = {
     "one cause": (without_nats(), MISSING),
     "another version": (
         without_nats("2.9.0"),
         "not conformant: nats-py is not as expected on 2 of 2 workers (DEP-04); 2 more MUST checks fail because of it",
+    ),
+    "one package, on workers that are called after another": (
+        without_nats_and_with_another_ray(),
+        "not conformant: nats-py is missing on 1 of 1 workers (DEP-04)",
     ),
     "one cause alone": (
         run_of(result("INF-02", F, detail="/health answers 500\nmore"), result("INF-01", P)),
