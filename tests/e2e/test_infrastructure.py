@@ -23,6 +23,11 @@ VLLM_ARGUMENTS = steps(
 )
 SERVED = steps(do("It serves:", ENDPOINTS), shell("curl -sS {vllm_reached}/v1/models", ENDPOINTS))
 
+EXPIRED = do(
+    "Where the server's certificate has expired: renew it. A restart alone does not help.", KUBERNETES, ENDPOINTS
+)
+DEAD_ENGINE = "Where it answers with another status than 200, its engine is dead."
+
 REPLICAS = (Feature.REPLICAS,)
 NO_ROUTE = (404, 405)  # vLLM itself has /health in each version
 
@@ -47,7 +52,8 @@ def what_starts(workload: Workload, wanted: int) -> str:
         kubectl("-n {namespace} describe {vllm_pods}"),
         kubectl("-n {namespace} logs {vllm_workload} --tail=50"),
         do("Where all of them are ready: the service's selector or port leads elsewhere:", KUBERNETES),
-        kubectl("-n {namespace} get services,endpointslices"),
+        kubectl("-n {namespace} get services,endpointslices -o wide"),
+        EXPIRED,
         do("Where the specification asks for too few: see who has scaled it, a person or an autoscaler:", KUBERNETES),
         kubectl("-n {namespace} get {vllm_workload} -o yaml"),
         do("Then scale it to what the profile names (vllm.replicas):", KUBERNETES),
@@ -95,16 +101,23 @@ def test_vllm_replicas_are_ready(components: Components, profile: Profile) -> No
     MUST,
     "vLLM: /health answers 200",
     remedy=steps(
-        do("The server answers, its engine does not. Read why:", KUBERNETES),
+        do(
+            "Where nothing answers: see whether its process runs, of what it ended (memory?), and whether its port is "
+            "open:",
+            ENDPOINTS,
+        ),
+        shell("curl -sS -i {vllm_reached}/health", ENDPOINTS),
+        do(f"{DEAD_ENGINE} Read why:", KUBERNETES),
         kubectl("-n {namespace} logs {vllm_workload} --tail=50"),
         do("Then restart it:", KUBERNETES),
         kubectl("-n {namespace} rollout restart {vllm_workload}"),
-        do("The server answers, its engine does not. Read its log, then restart it.", ENDPOINTS, EMBEDDED),
+        do(f"{DEAD_ENGINE} Read its log, then restart it.", ENDPOINTS, EMBEDDED),
+        EXPIRED,
         EVIDENCE,
     ),
     concerns=(Component.VLLM,),
     cuts=(Link.VLLM,),
-    impact="Agents get no completion: the server is up, its engine is not.",
+    impact="Agents get no completion: the server or its engine is down.",
     follows=("INF-01",),
 )
 async def test_vllm_is_healthy(vllm: Vllm, profile: Profile) -> None:

@@ -204,6 +204,17 @@ def test_a_log_is_read_before_the_pod_that_has_it_is_deleted() -> None:
     assert read < gone
 
 
+def test_a_server_that_does_not_answer_is_not_called_one_with_a_dead_engine() -> None:
+    text = of("endpoints", "INF-02")
+    assert text.startswith("Where nothing answers: ")
+    assert "curl -sS -i https://models.example/health" in text
+    for system in ("endpoints", "attached"):
+        text = of(system, "INF-02")
+        assert "Where the server's certificate has expired: renew it" in text
+        assert "Where it answers with another status than 200, its engine is dead." in text
+    assert "Where the server's certificate has expired" in of("attached", "INF-01")
+
+
 def test_what_cannot_be_edited_is_copied_before_it_is_made_again() -> None:
     text = of("attached", "INF-10")
     places = [text.index(word) for word in ("stream info", "stream add", "stream edit", "stream backup", "stream rm")]
