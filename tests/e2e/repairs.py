@@ -83,6 +83,14 @@ def roll_out(why: str) -> Remedy:
     )
 
 
+def correct_the_profile(what: str) -> Remedy:
+    """What is newer than the profile is not to be replaced: the step before those that roll an image out."""
+    return steps(
+        f"Where all {what}, and it is the right one: correct ray.version, ray.python, ray.image and ray in "
+        "agent.dependencies of the profile."
+    )
+
+
 def set_variable(name: str, why: str = "") -> Remedy:
     """Set an environment variable of every orchestrator to the profile's value. `kubectl set env` restarts them."""
     assignment = f"{name}={{{name}}}"

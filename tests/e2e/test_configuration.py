@@ -218,7 +218,7 @@ def other_nats(seen: Mapping[str, Any], info: ServerInfo, stream: Stream) -> str
     cuts=(Link.JOB,),
     impact="The orchestrator cannot hand jobs to Ray: the client's and the cluster's versions do not fit.",
     needs=REPLICAS,
-    follows=("INF-05", "NET-06"),
+    follows=("INF-05", "INF-08", "NET-06"),
 )
 async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """A ray:// handshake from every replica succeeds, with the profile's Ray and Python minor on both sides."""

@@ -60,7 +60,7 @@ PACKAGES = {
             concerns=RAY,
             cuts=cuts,
             impact=impact,
-            follows=IMAGE_RUNS,
+            follows=(*IMAGE_RUNS, "INF-08") if module == "ray" else IMAGE_RUNS,
             package=module,
         )
         for number, (module, (why, cuts, impact)) in enumerate(PACKAGES.items(), start=1)

@@ -27,7 +27,7 @@ from fixtures.probes.packaging import document_in, probe_command
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.ray import Node, Ray
-from tests.e2e.repairs import image, restart_ray, roll_out
+from tests.e2e.repairs import correct_the_profile, image, restart_ray, roll_out
 
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 REPLICAS = (Feature.REPLICAS,)
@@ -78,7 +78,7 @@ def names_image(wanted: str, group: Workload) -> bool | None:
     "IMG-01",
     MUST,
     "head and every worker group name the profile's image",
-    remedy=image(),
+    remedy=steps(correct_the_profile("groups name one other image"), image()),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Agents that land on a group with another image fail when they import what that image lacks.",

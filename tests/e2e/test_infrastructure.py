@@ -15,7 +15,7 @@ from fixtures.probes.components import Components
 from fixtures.profile.model import Profile, bytes_of
 from fixtures.services.ray import Node, Ray, shown_names
 from fixtures.services.vllm import Server, Vllm, context_of, share
-from tests.e2e.repairs import EVIDENCE, RAY_PODS, WORKERS, roll_out
+from tests.e2e.repairs import EVIDENCE, RAY_PODS, WORKERS, correct_the_profile, roll_out
 
 VLLM_ARGUMENTS = steps(
     do("Its arguments are:", KUBERNETES),
@@ -262,9 +262,23 @@ def workers_are_not_ready_on_purpose(components: Components) -> bool:
     MUST,
     "Ray: desired workers = running replicas = alive nodes",
     remedy=steps(
-        "A worker that runs while Ray does not list it has lost its raylet.",
-        do("Set POD to its name and read why, before the pod and its logs are gone:", KUBERNETES),
+        do("See why a worker is not there or not ready. The cluster's events name a quota that it meets:", KUBERNETES),
         WORKERS,
+        kubectl(f"-n {{ray_namespace}} describe pods {RAY_PODS},ray.io/node-type=worker"),
+        kubectl("-n {ray_namespace} describe raycluster {ray_cluster}"),
+        kubectl("-n {ray_namespace} get resourcequotas"),
+        do(
+            "Where the specification asks for another number than the profile: change replicas of the worker group, or "
+            "ray.workers of the profile.",
+            KUBERNETES,
+        ),
+        do("Start the workers that are missing, or correct ray.workers of the profile.", ENDPOINTS),
+        do("Where one runs and Ray does not list it, it has lost its raylet.", ENDPOINTS, EMBEDDED),
+        do(
+            "Where one runs and Ray does not list it, it has lost its raylet. Set POD to its name and read why, before "
+            "the pod and its logs are gone:",
+            KUBERNETES,
+        ),
         kubectl(
             '-n {ray_namespace} exec "${POD:?}" -- '
             "sh -c 'tail -n 50 /tmp/ray/session_latest/logs/raylet.err /tmp/ray/session_latest/logs/raylet.out'"
@@ -341,11 +355,13 @@ async def test_ray_resources(ray: Ray, profile: Profile) -> None:
     "INF-08",
     MUST,
     "Ray: one version of Ray and Python everywhere",
-    remedy=roll_out("Head and worker groups must run the same image."),
+    remedy=steps(
+        correct_the_profile("nodes have one other version"), roll_out("Head and worker groups must run the same image.")
+    ),
     concerns=(Component.RAY_HEAD, Component.RAY_WORKER),
     cuts=(Link.JOB,),
     impact="Agents die or cannot be started where versions differ: Ray needs one version throughout.",
-    follows=("INF-05", "INF-06"),
+    follows=("INF-05", "INF-06", "IMG-01", "IMG-02"),
     supports=("works",),
 )
 async def test_one_ray_version(census: Census, profile: Profile) -> None:

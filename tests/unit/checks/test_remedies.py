@@ -204,6 +204,32 @@ def test_a_log_is_read_before_the_pod_that_has_it_is_deleted() -> None:
     assert read < gone
 
 
+@pytest.mark.parametrize("id", ["IMG-01", "INF-08"])
+def test_where_the_profile_is_what_is_old_it_is_corrected_and_nothing_is_replaced(id: str) -> None:
+    for system in SYSTEMS:
+        text = of(system, id)
+        assert text.removeprefix("# cluster: https://10.96.0.1:443\n").startswith("Where all ")
+        assert "correct ray.version, ray.python, ray.image and ray in agent.dependencies of the profile" in text
+
+
+def test_a_worker_that_is_not_there_is_looked_for_before_one_is_replaced() -> None:
+    text = of("attached", "INF-06")
+    places = [
+        text.index(words)
+        for words in (
+            "ray.io/node-type=worker -o wide",
+            "describe pods -l ray.io/cluster=",
+            "describe raycluster ",
+            "get resourcequotas",
+            "ray.workers of the profile",
+            "it has lost its raylet",
+            "delete pod",
+        )
+    ]
+    assert places == sorted(places)
+    assert "ray.workers of the profile" in of("endpoints", "INF-06")
+
+
 def test_a_server_that_does_not_answer_is_not_called_one_with_a_dead_engine() -> None:
     text = of("endpoints", "INF-02")
     assert text.startswith("Where nothing answers: ")

@@ -61,7 +61,12 @@ def test_a_broken_check_can_follow_from_a_failed_one() -> None:
 
 @pytest.mark.parametrize(
     ("consequence", "root"),
-    [*((id, "ORC-01") for id in ("ORC-02", "ORC-03", "ORC-04", "ORC-08", "ORC-09", "ORC-16")), ("ORC-03", "INF-09")],
+    [
+        *((id, "ORC-01") for id in ("ORC-02", "ORC-03", "ORC-04", "ORC-08", "ORC-09", "ORC-16")),
+        ("ORC-03", "INF-09"),
+        *((id, "INF-08") for id in ("CFG-06", "DEP-01")),
+        *(("INF-08", id) for id in ("IMG-01", "IMG-02")),
+    ],
 )
 def test_of_two_checks_that_fail_the_root_is_the_one_that_the_other_needs(consequence: str, root: str) -> None:
     run = run_of(*(Result(check, F if id in (consequence, root) else P) for id, check in load_catalogue().items()))
