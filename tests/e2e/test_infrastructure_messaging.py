@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
-from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.versions import is_other_release
@@ -118,14 +118,27 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     MUST,
     "orchestrator: every replica serves, in the profile's version",
     remedy=steps(
-        do("See how far the roll-out is, and what the replicas say:", KUBERNETES),
+        do("See how far the roll-out is, and what events and the replicas say:", KUBERNETES),
         kubectl("-n {namespace} rollout status {orchestrator_workload} --watch=false"),
+        kubectl("-n {namespace} describe {orchestrator_pods}"),
         LOGS,
+        do("Where a container ends again and again: add --previous to logs.", KUBERNETES),
+        do(
+            "Where the version differs: roll out the image of the profile's orchestrator.version, or correct that.",
+            KUBERNETES,
+            EMBEDDED,
+        ),
+        do("Where the number differs: see who has scaled it, a person or an autoscaler:", KUBERNETES),
+        kubectl("-n {namespace} get {orchestrator_workload} -o yaml"),
+        do("Then scale it to what the profile names, or correct orchestrator.replicas of the profile:", KUBERNETES),
+        kubectl("-n {namespace} scale {orchestrator_workload} --replicas={orchestrator_replicas}"),
+        do("Where the service leads to what is no replica: see whose labels its selector fits, too:", KUBERNETES),
+        kubectl("-n {namespace} get services,endpointslices -o wide"),
     ),
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="Requests that land on the missing replica fail.",
-    follows=("INF-09",),
+    follows=("INF-05", "INF-09", "INF-10"),
 )
 def test_orchestrator_replicas(components: Components, profile: Profile) -> None:
     """As many replicas as specified are ready, gRPC answers on each of them, they are of the profile's version, and the

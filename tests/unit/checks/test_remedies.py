@@ -212,6 +212,20 @@ def test_where_the_profile_is_what_is_old_it_is_corrected_and_nothing_is_replace
         assert "correct ray.version, ray.python, ray.image and ray in agent.dependencies of the profile" in text
 
 
+def test_what_is_wrong_with_the_replicas_of_the_orchestrator_decides_what_to_do() -> None:
+    text = of("attached", "INF-11")
+    for words in (
+        "describe pods -l app=orchestrator",
+        "--previous",
+        "orchestrator.version",
+        "get deployment/orchestrator -o yaml",
+        f"scale deployment/orchestrator --replicas={with_tls().orchestrator.replicas}",
+        "get services,endpointslices -o wide",
+    ):
+        assert words in text
+    assert text.index("-o yaml") < text.index("scale ")
+
+
 def test_a_worker_that_is_not_there_is_looked_for_before_one_is_replaced() -> None:
     text = of("attached", "INF-06")
     places = [
