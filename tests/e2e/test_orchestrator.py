@@ -29,7 +29,7 @@ GRPC = "grpcurl {grpc_tls} -import-path images/orchestrator/proto -proto orchest
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="The orchestrator itself reports that it lacks NATS or Ray: deliberations fail or are refused.",
-    follows=("INF-11", "CFG-04", "CFG-05"),
+    follows=("INF-05", "INF-09", "INF-11", "CFG-04", "CFG-05"),
 )
 async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     """Each replica says of itself that it is healthy, which it may only while it reaches NATS and Ray.

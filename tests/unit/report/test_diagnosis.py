@@ -64,7 +64,9 @@ def test_a_broken_check_can_follow_from_a_failed_one() -> None:
     [
         *((id, "ORC-01") for id in ("ORC-02", "ORC-03", "ORC-04", "ORC-08", "ORC-09", "ORC-16")),
         ("ORC-03", "INF-09"),
+        *(("ORC-01", id) for id in ("INF-05", "INF-09")),
         *((id, "INF-08") for id in ("CFG-06", "DEP-01")),
+        *(("INF-11", id) for id in ("INF-05", "INF-09", "INF-10")),
         *(("INF-08", id) for id in ("IMG-01", "IMG-02")),
     ],
 )
