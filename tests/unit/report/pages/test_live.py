@@ -114,7 +114,7 @@ def test_whatever_was_found_verdict_cause_and_first_step_are_on_the_last_25_line
     run.results += [Result(check, Status.FAILED) for check in followers]
     run.results += [Result(declared(f"IMG-{number:02}"), Status.BROKEN, detail=detail) for number in range(1, 60)]
     packages = [f"a{number}" for number in range(5)]
-    run.results[0].detail = " ".join(packages)
+    run.results[0].detail = f"nodes differ in {packages}"
     run.facts.dependencies = [
         DependencyFact(f"ray-worker-{number}", package, "1", "", False) for number in range(40) for package in packages
     ]
