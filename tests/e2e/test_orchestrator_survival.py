@@ -1,6 +1,7 @@
 """ORC: the orchestrator survives what fails: agents, messages, its own replicas, and Ray."""
 
 import json
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -234,6 +235,7 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
         profile.nats.failed: profile.nats.failed_consumer,
     }
     published = {subject: [await nats.publish(subject, data) for data in poison] for subject in consumers}
+    since = time.monotonic()
     trip = (await deliberations.run([deliberations.new()]))[0]
     keep_deliberations(evidence, [trip])
     assert trip.completed, f"a malformed message stalls the next deliberation: {trip.summary}"
@@ -244,7 +246,7 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     ]
     last = max(number for sequences in published.values() for number in sequences)
     what = f"that no malformed message (up to sequence {last}) waits for acknowledgement"
-    await wait_until_acknowledged(nats, profile.nats.stream, awaited, what)
+    await wait_until_acknowledged(nats, profile.nats.stream, awaited, what, time.monotonic() - since)
 
 
 @check(
