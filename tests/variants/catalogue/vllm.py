@@ -32,7 +32,7 @@ HAS_AN_ALIAS = (
     Edit(
         "vllm_stub/answers.py",
         '        "model": model,\n        "choices"',
-        f'        "model": "{FIRST_NAME}",\n        "choices"',
+        f'        "model": model if model.startswith("fault/") else "{FIRST_NAME}",\n        "choices"',
     ),
 )
 ROUTERS_METRICS = "# TYPE router_requests_total counter\nrouter_requests_total 7.0\n"
