@@ -9,7 +9,6 @@ import pytest
 from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
-from fixtures.core.versions import distribution_key, is_version
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census, WorkerReport
@@ -74,13 +73,13 @@ async def test_package(module: str, census: Census, profile: Profile, evidence: 
     wrong = []
     for worker in census.workers:
         seen = worker.modules[module]
-        found = worker.distributions.get(distribution_key(wanted.distribution), "") if seen["ok"] else ""
+        found = wanted.version_in(worker.distributions) if seen["ok"] else ""
         if not seen["ok"]:
             wrong.append(f"{worker.name}: {seen['error']}")
             evidence.attach(f"{worker.name}.txt", seen["traceback"])
-        elif not is_version(found, wanted.version):
+        elif not wanted.is_met_by(found):
             wrong.append(f"{worker.name}: {found or 'no version'} at {seen['file']}")
-    assert not wrong, f"{wanted.distribution} {wanted.version} is not usable on every worker: {'; '.join(wrong)}"
+    assert not wrong, f"{wanted.name} is not usable on every worker: {'; '.join(wrong)}"
 
 
 @check(

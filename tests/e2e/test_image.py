@@ -15,7 +15,6 @@ from fixtures.core.errors import Inconclusive
 from fixtures.core.image_reference import digest_of, is_floating, parse_reference, same_image
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
-from fixtures.core.versions import distribution_key, is_version
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentJobs, standard_scenarios
@@ -44,9 +43,10 @@ def missing_in(document: Mapping[str, Any], profile: Profile) -> list[str]:
     """What a probe's document shows to be missing or of another version, one line each."""
     found = [f"{name}: {seen['error']}" for name, seen in document["modules"].items() if not seen["ok"]]
     for wanted in profile.agent.dependencies:
-        version = document["distributions"].get(distribution_key(wanted.distribution), "")
-        if document["modules"].get(wanted.module, {}).get("ok") and not is_version(version, wanted.version):
-            found.append(f"{wanted.distribution} is {version or 'of no version'}, not {wanted.version}")
+        version = wanted.version_in(document["distributions"])
+        if document["modules"].get(wanted.module, {}).get("ok") and not wanted.is_met_by(version):
+            other = f", not {wanted.asked}" if wanted.asked else ""
+            found.append(f"{wanted.distribution} is {version or 'of no version'}{other}")
     return found
 
 

@@ -1,20 +1,10 @@
-"""Distributions and their versions, however they are written."""
+"""Versions of distributions, however they are written."""
 
 from __future__ import annotations
 
 import pytest
 
-from fixtures.core.versions import distribution_key, is_version
-
-
-@pytest.mark.parametrize("name", ["nats-py", "nats_py", "NATS.Py", "nats--py", "Nats_-py"])
-def test_a_distribution_has_one_name(name: str) -> None:
-    assert distribution_key(name) == "nats-py"
-
-
-@pytest.mark.parametrize("name", ["natspy", "nats-py2", "nats-python", "nats"])
-def test_a_neighbour_has_another(name: str) -> None:
-    assert distribution_key(name) != "nats-py"
+from fixtures.core.versions import is_version
 
 
 @pytest.mark.parametrize(

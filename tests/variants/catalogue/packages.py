@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fixtures.clusters.base import Component
-from fixtures.profile.model import Dependency, load
+from fixtures.profile.dependencies import Dependency
+from fixtures.profile.model import load
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Added, Edit, packages_in
 from tests.targets.ray_injectors import Relaunch, images_of_ray_have, ray_started, with_environment
