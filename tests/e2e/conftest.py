@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from fixtures.checks.declaration import CATALOGUE
+from fixtures.checks.families import lookup
 from fixtures.clusters.base import Cluster, Feature
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.diagnostics.collector import Diagnostics
@@ -75,4 +76,5 @@ async def collect_diagnostics(
     yield
     outcome = request.node.stash.get(CALL, None)
     if outcome is not None and outcome.failed:
-        await diagnostics.gather(evidence, CATALOGUE[evidence.check_id].concerns)
+        check = lookup(CATALOGUE, evidence.check_id)
+        await diagnostics.gather(evidence, check.concerns if check else ())

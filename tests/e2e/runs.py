@@ -13,6 +13,8 @@ from fixtures.services.nats import Message
 AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
 FLEET = (Component.ORCHESTRATOR, *AGENTS)
 
+#: The rows of further packages: a finding follows those whose module or distribution it names.
+DEPENDENCIES = "DEP-11"
 ANSWERS = ("JOB-14", "JOB-03", "JOB-04", "JOB-05")
 CONFIGURED = ("CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06")
 CHAIN = ("INF-11", "INF-12", "ORC-01", *CONFIGURED, "DEP-04", "DEP-07", *ANSWERS)

@@ -14,7 +14,7 @@ from fixtures.profile.model import Profile
 from fixtures.services.nats import Message
 from fixtures.services.vllm import ModelNames
 from tests.e2e.repairs import EVIDENCE, image, in_worker, ray_cli
-from tests.e2e.runs import AGENTS, described, keep_agent_jobs
+from tests.e2e.runs import AGENTS, DEPENDENCIES, described, keep_agent_jobs
 
 
 @check(
@@ -52,7 +52,7 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     concerns=AGENTS,
     cuts=(Link.JOB,),
     impact="No agent runs on these workers: tasks wait for a worker, or fail before they begin.",
-    follows=("INF-06", "INF-07", "INF-10", "DEP-07"),
+    follows=("INF-06", "INF-07", "INF-10", "DEP-07", DEPENDENCIES),
     supports=("works",),
 )
 async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
@@ -94,7 +94,7 @@ def places(runs: Sequence[AgentRun], every: Sequence[AgentRun]) -> str:
     cuts=(Link.VLLM, Link.PUBLISH, Link.COLLECT),
     impact="Every agent job dies in its own code before it asks vLLM or says anything on NATS: no result and no "
     "failure event ever comes.",
-    follows=("INF-09", "INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "JOB-01", "JOB-02"),
+    follows=("INF-09", "INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-07", DEPENDENCIES, "JOB-01", "JOB-02"),
 )
 async def test_run_raises_nothing(agent_runs: AgentRuns, evidence: Evidence) -> None:
     """An agent that was given all that it needs, and started, does not die in its own code.
@@ -126,7 +126,7 @@ async def test_run_raises_nothing(agent_runs: AgentRuns, evidence: Evidence) -> 
     concerns=AGENTS,
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="Agents on these workers work in vain: neither their results nor their failures reach NATS.",
-    follows=("INF-09", "NET-04", "DEP-04", "DEP-05", "JOB-02", "JOB-14"),
+    follows=("INF-09", "NET-04", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-02", "JOB-14"),
 )
 async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> None:
     """From every worker at least one message of its agent job arrived on NATS, of success or of failure."""
@@ -161,7 +161,7 @@ async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> 
     concerns=(Component.VLLM, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS),
     cuts=(Link.VLLM,),
     impact="Agents end without a usable proposal: deliberations fail or are decided by fewer agents.",
-    follows=("INF-02", "INF-03", "NET-03", "DEP-03", "DEP-04", "DEP-05", "JOB-02", "JOB-03"),
+    follows=("INF-02", "INF-03", "NET-03", "DEP-03", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-02", "JOB-03"),
     supports=("works",),
 )
 async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_names: ModelNames) -> None:
@@ -208,7 +208,7 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_name
     concerns=AGENTS,
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="Results are lost, or counted more than once: deliberations time out or are decided on wrong numbers.",
-    follows=("INF-10", "DEP-04", "DEP-05", "JOB-02", "JOB-03", "JOB-04"),
+    follows=("INF-10", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-02", "JOB-03", "JOB-04"),
     supports=("works",),
 )
 async def test_one_message(agent_runs: AgentRuns, profile: Profile) -> None:

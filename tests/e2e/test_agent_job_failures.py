@@ -24,7 +24,7 @@ from fixtures.services.nats import Nats
 from fixtures.services.ray import Actor, Ray
 from fixtures.services.vllm import FaultProxy
 from tests.e2e.repairs import ray_cli
-from tests.e2e.runs import AGENTS, keep_agent_jobs
+from tests.e2e.runs import AGENTS, DEPENDENCIES, keep_agent_jobs
 
 
 def raise_if_held_up(run: AgentRun) -> None:
@@ -95,7 +95,7 @@ def assert_hung(run: AgentRun) -> None:
         )
 
 
-FAILURES_FOLLOW = ("INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "JOB-03")
+FAILURES_FOLLOW = ("INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-03")
 
 
 @check(

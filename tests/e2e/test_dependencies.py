@@ -14,6 +14,7 @@ from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.profile.model import Profile
 from tests.e2e.repairs import EVIDENCE, WORKERS, image
+from tests.e2e.runs import DEPENDENCIES
 
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 #: On a node that runs another image whatever that image lacks is a consequence.
@@ -67,6 +68,31 @@ PACKAGES = {
 )
 async def test_package(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
     """A package that the agents need imports on every worker, in the profile's version."""
+    assert_usable(module, census, profile, evidence)
+
+
+@check(
+    "DEP-11",
+    MUST,
+    "MODULE imports on every worker, in a version that the profile allows",
+    remedy=steps(
+        image("The image lacks it, or has another version. Add it to images/ray/custom.in."),
+        "Where the workers have the package, and its module has another name: say both in agent.dependencies, as in "
+        '{ module = "yaml", requirement = "PyYAML>=6" }.',
+    ),
+    concerns=RAY,
+    cuts=(Link.IMPORTS,),
+    impact="Agents that import the package die on these workers; those that land elsewhere do not.",
+    follows=IMAGE_RUNS,
+    is_family=True,
+)
+async def test_further_package(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
+    """`import MODULE` succeeds in every worker's interpreter, and what is installed is as agent.dependencies asks."""
+    assert_usable(module, census, profile, evidence)
+
+
+def assert_usable(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
+    """The module imports on every worker, and its distribution is there in a version that the profile allows."""
     wanted = profile.dependency(module)
     if wanted is None:
         skip_unsupported(f"does not apply: the agents do not need {module} (agent.dependencies)")
@@ -133,7 +159,7 @@ async def test_python(census: Census, profile: Profile) -> None:
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="No agent job can start there: its class cannot be loaded.",
-    follows=IMAGE_RUNS,
+    follows=(*IMAGE_RUNS, DEPENDENCIES),
 )
 async def test_agent_class(census: Census, profile: Profile) -> None:
     """The class imports as it is delivered, on the workers, which run it, and on the head, which unpickles it too."""
@@ -153,7 +179,7 @@ async def test_agent_class(census: Census, profile: Profile) -> None:
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Agents with tools fail on these workers; agents without tools are not touched.",
-    follows=IMAGE_RUNS,
+    follows=(*IMAGE_RUNS, DEPENDENCIES),
 )
 async def test_tools(census: Census, profile: Profile) -> None:
     """Where the profile enables tools, everything that an agent with enable_tools=True imports is there.
@@ -188,7 +214,7 @@ async def test_tools(census: Census, profile: Profile) -> None:
     concerns=RAY,
     cuts=(),
     impact="Which worker an agent lands on decides how it behaves: failures come and go.",
-    follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-10"),
+    follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-10", DEPENDENCIES),
 )
 async def test_same_distributions(census: Census, cluster: Cluster) -> None:
     """Installed distributions and their versions are equal on all workers of one image, and on a head that has it, too;

@@ -27,6 +27,7 @@ from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.ray import Node, Ray
 from tests.e2e.repairs import correct_the_profile, image, restart_ray, roll_out
+from tests.e2e.runs import DEPENDENCIES
 
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 REPLICAS = (Feature.REPLICAS,)
@@ -158,7 +159,7 @@ async def test_pinned(cluster: Cluster) -> None:
     impact="Every new worker lacks what agents import: the fleet works only as long as repaired workers live.",
     needs=(Feature.FRESH_INSTANCE,),
     disrupts=Disruption.REPLICA,
-    follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "DEP-08"),
+    follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "DEP-08", DEPENDENCIES),
 )
 async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidence) -> None:
     """A fresh instance of the image, with nothing done to it, imports every required module in its version, and the
@@ -208,7 +209,7 @@ async def joined(ray: Ray, new: Replica, known: Collection[str]) -> Node:
     impact="The fleet works only until a worker is replaced.",
     needs=(Feature.REPLICAS, Feature.DISRUPTION),
     disrupts=Disruption.REPLICA,
-    follows=(*IMAGE_RUNS, "IMG-04", "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "DEP-08"),
+    follows=(*IMAGE_RUNS, "IMG-04", "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "DEP-08", DEPENDENCIES),
     supports=("worker_recreated",),
 )
 async def test_replaced_worker(
@@ -258,7 +259,7 @@ def behind(groups: Iterable[Workload], alive: Collection[Node]) -> list[str]:
     impact="The fix that the missing package needs does not work: agents go on failing after the roll-out.",
     needs=(Feature.REPLICAS, Feature.ROLL_OUT),
     disrupts=Disruption.IMAGE,
-    follows=("IMG-04", "DEP-04", "ORC-18"),
+    follows=("IMG-04", "DEP-04", "ORC-18", DEPENDENCIES),
     package="nats",
 )
 @pytest.mark.usefixtures("requires_custom_image")

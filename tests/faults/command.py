@@ -6,7 +6,7 @@ from fixtures.checks.declaration import CATALOGUE
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.experiment import tried
 from tests.faults.model import COLUMNS
-from tests.targets.matrix import Page, Row
+from tests.targets.matrix import Page, Row, columns
 from tests.targets.program import Program
 
 
@@ -46,5 +46,5 @@ PROGRAM = Program(
     columns=COLUMNS,
     judged="detected, exact, diagnosed and healed",
     tried=tried,
-    page=lambda rows: PAGE.of(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)]),
+    page=lambda rows: PAGE.of(rows, columns(rows, CATALOGUE)),
 )

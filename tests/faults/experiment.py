@@ -32,10 +32,11 @@ def tried(target: Target, fault: Fault, whole: bool) -> Outcome:
     problems: list[str] = []
     leaks: list[str] = []
     try:
-        with target.changed_by(fault.inject):
-            seen = target.session(fault.name, under(fault, whole))
-        leaks = leaking(target.reports / fault.name, fault.forbidden_terms)
-        healed = target.session(f"{fault.name}/healed", fault.checks)
+        with target.profiled(fault.profile):
+            with target.changed_by(fault.inject):
+                seen = target.session(fault.name, under(fault, whole))
+            leaks = leaking(target.reports / fault.name, fault.forbidden_terms)
+            healed = target.session(f"{fault.name}/healed", fault.checks)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next fault is tried)
         problems.append(f"{type(error).__name__}: {first_line(str(error))[:500]}")
     return Outcome(fault, seen, healed, time.monotonic() - began, problems, whole, leaks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fixtures.clusters.kind.readiness import replicas_missing
@@ -242,16 +242,3 @@ def new_object(resource: AnyResource, body: Callable[[Any], Document]) -> Change
 def orchestrator_is(changed: Callable[[Document], Document]) -> Change:
     """The orchestrator's Deployment with another template of its pods."""
     return lambda target: templated(target, DEPLOYMENTS, target.profile.orchestrator.workload, changed)
-
-
-def together(*changes: Change) -> Change:
-    """All of them, undone in the opposite order."""
-
-    @asynccontextmanager
-    async def change(target: KubernetesTarget) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for part in changes:
-                await stack.enter_async_context(part(target))
-            yield
-
-    return change

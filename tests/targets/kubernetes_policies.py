@@ -15,10 +15,10 @@ from fixtures.clusters.kubernetes.client.api import (
 )
 from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.profile.model import Profile
-from tests.targets.kubernetes_objects import BUDGETS, QUOTAS, made, new_object, patched, together
+from tests.targets.kubernetes_objects import BUDGETS, QUOTAS, made, new_object, patched
 from tests.targets.kubernetes_ray import workers_have_the_template
 from tests.targets.kubernetes_target import KubernetesTarget
-from tests.targets.target import Change
+from tests.targets.target import Change, together
 
 QUOTA, BUDGET = "team", "nothing-may-be-evicted"
 ENFORCED = "pod-security.kubernetes.io/enforce"

@@ -14,10 +14,10 @@ from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile.model import Profile
 from tests.targets.kubernetes_injectors import ready_workers
-from tests.targets.kubernetes_objects import PRIORITIES, new_object, together
+from tests.targets.kubernetes_objects import PRIORITIES, new_object
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.kubernetes_workloads import PRIORITY, priority_class
-from tests.targets.target import Change
+from tests.targets.target import Change, together
 
 GROUPS = "/spec/workerGroupSpecs"
 SECOND, ACCOUNT = "cpu-workers", "ray-workers"

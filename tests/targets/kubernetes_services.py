@@ -10,9 +10,9 @@ from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile.model import Profile
-from tests.targets.kubernetes_objects import made, new_object, patched, pod_template, together
+from tests.targets.kubernetes_objects import made, new_object, patched, pod_template
 from tests.targets.kubernetes_target import KubernetesTarget
-from tests.targets.target import Change
+from tests.targets.target import Change, together
 
 PEERS = "nats-peers"  # a headless service
 STRANGER = "stranger"

@@ -39,10 +39,9 @@ from tests.targets.kubernetes_objects import (
     remade,
     rolled_out,
     templated,
-    together,
 )
 from tests.targets.kubernetes_target import KubernetesTarget
-from tests.targets.target import Change
+from tests.targets.target import Change, together
 
 ENDED = {"completed": "pass", "evicted": "raise SystemExit(1)"}  # pod -> what it runs
 JOB, AUTOSCALER, SETTINGS, PRIORITY = "orchestrator-init-councils", "orchestrator", "orchestrator-more", "fleet-serving"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fixtures.checks import families
 from fixtures.checks.declaration import AREAS, Check
 from fixtures.report.templates import environment
 
@@ -14,6 +15,15 @@ from fixtures.report.templates import environment
 SIGNS = {"hit": "●", "missed": "✗", "followed": "○", "false": "■", "passed": "·", "": ""}
 
 Row = Mapping[str, Any]
+
+
+def columns(rows: Sequence[Row], catalogue: Mapping[str, Check]) -> list[Check]:
+    """The checks of a page, by id: the catalogue, in which rows that ran take the place of their family."""
+    ran = sorted({id for row in rows for id in row["ran"] if id not in catalogue})
+    further = {id: check for id in ran if (check := families.lookup(catalogue, id))}
+    replaced = {families.family_id(id) for id in further}
+    shown = {**{id: check for id, check in catalogue.items() if id not in replaced}, **further}
+    return [shown[id] for id in sorted(shown)]
 
 
 @dataclass(frozen=True)

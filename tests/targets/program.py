@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.families import family_id
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import applied
 from tests.targets.embedded_target import EmbeddedTarget
@@ -139,7 +140,7 @@ class Program(Generic[E]):
         return [
             experiment
             for experiment in self.catalogue
-            if (not asked.k or any(word in experiment.name or word in experiment.checks for word in asked.k))
+            if (not asked.k or any(is_about(experiment, word) for word in asked.k))
             and (not asked.subset or experiment.name in self.subset)
             and (not asked.where or experiment.where == asked.where)
             and (bad is None or experiment.name in bad)
@@ -173,6 +174,11 @@ class Program(Generic[E]):
                 child.send_signal(signal.SIGINT)
                 child.wait()
                 raise
+
+
+def is_about(experiment: Experiment, word: str) -> bool:
+    """Whether its name has the word, or it is about the check of that id; a family's is that of all its rows."""
+    return word in experiment.name or any(word in (check, family_id(check)) for check in experiment.checks)
 
 
 class Trials(Generic[E]):

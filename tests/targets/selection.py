@@ -20,7 +20,7 @@ SLOW = frozenset(
 def _declared(test: Callable[..., Any]) -> Iterator[Check]:
     """The checks that a test decides: its own, or those of its cases."""
     for mark in getattr(test, "pytestmark", ()):
-        if mark.name == "conformance":
+        if mark.name in ("conformance", "check_family"):
             yield from mark.args
         for case in mark.args[1] if mark.name == "parametrize" else ():
             yield from (check for inner in case.marks if inner.name == "conformance" for check in inner.args)

@@ -10,8 +10,8 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, redirect_stdout
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -30,6 +30,20 @@ M = TypeVar("M", bound=BaseModel)
 
 #: What is done to a target when it is entered, and undone when it is left.
 Change = Callable[[Any], AbstractAsyncContextManager[None]]
+
+
+def together(*changes: Change) -> Change:
+    """All of them, undone in the opposite order."""
+
+    @asynccontextmanager
+    async def change(target: Any) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for part in changes:
+                await stack.enter_async_context(part(target))
+            yield
+
+    return change
+
 
 #: A fleet under test answers in seconds (fixtures/core/timeouts.py has what was seen); a change that makes the suite
 #: wait for what never comes would otherwise cost minutes.

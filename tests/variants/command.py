@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fixtures.checks.declaration import CATALOGUE
+from fixtures.checks.families import family_id
 from tests.faults.catalogue import FAULTS
-from tests.targets.matrix import Page, Row
+from tests.targets.matrix import Page, Row, columns
 from tests.targets.program import Program, Rows
 from tests.variants.catalogue import SUBSET, VARIANTS
 from tests.variants.documents import DOCUMENTS
@@ -39,20 +42,25 @@ PAGE = Page(
 )
 
 
+def declared(checks: Iterable[str]) -> set[str]:
+    """The ids under which these are in the catalogue."""
+    return {family_id(check) for check in checks}
+
+
 def bounds() -> dict[str, list[str]]:
     """What bounds each check: the faults under which it must fail, and the variants in which it must not."""
     return {
         check: [
-            *(f"fails: {fault.description}" for fault in FAULTS if check in fault.expected_failures),
-            *(f"passes: {variant.description}" for variant in VARIANTS if check in variant.stretches),
-            *(f"passes: {document.description}" for document in DOCUMENTS if check in document.stretches),
+            *(f"fails: {fault.description}" for fault in FAULTS if check in declared(fault.expected_failures)),
+            *(f"passes: {variant.description}" for variant in VARIANTS if check in declared(variant.stretches)),
+            *(f"passes: {document.description}" for document in DOCUMENTS if check in declared(document.stretches)),
         ]
         for check in sorted(CATALOGUE)
     }
 
 
 def page(rows: Rows) -> str:
-    return PAGE.of(rows, [CATALOGUE[check] for check in sorted(CATALOGUE)], bounds())
+    return PAGE.of(rows, columns(rows, CATALOGUE), bounds())
 
 
 PROGRAM = Program(

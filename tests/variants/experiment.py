@@ -34,11 +34,11 @@ def tried(target: Target, variant: Variant, whole: bool) -> Outcome:
             outcome.seen = target.session(variant.name, {*variant.stretches, *outcome.declared, *further})
             outcome.present = before and target.do(variant.is_present(target))
             for fault in variant.detects:
-                with target.changed_by(fault.inject):
+                with target.profiled(fault.profile), target.changed_by(fault.inject):
                     seen = target.session(f"{variant.name}/{fault.name}", under(fault, False))
                 outcome.detected.append(FaultOutcome(fault, seen, NOTHING, seen.seconds))
         outcome.undone = not target.do(variant.is_present(target))
-        outcome.restored = target.session(f"{variant.name}/restored", {*variant.stretches, *variant.inconclusive})
+        outcome.restored = target.session(f"{variant.name}/restored", variant.lasting)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next variant is tried)
         outcome.problems.append(f"{type(error).__name__}: {first_line(str(error))[:500]}")
     outcome.seconds = time.monotonic() - began

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fixtures.checks.families import family_id
 from tests.faults.model import Fault
 from tests.faults.model import Outcome as FaultOutcome
 from tests.targets.session import Session
@@ -41,6 +42,11 @@ class Variant:
     @property
     def checks(self) -> tuple[str, ...]:
         return self.stretches
+
+    @property
+    def lasting(self) -> frozenset[str]:
+        """What must pass on the fleet as it was: not the rows of a family, which this profile alone has."""
+        return frozenset(check for check in (*self.stretches, *self.inconclusive) if family_id(check) == check)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class Outcome:
     @property
     def left(self) -> dict[str, str]:
         """The checks that do not pass on the fleet as it was, with what became of them."""
-        return self.restored.not_passed({*self.variant.stretches, *self.variant.inconclusive})
+        return self.restored.not_passed(self.variant.lasting)
 
     @property
     def judged(self) -> dict[str, bool]:

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fixtures.clusters.base import Component
+from fixtures.profile.dependencies import Dependency
+from fixtures.profile.model import load
 from tests.faults.model import Fault
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Added, Edit, FileChange, Removed, changed, restarted, workers_have
-from tests.targets.target import Change
+from tests.targets.injectors import Added, Edit, FileChange, Removed, agent_code, changed, restarted, workers_have
+from tests.targets.target import Change, together
 
 AGENT = "swe_ai_fleet/orchestrator/ray_jobs/vllm_agent_job.py"
 
@@ -47,6 +49,9 @@ def installed(package: str, version: str) -> tuple[FileChange, FileChange]:
     metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
     return Added(f"{package}.py", ""), Added(f"{record}/METADATA", metadata)
 
+
+#: A fleet whose agents need one package more than the reference's. Ray's own processes on a worker do without it.
+FURTHER = {"agent.dependencies": (*load("embedded").agent.dependencies, Dependency.model_validate("pydantic>=2.5,<3"))}
 
 FAULTS = (
     Fault(
@@ -117,6 +122,36 @@ FAULTS = (
         inject=worker_restarted_with(Edit("requests-2.32.3.dist-info/METADATA", "Version: 2.32.3", "Version: 2.31.0")),
         expected_failures=("DEP-02", "DEP-09"),
         expected_terms=("requests 2.32.3", "ray-worker-2: 2.31.0"),
+    ),
+    Fault(
+        name="a-further-package-is-missing-on-one-worker",
+        description="agents need pydantic, too, and the second worker's packages lack it",
+        inject=workers_have(Removed("pydantic"), only=1),
+        profile=FURTHER,
+        expected_failures=("DEP-11.pydantic",),
+        expected_terms=("pydantic >=2.5,<3", "ray-worker-2", "No module named 'pydantic'"),
+    ),
+    Fault(
+        name="a-further-package-is-too-old",
+        description="agents need pydantic, too, and the second worker was started with one from before the range",
+        inject=worker_restarted_with(
+            Edit("pydantic-2.14.3.dist-info/METADATA", "\nVersion: 2.14.3\n", "\nVersion: 1.10.24\n")
+        ),
+        profile=FURTHER,
+        expected_failures=("DEP-11.pydantic", "DEP-09"),
+        expected_terms=("pydantic >=2.5,<3", "ray-worker-2: 1.10.24"),
+    ),
+    Fault(
+        name="agents-import-a-further-package-that-is-missing",
+        description="agents import pydantic, which the profile lists, and the second worker's packages lack it",
+        inject=together(
+            workers_have(Removed("pydantic"), only=1),
+            agent_code(Edit(AGENT, "import ray\n", "import pydantic\nimport ray\n")),
+        ),
+        profile=FURTHER,
+        expected_failures=("DEP-11.pydantic", "DEP-07", "JOB-02"),
+        tolerated_failures=("JOB-03", "JOB-04", "JOB-05", *BY_PLACEMENT),
+        expected_terms=("pydantic >=2.5,<3", "ray-worker-2", "No module named 'pydantic'"),
     ),
     Fault(
         name="no-process-starts-on-one-worker",

@@ -133,6 +133,53 @@ def test_the_catalogue_is_shown_with_a_profile_that_names_few_packages(
         assert "among the profile's agent.dependencies" in ran.stdout
 
 
+@pytest.fixture
+def further_packages(tmp_path: Path) -> Path:
+    """The embedded profile with two more packages, one of another name than its module."""
+    file = tmp_path / "further.toml"
+    text = (ROOT / "fixtures/profile/shipped/embedded.toml").read_text(encoding="utf-8")
+    further = 'dependencies = [\n    "pydantic>=2.5,<3",\n    { module = "yaml", requirement = "PyYAML" },\n'
+    file.write_text(text.replace("dependencies = [\n", further, 1), encoding="utf-8")
+    return file
+
+
+def test_each_further_package_of_a_profile_is_a_check(further_packages: Path) -> None:
+    profile = ("--profile", str(further_packages))
+    listed, explained = run("--list-checks", *profile), run("--explain", "dep-11.pydantic", *profile)
+    assert listed.returncode == explained.returncode == 0, listed.output + explained.output
+    assert "89 checks" in listed.stdout
+    assert re.search(r"DEP-11\.yaml +MUST +-- +yaml imports on every worker", listed.stdout)
+    assert "`import pydantic` succeeds" in explained.stdout and "docker build" in explained.stdout
+    collected = run("--collect-only", "-q", "-k", "DEP-11.yaml or DEP-04", *profile)
+    nodes = [line for line in collected.stdout.splitlines() if "::" in line]
+    assert [node.partition("::")[2] for node in nodes] == ["test_package[DEP-04]", "test_further_package[DEP-11.yaml]"]
+
+
+def test_a_profile_without_further_packages_has_no_such_check() -> None:
+    collected = run("--collect-only", "-q", "-k", "DEP")
+    nodes = [line for line in collected.stdout.splitlines() if "::" in line]
+    assert len(nodes) == 10 and not any("further" in node for node in nodes), collected.stdout
+    unknown = run("--explain", "DEP-11.yaml")
+    assert unknown.returncode == USAGE and "DEP-11" in complaint(unknown)
+
+
+def test_a_row_that_is_not_selected_is_in_every_report_too(aiohttp_alone: Path, tmp_path: Path) -> None:
+    """The only check that was selected does not apply: nothing is started for it."""
+    text = aiohttp_alone.read_text(encoding="utf-8")
+    aiohttp_alone.write_text(text.replace("dependencies = [\n", 'dependencies = [\n    "pydantic>=2.5",\n'), "utf-8")
+    reports = tmp_path / "reports"
+    words = ("-k", "DEP-01", "--profile", str(aiohttp_alone), "--vllm", "stub", "--report-dir", str(reports))
+    ran = run(*words)
+    assert ran.returncode == 1 and "boot:" not in ran.stdout, ran.output
+    rows = {row["id"]: row for row in json.loads((reports / "conformance.json").read_text(encoding="utf-8"))["checks"]}
+    assert rows["DEP-11.pydantic"]["status"] == "disabled" and rows["DEP-11.pydantic"]["level"] == "MUST"
+    assert "DEP-11" not in rows, "the family itself is no check of a run"
+    title = "DEP-11.pydantic pydantic imports on every worker"
+    assert title in (reports / "junit.xml").read_text(encoding="utf-8")
+    assert any(title in file.read_text("utf-8") for file in (reports / "allure-results").glob("*-result.json"))
+    assert "DEP-11.pydantic" in (reports / "status.md").read_text(encoding="utf-8")
+
+
 def test_a_part_that_dies_while_booting_says_why_in_every_report(tmp_path: Path) -> None:
     """The interpreter of this Ray image dies as a real one does: with a traceback, of which the end says why."""
     image, reports = tmp_path / "image", tmp_path / "reports"

@@ -10,8 +10,10 @@ import pytest
 from fixtures.clusters.base import Feature
 from fixtures.harness.outcome import UNSUPPORTED
 from fixtures.probes.census import Census, parse
+from fixtures.profile.dependencies import Dependency
 from fixtures.profile.model import load
 from fixtures.services.ray import Node
+from tests.e2e.test_dependencies import test_further_package as further_package_imports
 from tests.e2e.test_dependencies import test_package as package_imports
 from tests.e2e.test_dependencies import test_python as python_is_the_profiles
 from tests.e2e.test_dependencies import test_same_distributions as same_distributions
@@ -82,6 +84,24 @@ async def test_what_agents_do_not_need_does_not_apply() -> None:
         await package(everything, without)
     with pytest.raises(pytest.skip.Exception, match=f"{UNSUPPORTED}does not apply: agents run without tools"):
         await tools_import(everything, PROFILE.replaced("agent", tools=False))
+
+
+async def further(module: str, requirement: str, *nodes: Any) -> None:
+    listed = (Dependency.model_validate({"module": module, "requirement": requirement}),)
+    await further_package_imports(module, census(*nodes), PROFILE.replaced("agent", dependencies=listed), EVIDENCE)
+
+
+async def test_a_further_package_imports_in_a_version_that_the_profile_allows() -> None:
+    for requirement in ("nats-py", "nats-py>=2.10,<3", "NATS_py~=2.9"):
+        await further("nats", requirement, node(FIRST), node(SECOND, nats_py="2.11.0rc1"))
+    for requirement, version, words in (
+        ("nats-py>=2.10,<3", "2.9.0", r"^nats-py >=2\.10,<3 is not usable .*: worker \(5e6f7a8b\): 2\.9\.0 at"),
+        ("nats-py", "", r"^nats-py is not usable .*: worker \(5e6f7a8b\): no version at"),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            await further("nats", requirement, node(FIRST), node(SECOND, nats_py=version))
+    with pytest.raises(AssertionError, match=r"^nats-py is not usable .*: worker \(1a2b3c4d\): ModuleNotFoundError"):
+        await further("nats", "nats-py", node(FIRST, nats=MISSING), node(SECOND))
 
 
 def ray_of(*nodes: Node) -> Any:

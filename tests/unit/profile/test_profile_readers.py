@@ -72,7 +72,7 @@ READERS = {
     "agent.temperature": "E2E-03",
     "agent.diversity_factor": "E2E-03",
     "agent.max_tokens": "JOB-04",
-    "agent.dependencies": "DEP-01 DEP-02 DEP-03 DEP-04 IMG-04",
+    "agent.dependencies": "DEP-01 DEP-02 DEP-03 DEP-04 DEP-11 IMG-04",
     "limits.start_s": "ORC-03",
     "limits.vllm_latency_ms": "NET-02",
     "limits.round_trip_p50_s": "E2E-05 LOAD-05",

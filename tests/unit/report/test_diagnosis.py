@@ -2,6 +2,7 @@
 
 import pytest
 
+from fixtures.checks import families
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import AREAS, MUST, SHOULD, Check, Level, Link
 from fixtures.checks.remedy import shell, steps
@@ -9,6 +10,7 @@ from fixtures.clusters.base import Step
 from fixtures.report.diagnosis import diagnose, unexplained
 from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
 from fixtures.report.pages.status import markdown_page as render
+from fixtures.report.pages.view import impact
 from fixtures.report.texts import LANGUAGES, Texts, table
 
 F, P, B, D = Status.FAILED, Status.PASSED, Status.BROKEN, Status.DISABLED
@@ -74,6 +76,61 @@ def test_of_two_checks_that_fail_the_root_is_the_one_that_the_other_needs(conseq
     run = run_of(*(Result(check, F if id in (consequence, root) else P) for id, check in load_catalogue().items()))
     assert [cause.id for cause in diagnose(run)] == [root]
     assert {result.check.id: result.cause for result in run.results if result.cause} == {consequence: root}
+
+
+def row(module: str, detail: str) -> Result:
+    return Result(families.row(load_catalogue()["DEP-11"], module), F, detail=detail)
+
+
+MISSING = "pydantic >=2.5 is not usable on every worker: w-2: ModuleNotFoundError: No module named 'pydantic'"
+BROKEN = "Pillow is not usable on every worker: w-2: ImportError: libjpeg.so.62: cannot open"
+
+
+@pytest.mark.parametrize(
+    ("detail", "cause"),
+    [
+        ("no agent actor started on w-2: w-2: No module named 'pydantic' (DEAD)", "DEP-11.pydantic"),
+        ("run() raised ModuleNotFoundError: No module named 'pydantic.v1' on every worker (2)", "DEP-11.pydantic"),
+        ("run() raised ImportError: libjpeg.so.62: cannot open on w-2, and nothing of it is on NATS", "DEP-11.PIL"),
+        ("x:1 lacks: pydantic is 2.1.0, not >=2.5", "DEP-11.pydantic"),
+        ("nodes differ in {'pillow': {'w-1': '12.0', 'w-2': 'absent'}}", "DEP-11.PIL"),
+        ("run() raised ModuleNotFoundError: No module named 'pydantic_settings' on w-2", ""),
+        ("run() raised ValueError: pydantic is strict on w-2", ""),
+        ("no agent actor started on w-2: w-2: no answer", ""),
+    ],
+)
+def test_of_a_family_a_check_follows_the_row_whose_package_its_finding_names(detail: str, cause: str) -> None:
+    """Two are missing; an agent dies on the one that it imports."""
+    agent = result("JOB-02", F, "DEP-11", detail=detail)
+    run = run_of(agent, row("pydantic", MISSING), row("PIL", BROKEN))
+    diagnose(run)
+    assert agent.cause == cause
+
+
+def test_no_check_follows_a_row_that_passed() -> None:
+    agent = result("JOB-02", F, "DEP-11", detail="w-2: No module named 'pydantic'")
+    passed = row("pydantic", "")
+    passed.status = P
+    assert [cause.id for cause in diagnose(run_of(agent, passed))] == ["JOB-02"]
+
+
+def test_what_agents_and_images_do_follows_the_rows() -> None:
+    """Whatever fails on `import x` where x is one of the further packages says so in its declaration."""
+    following = {check.id for check in load_catalogue().values() if "DEP-11" in check.follows}
+    wanted = {"DEP-07", "DEP-08", "DEP-09", "IMG-04", "IMG-05", "JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-14"}
+    assert wanted <= following
+
+
+def test_a_further_package_that_is_missing_is_named_with_its_workers_and_translated_impact() -> None:
+    run = run_of(row("PIL", BROKEN))
+    run.facts.dependencies = [
+        DependencyFact("w-2", "Pillow", "", "", False),
+        DependencyFact("w-2", "ray", "1", "1", True),
+    ]
+    (cause,) = diagnose(run)
+    assert cause.missing == {"Pillow": ["w-2"]}
+    assert impact(cause, Texts("es")) == table("es")["impact"]["DEP-11"]
+    assert impact(cause, Texts("en")) == cause.result.check.impact
 
 
 def test_a_ring_has_one_root() -> None:

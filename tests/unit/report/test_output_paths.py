@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fixtures.core.errors import UsageError
+from fixtures.report import output_paths
 from fixtures.report.output_paths import PRINTING, redirect
 
 
@@ -42,3 +43,11 @@ def test_a_file_in_the_place_of_the_folder_is_one_line_before_a_run_and_no_matte
     with pytest.raises(UsageError, match=r"reports cannot be written to .*: file exists; --report-dir names another"):
         redirect(config_of(tmp_path), tmp_path / "reports")
     redirect(config_of(tmp_path, help=True), tmp_path / "reports")
+
+
+def test_evidence_of_an_earlier_run_is_removed_that_of_rows_too(tmp_path: Path) -> None:
+    paths = output_paths.Paths(tmp_path, None, None, None, frozenset())
+    for name in ("DEP-04", "DEP-11.google.protobuf", "LOAD-01", "notes", "DEP-04-of-mine"):
+        (tmp_path / "evidence" / name).mkdir(parents=True)
+    output_paths.clear(paths)
+    assert sorted(path.name for path in (tmp_path / "evidence").iterdir()) == ["DEP-04-of-mine", "notes"]

@@ -12,13 +12,17 @@ from types import FunctionType
 
 import pytest
 
+from fixtures.checks import families
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
+from fixtures.checks.families import family_id, lookup
 from fixtures.core.paths import ROOT
+from fixtures.profile.model import load
 from tests.faults.catalogue import FAULTS, SUBSET
 from tests.faults.model import Fault
 from tests.targets.injectors import Edit
 from tests.targets.selection import quick
+from tests.targets.target import with_value
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +31,7 @@ def _checks() -> None:
 
 
 def test_every_check_is_flipped_by_a_fault() -> None:
-    unproven = set(CATALOGUE) - {check for fault in FAULTS for check in fault.expected_failures}
+    unproven = set(CATALOGUE) - {family_id(check) for fault in FAULTS for check in fault.expected_failures}
     assert not unproven, f"add a fault to tests/faults/catalogue/ under which these fail: {', '.join(sorted(unproven))}"
 
 
@@ -55,7 +59,12 @@ def test_a_fault_says_what_it_does_and_what_must_come_of_it(fault: Fault) -> Non
     assert bool(fault.expected_terms) is bool(fault.expected_failures)
     assert all(fault.inconclusive.values())
     named = {*fault.checks, *fault.tolerated_failures, *fault.must_pass}
-    assert not named - set(CATALOGUE), "no such check"
+    assert all(lookup(CATALOGUE, check) for check in named), "no such check"
+    rows = {check for check in fault.expected_failures if family_id(check) != check}
+    profile = load("embedded")
+    for key, value in fault.profile.items():
+        profile = with_value(profile, key.split("."), value)
+    assert rows <= families.in_run(CATALOGUE, profile.agent.modules).keys(), "its profile must have these rows"
     assert not set(fault.expected_failures) & set(fault.inconclusive), "a check is either failed or broken"
     assert not set(fault.expected_failures) & set(fault.tolerated_failures), "a check either must fail or may"
 

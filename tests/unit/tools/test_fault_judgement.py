@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.timeouts import Timeouts
 from fixtures.harness.interrupts import INTERRUPTS
 from tests.faults.command import PAGE, PROGRAM, kind_of
-from tests.faults.experiment import leaking
+from tests.faults.experiment import leaking, tried
 from tests.faults.model import COLUMNS, Fault, Outcome
 from tests.targets.session import Session, read
 from tests.targets.target import SHORT, Interrupted
@@ -195,3 +197,28 @@ def test_ctrl_c_that_came_when_no_check_was_left_is_heard() -> None:
         interrupted, config = Interrupted(), SimpleNamespace(stash=stash)
         interrupted.pytest_unconfigure(config)  # type: ignore[arg-type]
         assert interrupted.seen is expected
+
+
+def test_a_healed_fleet_is_asked_with_the_profile_that_the_fault_had() -> None:
+    """Else the rows that the profile makes could not be seen to pass again."""
+    profiles: list[Mapping[str, object]] = []
+
+    class Profiled:
+        reports, current = Path("nowhere"), dict[str, object]()
+
+        @contextmanager
+        def profiled(self, values: Mapping[str, object]) -> Iterator[None]:
+            self.current = dict(values)
+            yield
+            self.current = {}
+
+        def changed_by(self, _change: object) -> AbstractContextManager[None]:
+            return nullcontext()
+
+        def session(self, _name: str, _ids: object) -> Session:
+            profiles.append(self.current)
+            return Session({}, {}, {}, 0.0)
+
+    target: Any = Profiled()
+    tried(target, replace(FAULT, profile={"agent.agents": 5}), False)
+    assert profiles == [{"agent.agents": 5}] * 2

@@ -8,8 +8,10 @@ from collections import Counter
 
 import pytest
 
+from fixtures.checks import families
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE, MUST
+from fixtures.checks.families import family_id, lookup
 from fixtures.core.paths import ROOT
 from fixtures.profile.model import load
 from tests.faults.catalogue import FAULTS
@@ -29,9 +31,9 @@ def _checks() -> None:
 
 def test_each_must_check_is_bounded_from_both_sides() -> None:
     """By a fault under which it fails, and by a variant in which it passes; who has none yet is listed, by id."""
-    failing = {check for fault in FAULTS for check in fault.expected_failures}
-    passing = {check for variant in VARIANTS for check in variant.stretches}
-    passing |= {check for document in DOCUMENTS for check in document.stretches}
+    failing = {family_id(check) for fault in FAULTS for check in fault.expected_failures}
+    passing = {family_id(check) for variant in VARIANTS for check in variant.stretches}
+    passing |= {family_id(check) for document in DOCUMENTS for check in document.stretches}
     must = {check.id for check in CATALOGUE.values() if check.level is MUST}
     assert not must - failing, "add a fault to tests/faults/catalogue/"
     assert not must - passing - UNSTRETCHED, "add a variant to tests/variants/catalogue/, or a document"
@@ -51,11 +53,14 @@ def test_each_has_a_name_of_its_own() -> None:
 def test_a_variant_says_what_differs_and_what_must_come_of_it(variant: Variant) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", variant.name)
     assert variant.description and variant.stretches
-    assert not {*variant.stretches, *variant.exempt} - set(CATALOGUE), "no such check"
+    assert all(lookup(CATALOGUE, check) for check in (*variant.stretches, *variant.exempt)), "no such check"
     assert not set(variant.stretches) & set(variant.exempt), "a check either must pass or need not"
     assert all(status in EXEMPT and words for status, words in variant.exempt.values())
+    profile = load("embedded")
     for key, value in variant.profile.items():
-        with_value(load("embedded"), key.split("."), value)
+        profile = with_value(profile, key.split("."), value)
+    rows = {check for check in variant.stretches if family_id(check) != check}
+    assert rows <= families.in_run(CATALOGUE, profile.agent.modules).keys(), "its profile must have these rows"
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from fixtures.checks.catalogue import load_catalogue
 from tests.faults.model import Fault
 from tests.faults.model import Outcome as FaultOutcome
+from tests.targets.matrix import columns
+from tests.targets.program import is_about
 from tests.targets.session import Session, read
 from tests.variants.command import kind_of, page
 from tests.variants.model import COLUMNS, Outcome, Variant
@@ -122,3 +125,23 @@ def test_the_page_shows_each_cell_what_bounds_each_check_and_escapes() -> None:
     assert "1 of 2" in text and "Bounds" in text
     assert "something &lt;differs&gt;" in text
     assert "fails: the second worker&#39;s packages lack aiohttp" in text
+
+
+def test_the_rows_that_a_variants_profile_makes_are_not_asked_of_the_fleet_as_it_was() -> None:
+    variant = replace(VARIANT, stretches=("INF-10", "DEP-11.pydantic"))
+    assert variant.lasting == {"INF-10", "JOB-02"}
+    restored = Session({"INF-10": "passed", "JOB-02": "passed"}, {}, {}, 1.0)
+    assert not replace(outcome(), variant=variant, restored=restored).left
+
+
+def test_a_page_has_the_rows_that_ran_in_place_of_their_family() -> None:
+    catalogue = load_catalogue()
+    assert [check.id for check in columns([], catalogue)] == sorted(catalogue)
+    shown = [check.id for check in columns([{"ran": ["INF-01", "DEP-11.yaml", "DEP-11.httpx"]}], catalogue)]
+    assert [id for id in shown if id.startswith("DEP-1")] == ["DEP-10", "DEP-11.httpx", "DEP-11.yaml"]
+
+
+def test_an_experiment_is_chosen_by_the_family_of_a_row_too() -> None:
+    variant = replace(VARIANT, stretches=("DEP-11.pydantic",))
+    assert all(is_about(variant, word) for word in ("DEP-11", "DEP-11.pydantic", "a-var"))
+    assert not any(is_about(variant, word) for word in ("DEP-1", "DEP-11.py", "DEP-04"))

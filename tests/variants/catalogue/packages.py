@@ -124,7 +124,27 @@ VARIANTS = (
                 FURTHER,
             )
         },
-        stretches=("DEP-01", "DEP-03", "DEP-04", "DEP-05", "JOB-01", "IMG-04"),
+        stretches=("DEP-01", "DEP-03", "DEP-04", "DEP-05", "DEP-11.httpx", "JOB-01", "IMG-04"),
         exempt={"DEP-02": ("unsupported", "names no requests")},
+    ),
+    Variant(
+        name="agents-need-packages-in-ranges",
+        description="agents need further packages: in a range, in any version, and one of another name than its module",
+        apply=images_of_ray_have(Added("acme_votes.py", ""), record("Acme.Votes", "3.1.4rc1+corp")),
+        is_present=workers_hold("acme_votes.py"),
+        profile={
+            "agent.dependencies": tuple(
+                Dependency.model_validate(needed)
+                for needed in (
+                    *("ray>=2.49,<3", "requests~=2.32", "aiohttp", {"module": "nats", "requirement": "nats-py>=2.10"}),
+                    *("pydantic>=2.5,<3", "jsonschema", {"module": "yaml", "requirement": "PyYAML!=5.4"}),
+                    {"module": "acme_votes", "requirement": "acme_votes~=3.1.3"},
+                )
+            )
+        },
+        stretches=(
+            *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "JOB-01", "IMG-04"),
+            *("DEP-11.pydantic", "DEP-11.jsonschema", "DEP-11.yaml", "DEP-11.acme_votes"),
+        ),
     ),
 )

@@ -32,6 +32,7 @@ def run_of(*results: Result, aborted: str = "") -> Run:
         (["INF-01", "INF-02", "INF-03"], "INF-01–03"),
         (["INF-01", "INF-03", "INF-04", "CFG-05"], "INF-01, INF-03–04, CFG-05"),
         (["INF-12", "CFG-13"], "INF-12, CFG-13"),
+        (["DEP-09", "DEP-10", "DEP-11.httpx", "DEP-12"], "DEP-09–10, DEP-11.httpx, DEP-12"),
     ],
 )
 def test_neighbouring_ids_are_drawn_together(checks: list[str], said: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checks import families
+from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import MUST, Check
 from fixtures.checks.remedy import Step as RemedyStep
 from fixtures.checks.remedy import shell, steps
@@ -52,6 +54,16 @@ def test_a_document_without_steps_has_the_lines_of_its_remedy(tmp_path: Path) ->
     (tmp_path / "conformance.json").write_text(json.dumps(document), encoding="utf-8")
     remedy = conformance.read(tmp_path / "conformance.json", {}).results[0].remedy
     assert remedy == tuple(map(RemedyStep, ("Look first:", "kubectl get pods", "Then fix it")))
+
+
+def test_a_row_of_a_family_has_from_it_what_a_document_does_not_say(tmp_path: Path) -> None:
+    catalogue = load_catalogue()
+    family, run = catalogue["DEP-11"], made()
+    row = families.row(family, "pydantic")
+    run.results = [Result(row, Status.FAILED, detail="pydantic is missing", remedy=row.remedy)]
+    conformance.write(run, tmp_path / "conformance.json", Redactor())
+    check = conformance.read(tmp_path / "conformance.json", catalogue).results[0].check
+    assert check == row and check.impact == family.impact and check.cuts == family.cuts
 
 
 def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Path) -> None:
