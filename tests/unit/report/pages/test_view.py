@@ -7,9 +7,9 @@ import pytest
 from fixtures.checks.declaration import MUST, SHOULD, Check, Level
 from fixtures.checks.remedy import shell, steps
 from fixtures.report.diagnosis import diagnose
-from fixtures.report.model import ClusterInfo, Result, Run, Status
+from fixtures.report.model import ClusterInfo, DependencyFact, Result, Run, Status
 from fixtures.report.pages.status import html_page, markdown_page
-from fixtures.report.pages.view import Phases, ids, inconclusive, next_steps, phases
+from fixtures.report.pages.view import Phases, context, ids, inconclusive, next_steps, phases
 from fixtures.report.texts import LANGUAGES, Texts
 
 
@@ -111,3 +111,11 @@ def test_nothing_of_a_system_is_taken_for_markup() -> None:
     page = html_page(run, diagnose(run), "en")
     assert "alert(1)</script>" not in page and "<img src=x" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_of_a_package_with_several_modules_the_one_that_does_not_import_is_shown() -> None:
+    good, bad = (DependencyFact("w-1", "protobuf", ">=5", version, bool(version)) for version in ("6.1", ""))
+    for rows in ((good, bad), (bad, good), (bad, bad, good)):
+        run = run_of(result("DEP-11.google.rpc", Status.FAILED, "protobuf >=5 is not usable"))
+        run.facts.dependencies = list(rows)
+        assert context(run, diagnose(run), "en")["workers"] == {"w-1": {"protobuf": bad}}
