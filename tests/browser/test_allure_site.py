@@ -82,7 +82,7 @@ def test_verdict_numbers_and_categories_are_those_of_the_run(page: Path, look: L
         assert view.violations(within="#fleet") == [], scheme
 
     shown = {each: summary[each] for each in ("passed", "failed", "broken")}
-    shown["skipped"] = summary["unsupported"] + summary["disabled"]
+    shown["skipped"] = summary["not_applicable"] + summary["unsupported"] + summary["disabled"]
     assert tab(app, "all") == f"Total {sum(summary.values())}"
     for status, count in shown.items():
         if count:
@@ -90,7 +90,7 @@ def test_verdict_numbers_and_categories_are_those_of_the_run(page: Path, look: L
         else:
             assert app.get_by_test_id(f"tab-{status}").count() == 0
 
-    categories = {each: summary[each] for each in ("failed", "broken", "unsupported", "disabled")}
+    categories = {each: summary[each] for each in ("failed", "broken", "not_applicable", "unsupported", "disabled")}
     if not any(categories.values()):
         assert app.get_by_test_id("nav-tab-categories").count() == 0
         return

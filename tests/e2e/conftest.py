@@ -43,23 +43,8 @@ async def model_names(vllm: Vllm, profile: Profile) -> ModelNames:
 
 
 @pytest.fixture
-def several_replicas(orchestrator: Orchestrator, profile: Profile) -> None:
-    """Where the profile wants one replica, there is none to compare it with, or to go on when it is killed."""
-    if profile.orchestrator.replicas == 1 and len(orchestrator.replicas) <= 1:
-        skip_unsupported("does not apply: the orchestrator has one replica (orchestrator.replicas)")
-
-
-@pytest.fixture
-def several_agents(profile: Profile) -> None:
-    """Where a deliberation has one agent, none is left when it fails, and none is at work besides it."""
-    if profile.agent.agents == 1:
-        skip_unsupported("does not apply: a deliberation has one agent (agent.agents)")
-
-
-@pytest.fixture
-def several_addresses(cluster: Cluster, orchestrator: Orchestrator, profile: Profile, several_replicas: None) -> None:
+def several_addresses(cluster: Cluster, orchestrator: Orchestrator, profile: Profile) -> None:
     """Where all replicas share one address, nobody knows which of them answers."""
-    del several_replicas
     if len(orchestrator.replicas) > 1:
         return
     wanted = f"{len(orchestrator.replicas)} of {profile.orchestrator.replicas} replicas can be asked"

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pytest
-
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.core.versions import is_version
-from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.own_variables import comparable, drifted
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.vllm_report import VllmReport
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part, literal_settings
 from fixtures.redaction.environments import difference, shown
 from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from fixtures.services.nats import Nats
@@ -25,9 +23,6 @@ from fixtures.services.vllm import Model, Server, Vllm, parse_models
 from tests.e2e.repairs import in_orchestrator, restart_orchestrator, set_variable
 
 REPLICAS = (Feature.REPLICAS,)
-
-#: Variables of the profile that other checks judge: addresses by where they lead, however they are spelt.
-JUDGED_ELSEWHERE = frozenset({"AGENT_TYPE", "VLLM_URL", "RAY_ADDRESS", "NATS_URL", "GRPC_HOST", "GRPC_PORT"})
 
 LOOKS = 4  # at most, for the servers behind vLLM's address, of CONNECTIONS each
 
@@ -246,9 +241,8 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="The same task behaves differently from call to call: it depends on which replica takes it.",
-    needs=REPLICAS,
+    needs=(Part.SEVERAL_REPLICAS, *REPLICAS),
 )
-@pytest.mark.usefixtures("several_replicas")
 async def test_same_configuration(
     replica_reports: tuple[ReplicaReport, ...], cluster: Cluster, profile: Profile
 ) -> None:
@@ -294,7 +288,7 @@ async def test_same_configuration(
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="The orchestrator works with other settings than those that were agreed on.",
-    needs=REPLICAS,
+    needs=(Part.SETTINGS, *REPLICAS),
     follows=("CFG-03", "CFG-07"),
 )
 async def test_environment(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
@@ -304,9 +298,7 @@ async def test_environment(replica_reports: tuple[ReplicaReport, ...], profile: 
     and whether the replica is reached.
     Variables that the profile does not name are the orchestrator's own affair.
     """
-    wanted = {name: value for name, value in profile.orchestrator.environment.items() if name not in JUDGED_ELSEWHERE}
-    if not wanted:
-        skip_unsupported("does not apply: the profile names no settings (orchestrator.environment)")
+    wanted = literal_settings(profile)
     wrong = [
         f"{report.name}: {name} is {report.shown(name)}, the profile has {shown(name, value)}"
         for report in replica_reports

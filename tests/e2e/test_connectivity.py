@@ -14,6 +14,7 @@ from fixtures.probes.census import Census
 from fixtures.probes.name_resolution import unresolved
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.report.model import Facts
 from fixtures.services.vllm import parse_models
 from tests.e2e.repairs import EVIDENCE, MESH, POLICIES, in_orchestrator, in_worker
@@ -223,7 +224,7 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
     cuts=(Link.VLLM, Link.PUBLISH, Link.COLLECT),
     impact="Agents and orchestrators cannot find vLLM, NATS or Ray by name: jobs fail wherever a name does not "
     "resolve.",
-    needs=(Feature.KUBERNETES, Feature.REPLICAS),
+    needs=(Part.KUBERNETES, Feature.KUBERNETES, Feature.REPLICAS),
 )
 async def test_names_resolve(cluster: Cluster, census_result: Census | Inconclusive) -> None:
     """Cluster DNS answers for the services' names wherever agents and orchestrators run.

@@ -9,10 +9,11 @@ import pytest
 from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from tests.e2e.repairs import EVIDENCE, WORKERS, image
 from tests.e2e.runs import DEPENDENCIES
 
@@ -94,8 +95,8 @@ async def test_further_package(module: str, census: Census, profile: Profile, ev
 def assert_usable(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
     """The module imports on every worker, and its distribution is there in a version that the profile allows."""
     wanted = profile.dependency(module)
-    if wanted is None:
-        skip_unsupported(f"does not apply: the agents do not need {module} (agent.dependencies)")
+    if wanted is None:  # then the check does not apply, and is not run
+        raise Inconclusive(f"the profile names no {module} (agent.dependencies)")
     wrong = []
     for worker in census.workers:
         seen = worker.modules[module]
@@ -179,6 +180,7 @@ async def test_agent_class(census: Census, profile: Profile) -> None:
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Agents with tools fail on these workers; agents without tools are not touched.",
+    needs=(Part.TOOLS,),
     follows=(*IMAGE_RUNS, DEPENDENCIES),
 )
 async def test_tools(census: Census, profile: Profile) -> None:
@@ -186,8 +188,6 @@ async def test_tools(census: Census, profile: Profile) -> None:
 
     To a fleet whose agents run without tools it does not apply: there is nothing to look at.
     """
-    if not profile.agent.tools:
-        skip_unsupported("does not apply: agents run without tools (agent.tools)")
     wrong = [
         f"{worker.name}: {module}: {worker.modules[module]['error']}"
         for worker in census.workers

@@ -15,6 +15,7 @@ from fixtures.exercises.agent_actors import AgentGroup, groups_of, label
 from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats, mentions
 from fixtures.services.orchestrator import Outcome, Started
 from fixtures.services.ray import Node, Ray
@@ -147,6 +148,7 @@ async def test_reports_what_was_published(round_trips: list[DeliberationRun], pr
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Half of the answers cannot be found: it depends on which replica is asked.",
+    needs=(Part.SEVERAL_REPLICAS,),
     follows=("CFG-05", "ORC-04"),
 )
 @pytest.mark.usefixtures("several_addresses")

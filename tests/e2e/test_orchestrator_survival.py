@@ -32,8 +32,9 @@ from fixtures.exercises.outages import (
     raise_if_agents_wait_for_room,
     replica_of,
 )
-from fixtures.harness.outcome import skip_unsupported
+from fixtures.harness.outcome import skip_not_applicable, skip_unsupported
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.services.nats import Message, Nats, mentions
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
@@ -61,8 +62,8 @@ async def task_beyond_the_context(deliberations: Deliberations, nats: Nats, prof
     room = room_for_a_task(max_payload if isinstance(max_payload, int) else 0)
     text = longer_than(context, room)
     if not text:
-        skip_unsupported(
-            f"does not apply: the context of {profile.vllm.model} ({context} tokens) is longer than a message may be "
+        skip_not_applicable(
+            f"the context of {profile.vllm.model} ({context} tokens) is longer than a message may be "
             f"(a task of {room} bytes)"
         )
     return text
@@ -76,11 +77,10 @@ async def task_beyond_the_context(deliberations: Deliberations, nats: Nats, prof
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="One failed agent holds up its whole deliberation, or nobody learns that it failed.",
-    needs=(Feature.FAULT_PROXY,),
+    needs=(Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
-@pytest.mark.usefixtures("several_agents")
 async def test_one_agent_fails(
     deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence
 ) -> None:
@@ -178,11 +178,10 @@ async def test_results_survive_downtime(
     cuts=(Link.COLLECT,),
     impact="A message that is delivered twice counts as two agents: deliberations complete without all of their "
     "answers.",
-    needs=(Feature.FAULT_PROXY,),
+    needs=(Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
-@pytest.mark.usefixtures("several_agents")
 async def test_duplicate_counts_once(
     deliberations: Deliberations, fault_proxy: FaultProxy, nats: Nats, profile: Profile, evidence: Evidence
 ) -> None:
@@ -257,11 +256,10 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Each deliberation whose replica dies is lost: a rolling restart loses all that are under way.",
-    needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
+    needs=(Part.SEVERAL_REPLICAS, Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disruption.REPLICA,
     follows=("ORC-04", "ORC-06"),
 )
-@pytest.mark.usefixtures("several_replicas")
 async def test_replica_killed(
     cluster: Cluster, deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence
 ) -> None:

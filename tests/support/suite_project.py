@@ -72,16 +72,17 @@ from functools import partial
 import pytest
 from fixtures.checks.declaration import MUST, SHOULD, check
 from fixtures.core.errors import Inconclusive
-from fixtures.harness.outcome import skip_disabled, skip_unsupported
+from fixtures.harness.outcome import skip_disabled, skip_not_applicable, skip_unsupported
 check = partial(check, concerns=(), cuts=(), impact="x")
 """
 
 #: one check for every way to end
 ALL = """
 @check("INF-01", MUST, "passes", remedy="x")
-def test_passes(evidence):
+def test_passes(evidence, recorder):
     '''All is well.'''
     evidence.attach("seen", {"max_tokens": 32})
+    recorder.note("INF-01", "seen with 32 tokens")
 
 @check("INF-02", MUST, "fails", remedy="Use {image}")
 def test_fails():
@@ -109,10 +110,13 @@ def test_timeout():
 def test_skips(): pytest.skip("no idea")
 
 @check("INF-09", MUST, "is unsupported", remedy="x")
-def test_unsupported(): skip_unsupported("does not apply: no Kubernetes here")
+def test_unsupported(): skip_unsupported("no rights to look at pods")
 
 @check("INF-10", MUST, "is disabled", remedy="x")
 def test_disabled(): skip_disabled("not allowed")
+
+@check("CFG-03", MUST, "does not apply", remedy="x")
+def test_not_applicable(): skip_not_applicable("no Kubernetes here")
 
 @check("INF-11", SHOULD, "fails, a SHOULD", remedy="x", follows=("INF-02",))
 def test_should(): assert 1 == 2

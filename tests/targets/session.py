@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,9 +35,17 @@ def first_line(text: str) -> str:
     return re.sub(r"\s+", " ", text.strip().partition("\n")[0])
 
 
-def read(rows: Iterable[dict[str, Any]], seconds: float) -> Session:
-    """The session of a report's rows; what was not selected is no part of it."""
-    rows = [row for row in rows if not (row["status"] == "disabled" and not row["duration_s"])]
+def read(rows: Iterable[dict[str, Any]], seconds: float, asked: Collection[str] | None = None) -> Session:
+    """The session of a report's rows; what was not selected is no part of it.
+
+    A report names what does not apply whether or not it was selected: `asked` are the ids that were, None for all.
+    """
+    rows = [
+        row
+        for row in rows
+        if not (row["status"] == "disabled" and not row["duration_s"])
+        and not (row["status"] == "not_applicable" and asked is not None and row["id"] not in asked)
+    ]
     red = [row for row in rows if row["status"] in ("failed", "broken")]
     return Session(
         statuses={row["id"]: row["status"] for row in rows},

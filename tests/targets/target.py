@@ -227,4 +227,4 @@ class Target:
         report = Report.read(folder)
         if not report.document:
             raise RuntimeError(f"the session ended with {status} and left no report; see {folder / 'output.log'}")
-        return read(report.rows, time.monotonic() - began)
+        return read(report.rows, time.monotonic() - began, ids)

@@ -20,7 +20,7 @@ NOTHING = Session({}, {}, {}, 0.0)
 def applicable(target: Target, checks: Collection[str]) -> set[str]:
     """Those of the checks that sessions can decide with what they see of the fleet."""
     lacking = set(target.unsupported())
-    return {check for check in checks if lacking.isdisjoint(CATALOGUE[check].needs)}
+    return {check for check in checks if lacking.isdisjoint(CATALOGUE[check].features)}
 
 
 def tried(target: Target, variant: Variant, whole: bool) -> Outcome:

@@ -94,7 +94,7 @@ def aiohttp_alone(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_check_about_a_package_that_the_profile_does_not_name_is_unsupported(
+def test_a_check_about_a_package_that_the_profile_does_not_name_does_not_apply(
     aiohttp_alone: Path, tmp_path: Path
 ) -> None:
     """Such a check ends before anything is started for it, and says why it does not apply."""
@@ -117,9 +117,10 @@ def test_a_check_about_a_package_that_the_profile_does_not_name_is_unsupported(
     for id, module in asked.items():
         row = rows[id]
         assert (row["status"], row["detail"]) == (
-            "unsupported",
-            f"does not apply: the profile names no {module} (agent.dependencies)",
+            "not_applicable",
+            f"the profile names no {module} (agent.dependencies)",
         )
+    assert rows["NET-07"]["status"] == "not_applicable", "it was not selected, and would not apply if it were"
     assert rows["DEP-03"]["status"] == "disabled", "the profile names aiohttp: its check is only not selected"
 
 

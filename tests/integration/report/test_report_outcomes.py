@@ -36,6 +36,7 @@ def test_every_outcome_becomes_its_status(everything: Everything) -> None:
         "INF-12": "failed",
         "CFG-01": "failed",
         "CFG-02": "failed",
+        "CFG-03": "not_applicable",
     }, done.stdout
     assert done.returncode == 1
 
@@ -59,22 +60,23 @@ def test_the_remedy_is_filled_and_the_cause_named(everything: Everything) -> Non
     assert checks["INF-02"]["nodeid"] == "tests/e2e/test_all.py::test_fails"
     assert checks["INF-02"]["evidence"] == ["evidence/INF-02/traceback.txt"]
     assert (project.reports / "evidence/INF-01/seen.json").is_file()
+    assert checks["INF-01"]["notes"] == ["seen with 32 tokens"]
 
 
 def test_all_reports_agree_in_every_number(everything: Everything) -> None:
     project, _ = everything
     summary = project.conformance["summary"]
-    skipped = summary["unsupported"] + summary["disabled"]
+    skipped = summary["not_applicable"] + summary["unsupported"] + summary["disabled"]
 
     junit = project.junit
     assert junit.get("name") == "fleet-conformance"
     assert {key: int(junit.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")} == {
-        "tests": 14,
+        "tests": 15,
         "failures": summary["failed"],
         "errors": summary["broken"],
         "skipped": skipped,
     }
-    assert len(junit.findall("testsuite/testcase/properties/property[@name='id']")) == 14
+    assert len(junit.findall("testsuite/testcase/properties/property[@name='id']")) == 15
 
     allure = Counter(document["status"] for document in project.allure.values())
     assert allure == {"passed": 1, "failed": summary["failed"], "broken": summary["broken"], "skipped": skipped}
@@ -84,12 +86,13 @@ def test_all_reports_agree_in_every_number(everything: Everything) -> None:
         "Passed": 1,
         "Failed": summary["failed"],
         "Error": summary["broken"],
+        "XPassed": summary["not_applicable"],
         "Skipped": summary["unsupported"],
         "XFailed": summary["disabled"],
     }
 
     page = (project.reports / "status.md").read_text()
-    assert "1 passed, 6 failed, 5 broken, 1 unsupported, 1 disabled" in page
+    assert "1 passed, 6 failed, 5 broken, 1 not applicable, 1 unsupported, 1 disabled" in page
     assert page.count("\n| ❌ |") + page.count("\n| ⚠️ |") == summary["failed"]
     assert page.count("\n| ❓ |") == summary["broken"]
     assert page.count("\n| ➖ |") == skipped
@@ -103,7 +106,8 @@ def test_allure_knows_area_severity_and_category(everything: Everything) -> None
     assert labels["epic"] == "Fleet conformance"
     assert labels["feature"] == "Infrastructure"
     assert document["statusDetails"]["message"].startswith("follows from INF-02\n")
-    assert project.allure["INF-09"]["statusDetails"]["message"] == "unsupported: does not apply: no Kubernetes here"
+    assert project.allure["INF-09"]["statusDetails"]["message"] == "unsupported: no rights to look at pods"
+    assert project.allure["CFG-03"]["statusDetails"]["message"] == "not applicable: no Kubernetes here"
     assert "All is well." in project.allure["INF-01"]["description"]
     assert project.allure["INF-01"]["attachments"][0]["name"] == "seen.json"
     assert [step["name"] for step in project.allure["INF-01"]["steps"]] == ["setup", "call", "teardown"]
@@ -119,8 +123,16 @@ def test_the_html_page_says_verdict_cause_and_cluster(everything: Everything) ->
     project, _ = everything
     page = (project.reports / "report.html").read_text()
     head = page[: page.index("data-jsonblob")]
-    for words in ("not conformant", "14 checks", "expected two replicas, seen one", "fleet/ray-custom:2.49.2", "stub"):
-        assert words in head.replace("13 of 14 checks", "14 checks"), words
+    for words in (
+        "not conformant",
+        "14 of 15 checks apply to embedded",
+        "expected two replicas, seen one",
+        "fleet/ray-custom:2.49.2",
+        "stub",
+    ):
+        assert words in head, words
+    noted = next(row for row in project.html_rows if row["check"] == "INF-01")
+    assert "seen with 32 tokens" in noted["extras"][0]["content"]
     row = next(row for row in project.html_rows if row["check"] == "INF-02")
     assert (row["level"], row["area"]) == ("MUST", "Infrastructure")
     assert "traceback.txt" in row["extras"][0]["content"]
@@ -133,7 +145,7 @@ def test_the_terminal_fits_80_columns_without_colour(everything: Everything) -> 
     assert "\x1b[" not in done.stdout
     assert all(len(line) <= 80 for line in summary.splitlines() if "reports" not in line and "/" not in line)
     assert "NOT CONFORMANT: expected two replicas, seen one" in summary
-    assert "  13 of 14 checks apply to embedded; vLLM stub" in summary
+    assert "  vLLM stub; 14 of 15 checks apply to embedded; 2 were not asked: INF-09–10" in summary
     assert "FAILED INF-02 (MUST) fails" in summary
     assert "-> Use fleet/ray-custom:2.49.2" in summary
 

@@ -2,13 +2,16 @@
 
 import pytest
 
+from fixtures.checks.applicability import everything_applies
 from fixtures.checks.catalogue import explain, list_checks
 from fixtures.checks.declaration import MUST, SHOULD, Check, Disruption
 from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Feature
 from fixtures.core.errors import UsageError
+from fixtures.profile.parts import Absence, Part
 from fixtures.profile.remedy_values import RemedyValues
 
+BY_NAME = frozenset({Part.KUBERNETES, Feature.KUBERNETES, Feature.REPLICAS})
 CHECKS = {
     check.id: check
     for check in (
@@ -19,18 +22,30 @@ CHECKS = {
             steps("Build it:", shell("docker build -t {image} .")),
             "The agents need it.",
         ),
-        Check("NET-07", MUST, "names resolve", steps("x"), needs=frozenset({Feature.KUBERNETES})),
+        Check("NET-07", MUST, "names resolve", steps("x"), needs=BY_NAME),
         Check("JOB-12", SHOULD, "a crash " * 12, steps("x"), disrupts=Disruption.REPLICA, follows=("DEP-04",)),
     )
 }
 
 
 def test_the_list_is_grouped_marked_and_narrow() -> None:
-    text = list_checks(CHECKS)
+    text = list_checks(CHECKS, everything_applies, "votes")
     assert text.index("Connectivity") < text.index("Dependencies of the workers") < text.index("Agent job")
     assert "  NET-07  MUST    -K  names resolve" in text
     assert "  JOB-12  SHOULD  D-  a crash" in text
     assert "3 checks, 2 of them MUST" in text
+    assert "3 of 3 checks apply to votes." in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_list_says_what_does_not_apply_and_why() -> None:
+    def why_not(check: Check) -> Absence | None:
+        return Absence("kubernetes", "it runs processes, " * 6) if check.id == "NET-07" else None
+
+    text = list_checks(CHECKS, why_not, "votes")
+    assert "  NET-07  MUST    -n  names resolve\n                      does not apply: it runs processes," in text
+    assert text.count("does not apply:") == 1
+    assert "2 of 3 checks apply to votes.  n: does not apply" in text
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -39,6 +54,7 @@ def test_explain_says_meaning_needs_origin_and_remedy() -> None:
     assert text.startswith("JOB-12 (SHOULD)")
     assert "Follows:    DEP-04 nats imports" in text
     assert "restarts, replaces or adds single replicas" in text
+    assert "Needs:      kubernetes, replicas" in explain("NET-07", CHECKS, RemedyValues())
     text = explain("DEP-04", CHECKS, RemedyValues(names={"image": "custom"}))
     assert text.endswith("When it fails:\n  Build it:\n    docker build -t custom ."), "a command is apart from prose"
 

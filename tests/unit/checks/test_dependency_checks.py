@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Feature
-from fixtures.harness.outcome import UNSUPPORTED
 from fixtures.probes.census import Census, parse
 from fixtures.profile.dependencies import Dependency
 from fixtures.profile.model import load
@@ -17,7 +16,6 @@ from tests.e2e.test_dependencies import test_further_package as further_package_
 from tests.e2e.test_dependencies import test_package as package_imports
 from tests.e2e.test_dependencies import test_python as python_is_the_profiles
 from tests.e2e.test_dependencies import test_same_distributions as same_distributions
-from tests.e2e.test_dependencies import test_tools as tools_import
 from tests.e2e.test_infrastructure import test_one_ray_version as one_ray_version
 from tests.e2e.test_infrastructure import test_ray_resources as ray_resources
 
@@ -75,15 +73,6 @@ async def test_a_version_counts_not_its_spelling() -> None:
     for other in ("2.9.0", "2.10.0.post1", ""):
         with pytest.raises(AssertionError, match="not usable"):
             await package(census(node(FIRST), node(SECOND, nats_py=other)))
-
-
-async def test_what_agents_do_not_need_does_not_apply() -> None:
-    everything = census(node(FIRST), node(SECOND))
-    without = PROFILE.replaced("agent", dependencies=PROFILE.agent.dependencies[:1])
-    with pytest.raises(pytest.skip.Exception, match=f"{UNSUPPORTED}does not apply: the agents do not need nats"):
-        await package(everything, without)
-    with pytest.raises(pytest.skip.Exception, match=f"{UNSUPPORTED}does not apply: agents run without tools"):
-        await tools_import(everything, PROFILE.replaced("agent", tools=False))
 
 
 async def further(module: str, requirement: str, *nodes: Any) -> None:

@@ -45,8 +45,3 @@ async def test_values_of_variables_that_the_suite_does_not_know_are_not_shown() 
     with pytest.raises(AssertionError) as failed:
         await check_environment(reports({"LICENCE": "s3cret"}), profile(LICENCE="expected"))
     assert "LICENCE is (not shown), the profile has (not shown)" in str(failed.value)
-
-
-async def test_a_profile_without_settings_asks_for_nothing() -> None:
-    with pytest.raises(pytest.skip.Exception, match="does not apply: the profile names no settings"):
-        await check_environment(reports({"MAX_TOKENS": "1"}), profile(**ADDRESSES))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.checks.applicability import everything_applies
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.clusters.base import Component, Unsupported
@@ -79,7 +80,8 @@ def test_a_check_that_meets_what_cannot_be_had_is_unsupported(hook: Callable[[An
     """Whether its fixtures met it or its body."""
     load_catalogue()
     mark = SimpleNamespace(args=[CATALOGUE["INF-11"]])
-    suite = SimpleNamespace(cluster=SimpleNamespace(unsupported={}))
+    recorder = SimpleNamespace(applicability=everything_applies)
+    suite = SimpleNamespace(cluster=SimpleNamespace(unsupported={}), recorder=recorder)
     config = SimpleNamespace(stash={SUITE: suite})
     item: Any = SimpleNamespace(config=config, get_closest_marker=lambda _: mark)
     wrapper = hook(item)

@@ -8,7 +8,7 @@ import pytest
 from fixtures.core.errors import Inconclusive, NonConformance, StartupError
 from fixtures.core.log_lines import MAX_LINE_CHARS, last_lines
 from fixtures.core.polling import StateNotReached
-from fixtures.harness.outcome import judge, message_of, skip_disabled, skip_unsupported
+from fixtures.harness.outcome import judge, message_of, skip_disabled, skip_not_applicable, skip_unsupported
 from fixtures.report.model import Status
 
 
@@ -34,6 +34,7 @@ def skipped(skip: Callable[[str], NoReturn], reason: str) -> BaseException:
             "Timeout (>1.0s) from pytest-timeout.",
         ),
         (pytest.skip.Exception("not today"), Status.BROKEN, "skipped by itself: not today"),
+        (skipped(skip_not_applicable, "it has none"), Status.NOT_APPLICABLE, "it has none"),
         (skipped(skip_unsupported, "no pods"), Status.UNSUPPORTED, "no pods"),
         (skipped(skip_disabled, "not allowed"), Status.DISABLED, "not allowed"),
     ],

@@ -126,9 +126,9 @@ VARIANTS = (
         profile={"orchestrator.replicas": 1},
         stretches=("INF-11", "ORC-01", "ORC-02", "ORC-04", "ORC-09", "ORC-11"),
         exempt={
-            "CFG-07": ("unsupported", "one replica"),
-            "ORC-06": ("unsupported", "one replica"),
-            "ORC-15": ("unsupported", "one replica"),
+            "CFG-07": ("not_applicable", "one replica"),
+            "ORC-06": ("not_applicable", "one replica"),
+            "ORC-15": ("not_applicable", "one replica"),
         },
     ),
     Variant(
@@ -145,7 +145,7 @@ VARIANTS = (
         is_present=has_councils(ROLES, 1),
         profile={"agent.agents": 1},
         stretches=("ORC-02", "ORC-04", "ORC-05", "ORC-08", "ORC-15", "ORC-16", "ORC-17", "E2E-01", "E2E-02", "E2E-03"),
-        exempt={"ORC-07": ("unsupported", "one agent"), "ORC-12": ("unsupported", "one agent")},
+        exempt={"ORC-07": ("not_applicable", "one agent"), "ORC-12": ("not_applicable", "one agent")},
     ),
     Variant(
         name="roles-are-others",
@@ -169,7 +169,7 @@ VARIANTS = (
         is_present=orchestrators_have(ENABLE_TOOLS="false"),
         profile={"agent.tools": False},
         stretches=("CFG-07", "CFG-08", "DEP-07", "JOB-02", "JOB-04", "ORC-04"),
-        exempt={"DEP-08": ("unsupported", "agents run without tools")},
+        exempt={"DEP-08": ("not_applicable", "agents run without tools")},
     ),
     Variant(
         name="image-tag-is-a-commit",

@@ -125,7 +125,7 @@ VARIANTS = (
             )
         },
         stretches=("DEP-01", "DEP-03", "DEP-04", "DEP-05", "DEP-11.httpx", "JOB-01", "IMG-04"),
-        exempt={"DEP-02": ("unsupported", "names no requests")},
+        exempt={"DEP-02": ("not_applicable", "names no requests")},
     ),
     Variant(
         name="agents-need-packages-in-ranges",

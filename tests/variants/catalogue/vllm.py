@@ -168,7 +168,7 @@ VARIANTS = (
         is_present=has_a_long_context,
         profile={"vllm.max_model_len": LONG_CONTEXT},
         stretches=("INF-04", "ORC-03", "ORC-04"),
-        exempt={"ORC-08": ("unsupported", "longer than a message may be")},
+        exempt={"ORC-08": ("not_applicable", "longer than a message may be")},
     ),
     Variant(
         name="model-has-aliases",

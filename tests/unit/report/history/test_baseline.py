@@ -168,7 +168,7 @@ def test_files_and_folders_are_read_once_oldest_first(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         ("[]", "not a JSON object"),
         ("{}", "is neither"),
-        ('{"schema": "fleet-conformance/v2"}', "is neither"),
+        ('{"schema": "fleet-conformance/v3"}', "is neither"),
         ('{"schema": ["fleet-bench/v1"]}', "is neither"),
         ('{"schema": "fleet-conformance/v1", "started": "2026-01-01T00:00:00Z"}', "cluster is missing"),
         (json.dumps({**BENCH, "started": "yesterday"}), "should be a time"),

@@ -75,7 +75,7 @@ def test_a_check_that_is_no_longer_known_is_as_the_document_has_it(tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"schema": "other/v1"}, '"schema" is not fleet-conformance/v1'),
+        ({"schema": "other/v1"}, '"schema" is none of fleet-conformance/v2, fleet-conformance/v1'),
         ({"checks": [{"id": "INF-01", "title": "t", "level": "MAY", "status": "passed"}]}, "MAY"),
         ({"checks": [{"id": "ABC-01", "title": "t", "level": "MUST", "status": "passed"}]}, "of no area"),
         ({"facts": {"links": [{"source": "a"}]}}, "links.0.target"),

@@ -1,0 +1,68 @@
+"""Which checks of the catalogue apply to a fleet: what they need, held against profile and kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.checks.applicability import applicability
+from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check
+from fixtures.clusters.base import Feature
+from fixtures.profile.model import Profile, load
+from fixtures.profile.parts import Absence, Part
+
+PROFILE = load("embedded")
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> list[Check]:
+    load_catalogue()
+    return [check for check in CATALOGUE.values() if check.id.partition("-")[0] in AREAS]
+
+
+def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]:
+    why_not = applicability(profile, kind)
+    return {check.id for check in catalogue if why_not(check)}
+
+
+@pytest.mark.parametrize(
+    ("profile", "kind", "expected"),
+    [
+        (PROFILE, "kind", set()),
+        (PROFILE, "embedded", {"NET-07"}),
+        (PROFILE.replaced("orchestrator", replicas=1), "kind", {"CFG-07", "ORC-06", "ORC-15"}),
+        (PROFILE.replaced("agent", agents=1), "kind", {"ORC-07", "ORC-12"}),
+        (PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm"}), "kind", {"CFG-08"}),
+        (PROFILE.replaced("agent", tools=False), "kind", {"DEP-08"}),
+        (
+            PROFILE.replaced(
+                "agent", dependencies=tuple(row for row in PROFILE.agent.dependencies if row.module != "nats")
+            ),
+            "attach",
+            {"DEP-04", "DEP-05", "JOB-01", "JOB-13", "IMG-06", "IMG-07"},
+        ),
+    ],
+)
+def test_what_does_not_apply_to_a_fleet(
+    profile: Profile, kind: str, expected: set[str], catalogue: list[Check]
+) -> None:
+    assert absent_from(profile, kind, catalogue) == expected
+
+
+def test_every_part_is_needed_by_a_check(catalogue: list[Check]) -> None:
+    assert {part for check in catalogue for part in check.parts} == set(Part)
+
+
+def test_the_first_part_that_is_missing_is_the_reason_and_features_are_none() -> None:
+    needs = frozenset({Part.TOOLS, Part.SEVERAL_AGENTS, Feature.REPLICAS})
+    check = Check("INF-01", MUST, "title", (), needs=needs, package="absent")
+    profile = PROFILE.replaced("agent", tools=False)
+    assert applicability(profile, "kind")(check) == Absence("tools", "agents run without tools (agent.tools)")
+    assert applicability(PROFILE, "kind")(check) == Absence(
+        "absent", "the profile names no absent (agent.dependencies)"
+    )
+    assert check.features == [Feature.REPLICAS] and check.parts == [Part.SEVERAL_AGENTS, Part.TOOLS]
+
+
+def test_a_part_is_not_taken_for_a_feature_of_the_same_name() -> None:
+    assert Part.KUBERNETES not in frozenset({Feature.KUBERNETES})
