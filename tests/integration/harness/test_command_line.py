@@ -47,6 +47,7 @@ def complaint(ran: SuiteRun) -> str:
         (["--baseline", "no/such.json"], ["--baseline no/such.json", "No such file"]),
         (["--baseline", "pyproject.toml"], ["--baseline pyproject.toml", "is not JSON"]),
         (["--baseline", "docs"], ["--baseline docs", "no conformance.json or bench.json"]),
+        (["--list-checks", "--profile", "no-such"], ["no-such", "embedded", "swe-ai-fleet"]),
         (["--explain", "DEP-44"], ["DEP-44", "did you mean DEP-04", "--list-checks"]),
     ],
 )
@@ -132,6 +133,10 @@ def test_the_catalogue_is_shown_with_a_profile_that_names_few_packages(
     assert ran.returncode == 0, ran.stderr
     if arguments[0] == "--explain":
         assert "among the profile's agent.dependencies" in ran.stdout
+    else:
+        shown = " ".join(ran.stdout.split())
+        assert "does not apply: the profile names no requests (agent.dependencies)" in shown
+        assert "does not apply: embedded runs processes" in shown and " checks apply to embedded." in shown
 
 
 @pytest.fixture

@@ -100,6 +100,40 @@ def test_deselected_checks_and_files_that_were_not_collected_are_disabled(projec
     assert len(project.allure) == len(project.html_rows) == 3
 
 
+NARROW = """
+from fixtures.profile.parts import Absence
+
+@check("CFG-01", MUST, "narrows", remedy="x")
+def test_zero(recorder, request):
+    recorder.applicability = lambda check: Absence("tools", "no tools here") if check.id > "INF-01" else None
+    {ending}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "statuses", "verdict"),
+    [
+        ("...", ("passed", "disabled"), "partial"),
+        (
+            "recorder.abort(request.session, 'nats died'); raise Inconclusive('x')",
+            ("broken", "disabled"),
+            "inconclusive",
+        ),
+    ],
+)
+def test_what_does_not_apply_is_so_without_being_selected(
+    project: Project, ending: str, statuses: tuple[str, str], verdict: str
+) -> None:
+    """And in a run that ended early."""
+    project.write(green=NARROW.replace("{ending}", ending) + GREEN).run("-k", "test_zero")
+    assert project.statuses == {"CFG-01": statuses[0], "INF-01": statuses[1], "INF-02": "not_applicable"}
+    document = project.conformance
+    assert document["verdict"] == verdict
+    assert document["scope"]["not_applicable"] == [{"id": "INF-02", "because": "no tools here"}]
+    assert {row["id"]: row["absent"] for row in document["checks"]} == {"CFG-01": "", "INF-01": "", "INF-02": "tools"}
+    assert "absent by profile or kind of fleet: tools" in (project.reports / "status.md").read_text()
+
+
 def test_after_x_the_rest_is_not_selected(project: Project) -> None:
     bodies = "\n@check('CFG-01', MUST, 'fails', remedy='x')\ndef test_zero(): assert False, 'no'\n" + GREEN
     done = project.write(green=bodies).run("-x")

@@ -71,6 +71,9 @@ def test_a_secret_in_a_report_is_a_complaint(tmp_path: Path) -> None:
 
 def test_what_was_not_selected_did_not_run() -> None:
     assert read([row("INF-02", "disabled", "not selected", seconds=0.0)], 1.0).statuses == {}
+    absent = [row("NET-07", "not_applicable", "no cluster DNS", seconds=0.0)]
+    assert read(absent, 1.0, {"INF-02"}).statuses == {}, "a report names it whether or not it was selected"
+    assert read(absent, 1.0, {"NET-07"}).statuses == {"NET-07": "not_applicable"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from fixtures.checks import families
+from fixtures.checks.applicability import applicability
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE, MUST
 from fixtures.checks.families import family_id, lookup
@@ -22,6 +23,9 @@ from tests.variants.catalogue import SUBSET, VARIANTS
 from tests.variants.documents import DOCUMENTS
 from tests.variants.known_red import KNOWN_RED, UNSTRETCHED
 from tests.variants.model import EXEMPT, Document, Variant
+
+#: That they do not apply only the system's answers show.
+FOUND_AT_RUN_TIME = {"ORC-08"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,6 +65,20 @@ def test_a_variant_says_what_differs_and_what_must_come_of_it(variant: Variant) 
         profile = with_value(profile, key.split("."), value)
     rows = {check for check in variant.stretches if family_id(check) != check}
     assert rows <= families.in_run(CATALOGUE, profile.agent.modules).keys(), "its profile must have these rows"
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_a_variant_declares_what_does_not_apply_to_its_fleet(variant: Variant) -> None:
+    """By its profile. What the reference lacks on one machine is asked for in no variant."""
+    kind = "kind" if variant.where == "kubernetes" else "embedded"
+    profile = load(kind)
+    usual = {check.id for check in CATALOGUE.values() if applicability(profile, kind)(check)}
+    for key, value in variant.profile.items():
+        profile = with_value(profile, key.split("."), value)
+    absent = {check.id for check in CATALOGUE.values() if applicability(profile, kind)(check)} - usual
+    assert not absent & {*variant.stretches, *variant.inconclusive}
+    declared = {check for check, (status, _) in variant.exempt.items() if status == "not_applicable"}
+    assert declared - absent <= FOUND_AT_RUN_TIME and absent <= declared
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

@@ -1,0 +1,51 @@
+"""Before a check: does the fleet have it, can it be looked at from here, is it allowed? Asked in this order."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.checks.declaration import MUST, Check, Disruption
+from fixtures.clusters.base import Feature
+from fixtures.harness.outcome import judge
+from fixtures.harness.suite import SUITE
+from fixtures.plugin import pytest_runtest_setup
+from fixtures.profile.parts import Absence, Part
+from fixtures.report.model import Status
+
+CHECK = Check("ORC-15", MUST, "title", (), needs=frozenset({Part.TOOLS, Feature.REPLICAS}), disrupts=Disruption.REPLICA)
+
+
+def item(*, absent: bool = False, unsupported: bool = False, allowed: bool = False) -> Any:
+    absence = Absence("tools", "agents run without tools") if absent else None
+    suite = SimpleNamespace(
+        cluster=SimpleNamespace(unsupported={Feature.REPLICAS: "plain endpoints"} if unsupported else {}),
+        recorder=SimpleNamespace(applicability=lambda check: absence if check is CHECK else None),
+    )
+    options = SimpleNamespace(cluster="attach", allow_disruptive=allowed)
+    config = SimpleNamespace(stash={SUITE: suite}, option=options)
+    return SimpleNamespace(config=config, get_closest_marker=lambda _: SimpleNamespace(args=[CHECK]))
+
+
+@pytest.mark.parametrize(
+    ("reasons", "outcome"),
+    [
+        ({"absent": True, "unsupported": True}, (Status.NOT_APPLICABLE, "agents run without tools")),
+        ({"absent": True, "allowed": True}, (Status.NOT_APPLICABLE, "agents run without tools")),
+        ({"unsupported": True}, (Status.UNSUPPORTED, "plain endpoints")),
+        ({}, (Status.DISABLED, "it disturbs the cluster; --allow-disruptive lets it")),
+    ],
+)
+def test_the_first_reason_counts(reasons: dict[str, bool], outcome: tuple[Status, str]) -> None:
+    with pytest.raises(pytest.skip.Exception) as skipped:
+        next(pytest_runtest_setup(item(**reasons)))
+    assert judge(skipped.value) == outcome
+
+
+def test_a_check_that_nothing_rules_out_is_set_up() -> None:
+    setup = pytest_runtest_setup(item(allowed=True))
+    next(setup)
+    with pytest.raises(StopIteration):
+        setup.send(None)
