@@ -27,6 +27,8 @@ markers =
 """
 
 CONFTEST = """
+from functools import partial
+
 import pytest
 from fixtures.profile.remedy_values import RemedyValues
 from fixtures.report.model import ClusterInfo, Run
@@ -54,6 +56,10 @@ def evidence(request, recorder):
     return recorder.evidence(check_of(request.node).id)
 
 @pytest.fixture
+def note(request, recorder):
+    return partial(recorder.note, check_of(request.node))
+
+@pytest.fixture
 def broken_setup():
     raise ConnectionError("no kubeconfig")
 
@@ -79,10 +85,10 @@ check = partial(check, concerns=(), cuts=(), impact="x")
 #: one check for every way to end
 ALL = """
 @check("INF-01", MUST, "passes", remedy="x")
-def test_passes(evidence, recorder):
+def test_passes(evidence, note):
     '''All is well.'''
     evidence.attach("seen", {"max_tokens": 32})
-    recorder.note("INF-01", "seen with 32 tokens")
+    note("seen with 32 tokens")
 
 @check("INF-02", MUST, "fails", remedy="Use {image}")
 def test_fails():

@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.checks.applicability import applicability
 from fixtures.checks.catalogue import load_catalogue
-from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check
+from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Need
 from fixtures.clusters.base import Feature
 from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Absence, Part
@@ -54,7 +54,7 @@ def test_every_part_is_needed_by_a_check(catalogue: list[Check]) -> None:
 
 
 def test_the_first_part_that_is_missing_is_the_reason_and_features_are_none() -> None:
-    needs = frozenset({Part.TOOLS, Part.SEVERAL_AGENTS, Feature.REPLICAS})
+    needs: frozenset[Need] = frozenset({Part.TOOLS, Part.SEVERAL_AGENTS, Feature.REPLICAS})
     check = Check("INF-01", MUST, "title", (), needs=needs, package="absent")
     profile = PROFILE.replaced("agent", tools=False)
     assert applicability(profile, "kind")(check) == Absence("tools", "agents run without tools (agent.tools)")
@@ -65,4 +65,5 @@ def test_the_first_part_that_is_missing_is_the_reason_and_features_are_none() ->
 
 
 def test_a_part_is_not_taken_for_a_feature_of_the_same_name() -> None:
-    assert Part.KUBERNETES not in frozenset({Feature.KUBERNETES})
+    needs: frozenset[Need] = frozenset({Feature.KUBERNETES})
+    assert Part.KUBERNETES not in needs

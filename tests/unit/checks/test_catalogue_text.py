@@ -4,14 +4,14 @@ import pytest
 
 from fixtures.checks.applicability import everything_applies
 from fixtures.checks.catalogue import explain, list_checks
-from fixtures.checks.declaration import MUST, SHOULD, Check, Disruption
+from fixtures.checks.declaration import MUST, SHOULD, Check, Disruption, Need
 from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Feature
 from fixtures.core.errors import UsageError
 from fixtures.profile.parts import Absence, Part
 from fixtures.profile.remedy_values import RemedyValues
 
-BY_NAME = frozenset({Part.KUBERNETES, Feature.KUBERNETES, Feature.REPLICAS})
+BY_NAME: frozenset[Need] = frozenset({Part.KUBERNETES, Feature.KUBERNETES, Feature.REPLICAS})
 CHECKS = {
     check.id: check
     for check in (

@@ -71,7 +71,8 @@ def test_nothing_is_new_between_a_run_of_v1_and_the_same_today(tmp_path: Path) -
 
 
 def test_damaged_documents_are_left_to_their_reader() -> None:
-    for checks in (3, [3], [{"status": "unsupported", "detail": 3}], [{"status": []}]):
+    damaged: list[Any] = [3, [3], [{"status": "unsupported", "detail": 3}], [{"status": []}]]
+    for checks in damaged:
         assert as_current({"schema": SCHEMA_V1, "checks": checks})["checks"] == checks
     assert as_current({"schema": SCHEMA_V1}) == {"schema": SCHEMA}
     assert as_current({"schema": "other"}) == {"schema": "other"}
