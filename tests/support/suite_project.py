@@ -27,8 +27,6 @@ markers =
 """
 
 CONFTEST = """
-from functools import partial
-
 import pytest
 from fixtures.profile.remedy_values import RemedyValues
 from fixtures.report.model import ClusterInfo, Run
@@ -56,10 +54,6 @@ def evidence(request, recorder):
     return recorder.evidence(check_of(request.node).id)
 
 @pytest.fixture
-def note(request, recorder):
-    return partial(recorder.note, check_of(request.node))
-
-@pytest.fixture
 def broken_setup():
     raise ConnectionError("no kubeconfig")
 
@@ -84,6 +78,13 @@ check = partial(check, concerns=(), cuts=(), impact="x")
 
 #: one check for every way to end
 ALL = """
+from types import SimpleNamespace
+from fixtures.harness.client_fixtures import note
+
+@pytest.fixture
+def suite(recorder):
+    return SimpleNamespace(recorder=recorder)
+
 @check("INF-01", MUST, "passes", remedy="x")
 def test_passes(evidence, note):
     '''All is well.'''
