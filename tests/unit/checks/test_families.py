@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fixtures.checks import families
+from fixtures.checks.applicability import everything_applies
 from fixtures.checks.catalogue import explain, list_checks, load_catalogue
 from fixtures.checks.declaration import MUST, Check
 from fixtures.checks.remedy import steps
@@ -38,7 +39,7 @@ def test_a_row_is_found_by_its_id_and_nothing_else_is() -> None:
 
 def test_rows_are_listed_and_explained() -> None:
     checks = families.in_run(CATALOGUE, ("nats", "pydantic"))
-    assert "  DEP-11.pydantic  MUST    --  pydantic imports" in list_checks(checks)
+    assert "  DEP-11.pydantic  MUST    --  pydantic imports" in list_checks(checks, everything_applies, "votes")
     text = explain("dep-11.Pydantic", CATALOGUE | checks, RemedyValues())
     assert text.startswith("DEP-11.pydantic (MUST) pydantic imports")
     assert "pydantic among the profile's agent.dependencies" in text
