@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import httpx
 
 from fixtures.core.polling import StateNotReached, wait_until
-from fixtures.core.timeouts import TIMEOUTS
+from fixtures.core.timeouts import TIMEOUTS, Timeouts
 from fixtures.probes.census import OF_THE_SUITE
 from fixtures.services.ray import Ray
 from tests.targets.embedded_target import EmbeddedTarget
@@ -202,6 +202,8 @@ VARIANTS = (
         description="the fleet is in use: somebody's Ray job fills half of its CPUs with agents of three seconds",
         apply=fleet_is_used,
         is_present=users_are_there,
+        # A run's own wait, not an experiment's short one: half of the fleet takes twice as long for thirty agents.
+        profile={"timeouts.deliberation": Timeouts().deliberation},
         stretches=("JOB-02", "JOB-11", "ORC-17", "E2E-02"),
     ),
     Variant(
