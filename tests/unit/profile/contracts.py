@@ -1,0 +1,16 @@
+"""Contracts for tests: the reference's, and one that shares nothing with it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from fixtures.profile.contract import Contract, take_contract
+
+FOLDER = Path(__file__).parent
+SECOND: dict[str, Any] = tomllib.loads((FOLDER / "second_stack.toml").read_text(encoding="utf-8"))
+
+
+def second() -> Contract:
+    return take_contract({"contract": "second_stack.toml"}, FOLDER, "profile")
