@@ -44,13 +44,14 @@ async def actors(jobs: AgentJobs, kind: str, name: str, count: int, concurrency:
     """Run bare agents exactly as the load runs agent jobs. Raises Inconclusive when one of them fails."""
     submission = f"{jobs.run_id}-{name}"
     load: dict[str, Any] = {
-        "job": kind,
+        **jobs.keywords(submission, Scenario("load")),
+        "agent": {"path": kind, "factory": False, "method": "run", "async": True, "num_cpus": 1},
         "task": submission,
+        "errors": [],
         "jobs": count,
         "at_once": concurrency,
         "seconds": TIMEOUTS.job * count,
         "begin_for": TIMEOUTS.job * count,
-        **jobs.keywords(submission, Scenario("load")),
     }
     program = replace(jobs.program("load", LOAD=load), before=SOURCE)
     output = await run_job(jobs.ray, program, submission, {}, TIMEOUTS.job * count)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from fixtures.checks.contract import AgentMessage
 from fixtures.clusters.base import Component
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentRun
 from fixtures.exercises.deliberations import DeliberationRun
-from fixtures.services.nats import Message
 
 #: What an agent job needs, and what a deliberation needs.
 AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)
@@ -59,5 +59,5 @@ def keep_deliberations(evidence: Evidence, trips: Iterable[DeliberationRun]) -> 
         )
 
 
-def _published(messages: Iterable[Message]) -> list[dict[str, Any]]:
+def _published(messages: Iterable[AgentMessage]) -> list[dict[str, Any]]:
     return [{"subject": m.subject, "sequence": m.sequence, "message": m.document} for m in messages]

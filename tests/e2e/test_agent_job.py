@@ -1,17 +1,18 @@
 """JOB: an agent job does what it promises on every worker."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from fixtures.checks import contract
+from fixtures.checks.contract import AgentMessage, MessageContract
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
+from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
-from fixtures.services.nats import Message
 from fixtures.services.vllm import ModelNames
 from tests.e2e.repairs import EVIDENCE, image, in_worker, ray_cli
 from tests.e2e.runs import AGENTS, DEPENDENCIES, described, keep_agent_jobs
@@ -96,7 +97,7 @@ def places(runs: Sequence[AgentRun], every: Sequence[AgentRun]) -> str:
     "failure event ever comes.",
     follows=("INF-09", "INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-07", DEPENDENCIES, "JOB-01", "JOB-02"),
 )
-async def test_run_raises_nothing(agent_runs: AgentRuns, evidence: Evidence) -> None:
+async def test_run_raises_nothing(agent_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
     """An agent that was given all that it needs, and started, does not die in its own code.
 
     What its run() raised is the first thing that is said, and whether it was the same on every worker: then it is the
@@ -109,7 +110,8 @@ async def test_run_raises_nothing(agent_runs: AgentRuns, evidence: Evidence) -> 
         if run.ended_unreported:
             raised.setdefault(run.reason, []).append(run)
     wrong = [f"{reason} {places(runs, agent_runs.healthy)}" for reason, runs in raised.items()]
-    assert not wrong, f"run() raised {'; '.join(wrong)}, and nothing of it is on NATS"
+    method = f"{profile.contract.agent.method}()"
+    assert not wrong, f"{method} raised {'; '.join(wrong)}, and nothing of it is on NATS"
 
 
 @check(
@@ -134,6 +136,35 @@ async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> 
     assert not mute, (
         f"nothing of the agent job is on the stream {profile.nats.stream} from {len(mute)} workers: {described(mute)}"
     )
+
+
+def proposal_problem(run: AgentRun, profile: Profile) -> tuple[str, Any]:
+    """In what way an agent came back without a usable proposal, in words, "" where it did not; and the model that the
+    proposal names, the profile's where the contract has no place for it.
+
+    The proposal is in what the agent returned; where that is anything, in what it published.
+    """
+    kind = MessageContract(profile.contract.messages).completed
+    if not run.ok:
+        return run.summary, None
+    if profile.contract.agent.returns == "other":
+        document: Any = run.completed[0].document if run.completed else None
+        what = "published nothing"
+    else:
+        document = next(
+            (form for form in (run.result, kind.wrapped(run.result)) if kind.holder_of("content", form) is not None),
+            None,
+        )
+        what = f"returned {str(run.result)[:200]!r}"
+    if kind.holder_of("content", document) is None:
+        return f"{run.name}: {what}, in which there is no proposal", None
+    read = {role: path.read(document) for role, path in kind.paths.items()}
+    if not (isinstance(read["content"], str) and read["content"].strip()):
+        return f"{run.name}: content is {read['content']!r}", None
+    if "tokens" in read and not (type(read["tokens"]) is int and read["tokens"] > 0):
+        return f"{run.name}: tokens is {read['tokens']!r}", None
+    named = next((role for role in ("author_model", "model") if role in read), "")
+    return "", read[named] if named else profile.vllm.model
 
 
 @check(
@@ -173,21 +204,15 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_name
     """
     wrong, renamed = [], set()
     for run in agent_runs.healthy:
-        proposal = run.answer.get("proposal")
-        if not run.ok:
-            wrong.append(run.summary)
-        elif not isinstance(proposal, dict):
-            wrong.append(f"{run.name}: returned {str(run.result)[:200]!r}, in which there is no proposal")
-        elif not (isinstance(proposal.get("content"), str) and proposal["content"].strip()):
-            wrong.append(f"{run.name}: content is {proposal.get('content')!r}")
-        elif not (isinstance(proposal.get("tokens"), int) and proposal["tokens"] > 0):
-            wrong.append(f"{run.name}: tokens is {proposal.get('tokens')!r}")
-        elif proposal.get("model") in model_names:
+        problem, model = proposal_problem(run, profile)
+        if problem:
+            wrong.append(problem)
+        elif model in model_names:
             continue
-        elif proposal.get("model") and not model_names.complete:
-            renamed.add(str(proposal["model"]))
+        elif model and not model_names.complete:
+            renamed.add(str(model))
         else:
-            wrong.append(f"{run.name}: model is {proposal.get('model')!r}, asked for {profile.vllm.model}")
+            wrong.append(f"{run.name}: model is {model!r}, asked for {profile.vllm.model}")
     assert not wrong, f"no proposal: {'; '.join(wrong)}"
     assert agent_runs.requests != 0, (
         f"{len(agent_runs.healthy)} agent jobs returned proposals, and vLLM counted 0 requests meanwhile: what they "
@@ -211,46 +236,50 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_name
     follows=("INF-10", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-02", "JOB-03", "JOB-04"),
     supports=("works",),
 )
-async def test_one_message(agent_runs: AgentRuns, profile: Profile) -> None:
+async def test_one_message(agent_runs: AgentRuns) -> None:
     """The stream holds one agent.response.completed of each job, under a sequence number, and no failure of it."""
     wrong = []
     for run in agent_runs.healthy:
-        completed, failed = run.on(profile.nats.completed), run.on(profile.nats.failed)
+        completed, failed = run.completed, run.failed
         if len(completed) != 1 or failed or completed[0].sequence < 1:
             sequences = [message.sequence for message in completed]
             wrong.append(f"{len(completed)} completed (sequences {sequences}), {len(failed)} failed of {run.summary}")
     assert not wrong, f"one stored message per job is expected: {'; '.join(wrong)}"
 
 
-def of_another_job(run: AgentRun, message: Message, profile: Profile, model_names: ModelNames) -> list[str]:
-    """What a conformant completed message names that the job was not given: one line for each field.
+def of_another_job(run: AgentRun, message: AgentMessage, profile: Profile, model_names: ModelNames) -> list[str]:
+    """What a conformant completed message names that the job was not given: one line for each role.
 
-    The model that vLLM names as the author may be any name of the one that was asked for.
+    What agents are given by no placeholder is not compared. The model that answered may have any of its names.
     """
-    role, model, document = profile.agent.roles[0], profile.vllm.model, message.document or {}
-    proposal = {f"proposal.{name}": value for name, value in document["proposal"].items()}
-    author = document["proposal"]["model"]
+    call, kind = profile.contract.agent, MessageContract(profile.contract.messages).completed
+    role, model = profile.agent.roles[0], profile.vllm.model
     given = {
-        "agent_id": run.agent_id,
-        "role": role,
-        "model": model,
-        "diversity": False,
-        "proposal.author_id": run.agent_id,
-        "proposal.author_role": role,
-        "proposal.model": author if author in model_names or not model_names.complete else model,
+        "task_id": ("task_id", run.task_id),
+        "agent_id": ("agent_id", run.agent_id),
+        "role": ("role", role),
+        "model": ("model", model),
+        "diversity": ("diversity", False),
+        "author_id": ("agent_id", run.agent_id),
+        "author_role": ("role", role),
+        "author_model": ("model", model),
     }
-    return [
-        f"{name} is {(document | proposal)[name]!r}, not {value!r}"
-        for name, value in given.items()
-        if (document | proposal)[name] != value
-    ]
+    answered_by = "author_model" if "author_model" in kind.paths else "model"
+    lines = []
+    for name, (placeholder, value) in given.items():
+        key, seen = call.given_by(placeholder), message.values.get(name)
+        is_a_name = name == answered_by and (seen in model_names or not model_names.complete)
+        if name in kind.paths and key and seen != value and not is_a_name:
+            lines.append(f"{kind.label(name)} is {seen!r}, not {value!r}, which {key} was given")
+    return lines
 
 
 @check(
     "JOB-06",
     MUST,
     "the completed message fulfils the contract",
-    remedy="Compare with fixtures/checks/contract.py: every field, its type, and the ids that the job was given",
+    remedy="Compare with the contract that the profile names (docs/reference/contract.md; the reference's is "
+    "fixtures/profile/shipped/contracts/reference.toml): every field, its type, and the ids that the job was given",
     concerns=AGENTS,
     cuts=(Link.COLLECT,),
     impact="The orchestrator cannot read the agents' results, or assigns them to the wrong task or agent.",
@@ -260,11 +289,12 @@ async def test_message_contract(agent_runs: AgentRuns, profile: Profile, model_n
     """Every field of the contract is there with its type, and task, agent, role, author and model are those of the
     job.
     """
+    contract = MessageContract(profile.contract.messages)
     wrong, checked = [], 0
     for run in agent_runs.healthy:
-        for message in run.on(profile.nats.completed):
+        for message in run.completed:
             checked += 1
-            broken = contract.problems(contract.AgentCompleted, message.document)
+            broken = contract.problems(message)
             wrong += [
                 f"{run.name}: {problem}" for problem in broken or of_another_job(run, message, profile, model_names)
             ]
@@ -284,16 +314,13 @@ async def test_message_contract(agent_runs: AgentRuns, profile: Profile, model_n
 )
 async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile) -> None:
     """Who waits for the Ray call and who listens on NATS learn the same."""
+    if profile.contract.agent.returns == "other":
+        skip_unsupported("does not apply: agents need not return what they publish (agent.returns)")
+    contract = MessageContract(profile.contract.messages)
     wrong, compared = [], 0
     for run in agent_runs.healthy:
-        for message in run.on(profile.nats.completed):
+        for message in run.completed:
             compared += 1
-            document = message.document or {}
-            keys = sorted(set(document) | set(run.answer))
-            wrong += [
-                f"{run.name}: {key}: returned {run.answer.get(key)!r}, published {document.get(key)!r}"
-                for key in keys
-                if run.answer.get(key) != document.get(key)
-            ]
+            wrong += [f"{run.name}: {line}" for line in contract.differences(run.result, message)]
     assert compared, f"nothing was published that could be compared: {described(agent_runs.healthy)}"
     assert not wrong, "; ".join(wrong)[:1500]

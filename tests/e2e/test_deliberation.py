@@ -11,6 +11,7 @@ from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.causes import temperatures_differ
 from fixtures.exercises.deliberations import DeliberationRun, Deliberations, percentile
+from fixtures.harness.outcome import skip_unsupported
 from fixtures.profile.model import Profile
 from fixtures.report.model import Facts
 from fixtures.services.vllm import FaultProxy
@@ -48,16 +49,16 @@ async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) 
     impact="Deliberations that run at the same time lose answers, or get each other's.",
     follows=(*CHAIN, "ORC-05"),
 )
-async def test_ten_at_once(burst: list[DeliberationRun], profile: Profile) -> None:
+async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
     """Each completes with its own agents' proposals, every message belongs to one task, and none comes twice."""
     lost = [trip.summary for trip in burst if not trip.completed or len(trip.proposals) != trip.agents]
     assert not lost, f"lost: {'; '.join(lost)}"
     crossed, doubled = [], []
     for trip in burst:
-        completed = [message for message in trip.messages if message.subject == profile.nats.completed]
-        published = Counter(message.value(str, "agent_id") for message in completed)
+        completed = [message for message in trip.messages if message.kind == "completed"]
+        published = Counter(message.agent_id for message in completed)
         doubled += [f"{trip.description}: {agent} ×{count}" for agent, count in published.items() if count > 1]
-        own = {message.value(str, "agent_id"): message.value(str, "proposal", "content") for message in completed}
+        own = {message.agent_id: message.text("content") for message in completed}
         crossed += [
             f"{trip.description}: the proposal of {proposal.author} is not what that agent published for this task"
             for proposal in trip.proposals
@@ -87,34 +88,37 @@ async def test_diversity(
 
     Where the suite's proxy is between the agents and vLLM, their requests have these temperatures, too.
     """
+    fields = profile.contract.messages.completed.fields.paths
+    if "diversity" not in fields:
+        skip_unsupported("does not apply: messages say nothing of diversity (messages.completed.fields)")
     base, raised = profile.agent.temperature, profile.agent.temperature * profile.agent.diversity_factor
     wrong, looked = [], 0
     for trip in round_trips:
-        completed = [message for message in trip.messages if message.subject == profile.nats.completed]
+        completed = [message for message in trip.messages if message.kind == "completed"]
         looked += len(completed)
-        plain = [message for message in completed if message.value(bool, "diversity") is False]
+        plain = [message for message in completed if message.flag("diversity") is False]
         if len(plain) != 1:
             wrong.append(f"{trip.description}: {len(plain)} agents with diversity=false, not one")
         for message in completed:
-            diversity, used = message.value(bool, "diversity"), message.value(float, "proposal", "temperature")
+            diversity, used = message.flag("diversity"), message.number("temperature")
             expected = raised if diversity else base
-            if used is None or abs(used - expected) > 1e-6:
+            if "temperature" in fields and (used is None or abs(used - expected) > 1e-6):
                 wrong.append(
-                    f"{trip.description}: {message.value(str, 'agent_id')} (diversity={diversity}) used temperature "
+                    f"{trip.description}: {message.agent_id} (diversity={diversity}) used temperature "
                     f"{used}, not {expected:g}"
                 )
     assert looked, "no completed message of a deliberation to look at"
     assert not wrong, "; ".join(wrong)
-    if Feature.FAULT_PROXY not in cluster.unsupported:
-        await _asked_as_they_say(round_trips, profile, fault_proxy)
+    if "temperature" in fields and Feature.FAULT_PROXY not in cluster.unsupported:
+        await _asked_as_they_say(round_trips, fault_proxy)
 
 
-async def _asked_as_they_say(trips: list[DeliberationRun], profile: Profile, fault_proxy: FaultProxy) -> None:
+async def _asked_as_they_say(trips: list[DeliberationRun], fault_proxy: FaultProxy) -> None:
     """The requests that the proxy has seen have the temperatures that the agents' messages name."""
     wrong, unseen = [], []
     for trip in trips:
-        completed = [message for message in trip.messages if message.subject == profile.nats.completed]
-        named = [message.value(float, "proposal", "temperature") for message in completed]
+        completed = [message for message in trip.messages if message.kind == "completed"]
+        named = [message.number("temperature") for message in completed]
         prompts = [prompt.get("temperature") for prompt in await fault_proxy.prompts(f"Task {trip.marker}.")]
         asked = [float(value) if isinstance(value, int | float) else None for value in prompts]
         if len(asked) < len(completed):

@@ -53,7 +53,7 @@ def missing_in(document: Mapping[str, Any], profile: Profile) -> list[str]:
 
 def class_missing_in(symbols: Mapping[str, Mapping[str, Any]], profile: Profile) -> list[str]:
     """That the agent's class does not import, and why, as a line; none where it does."""
-    job = profile.agent.job
+    job = profile.agent_code
     return [] if symbols[job]["ok"] else [f"{job}: {symbols[job]['error']}"]
 
 
@@ -168,7 +168,7 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidenc
     In Kubernetes it has the variables that the RayCluster gives the workers by value.
     """
     image = (await cluster.workload(Component.RAY_WORKER)).image
-    symbols = [profile.agent.job] if profile.agent.delivery == "image" else []
+    symbols = [profile.agent_code] if profile.agent.delivery == "image" else []
     modules = list(dict.fromkeys(["ray", *required(profile)]))
     request = json.dumps({"modules": modules, "symbols": symbols, "distributions": True})
     ran = await cluster.run_image(image, probe_command(), stdin=request, timeout=TIMEOUTS.exec)
@@ -181,7 +181,7 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidenc
     section = schema.ProbeSection(what, document["symbols"])
     unimported = class_missing_in(section, profile) if symbols else []
     assert not missing, f"{image} lacks: {'; '.join([*missing, *unimported])}"
-    if unimported and not section[profile.agent.job]["missing"]:
+    if unimported and not section[profile.agent_code]["missing"]:
         raise Inconclusive(f"{what}, which has no ConfigMaps, Secrets and volumes of the workers: {unimported[0]}")
     assert not unimported, f"{image} lacks: {unimported[0]}"
 
@@ -298,7 +298,7 @@ async def test_roll_out(
     workers = [node for node in alive if not node.head]
     scenarios = standard_scenarios(workers, profile.vllm.model)[: len(workers)]
     runs = (await jobs.run("rolled-out", scenarios)).healthy
-    silent = [run.summary for run in runs if not run.ok or len(run.on(profile.nats.completed)) != 1]
+    silent = [run.summary for run in runs if not run.ok or len(run.completed) != 1]
     assert not silent, f"after the roll-out agent jobs do not deliver: {'; '.join(silent)}"
     trip = (await deliberations.run([deliberations.new(profile.agent.roles[0])]))[0]
     assert trip.completed, f"after the roll-out the orchestrator gets no results: {trip.summary}"
@@ -326,4 +326,4 @@ async def test_stop_gap(stock_image_run: OnStockImage, facts: Facts, profile: Pr
     assert not isinstance(run, str), f"Ray cannot run a job with {how}: {run}"
     evidence.attach("stop-gap.txt", run.error or f"worked; the first run took {seconds:.1f} s\n")
     facts.measurements["stop-gap runtime_env, first run s"] = round(seconds, 2)
-    assert run.ok and len(run.on(profile.nats.completed)) == 1, f"with {how}: {run.summary}"
+    assert run.ok and len(run.completed) == 1, f"with {how}: {run.summary}"

@@ -7,6 +7,7 @@ from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl,
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.versions import is_other_release
+from fixtures.exercises.acknowledgement import collected
 from fixtures.probes.components import Components
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats, NotThere
@@ -108,7 +109,7 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     stream that captures the subjects is as good.
     """
     stream = await nats.stream(profile.nats.stream)
-    subjects = (profile.nats.completed, profile.nats.failed)
+    subjects = profile.contract.messages.subjects
     wrong = stream_problems(stream, subjects, await origins_of(nats, stream, subjects))
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
 
@@ -234,12 +235,8 @@ async def test_consumers(nats: Nats, profile: Profile) -> None:
 
     A push consumer serves one replica only; without acknowledgement a result is lost with the replica that had it.
     """
-    expected = (
-        (profile.nats.completed_consumer, profile.nats.completed),
-        (profile.nats.failed_consumer, profile.nats.failed),
-    )
     wrong = []
-    for name, subject in expected:
+    for name, subject in collected(profile):
         try:
             consumer = await nats.consumer(profile.nats.stream, name)
         except NonConformance as error:

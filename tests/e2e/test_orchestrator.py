@@ -10,6 +10,8 @@ from fixtures.core.polling import wait_until
 from fixtures.core.tasks import together
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.deliberations import Deliberations
+from fixtures.exercises.plans import approved_plan
+from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.replicas import ray_is_out_of_reach
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
@@ -18,7 +20,7 @@ from fixtures.services.vllm import ModelNames
 from tests.e2e.repairs import LOGS
 from tests.e2e.runs import FLEET
 
-GRPC = "grpcurl {grpc_tls} -import-path images/orchestrator/proto -proto orchestrator/v1/orchestrator.proto "
+GRPC = "grpcurl {grpc_tls} -protoset {grpc_descriptor} "
 
 
 @check(
@@ -38,10 +40,10 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     """
 
     async def healthy() -> bool:
-        now = {replica.name: (await replica.status()).status for replica in orchestrator.replicas}
+        now = {replica.name: await replica.status() for replica in orchestrator.replicas}
         seen.clear()
-        seen.update(now)
-        return all(status.lower() in ("healthy", "ok", "serving") for status in seen.values())
+        seen.update({name: answer.status for name, answer in now.items()})
+        return all(answer.healthy for answer in now.values())
 
     seen: dict[str, str] = {}
     await wait_until(healthy, "healthy on every replica", TIMEOUTS.ray_client, detail=lambda: str(seen))
@@ -62,13 +64,8 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
         do("Forward the orchestrator's port in a second terminal:", KUBERNETES),
         kubectl("-n {namespace} port-forward service/{orchestrator_service} {orchestrator_port}:{orchestrator_port}"),
         do("List the councils, then create the one of ROLE:", KUBERNETES, ENDPOINTS),
-        shell(GRPC + "{orchestrator} orchestrator.v1.OrchestratorService/ListCouncils", KUBERNETES, ENDPOINTS),
-        shell(
-            GRPC + """-d '{"role": "'"${ROLE:?}"'", "num_agents": {agents}}' {orchestrator} """
-            "orchestrator.v1.OrchestratorService/CreateCouncil",
-            KUBERNETES,
-            ENDPOINTS,
-        ),
+        shell(GRPC + "{orchestrator} {list_councils}", KUBERNETES, ENDPOINTS),
+        shell(GRPC + "-d {council_of_role} {orchestrator} {create_council}", KUBERNETES, ENDPOINTS),
     ),
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
@@ -90,8 +87,8 @@ async def test_councils(
             if council is None:
                 reason = f", and none can be made: {councils[role]}" if role in councils else ""
                 wrong.append(f"{replica.name}: {role} has no council{reason}")
-            elif council.num_agents < 1 or (council.agents and len(council.agents) != council.num_agents):
-                wrong.append(f"{replica.name}: {role} has {len(council.agents)} agents, says {council.num_agents}")
+            elif council.agents is not None and (council.agents < 1 or council.members not in (0, council.agents)):
+                wrong.append(f"{replica.name}: {role} has {council.members} agents, says {council.agents}")
             elif council.model and council.model not in model_names:
                 wrong.append(f"{replica.name}: {role} uses {council.model}, not {profile.vllm.model}")
     assert not wrong, "; ".join(wrong)
@@ -109,7 +106,8 @@ async def test_councils(
 )
 async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
     """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller sees that the mistake is its own."""
-    allowed, wrong = ("NOT_FOUND", "FAILED_PRECONDITION"), []
+    contract = orchestrator.any.contract.section
+    allowed, wrong = contract.refusals, []
 
     async def ask(name: str, what: str, call: Awaitable[object]) -> None:
         try:
@@ -144,23 +142,18 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
 async def test_auto_dispatch(
     deliberations: Deliberations, orchestrator: Orchestrator, nats: Nats, profile: Profile
 ) -> None:
-    """planning.plan.approved leads to a completed deliberation of each role, under the agreed task ids."""
-    roles, story = profile.agent.roles[:2], f"{deliberations.run_id}-story"
-    await nats.publish(
-        profile.nats.plan_approved,
-        {
-            "story_id": story,
-            "plan_id": f"{story}-plan",
-            "roles": list(roles),
-            "approved_by": "conformance-suite",
-            "timestamp": "2025-10-15T00:00:00Z",
-        },
-    )
+    """The contract's plan leads to a completed deliberation of each of its roles, under the agreed task ids."""
+    section = profile.contract.messages.plan
+    if section is None:
+        skip_unsupported("does not apply: no event begins deliberations (messages.plan)")
+    roles = profile.agent.roles[:2]
+    plan = approved_plan(section, f"{deliberations.run_id}-story", roles, profile.agent.agents)
+    for body in plan.bodies:
+        await nats.publish(section.subject, body)
     wrong: dict[str, str] = {}
 
     async def dispatched() -> bool:
-        for role in roles:
-            task_id = f"{story}-{role}-deliberation"
+        for role, task_id in plan.tasks.items():
             try:
                 outcome = await orchestrator.any.result(task_id)
                 wrong[role] = f"{task_id}: {outcome.status} {outcome.error}" if not outcome.ended else ""

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
+from fixtures.checks.contract import MessageContract
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import KUBERNETES, do, steps
 from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.core.versions import names_another_release
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.acknowledgement import Awaited, RunStart, repeated, wait_until_acknowledged
+from fixtures.exercises.acknowledgement import Awaited, RunStart, collected, repeated, wait_until_acknowledged
 from fixtures.exercises.agent_actors import AgentGroup, groups_of, label
 from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.exercises.deliberations import DeliberationRun
@@ -56,7 +57,9 @@ async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], pr
     assert not wrong, f"Deliberate is refused: {'; '.join(wrong)}"
     assert not slow, f"Deliberate must return within {TIMEOUTS.deliberate:g} s: {slow}"
     assert not others, f"the orchestrator's version must be {version}: {'; '.join(others)}"
-    assert not silent, f"no version is reported (metadata.orchestrator_version is empty) by {', '.join(silent)}"
+    if (grpc := profile.contract.grpc) and grpc.reports("version"):
+        path = (grpc.start.response.paths | grpc.result.response.paths)["version"].text
+        assert not silent, f"no version is reported ({path} is empty) by {', '.join(silent)}"
 
 
 def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
@@ -89,10 +92,10 @@ def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
     impact="Deliberations never complete: results do not come back to the caller.",
     follows=(*CHAIN, "ORC-02", "ORC-03"),
 )
-async def test_results_arrive(round_trips: list[DeliberationRun], evidence: Evidence) -> None:
+async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profile, evidence: Evidence) -> None:
     """COMPLETED, with one non-empty proposal of each of N distinct authors, and the winner among them."""
     keep_deliberations(evidence, round_trips)
-    wrong = []
+    wrong, grpc = [], profile.contract.grpc
     for trip in round_trips:
         if not (trip.completed and trip.outcome):
             wrong.append(trip.summary)
@@ -103,7 +106,7 @@ async def test_results_arrive(round_trips: list[DeliberationRun], evidence: Evid
             wrong.append(f"{trip.summary}; authors {sorted(authors)}")
         elif empty:
             wrong.append(f"{trip.description}: empty proposals of {empty}")
-        elif trip.outcome.winner not in authors:
+        elif grpc and grpc.reports("winner") and trip.outcome.winner not in authors:
             wrong.append(
                 f"{trip.description}: the winner {trip.outcome.winner!r} is none of the authors {sorted(authors)}"
             )
@@ -120,15 +123,11 @@ async def test_results_arrive(round_trips: list[DeliberationRun], evidence: Evid
     impact="Callers get answers that no agent of their task gave.",
     follows=("CFG-05", "ORC-04"),
 )
-async def test_reports_what_was_published(round_trips: list[DeliberationRun], profile: Profile) -> None:
+async def test_reports_what_was_published(round_trips: list[DeliberationRun]) -> None:
     """Proposal by proposal, the orchestrator's answer equals the message on NATS of the same task and agent."""
     wrong, compared = [], 0
     for trip in round_trips:
-        published = {
-            message.value(str, "agent_id"): message.value(str, "proposal", "content")
-            for message in trip.messages
-            if message.subject == profile.nats.completed
-        }
+        published = {m.agent_id: m.text("content") for m in trip.messages if m.kind == "completed"}
         for proposal in trip.proposals if trip.outcome else ():
             compared += 1
             if published.get(proposal.author) != proposal.content:
@@ -198,14 +197,12 @@ async def test_all_acknowledged(
     stream still has all since the run began, each message was delivered once.
     """
     tasks = {trip.task_id for trip in round_trips if trip.task_id}
-    own = await nats.messages(profile.nats.stream, run_start.sequence, ours=mentions(run_id, *tasks))
-    own = [m for m in own if m.task_id in tasks or run_id.encode() in m.data]
+    read = await nats.messages(profile.nats.stream, run_start.sequence, ours=mentions(run_id, *tasks))
+    readings = MessageContract(profile.contract.messages).read_all(read)
+    own = [m for m in readings if m.task_id in tasks or run_id.encode() in m.data]
     awaited = [
         Awaited(name, frozenset(m.sequence for m in own if m.subject == subject), run_start.of(name))
-        for name, subject in (
-            (profile.nats.completed_consumer, profile.nats.completed),
-            (profile.nats.failed_consumer, profile.nats.failed),
-        )
+        for name, subject in collected(profile)
     ]
     assert own, "no message of this run is on the stream: nothing could have been acknowledged"
     what = "the acknowledgement of this run's messages"
@@ -215,8 +212,8 @@ async def test_all_acknowledged(
     dropped = not messages or len(messages) < messages[-1].sequence - run_start.sequence
     for expected in () if dropped else awaited:
         consumer = consumers[expected.consumer]
-        read = {message.sequence for message in messages if consumer.config.reads(message.subject)}
-        again.append(repeated(expected, consumer, read))
+        sequences = {message.sequence for message in messages if consumer.config.reads(message.subject)}
+        again.append(repeated(expected, consumer, sequences))
     assert not any(again), f"messages were delivered again: {'; '.join(line for line in again if line)}"
 
 

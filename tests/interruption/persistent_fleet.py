@@ -16,6 +16,7 @@ from fixtures.core.polling import StateNotReached, wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.probes.census import OF_THE_SUITE
 from fixtures.profile import model as profiles
+from fixtures.services.grpc_contract import GrpcContract
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import ENDED, Ray
@@ -128,10 +129,10 @@ async def fleet(run_id: str, ports: int | None = None) -> AsyncIterator[Fleet]:
     cluster = EmbeddedCluster(options)
     await cluster.start(Timeline())
     nats, ray = Nats(cluster.endpoints.nats, "ends"), Ray(cluster.endpoints.dashboard)
-    orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators)
+    orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators, GrpcContract.of(cluster.profile.contract))
     try:
         for role in cluster.profile.agent.roles:
-            await orchestrator.any.call("CreateCouncil", role=role, num_agents=cluster.profile.agent.agents)
+            await orchestrator.any.create_council(role, cluster.profile.agent.agents)
         found = Fleet(cluster, nats, ray)
         await found.note()
         yield found

@@ -13,6 +13,7 @@ from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 from fixtures.clusters.embedded.fleet import Fleet
 from fixtures.clusters.embedded.replica import LocalReplica
 from fixtures.profile import model as profiles
+from fixtures.services.grpc_contract import GrpcContract
 from fixtures.services.orchestrator import Orchestrator
 from tests.targets.attachment import Urls
 from tests.targets.target import Target
@@ -85,9 +86,11 @@ class EmbeddedTarget(Target):
 
     async def make_councils(self) -> None:
         """Those that are missing, before any change: a council keeps the kind of agents and the model of its maker."""
-        orchestrator = Orchestrator(lambda: self.cluster.endpoints.orchestrators)
+        orchestrator = Orchestrator(
+            lambda: self.cluster.endpoints.orchestrators, GrpcContract.of(self.cluster.profile.contract)
+        )
         for role in set(self.cluster.profile.agent.roles) - set(await orchestrator.any.councils()):
-            await orchestrator.any.call("CreateCouncil", role=role, num_agents=self.cluster.profile.agent.agents)
+            await orchestrator.any.create_council(role, self.cluster.profile.agent.agents)
         await orchestrator.close()
 
     async def end(self) -> None:

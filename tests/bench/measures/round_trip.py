@@ -14,6 +14,7 @@ from fixtures.clusters.embedded import EmbeddedCluster
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import AgentJobs
 from fixtures.exercises.deliberations import DeliberationRun, Deliberations, percentile
+from fixtures.services.grpc_contract import GrpcContract
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
@@ -42,11 +43,11 @@ async def phases(trip: DeliberationRun, proxy: FaultProxy) -> dict[str, float]:
     The agent tells in its message how long it took until it had its answer: so it is known when its run began.
     """
     prompts = await proxy.prompts(f"Task {trip.marker}.")
-    took = [message.value(float, "duration_ms") for message in trip.messages]
+    took = [message.seconds for message in trip.messages]
     if not (trip.completed and trip.started and len(prompts) == len(trip.messages) == 1 and took[0] is not None):
         raise Inconclusive(f"a round trip that cannot be followed: {trip.summary}")
     asked, answered = float(prompts[0]["time"]), float(prompts[0]["answered"])
-    began, stored = answered - took[0] / 1000, trip.messages[0].stored.timestamp()
+    began, stored = answered - took[0], trip.messages[0].stored.timestamp()
     points = [trip.started.at, trip.started.at + trip.started.seconds, began, asked, answered, stored]
     points.append(trip.started.at + trip.seconds)
     return {leg: max(0.0, end - start) for leg, start, end in zip(PHASES, points[:-1], points[1:], strict=True)}
@@ -55,7 +56,7 @@ async def phases(trip: DeliberationRun, proxy: FaultProxy) -> dict[str, float]:
 async def measure(settings: Settings) -> Measured:
     async with fleet(settings) as cluster:
         ray, nats = Ray(cluster.endpoints.dashboard), Nats(cluster.endpoints.nats, "bench")
-        orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators)
+        orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators, GrpcContract.of(cluster.profile.contract))
         proxy, http = (
             FaultProxy(cluster.endpoints.fault_proxy, cluster.fault_proxy_access),
             httpx.AsyncClient(timeout=60, trust_env=False),
@@ -79,7 +80,7 @@ async def _measured(
 ) -> Measured:
     profile = cluster.profile
     role = profile.agent.roles[0]
-    await orchestrator.any.call("CreateCouncil", role=role, num_agents=profile.agent.agents)
+    await orchestrator.any.create_council(role, profile.agent.agents)
     await floor.prepare(nats)
     deliberations = Deliberations(orchestrator, nats, ray, profile, cluster.run_id, LOOK_EVERY)
     jobs = AgentJobs(ray, nats, profile, cluster.inside, cluster.run_id)

@@ -65,7 +65,7 @@ async def attach(file: Path, reports: Path, *arguments: str) -> tuple[int, str, 
 async def test_everything_that_needs_no_pods_runs(staying: persistent_fleet.Fleet, tmp_path: Path) -> None:
     fleet, nats, ray = staying.cluster, staying.nats, staying.ray
     await staying.note()
-    await nats.publish(fleet.profile.nats.completed, {"task_id": "of-somebody-else"})
+    await nats.publish(fleet.profile.contract.messages.completed.subject, {"task_id": "of-somebody-else"})
     first = await nats.last_sequence(fleet.profile.nats.stream)
     status, output, report = await attach(
         persistent_fleet.attached_profile(tmp_path, fleet.endpoints, SECRETS), tmp_path / "reports"

@@ -19,7 +19,7 @@ from nats.js import JetStreamContext
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.services import grpc_access
-from fixtures.services import orchestrator_pb2 as pb
+from tests.support.orchestrator_messages import pb
 from tests.support.reference_stack import IMAGES, MODEL, Replica, free_port, nats_server, ray_head, ray_python
 from tests.support.stub_process import client, running
 

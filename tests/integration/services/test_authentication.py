@@ -22,11 +22,11 @@ from fixtures.probes.schema import raise_if_unauthorized
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
 from fixtures.profile.credentials import Credentials
-from fixtures.services import orchestrator_pb2 as pb
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import Vllm
+from tests.support.orchestrator_messages import GRPC, pb
 from tests.support.reference_stack import free_port
 from tests.support.stub_process import running
 from tests.support.tls_services import Authority, Operator, secured_nats
@@ -459,7 +459,7 @@ async def orchestrator(certificate: tuple[Path, Path], clients: Path | None = No
 
 
 async def status_of(target: str, folder: Path, sections: str) -> str:
-    client = Orchestrator(lambda: {"replica": target}, access(folder, sections).orchestrator)
+    client = Orchestrator(lambda: {"replica": target}, GRPC, access(folder, sections).orchestrator)
     try:
         return str((await client.any.status()).status)
     finally:

@@ -28,8 +28,10 @@ from tests.e2e.test_orchestrator_survival import test_all_agents_fail as all_age
 from tests.e2e.test_orchestrator_survival import test_deliberation_times_out as deliberation_times_out
 from tests.e2e.test_orchestrator_survival import test_one_agent_fails as one_agent_fails
 from tests.e2e.test_orchestrator_survival import test_ray_restart as ray_restart
+from tests.support.agent_messages import agent_message
 
 PROFILE = profiles.load("embedded")
+MESSAGES = PROFILE.contract.messages
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
 REFUSED = "all 2 agents failed: ConnectionError: vLLM cannot be reached"
 CUT = "Ray lists 100 of 120 actors"
@@ -46,7 +48,7 @@ class Scene:
 
     def __init__(self, status: str = "TIMEOUT", seconds: float = 6.1, error: str = "", hits: int = 2) -> None:
         self.trip, self._hits = trip_of(2), hits
-        self.trip.outcome = Outcome("task-1", status, (), "", error, 0)
+        self.trip.outcome = Outcome("task-1", status, (), "", error)
         self.trip.seconds = seconds
 
     def new(self, agents: int) -> DeliberationRun:
@@ -116,9 +118,9 @@ class Provoked:
             )
         else:
             proposals = tuple(Proposal(f"agent-{n}", "DEV", "a name", 1.0, n) for n in range(answers))
-            self.trip.outcome = Outcome("task-1", status, proposals, "agent-0", error, 0)
+            self.trip.outcome = Outcome("task-1", status, proposals, "agent-0", error)
         self.trip.messages = [
-            Message(n, PROFILE.nats.completed, b"", {"task_id": "task-1", "agent_id": f"agent-{n}"}, datetime.now(UTC))
+            agent_message(MESSAGES, "completed", {"task_id": "task-1", "agent_id": f"agent-{n}"}, n)
             for n in range(answers)
         ]
 
@@ -254,8 +256,8 @@ async def asked_with(*temperatures: float | None, proxied: bool = True) -> None:
         return [{"temperature": temperature} for temperature in temperatures]
 
     def message(diversity: bool, temperature: float) -> Any:
-        values = {"diversity": diversity, "temperature": temperature, "agent_id": "agent"}
-        return SimpleNamespace(subject=PROFILE.nats.completed, value=lambda _, *path: values[path[-1]])
+        document = {"diversity": diversity, "proposal": {"temperature": temperature}, "agent_id": "agent"}
+        return agent_message(MESSAGES, "completed", document)
 
     trip = trip_of(3)
     trip.messages = [message(False, 0.7), message(True, 0.7 * 1.3), message(True, 0.7 * 1.3)]
@@ -284,7 +286,7 @@ async def restarted_with(*nodes: str, cut: str = "") -> None:
     """A deliberation of one agent after a restart of Ray; its listed actors ran on these nodes: "old" left with it."""
     clusters = [[Node(id="old", head=True, state="ALIVE")], [Node(id="new", state="ALIVE")]]
     trip = trip_of(1)
-    trip.outcome = Outcome("task-1", "COMPLETED", (), "", "", 0)
+    trip.outcome = Outcome("task-1", "COMPLETED", (), "", "")
     trip.actors, trip.actors_cut = (
         [Actor(id=node, name="task-1/0", class_name=PROFILE.agent.name, node_id=node) for node in nodes],
         cut,
@@ -343,13 +345,13 @@ async def test_a_version_is_reported() -> None:
 
 async def test_a_replica_that_was_only_asked_for_a_result_reports_its_version_too() -> None:
     trip = trip_of(1)
-    trip.seen = {"orchestrator-2": Outcome("task-1", "COMPLETED", (), "", "", 0, version="0.7.3")}
+    trip.seen = {"orchestrator-2": Outcome("task-1", "COMPLETED", (), "", "", version="0.7.3")}
     with pytest.raises(AssertionError, match=r"orchestrator-2 says 0\.7\.3"):
         await returns_at_once([trip], PROFILE)
 
 
 async def test_messages_without_a_task_are_not_of_a_deliberation_that_was_refused() -> None:
-    foreign = Message(7, PROFILE.nats.completed, b"", {"task_id": ""}, datetime.now(UTC))
+    foreign = Message(7, MESSAGES.completed.subject, b"", {"task_id": ""}, datetime.now(UTC))
 
     async def messages(_stream: str, _after: int, **_: Any) -> list[Message]:
         return [foreign]

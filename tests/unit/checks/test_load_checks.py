@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from fixtures.checks.contract import AgentMessage
 from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts
 from fixtures.exercises import acknowledgement
 from fixtures.exercises.load.jobs import Load, LoadedJob
 from fixtures.profile import model as profiles
 from fixtures.services.jetstream import Consumer, Stream
-from fixtures.services.nats import Message
 from tests.e2e.test_load import test_collector_takes_in_all as takes_in_all
 from tests.e2e.test_load import test_nothing_lost_or_doubled as nothing_lost_or_doubled
+from tests.support.agent_messages import agent_message
 
 PROFILE = profiles.load("embedded")
 START = 100  # the stream's last sequence before the load
@@ -28,8 +28,8 @@ def collector(delivered: int, pending: int = 0) -> Consumer:
     return Consumer.of({"config": {}, "delivered": place, "ack_floor": place, "num_ack_pending": pending})
 
 
-def result(sequence: int) -> Message:
-    return Message(sequence, PROFILE.nats.completed, b"", {"task_id": f"load-{sequence}"}, datetime.now(UTC))
+def result(sequence: int) -> AgentMessage:
+    return agent_message(PROFILE.contract.messages, "completed", {"task_id": f"load-{sequence}"}, sequence)
 
 
 def job(*published: int) -> LoadedJob:
@@ -66,7 +66,7 @@ class Nats:
     async def consumer(self, _stream: str, _name: str) -> Consumer:
         return self.state
 
-    async def messages(self, _stream: str, after: int, **_: Any) -> list[Message]:
+    async def messages(self, _stream: str, after: int, **_: Any) -> list[AgentMessage]:
         return [result(sequence) for sequence in range(max(self.first, after + 1), self.last + 1)]
 
 

@@ -15,6 +15,7 @@ from fixtures.core.paths import ROOT
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import TIMEOUTS, Timeouts, applied
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome
+from tests.support.orchestrator_messages import GRPC
 from tests.support.source import syntax_tree
 
 
@@ -49,10 +50,10 @@ def test_another_thread_has_its_own() -> None:
 
 async def test_the_wait_for_a_deliberation_is_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     async def running(_: OrchestratorReplica, task_id: str) -> Outcome:
-        return Outcome(task_id, "RUNNING", (), "", "", 0)
+        return Outcome(task_id, "RUNNING", (), "", "")
 
     monkeypatch.setattr(OrchestratorReplica, "result", running)
-    replica = OrchestratorReplica("orchestrator-1", "127.0.0.1:9")
+    replica = OrchestratorReplica("orchestrator-1", "127.0.0.1:9", GRPC)
     with applied(Timeouts(deliberation=0.05)), pytest.raises(StateNotReached, match=r"within 0\.05 s"):
         await replica.outcome("task-1", every=0.01)
     await replica.close()

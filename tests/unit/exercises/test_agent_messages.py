@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fixtures.checks.contract import AgentCompleted, problems
+from fixtures.checks.contract import AgentMessage, MessageContract
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import HANGING, AgentRun, AgentRuns
 from fixtures.profile.model import load
-from fixtures.services.nats import Message
 from fixtures.services.vllm import ModelNames
 from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_message_contract as message_contract
 from tests.e2e.test_agent_job_failures import test_vllm_hangs as vllm_hangs
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
+from tests.support.agent_messages import agent_message
 
 PROFILE = load("embedded")
+MESSAGES = PROFILE.contract.messages
 ALIAS = "fleet-default"
 NAMES = ModelNames(frozenset([PROFILE.vllm.model, ALIAS]), complete=True)
 NODE = "1a2b3c4d" + "0" * 48
@@ -50,11 +49,7 @@ COMPLETED = {
 }
 
 
-def message(subject: str, document: dict[str, Any]) -> Message:
-    return Message(1, subject, json.dumps(document).encode(), document, datetime.now(UTC))
-
-
-def ran(name: str, *messages: Message, **fields: Any) -> AgentRun:
+def ran(name: str, *messages: AgentMessage, **fields: Any) -> AgentRun:
     return AgentRun.model_validate(
         {"name": name, "ok": False, "started": 1.0, "task_id": "t", "agent_id": "t-agent", "messages": messages}
         | fields
@@ -62,7 +57,7 @@ def ran(name: str, *messages: Message, **fields: Any) -> AgentRun:
 
 
 async def judged(document: dict[str, Any], names: ModelNames = NAMES) -> None:
-    run = ran("worker w", message(PROFILE.nats.completed, document), ok=True, node_id=NODE)
+    run = ran("worker w", agent_message(MESSAGES, "completed", document), ok=True, node_id=NODE)
     await message_contract(AgentRuns({NODE: run}, (), ""), PROFILE, names)
 
 
@@ -76,7 +71,7 @@ async def test_a_gateway_may_lead_to_a_model_that_it_does_not_list() -> None:
     incomplete = ModelNames(frozenset([MODEL]), complete=False)
     proposal: dict[str, Any] = {**COMPLETED["proposal"], "model": "behind/the-gateway"}  # type: ignore[dict-item]
     await judged(COMPLETED | {"proposal": proposal}, incomplete)
-    run = ran("worker w", ok=True, node_id=NODE, result={"proposal": proposal})
+    run = ran("worker w", ok=True, node_id=NODE, result={"task_id": "t", "proposal": proposal})
     runs = AgentRuns({NODE: run}, (), "")
     with pytest.raises(Inconclusive, match=r"answers name behind/the-gateway: what .* stands for, the list of models"):
         await job_generates(runs, PROFILE, incomplete)
@@ -85,20 +80,29 @@ async def test_a_gateway_may_lead_to_a_model_that_it_does_not_list() -> None:
 
 
 async def test_a_message_of_the_job_is_taken() -> None:
-    assert problems(AgentCompleted, COMPLETED) == []
+    assert MessageContract(MESSAGES).problems(agent_message(MESSAGES, "completed", COMPLETED)) == []
     await judged(COMPLETED)
 
 
 @pytest.mark.parametrize(
     ("changed", "line"),
     [
-        ({"role": "QA"}, f"role is 'QA', not '{ROLE}'"),
-        ({"model": "another/model"}, f"model is 'another/model', not '{MODEL}'"),
-        ({"agent_id": "x"}, "agent_id is 'x', not 't-agent'"),
-        ({"diversity": True}, "diversity is True, not False"),
-        ({"proposal": {"author_role": "QA"}}, f"proposal.author_role is 'QA', not '{ROLE}'"),
-        ({"proposal": {"author_id": "x"}}, "proposal.author_id is 'x', not 't-agent'"),
-        ({"proposal": {"model": "another/model"}}, f"proposal.model is 'another/model', not '{MODEL}'"),
+        ({"role": "QA"}, f"role is 'QA', not '{ROLE}', which agent.keywords.role was given"),
+        ({"model": "another/model"}, f"model is 'another/model', not '{MODEL}', which agent.keywords.model was given"),
+        ({"agent_id": "x"}, "agent_id is 'x', not 't-agent', which agent.keywords.agent_id was given"),
+        ({"diversity": True}, "diversity is True, not False, which agent.call.diversity was given"),
+        (
+            {"proposal": {"author_role": "QA"}},
+            f"proposal.author_role is 'QA', not '{ROLE}', which agent.keywords.role was given",
+        ),
+        (
+            {"proposal": {"author_id": "x"}},
+            "proposal.author_id is 'x', not 't-agent', which agent.keywords.agent_id was given",
+        ),
+        (
+            {"proposal": {"model": "another/model"}},
+            f"proposal.model (author_model) is 'another/model', not '{MODEL}', which agent.keywords.model was given",
+        ),
     ],
 )
 async def test_a_message_that_names_another_job_is_refused(changed: dict[str, Any], line: str) -> None:
@@ -113,7 +117,7 @@ async def test_a_message_that_names_another_job_is_refused(changed: dict[str, An
 # -- failures that were provoked: JOB-08 and JOB-10 --------------------------------------------------------------------
 
 
-def failed(error_type: str, error: str, duration_ms: int = 8) -> Message:
+def failed(error_type: str, error: str, duration_ms: int = 8) -> AgentMessage:
     document = {
         "task_id": "t",
         "agent_id": "t-agent",
@@ -124,7 +128,7 @@ def failed(error_type: str, error: str, duration_ms: int = 8) -> Message:
         "duration_ms": duration_ms,
         "timestamp": "2026-01-01T00:00:00+00:00",
     }
-    return message(PROFILE.nats.failed, document)
+    return agent_message(MESSAGES, "failed", document)
 
 
 async def unreachable(error_type: str, error: str, cause: str = "") -> None:
@@ -192,7 +196,7 @@ async def test_a_job_may_try_again_until_its_timeout_and_no_longer() -> None:
         await vllm_unreachable(AgentRuns({late.name: late}, (), ""), PROFILE, EVIDENCE)
 
 
-async def hanging(held: int | None, *messages: Message, **fields: Any) -> None:
+async def hanging(held: int | None, *messages: AgentMessage, **fields: Any) -> None:
     run = ran(HANGING.name, *messages, connections_held=held, **fields)
     await vllm_hangs(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
 

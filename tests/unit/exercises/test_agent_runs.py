@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +20,7 @@ from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_run_raises_nothing as run_raises_nothing
 from tests.e2e.test_agent_job_failures import test_missing_nats_is_reported as missing_nats_is_reported
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
+from tests.support.agent_messages import agent_message
 
 PROFILE = load("embedded")
 NAMES = ModelNames(frozenset([PROFILE.vllm.model]), complete=True)
@@ -61,7 +61,7 @@ def jobs_of(fleet: Fleet | None = None, profile: Any = PROFILE) -> AgentJobs:
 @pytest.mark.parametrize("tokens", [32, 2048])
 def test_agents_ask_with_the_profiles_tokens(tokens: int) -> None:
     profile = PROFILE.replaced("agent", max_tokens=tokens)
-    assert jobs_of(profile=profile).keywords("t", Scenario("load"))["agent"]["max_tokens"] == tokens
+    assert jobs_of(profile=profile).keywords("t", Scenario("load"))["keywords"]["max_tokens"] == tokens
 
 
 # -- two workers of one name -------------------------------------------------------------------------------------------
@@ -107,10 +107,10 @@ async def raised(*causes: str, reported: bool = False, started: bool = True) -> 
     for id, run in (await results(dict.fromkeys(ids, True))).runs.items():
         cause = causes[ids.index(id)]
         actor = run.actor if started else None
-        message = Message(1, PROFILE.nats.failed, b"", {"task_id": run.task_id}, datetime.now(UTC))
+        message = agent_message(PROFILE.contract.messages, "failed", {"task_id": run.task_id})
         update = {"ok": not cause, "cause": cause, "actor": actor, "messages": (message,) if reported else ()}
         runs[id] = run.model_copy(update=update)
-    await run_raises_nothing(AgentRuns(runs, (), ""), EVIDENCE)
+    await run_raises_nothing(AgentRuns(runs, (), ""), PROFILE, EVIDENCE)
 
 
 async def test_what_run_raised_is_the_first_thing_that_is_said_and_that_it_was_so_on_every_worker() -> None:
@@ -248,7 +248,7 @@ async def test_a_worker_that_leaves_meanwhile_is_not_decided_on(state: str, monk
     monkeypatch.setattr(Crowded, "nodes", nodes)
     cpus = {FIRST: 4.0, SECOND: 4.0}
     runs = await crowded({FIRST: RETURNED, SECOND: LEFT}, cpus)
-    await run_raises_nothing(runs, EVIDENCE)
+    await run_raises_nothing(runs, PROFILE, EVIDENCE)
     with pytest.raises(Inconclusive, match=r"not every worker could be tried: worker w2 left Ray's cluster meanwhile"):
         await actor_starts(runs, EVIDENCE)
     assert [run.node_id for run in (await crowded({FIRST: RETURNED, SECOND: RETURNED}, cpus)).healthy] == [

@@ -27,8 +27,8 @@ class Replica:
             raise NonConformance("it does not answer")
         return dict.fromkeys(self.present)
 
-    async def call(self, method: str, role: str, num_agents: int) -> None:
-        assert (method, num_agents) == ("CreateCouncil", 3)
+    async def create_council(self, role: str, agents: int) -> None:
+        assert agents == 3
         if role == self.lost_at:
             raise Inconclusive("the way to it is cut")
         if role == self.refuses:

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from fixtures.checks.contract import MessageContract
 from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.profile.model import load
 from fixtures.services.jetstream import Stream
 from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Started
 
 BEGAN = 1767225600.0  # by this machine
+CONTRACT = MessageContract(load("embedded").contract.messages)
 ANSWER = {"duration_ms": 400}
 
 
@@ -20,9 +23,9 @@ def trip(ahead: float | None) -> DeliberationRun:
     """One of two seconds whose last answer NATS stored one second after its start."""
     stored = datetime.fromtimestamp(BEGAN + 1.0 + (ahead or 0.0), UTC)
     asked: Any = None
-    outcome = Outcome("t", "COMPLETED", (), "", "", 1)
+    outcome = Outcome("t", "COMPLETED", (), "", "")
     run = DeliberationRun("DEV", 1, "m", asked, started=Started("t", "", 0.1, BEGAN), outcome=outcome, seconds=2.0)
-    run.messages, run.nats_ahead = [Message(1, "s", b"", ANSWER, stored)], ahead
+    run.messages, run.nats_ahead = [CONTRACT.read(Message(1, "s", b"", ANSWER, stored))], ahead
     return run
 
 

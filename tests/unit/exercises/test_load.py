@@ -103,7 +103,7 @@ def given(ray: StandInRay) -> dict[str, Any]:
 
 
 async def test_each_job_has_its_own_messages_and_place() -> None:
-    completed, task = PROFILE.nats.completed, f"{LOAD}-0001"
+    completed, task = PROFILE.contract.messages.completed.subject, f"{LOAD}-0001"
     nats = StandInNats((completed, task, f"{task}-agent"), (completed, "fc-0-load-0001", "fc-0-load-0001-agent"))
     found, ray = await run_load(nats, row(1), row(2, "RuntimeError: no"))
     one, two = found.jobs
@@ -155,7 +155,7 @@ async def test_a_soak_that_began_nothing_tells_nothing() -> None:
     [(f"{LOAD}-0001", f"{LOAD}-0002-agent"), (f"{LOAD}-0099", f"{LOAD}-0099-agent"), ("else", f"{LOAD}-0001-agent")],
 )
 async def test_a_message_of_no_job_is_a_stranger(task: str, agent: str) -> None:
-    found, _ = await run_load(StandInNats((PROFILE.nats.completed, task, agent)), row(1))
+    found, _ = await run_load(StandInNats((PROFILE.contract.messages.completed.subject, task, agent)), row(1))
     assert list(found.strangers.values()) == [1]
     assert agent in next(iter(found.strangers))
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,9 +18,9 @@ from fixtures.exercises.outages import (
     replica_of,
 )
 from fixtures.profile.model import load
-from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Proposal, Started
 from fixtures.services.ray import Actor, Listing
+from tests.support.agent_messages import agent_message
 
 
 class Scene:
@@ -45,7 +44,7 @@ class Scene:
         return 2
 
     async def begin(self, trip: DeliberationRun, **constraints: Any) -> None:
-        assert constraints["timeout_seconds"] > 60, "agents are kept waiting until Ray has ended their drivers"
+        assert constraints["deadline"] > 60, "agents are kept waiting until Ray has ended their drivers"
         self.done.append("begin")
         trip.started = Started("task-1", "0.8.1", 0.1, 0.0)
 
@@ -134,7 +133,7 @@ def trip_with(*failures: str) -> DeliberationRun:
     trip = DeliberationRun("DEV", 3, "marker", SimpleNamespace(name="orchestrator-1"))  # type: ignore[arg-type]
     trip.started = Started("task-1", "0.8.1", 0.1, 0.0)
     documents: list[dict[str, Any]] = [{"task_id": "task-1", "agent_id": "dev-1", "error": error} for error in failures]
-    trip.messages = [Message(7, profile.nats.failed, b"", document, datetime.now(UTC)) for document in documents]
+    trip.messages = [agent_message(profile.contract.messages, "failed", document) for document in documents]
     return trip
 
 
@@ -157,12 +156,11 @@ async def test_agents_that_all_have_a_process_have_no_excuse() -> None:
 
 
 def test_agents_that_gave_up_while_they_were_held_decide_nothing() -> None:
-    profile = load("embedded")
-    raise_if_agents_gave_up(trip_with(), profile)
-    raise_if_agents_gave_up(trip_with("RuntimeError: vLLM answered 500"), profile)
+    raise_if_agents_gave_up(trip_with())
+    raise_if_agents_gave_up(trip_with("RuntimeError: vLLM answered 500"))
     tried_again = trip_with("TimeoutError: vLLM gave no answer within 30 s")
     proposals = tuple(Proposal(f"agent-{n}", "DEV", "a name", 1.0, n) for n in range(tried_again.agents))
-    tried_again.outcome = Outcome("task-1", "COMPLETED", proposals, "agent-0", "", 0)
-    raise_if_agents_gave_up(tried_again, profile)
+    tried_again.outcome = Outcome("task-1", "COMPLETED", proposals, "agent-0", "")
+    raise_if_agents_gave_up(tried_again)
     with pytest.raises(Inconclusive, match=r"waited for vLLM for less time .*dev-1: TimeoutError: vLLM gave no answer"):
-        raise_if_agents_gave_up(trip_with("TimeoutError: vLLM gave no answer within 30 s"), profile)
+        raise_if_agents_gave_up(trip_with("TimeoutError: vLLM gave no answer within 30 s"))

@@ -153,7 +153,6 @@ def test_any_document_of_the_agent_jobs(document: Any) -> None:
         found = asyncio.run(jobs.collect("jobs", SCENARIOS, document, 0))
         for run in found.runs.values():
             assert isinstance(run.summary, str)
-            assert isinstance(run.answer, dict)
             assert run.seconds >= 0
 
 

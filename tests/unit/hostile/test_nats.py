@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.checks.contract import AgentCompleted, AgentFailed, problems
+from fixtures.checks.contract import MessageContract
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.timeouts import Timeouts
 from fixtures.exercises.deliberations import DeliberationRun
 from fixtures.profile.credentials import NatsAccess
+from fixtures.profile.model import load
 from fixtures.services import nats as service
 from fixtures.services import nats_access
 from fixtures.services.jetstream import Account, Consumer, Stream
@@ -109,6 +110,9 @@ class Replies:
         return self
 
 
+CONTRACT = MessageContract(load("embedded").contract.messages)
+
+
 def asking(body: bytes) -> Nats:
     nats = Nats("nats://nats:4222", "test")
     nats._client = Replies(body)
@@ -138,15 +142,15 @@ async def test_the_valid_answer_is_read(name: str) -> None:
 def test_any_message_of_an_agent(body: bytes) -> None:
     document = service._document(body)
     assert document is None or isinstance(document, dict)
-    for contract in (AgentCompleted, AgentFailed):
-        for line in problems(contract, document):
+    for kind in CONTRACT.kinds.values():
+        for line in kind.problems(document):
             assert_is_a_reason(line)
 
 
 @given(wounded(COMPLETED))
 def test_a_wounded_message_that_is_conformant_can_be_shown(document: Any) -> None:
     """What passes for conformant is no NaN and no half character, on which a report would break."""
-    if not problems(AgentCompleted, document):
+    if not CONTRACT.completed.problems(document):
         json.dumps(document, allow_nan=False)
 
 
@@ -319,31 +323,23 @@ async def test_any_delivery(name: str, impatient: None) -> None:
                 pytest.fail("such a delivery was understood")
 
 
-PATHS = [
-    ("agent_id",),
-    ("proposal", "content"),
-    ("proposal", "temperature"),
-    ("diversity",),
-    ("duration_ms",),
-    ("proposal",),
-]
-
-
-@given(wounded(COMPLETED), st.sampled_from(PATHS), st.sampled_from([str, bool, float]))
-def test_any_field_of_a_message(document: Any, path: tuple[str, ...], kind: type) -> None:
+@given(wounded(COMPLETED), st.sampled_from(["agent_id", "content", "temperature", "diversity", "duration"]))
+def test_any_role_of_a_message(document: Any, role: str) -> None:
     held = document if isinstance(document, dict) else None
-    found = Message(1, "s", b"", held, datetime.now(UTC)).value(kind, *path)
-    assert found is None or type(found) is kind
+    reading = CONTRACT.read(Message(1, "s", b"", held, datetime.now(UTC)))
+    assert type(reading.text(role)) is str
+    assert reading.number(role) is None or type(reading.number(role)) is float
+    assert reading.flag(role) is None or type(reading.flag(role)) is bool
 
 
-OUTCOME = Outcome("t", "COMPLETED", (), "", "", 1)
+OUTCOME = Outcome("t", "COMPLETED", (), "", "")
 
 
 @given(st.lists(wounded(COMPLETED), max_size=3))
 def test_any_messages_of_a_deliberation_have_legs_or_none(documents: list[Any]) -> None:
     now = datetime.now(UTC)
     trip = DeliberationRun("DEV", 3, "m", asked=None, started=Started("t", "", 0.1, 0.0), outcome=OUTCOME)  # type: ignore[arg-type]
-    trip.messages = [Message(1, "s", b"", one, now) for one in documents if isinstance(one, dict)]
+    trip.messages = [CONTRACT.read(Message(1, "s", b"", one, now)) for one in documents if isinstance(one, dict)]
     phases = trip.phases()
     assert set(phases) in (set(), {"submit", "agents' start", "agents' work", "collection"})
     assert all(type(seconds) is float for seconds in phases.values())

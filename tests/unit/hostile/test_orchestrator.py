@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fixtures.core.errors import NonConformance
 from fixtures.core.timeouts import Timeouts, applied
-from fixtures.services import orchestrator_pb2 as pb
-from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Refused, Started
+from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Refused, Started, Status
+from tests.support.orchestrator_messages import GRPC, pb
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import a_reason_at_most
 
@@ -35,7 +35,7 @@ VALID = {
 QUESTIONS: dict[str, tuple[Any, type]] = {
     "GetDeliberationResult": (lambda replica: replica.result("t"), Outcome),
     "Deliberate": (lambda replica: replica.deliberate("x", "DEV"), Started),
-    "GetStatus": (lambda replica: replica.status(), pb.GetStatusResponse),
+    "GetStatus": (lambda replica: replica.status(), Status),
     "ListCouncils": (lambda replica: replica.councils(), dict),
 }
 
@@ -70,7 +70,7 @@ class Server(grpc.GenericRpcHandler):
 async def served() -> AsyncIterator[tuple[Server, OrchestratorReplica]]:
     handler, server = Server(), grpc.aio.server(options=[("grpc.max_send_message_length", -1)])
     server.add_generic_rpc_handlers([handler])
-    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", GRPC)
     await server.start()
     yield handler, replica
     await replica.close()
@@ -127,9 +127,9 @@ WIRE = {
 @pytest.mark.parametrize("name", WIRE)
 async def test_any_server(name: str) -> None:
     async with servers.serving(WIRE[name]) as port:
-        replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{port}")
+        replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{port}", GRPC)
         with servers.within_bounds(), a_reason_at_most(Refused):
             with applied(Timeouts(request=servers.PATIENCE)):
-                await replica.call("GetStatus")
+                await replica.call("status")
             pytest.fail("such a server was understood")
         await replica.close()

@@ -21,6 +21,7 @@ from fixtures.core.errors import UsageError
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
 from fixtures.profile.addresses import from_pods
+from fixtures.profile.contract import CONTRACTS
 from tests.unit.hostile.answers import ODD_NUMBERS, a_reason_at_most, texts, values, wounded
 
 SECRET = "Pr0file-s3cret-0f-a-user"
@@ -90,6 +91,27 @@ def test_any_document(file: Path, document: Any) -> None:
     file.write_bytes(text.encode("utf-8", "replace"))
     with a_reason_at_most(UsageError):
         use(file)
+
+
+CONTRACT: dict[str, Any] = tomllib.loads((CONTRACTS / "reference.toml").read_text("utf-8"))
+CONTRACT["grpc"]["descriptor"] = str(CONTRACTS / "orchestrator.binpb")
+
+
+@given(wounded(CONTRACT, instead=instead | st.sampled_from(["{task_id}", "{x}", "a.b[0]", "a..b", "/a", "{", "run"])))
+def test_any_contract(file: Path, document: Any) -> None:
+    sections = document if isinstance(document, dict) else {"messages": document}
+    agent = sections.get("agent")
+    rows = VALID | sections | {"agent": {**VALID["agent"], **agent} if isinstance(agent, dict) else agent}
+    text = "\n".join(f"{json.dumps(str(key))} = {toml(value)}" for key, value in rows.items())
+    file.write_bytes(text.encode("utf-8", "replace"))
+    with a_reason_at_most(UsageError):
+        use(file)
+
+
+def test_the_valid_contract_is_one(file: Path) -> None:
+    sections = VALID | CONTRACT | {"agent": {**VALID["agent"], **CONTRACT["agent"]}}
+    file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in sections.items()), "utf-8")
+    use(file)
 
 
 AUTH = {"user": {"env": "USER_NAME"}, "password": {"file": "x", "env": None}, "token": {"env": "KEY"}}

@@ -10,6 +10,7 @@ from fixtures.clusters.base import Component, Feature, Replica, Workload
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes.components import Answer, Components, ask
 from fixtures.services.jetstream import ServerInfo
+from fixtures.services.orchestrator import Status
 from fixtures.services.ray import Version
 
 
@@ -49,7 +50,7 @@ class Fleet:
         return self._answer("info", ServerInfo())
 
     async def status(self) -> Any:
-        return self._answer("status", "healthy")
+        return self._answer("status", Status("healthy", healthy=True))
 
 
 async def asked(fleet: Fleet) -> Components:
@@ -62,7 +63,7 @@ async def test_each_is_asked_once() -> None:
     found = await asked(fleet)
     assert fleet.asked.count("version") == 2, "vLLM and Ray"
     assert {fleet.asked.count(name) for name in ("nodes", "info", "status", "service")} == {1}
-    assert found.orchestrator["orchestrator-1"].get() == "healthy"
+    assert found.orchestrator["orchestrator-1"].get().status == "healthy"
     assert found.workload(Component.RAY_HEAD) is not None
 
 

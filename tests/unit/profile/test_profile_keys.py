@@ -19,7 +19,8 @@ def sections(annotation: object) -> Iterator[type[Section]]:
 
 
 def keys(section: type[Section], prefix: str = "") -> Iterator[str]:
-    for name, field in section.model_fields.items():
+    for attribute, field in section.model_fields.items():
+        name = field.alias or attribute
         yield f"{prefix}{name}"
         for inner in sections(field.annotation):
             yield from keys(inner, f"{prefix}{name}.")

@@ -73,6 +73,25 @@ READERS = {
     "agent.diversity_factor": "E2E-03",
     "agent.max_tokens": "JOB-04",
     "agent.dependencies": "DEP-01 DEP-02 DEP-03 DEP-04 DEP-11 IMG-04",
+    "contract.agent.factory": "DEP-07 JOB-02",
+    "contract.agent.method": "JOB-02 JOB-14",
+    "contract.agent.async": "JOB-02",
+    "contract.agent.num_cpus": "JOB-02 LOAD-04",
+    "contract.agent.keywords": "JOB-02 JOB-06",
+    "contract.agent.call": "JOB-02 JOB-06",
+    "contract.agent.failure": "JOB-08 JOB-09 JOB-10",
+    "contract.agent.returns": "JOB-07",
+    "contract.messages.completed": "JOB-05 JOB-06 ORC-05 E2E-03 LOAD-02",
+    "contract.messages.failed": "JOB-05 JOB-08 JOB-09 JOB-10",
+    "contract.messages.plan": "ORC-14",
+    "contract.grpc.service": "INF-11 ORC-01",
+    "contract.grpc.descriptor": "INF-11 ORC-01",
+    "contract.grpc.start": "ORC-03 ORC-04",
+    "contract.grpc.result": "ORC-04 ORC-05 ORC-06",
+    "contract.grpc.status": "INF-11 ORC-01",
+    "contract.grpc.councils": "ORC-02",
+    "contract.grpc.create_council": "ORC-02",
+    "contract.grpc.refusals": "ORC-09",
     "limits.start_s": "ORC-03",
     "limits.vllm_latency_ms": "NET-02",
     "limits.round_trip_p50_s": "E2E-05 LOAD-05",
@@ -91,6 +110,7 @@ NOT_HELD_AGAINST = {
     "nats.subjects": "what remedies make the stream with; the two subjects of answers are held against it",
     "nats.results_bucket": "where the report looks for what a run leaves",
     "endpoints.ray_client": "what reports and remedies show of Ray Client, which no check asks from here",
+    "contract.messages.outcome": "for deliberations that an event begins, which no check does yet",
     "timeouts": "how long the suite waits",
 }
 
@@ -99,12 +119,25 @@ SPELT = {
     "kubernetes.namespace": "spaces.namespace",
     "endpoints.inside": "plain.inside",
     "limits.start_s": "TIMEOUTS.deliberate",  # Profile.waits
+    "agent.job": "agent_code",
+    "contract.agent.factory": "agent_code",
+    **{f"contract.agent.{key}": f"contract.{key}" for key in ("num_cpus", "keywords", "call")},
+    "contract.agent.async": "contract.is_async",
+    "nats.completed": "messages.completed.subject",  # Profile's own subjects
+    "nats.failed": "messages.failed.subject",
+    "nats.plan_approved": "messages.plan",
+    "contract.messages.completed": "MessageContract",
+    "contract.messages.failed": "MessageContract",
+    **{f"contract.grpc.{key}": "GrpcContract" for key in ("service", "descriptor")},
+    **{f"contract.grpc.{key}": f"section.{key}" for key in ("start", "status", "councils")},
+    "contract.grpc.create_council": "create_council",
+    "contract.grpc.refusals": "contract.refusals",
 }
 
 #: They make fleets, or show the profile; neither holds a fleet against it.
 NO_READERS = (
     *("fixtures/clusters/embedded/", "fixtures/clusters/kind/", "fixtures/report/"),
-    *(f"fixtures/profile/{name}.py" for name in ("model", "sections", "remedy_values")),
+    *(f"fixtures/profile/{name}.py" for name in ("contract", "model", "sections", "remedy_values")),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -38,6 +39,8 @@ def test_what_a_template_is_filled_with(template: Any, value: Any) -> None:
         ({"a": {"heat": "{temprature}"}}, "a.heat", '"{temprature}" is no value; values: agent_id, role, vllm_url'),
         ({"a": ["x", "{task_id}"]}, "a[1]", '"{task_id}" is no value'),
         ({"a": "all: {nats_servers}"}, "a", '"{nats_servers}" is a list and must be the whole text'),
+        ({"a": [date(2026, 1, 1)]}, "a[0]", "must be a text, a number, true or false, which JSON has, not 2026-01-01"),
+        ({"a": float("inf")}, "a", "must be a text, a number, true or false, which JSON has, not inf"),
         ({"a": "{"}, "a", "has a brace that holds no value; a brace itself is {{ or }}"),
         ({"a": "{}"}, "a", '"{}" is no value'),
         ({"a": "{vllm_url"}, "a", "has a brace that holds no value"),

@@ -19,7 +19,7 @@ from fixtures.report.model import ClusterInfo, Run
 from fixtures.report.pages.status import html_page, markdown_page
 from fixtures.report.tables import Observations, fill
 from fixtures.services.jetstream import ServerInfo
-from fixtures.services.orchestrator_pb2 import GetStatusResponse
+from fixtures.services.orchestrator import Status as ReplicaStatus
 from fixtures.services.ray import Node, Version
 
 PROFILE = load("embedded")
@@ -54,7 +54,9 @@ SOUND = Components(
     ray_version=Answer(Version(ray_version="2.49.2", session_name="session_1")),
     ray_nodes=Answer([node("ray-head", head=True), node("ray-worker-1"), node("ray-worker-2")]),
     nats=Answer(ServerInfo(version="2.12.1", jetstream=True)),
-    orchestrator={name: Answer(GetStatusResponse(status="healthy")) for name in REPLICAS[Component.ORCHESTRATOR]},
+    orchestrator={
+        name: Answer(ReplicaStatus("healthy", healthy=True, uptime_s=0)) for name in REPLICAS[Component.ORCHESTRATOR]
+    },
     workloads={component: Answer(workload(component)) for component in REPLICAS},
 )
 

@@ -18,6 +18,7 @@ from fixtures.core.paths import ROOT
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts, applied
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Proposal, Refused
+from tests.support.orchestrator_messages import GRPC
 
 CERTIFICATE = ROOT / "tests" / "support" / "kubernetes_stand_in.pem"
 IMPATIENT = Timeouts(settle=0.02)
@@ -29,12 +30,12 @@ def refused(code: str) -> Refused:
 
 
 def end(status: str = "COMPLETED", *proposals: Proposal, winner: str = "") -> Outcome:
-    return Outcome("task-1", status, proposals, winner, "", 0)
+    return Outcome("task-1", status, proposals, winner, "")
 
 
 @pytest.fixture
 async def replica() -> AsyncIterator[OrchestratorReplica]:
-    replica = OrchestratorReplica("orchestrator-1", "127.0.0.1:9")
+    replica = OrchestratorReplica("orchestrator-1", "127.0.0.1:9", GRPC)
     yield replica
     await replica.close()
 
@@ -114,7 +115,7 @@ class Gateway(grpc.GenericRpcHandler):  # type: ignore[misc,type-arg,unused-igno
 async def behind(code: grpc.StatusCode) -> AsyncIterator[OrchestratorReplica]:
     server = grpc.aio.server()
     server.add_generic_rpc_handlers([Gateway(code)])
-    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", GRPC)
     await server.start()
     try:
         yield replica
@@ -141,7 +142,7 @@ async def test_a_server_that_wants_tls_is_told_from_one_that_is_dead() -> None:
     context.load_cert_chain(CERTIFICATE)
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
-    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{port}")
+    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{port}", GRPC)
     with pytest.raises(Inconclusive, match=r"wants TLS, and the profile has no \[orchestrator.tls\]"):
         await replica.status()
     server.close()

@@ -8,12 +8,13 @@ import pytest
 
 from fixtures.core.errors import Inconclusive
 from fixtures.services.orchestrator import Orchestrator
+from tests.support.orchestrator_messages import GRPC
 
 
 class Fleet:
     def __init__(self) -> None:
         self.targets = {"a": "127.0.0.1:1", "b": "127.0.0.1:2", "c": "127.0.0.1:3"}
-        self.orchestrator = Orchestrator(lambda: self.targets)
+        self.orchestrator = Orchestrator(lambda: self.targets, GRPC)
 
     @property
     def asked(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.clusters.embedded import probes, processes
 from fixtures.services.orchestrator import OrchestratorReplica
-from fixtures.services.orchestrator_pb2 import GetStatusResponse
+from tests.support.orchestrator_messages import GRPC, pb
 
 NOBODY = "http://127.0.0.1:9"
 NAMES = ("grpc_proxy", "http_proxy", "https_proxy", "all_proxy")
@@ -31,7 +31,7 @@ def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 class Status(grpc.GenericRpcHandler):
     def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         async def answer(*_: object) -> bytes:
-            return bytes(GetStatusResponse(status="healthy").SerializeToString())
+            return bytes(pb.GetStatusResponse(status="healthy").SerializeToString())
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
@@ -54,7 +54,7 @@ async def test_an_orchestrator_is_seen_to_be_up_past_a_proxy(target: str) -> Non
 
 @pytest.mark.usefixtures("proxied")
 async def test_an_orchestrator_is_asked_past_a_proxy(target: str) -> None:
-    replica = OrchestratorReplica("orchestrator-1", target)
+    replica = OrchestratorReplica("orchestrator-1", target, GRPC)
     try:
         assert (await replica.status()).status == "healthy"
     finally:

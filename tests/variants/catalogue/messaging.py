@@ -50,7 +50,8 @@ async def _publish_for_ever(js: JetStreamContext, subject: str) -> None:
 async def neighbours_publish(target: EmbeddedTarget) -> AsyncIterator[None]:
     """Answers to tasks that the orchestrator does not know come on all the time."""
     async with await nats.connect(target.cluster.endpoints.nats) as client:
-        publisher = asyncio.create_task(_publish_for_ever(client.jetstream(), target.cluster.profile.nats.completed))
+        subject = target.cluster.profile.contract.messages.completed.subject
+        publisher = asyncio.create_task(_publish_for_ever(client.jetstream(), subject))
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import KeyNotFoundError
 
 from fixtures.clusters.base import Component
+from fixtures.services.grpc_contract import GrpcContract
 from fixtures.services.orchestrator import Orchestrator
 from tests.faults.catalogue.orchestrator import edit
 from tests.targets.embedded_target import EmbeddedTarget
@@ -75,10 +76,12 @@ async def councils(target: EmbeddedTarget, roles: Sequence[str], agents: int) ->
             with suppress(KeyNotFoundError):
                 before[role] = (await bucket.get(role)).value
             await forget(js, role)
-        orchestrator = Orchestrator(lambda: target.cluster.endpoints.orchestrators)
+        orchestrator = Orchestrator(
+            lambda: target.cluster.endpoints.orchestrators, GrpcContract.of(target.cluster.profile.contract)
+        )
         try:
             for role in roles:
-                await orchestrator.any.call("CreateCouncil", role=role, num_agents=agents)
+                await orchestrator.any.create_council(role, agents)
             yield
         finally:
             await orchestrator.close()
@@ -107,12 +110,14 @@ def has_councils(roles: Sequence[str], agents: int) -> Presence:
     """Whether each replica lists councils of these roles, with so many agents."""
 
     async def present(target: EmbeddedTarget) -> bool:
-        orchestrator = Orchestrator(lambda: target.cluster.endpoints.orchestrators)
+        orchestrator = Orchestrator(
+            lambda: target.cluster.endpoints.orchestrators, GrpcContract.of(target.cluster.profile.contract)
+        )
         try:
             listed = [await replica.councils() for replica in orchestrator.replicas]
         finally:
             await orchestrator.close()
-        return all(role in rows and rows[role].num_agents == agents for rows in listed for role in roles)
+        return all(role in rows and rows[role].agents == agents for rows in listed for role in roles)
 
     return present
 
