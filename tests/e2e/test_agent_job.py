@@ -53,7 +53,7 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     concerns=AGENTS,
     cuts=(Link.JOB,),
     impact="No agent runs on these workers: tasks wait for a worker, or fail before they begin.",
-    follows=("INF-06", "INF-07", "INF-10", "DEP-07", DEPENDENCIES),
+    follows=("INF-06", "INF-07", "INF-10", "DEP-07", "DEP-12", DEPENDENCIES),
     supports=("works",),
 )
 async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
@@ -95,7 +95,19 @@ def places(runs: Sequence[AgentRun], every: Sequence[AgentRun]) -> str:
     cuts=(Link.VLLM, Link.PUBLISH, Link.COLLECT),
     impact="Every agent job dies in its own code before it asks vLLM or says anything on NATS: no result and no "
     "failure event ever comes.",
-    follows=("INF-09", "INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-07", DEPENDENCIES, "JOB-01", "JOB-02"),
+    follows=(
+        "INF-09",
+        "INF-10",
+        "NET-04",
+        "DEP-03",
+        "DEP-04",
+        "DEP-05",
+        "DEP-07",
+        "DEP-12",
+        DEPENDENCIES,
+        "JOB-01",
+        "JOB-02",
+    ),
 )
 async def test_run_raises_nothing(agent_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
     """An agent that was given all that it needs, and started, does not die in its own code.

@@ -11,7 +11,8 @@ from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.probes.census import Census, WorkerReport
+from fixtures.probes.census import Census, Signatures, WorkerReport
+from fixtures.profile.contract import AgentCall
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from tests.e2e.repairs import EVIDENCE, WORKERS, image
@@ -167,9 +168,9 @@ async def test_agent_class(census: Census, profile: Profile) -> None:
     wrong = [
         f"{node.name}: {seen['error']}"
         for node in census.everyone
-        if not (seen := node.symbols[profile.agent.job])["ok"]
+        if not (seen := node.symbols[profile.agent_code])["ok"]
     ]
-    assert not wrong, f"{profile.agent.job} does not import everywhere: {'; '.join(wrong)}"
+    assert not wrong, f"{profile.agent_code} does not import everywhere: {'; '.join(wrong)}"
 
 
 @check(
@@ -267,3 +268,56 @@ async def test_nothing_installed_by_hand(census: Census) -> None:
     nodes = [*census.workers, *(node for node in census.nodes if node.head)]
     extra = {node.name: dict(node.installed_since_start) for node in nodes if node.installed_since_start}
     assert not extra, f"installed after the nodes had started, so not from the image: {extra}"
+
+
+def mismatches(seen: Signatures, path: str, agent: AgentCall) -> list[str]:
+    """In what way the agents' class and method do not take what the contract gives them, one line each."""
+    lines = []
+    for section, signature, template, what in (
+        ("keywords", seen.keywords, agent.keywords, path),
+        ("call", seen.call, agent.call, f"{path}, {agent.method}()"),
+    ):
+        if signature is None:
+            continue
+        takes = f"it takes: {', '.join(signature.takes) or 'none'}"
+        unknown = [name for name in template if name not in signature.takes and not signature.any]
+        lines += [f"{what} takes no keyword {name} (agent.{section}.{name}); {takes}" for name in unknown]
+        missing = [name for name in signature.needs if name not in template]
+        lines += [f"{what} needs {name}, which agent.{section} does not give" for name in missing]
+    if seen.call and agent.is_async is not None and seen.call.coroutine != agent.is_async:
+        kind = "a" if seen.call.coroutine else "no"
+        lines.append(f"{path}, {agent.method}() is {kind} coroutine, and agent.async is {str(agent.is_async).lower()}")
+    return lines
+
+
+@check(
+    "DEP-12",
+    MUST,
+    "the agents' class and method take what the contract gives them",
+    remedy=steps(
+        "Compare agent.keywords and agent.call of the profile, or of the contract that it names, with the constructor "
+        "(or factory) and the method of {agent_job}, in the version that the workers have.",
+        image("The image may hold another version of the agents' package."),
+        EVIDENCE,
+    ),
+    concerns=RAY,
+    cuts=(Link.JOB,),
+    impact="No agent can be started there, or asked: each call ends with a TypeError before the agent has done "
+    "anything.",
+    follows=(*IMAGE_RUNS, "DEP-07"),
+)
+async def test_agent_signatures(census: Census, profile: Profile, evidence: Evidence) -> None:
+    """Constructor (or factory) and method are asked on every worker for the keywords that they take and need.
+
+    Every keyword of the contract is taken, and every one without a default is given. What a factory returns is not
+    looked at: it is not known before it is made.
+    """
+    evidence.attach("signatures.json", {worker.name: worker.signatures.model_dump() for worker in census.workers})
+    wrong: dict[str, list[str]] = {}
+    for worker in census.workers:
+        seen, path = worker.signatures, profile.agent_code
+        if not seen.error and seen.keywords is None:
+            raise Inconclusive(f"{worker.name}: the census says nothing of what {path} takes")
+        for line in [f"{path}: {seen.error}"] if seen.error else mismatches(seen, path, profile.contract.agent):
+            wrong.setdefault(line, []).append(worker.name)
+    assert not wrong, "; ".join(f"{', '.join(workers)}: {line}" for line, workers in wrong.items())

@@ -161,7 +161,7 @@ FAULTS = (
         expected_failures=("JOB-02", "JOB-03", "JOB-04", "JOB-05"),
         tolerated_failures=(
             *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-06", "DEP-07", "DEP-08", "DEP-09", "DEP-10"),
-            *("NET-03", "NET-04", "INF-08"),
+            *("NET-03", "NET-04", "INF-08", "DEP-12"),
         ),
         expected_terms=("no agent actor started on ray-worker-1",),
     ),
@@ -183,7 +183,7 @@ FAULTS = (
         name="agent-class-is-missing-on-one-worker",
         description="the second worker's image lacks the module of the agent job",
         inject=workers_have(Removed(AGENT), only=1),
-        expected_failures=("DEP-07", "JOB-02"),
+        expected_failures=("DEP-07", "DEP-12", "JOB-02"),
         tolerated_failures=("JOB-03", "JOB-04", "JOB-05", *BY_PLACEMENT),
         expected_terms=("VLLMAgentJob", "ray-worker-2"),
     ),
@@ -193,6 +193,33 @@ FAULTS = (
         inject=head_has(Removed(AGENT)),
         expected_failures=("DEP-07",),
         expected_terms=("VLLMAgentJob", "ray-head"),
+    ),
+    Fault(
+        name="agent-class-takes-another-keyword-on-one-worker",
+        description="the second worker has another version of the agent's class, whose constructor calls enable_tools "
+        "with_tools",
+        inject=workers_have(
+            Edit(AGENT, "        enable_tools: bool = False,\n", "        with_tools: bool = False,\n"),
+            Edit(AGENT, "self.enable_tools = enable_tools", "self.enable_tools = with_tools"),
+            only=1,
+        ),
+        expected_failures=("DEP-12",),
+        tolerated_failures=("JOB-02", "JOB-03", "JOB-04", "JOB-05", *BY_PLACEMENT),
+        expected_terms=("ray-worker-2", "takes no keyword enable_tools (agent.keywords.enable_tools)", "with_tools"),
+    ),
+    Fault(
+        name="agent-method-needs-another-argument",
+        description="the agents' run() needs an argument that nobody gives it",
+        inject=workers_have(
+            Edit(
+                AGENT,
+                "self, task_id: str, task_description: str,",
+                "self, task_id: str, task_description: str, budget: int,",
+            )
+        ),
+        expected_failures=("DEP-12",),
+        tolerated_failures=("JOB-02", "JOB-03", "JOB-04", "JOB-05", *BY_PLACEMENT),
+        expected_terms=("ray-worker-1", "ray-worker-2", "run() needs budget, which agent.call does not give"),
     ),
     Fault(
         name="a-tool-is-missing",

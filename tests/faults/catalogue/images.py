@@ -199,7 +199,7 @@ FAULTS = (
         description="one worker runs the stock image: the missing-nats-py incident, by chance of placement",
         inject=one_worker_runs(STOCK),
         expected_failures=("IMG-02", "DEP-04", "DEP-05", "DEP-07", "DEP-08", "DEP-09", "JOB-01", "JOB-02"),
-        tolerated_failures=("JOB-03", "JOB-04", "JOB-05", "JOB-08", "JOB-09", "JOB-10"),
+        tolerated_failures=("DEP-12", "JOB-03", "JOB-04", "JOB-05", "JOB-08", "JOB-09", "JOB-10"),
         expected_terms=("ray-worker", "runs " + STOCK.reference, CUSTOM.reference),
     ),
     Fault(

@@ -12,7 +12,7 @@ from fixtures.checks.remedy import as_text
 from fixtures.clusters.base import Feature
 from fixtures.report.export.cncf.claims import CLAIMS
 
-COUNTS = {"INF": 12, "CFG": 8, "NET": 7, "DEP": 11, "IMG": 7, "JOB": 14, "ORC": 18, "E2E": 5, "LOAD": 6}
+COUNTS = {"INF": 12, "CFG": 8, "NET": 7, "DEP": 12, "IMG": 7, "JOB": 14, "ORC": 18, "E2E": 5, "LOAD": 6}
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,25 @@ PLAIN_CLASS = (
     ),
 )
 
+#: Constructor and method take what the contract gives them, and more.
+TAKES_MORE = (
+    Edit(
+        JOB, "        enable_tools: bool = False,\n", "        enable_tools: bool = False,\n        **further: Any,\n"
+    ),
+    Edit(
+        JOB,
+        "constraints: Optional[Dict[str, Any]] = None, diversity: bool = False\n",
+        "constraints: Optional[Dict[str, Any]] = None, diversity: bool = False, *, priority: int = 0\n",
+    ),
+)
+
+
+async def takes_more(target: EmbeddedTarget) -> bool:
+    nodes = [*target.members(Component.RAY_HEAD), *target.members(Component.RAY_WORKER)]
+    texts = [(packages_in(node.folder) / JOB).read_text(encoding="utf-8") for node in nodes]
+    return all("**further: Any" in text and "priority: int = 0" in text for text in texts)
+
+
 #: As clients of OpenAI's API do by default: two more requests where the server is to blame, or could not be reached.
 TRIES_AGAIN = (
     Edit(CLIENT, "import json\n", "import asyncio\nimport json\n"),
@@ -127,6 +146,13 @@ VARIANTS = (
             *("JOB-01", "JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10"),
             *("JOB-11", "JOB-12", "JOB-13", "JOB-14", "DEP-07", "ORC-04", "LOAD-01"),
         ),
+    ),
+    Variant(
+        name="agent-takes-more-keywords",
+        description="the agent's class and its run() take further keywords, named ones with defaults and any others",
+        apply=everywhere(*TAKES_MORE),
+        is_present=takes_more,
+        stretches=("DEP-12", "JOB-02", "JOB-04", "JOB-14"),
     ),
     Variant(
         name="model-thinks-first",
