@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fixtures.checks.contract import AgentMessage, MessageContract
-from fixtures.profile.contract import Messages
+from fixtures.profile.contract_messages import Messages
 from fixtures.services.nats import Message
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from fixtures.checks.contract import MessageContract
 from fixtures.core.errors import UsageError
-from fixtures.profile.contract import Messages, take_contract
+from fixtures.profile.contract import take_contract
+from fixtures.profile.contract_messages import Messages
 from fixtures.profile.model import load
 from fixtures.services.nats import Message
 from tests.support.agent_messages import agent_message

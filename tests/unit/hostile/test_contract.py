@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fixtures.checks.contract import MessageContract
 from fixtures.core.json_path import JsonPath, at
-from fixtures.profile.contract import Messages
+from fixtures.profile.contract_messages import Messages
 from fixtures.profile.model import load
 from fixtures.profile.templates import FOR_TASKS, check, filled
 from tests.support.agent_messages import agent_message

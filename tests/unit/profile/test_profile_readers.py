@@ -136,8 +136,8 @@ SPELT = {
 
 #: They make fleets, or show the profile; neither holds a fleet against it.
 NO_READERS = (
-    *("fixtures/clusters/embedded/", "fixtures/clusters/kind/", "fixtures/report/"),
-    *(f"fixtures/profile/{name}.py" for name in ("contract", "model", "sections", "remedy_values")),
+    *("fixtures/clusters/embedded/", "fixtures/clusters/kind/", "fixtures/report/", "fixtures/profile/contract"),
+    *(f"fixtures/profile/{name}.py" for name in ("model", "sections", "remedy_values")),
 )
 
 
