@@ -10,9 +10,9 @@ from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
-from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.services.vllm import ModelNames
 from tests.e2e.repairs import EVIDENCE, image, in_worker, ray_cli
 from tests.e2e.runs import AGENTS, DEPENDENCIES, described, keep_agent_jobs
@@ -322,12 +322,11 @@ async def test_message_contract(agent_runs: AgentRuns, profile: Profile, model_n
     concerns=AGENTS,
     cuts=(Link.PUBLISH,),
     impact="Two readers of the same job see different results: what is stored is not what the caller was given.",
+    needs=(Part.RETURNED_MESSAGE,),
     follows=("JOB-04", "JOB-05"),
 )
 async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile) -> None:
     """Who waits for the Ray call and who listens on NATS learn the same."""
-    if profile.contract.agent.returns == "other":
-        skip_unsupported("does not apply: agents need not return what they publish (agent.returns)")
     contract = MessageContract(profile.contract.messages)
     wrong, compared = [], 0
     for run in agent_runs.healthy:

@@ -17,10 +17,10 @@ from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, Scenario
 from fixtures.exercises.residue import actors_that_stay, placement_groups_that_stay
-from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import delivered, run_job
 from fixtures.probes.packaging import document_in
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Actor, Ray
 from fixtures.services.vllm import FaultProxy
@@ -272,7 +272,7 @@ async def asked_or_ended(fault_proxy: FaultProxy, held: str, job: asyncio.Future
     cuts=(Link.JOB,),
     impact="When a worker process crashes, its agent's answer is missing and the deliberation waits until it times "
     "out.",
-    needs=(Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
+    needs=(Part.AGENT_CLASS, Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disruption.REPLICA,
     follows=("JOB-04", "JOB-05"),
 )
@@ -289,8 +289,6 @@ async def test_worker_crash(
 
     A job that ends before it asks vLLM is not waited for: there is no process left that could be killed.
     """
-    if profile.contract.agent.factory:
-        skip_unsupported("does not apply: what the factory returns lives in an actor of the suite (agent.factory)")
     batch, scenario = "crash", Scenario("crashing", vllm_url=cluster.inside.fault_proxy)
     task_id = jobs.task_id(batch, scenario)
     before = await nats.last_sequence(profile.nats.stream)

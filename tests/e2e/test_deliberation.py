@@ -11,8 +11,8 @@ from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.causes import temperatures_differ
 from fixtures.exercises.deliberations import DeliberationRun, Deliberations, percentile
-from fixtures.harness.outcome import skip_unsupported
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.report.model import Facts
 from fixtures.services.vllm import FaultProxy
 
@@ -28,6 +28,7 @@ CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations do not come back complete: users get no answer, or one without all agents.",
+    needs=(Part.GRPC,),
     follows=(*CHAIN, "ORC-05", "ORC-06"),
     supports=("works",),
 )
@@ -47,6 +48,7 @@ async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) 
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations that run at the same time lose answers, or get each other's.",
+    needs=(Part.GRPC,),
     follows=(*CHAIN, "ORC-05"),
 )
 async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
@@ -79,6 +81,7 @@ async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="All agents answer alike, or none at the base temperature: a deliberation chooses among copies.",
+    needs=(Part.GRPC, Part.DIVERSITY),
     follows=(*CHAIN, "CFG-01", "CFG-02", "CFG-07"),
 )
 async def test_diversity(
@@ -89,8 +92,6 @@ async def test_diversity(
     Where the suite's proxy is between the agents and vLLM, their requests have these temperatures, too.
     """
     fields = profile.contract.messages.completed.fields.paths
-    if "diversity" not in fields:
-        skip_unsupported("does not apply: messages say nothing of diversity (messages.completed.fields)")
     base, raised = profile.agent.temperature, profile.agent.temperature * profile.agent.diversity_factor
     wrong, looked = [], 0
     for trip in round_trips:
@@ -140,7 +141,7 @@ async def _asked_as_they_say(trips: list[DeliberationRun], fault_proxy: FaultPro
     concerns=FLEET,
     cuts=(),
     impact="Agents do not see what the caller demanded: proposals ignore rubric, requirements or metadata.",
-    needs=(Feature.FAULT_PROXY,),
+    needs=(Part.GRPC, Feature.FAULT_PROXY),
     follows=CHAIN,
 )
 async def test_constraints_reach_the_prompt(
@@ -173,6 +174,7 @@ async def test_constraints_reach_the_prompt(
     concerns=FLEET,
     cuts=(),
     impact="Deliberations take longer than agreed; none is lost.",
+    needs=(Part.GRPC,),
     follows=(*CHAIN, "E2E-01", "E2E-02"),
 )
 async def test_round_trip_times(

@@ -11,9 +11,9 @@ from fixtures.core.tasks import together
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.exercises.deliberations import Deliberations
 from fixtures.exercises.plans import approved_plan
-from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.replicas import ray_is_out_of_reach
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
 from fixtures.services.vllm import ModelNames
@@ -31,6 +31,7 @@ GRPC = "grpcurl {grpc_tls} -protoset {grpc_descriptor} "
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="The orchestrator itself reports that it lacks NATS or Ray: deliberations fail or are refused.",
+    needs=(Part.GRPC, Part.STATUS),
     follows=("INF-05", "INF-09", "INF-11", "CFG-04", "CFG-05"),
 )
 async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
@@ -70,6 +71,7 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="Deliberations for these roles are refused: there is no council to run them.",
+    needs=(Part.GRPC, Part.COUNCILS),
     follows=("INF-11", "ORC-01"),
 )
 async def test_councils(
@@ -102,6 +104,7 @@ async def test_councils(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Callers take their own mistake for a broken server, and retry requests that can never succeed.",
+    needs=(Part.GRPC,),
     follows=("INF-11", "ORC-01"),
 )
 async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
@@ -135,7 +138,7 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Approved plans start nothing: their deliberations have to be started by hand.",
-    needs=(Feature.DISRUPTION,),
+    needs=(Part.GRPC, Part.PLANS, Feature.DISRUPTION),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
@@ -144,8 +147,7 @@ async def test_auto_dispatch(
 ) -> None:
     """The contract's plan leads to a completed deliberation of each of its roles, under the agreed task ids."""
     section = profile.contract.messages.plan
-    if section is None:
-        skip_unsupported("does not apply: no event begins deliberations (messages.plan)")
+    assert section is not None  # else the check does not apply
     roles = profile.agent.roles[:2]
     plan = approved_plan(section, f"{deliberations.run_id}-story", roles, profile.agent.agents)
     for body in plan.bodies:

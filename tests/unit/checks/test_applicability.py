@@ -10,6 +10,7 @@ from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Need
 from fixtures.clusters.base import Feature
 from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Absence, Part
+from tests.unit.profile.test_parts import with_contract
 
 PROFILE = load("embedded")
 
@@ -34,6 +35,14 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
         (PROFILE.replaced("agent", agents=1), "kind", {"ORC-07", "ORC-12"}),
         (PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm"}), "kind", {"CFG-08"}),
         (PROFILE.replaced("agent", tools=False), "kind", {"DEP-08"}),
+        (with_contract(PROFILE, "grpc", status=None, councils=None), "kind", {"ORC-01", "ORC-02"}),
+        (with_contract(PROFILE, "messages", plan=None), "kind", {"ORC-14"}),
+        (with_contract(PROFILE, "agent", returns="other", factory="a:make"), "kind", {"JOB-07", "JOB-12"}),
+        (
+            with_contract(PROFILE, grpc=None),
+            "kind",
+            {*(f"ORC-{number:02}" for number in range(1, 19)), *(f"E2E-{number:02}" for number in range(1, 6))},
+        ),
         (
             PROFILE.replaced(
                 "agent", dependencies=tuple(row for row in PROFILE.agent.dependencies if row.module != "nats")

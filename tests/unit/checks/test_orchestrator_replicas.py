@@ -136,3 +136,20 @@ def test_an_address_that_does_not_answer_is_named() -> None:
 def test_addresses_of_some_replicas_decide_nothing() -> None:
     with pytest.raises(Inconclusive, match=r"the profile names 3 addresses .* of 2 replicas"):
         checks.test_orchestrator_replicas(by_urls(*3 * [Answer("healthy")]), PROFILE)
+
+
+def test_where_no_method_says_how_a_replica_is_its_pods_are_looked_at_alone() -> None:
+    grpc = PROFILE.contract.grpc
+    assert grpc
+    for other in (None, grpc.model_copy(update={"status": None})):
+        profile = PROFILE.model_copy(update={"contract": PROFILE.contract.model_copy(update={"grpc": other})})
+        mute = replace(components("o", "o", desired=2), orchestrator={})
+        checks.test_orchestrator_replicas(mute, profile)
+        with pytest.raises(AssertionError, match="1 replicas were found, the profile asks for 2"):
+            checks.test_orchestrator_replicas(replace(components("o", desired=1), orchestrator={}), profile)
+        with pytest.raises(AssertionError, match="1 of 2 replicas are ready"):
+            checks.test_orchestrator_replicas(
+                replace(components("o", "o", desired=2, ready=False), orchestrator={}), profile
+            )
+        with pytest.raises(pytest.skip.Exception, match=r"neither its replicas nor its gRPC can be asked"):
+            checks.test_orchestrator_replicas(replace(mute, workloads={}), profile)

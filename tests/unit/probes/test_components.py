@@ -17,7 +17,7 @@ from fixtures.services.ray import Version
 class Fleet:
     """Stands for the cluster and every client; `fault` is raised by whatever is named in `dead`."""
 
-    name, unsupported = "orchestrator-1", dict[Feature, str]()
+    name, unsupported, tells_status = "orchestrator-1", dict[Feature, str](), True
 
     def __init__(self, *dead: str, fault: Exception | None = None, ready: bool = True) -> None:
         self.dead, self.fault, self.ready = dead, fault or NonConformance("does not answer\nsecond line"), ready

@@ -11,6 +11,21 @@ from fixtures.report.texts import LANGUAGES, Texts
 PROFILE = load("embedded")
 REFERENCE = load("swe-ai-fleet")
 
+
+def with_contract(profile: Profile, section: str = "", **values: object) -> Profile:
+    """The profile with other keys of a section of its contract, or of the contract itself."""
+    contract = profile.contract
+    if section:
+        values = {section: getattr(contract, section).model_copy(update=values)}
+    return profile.model_copy(update={"contract": contract.model_copy(update=values)})
+
+
+def without_diversity(profile: Profile) -> Profile:
+    completed = profile.contract.messages.completed
+    fields = completed.fields.model_copy(update={"diversity": None})
+    return with_contract(profile, "messages", completed=completed.model_copy(update={"fields": fields}))
+
+
 #: Each part: a profile and a kind that lack it alone, and a word of the reason.
 WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.KUBERNETES: (PROFILE, "embedded", "no cluster DNS"),
@@ -22,6 +37,13 @@ WITHOUT: dict[Part, tuple[Profile, str, str]] = {
         "orchestrator.environment",
     ),
     Part.TOOLS: (PROFILE.replaced("agent", tools=False), "kind", "agent.tools"),
+    Part.GRPC: (with_contract(PROFILE, grpc=None), "kind", "[grpc]"),
+    Part.STATUS: (with_contract(PROFILE, "grpc", status=None), "kind", "grpc.status"),
+    Part.COUNCILS: (with_contract(PROFILE, "grpc", councils=None), "kind", "grpc.councils"),
+    Part.PLANS: (with_contract(PROFILE, "messages", plan=None), "kind", "messages.plan"),
+    Part.DIVERSITY: (without_diversity(PROFILE), "kind", "messages.completed.fields"),
+    Part.RETURNED_MESSAGE: (with_contract(PROFILE, "agent", returns="other"), "kind", "agent.returns"),
+    Part.AGENT_CLASS: (with_contract(PROFILE, "agent", factory="a:make"), "kind", "agent.factory"),
 }
 
 
