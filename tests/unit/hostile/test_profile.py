@@ -94,7 +94,7 @@ def test_any_document(file: Path, document: Any) -> None:
 
 
 CONTRACT: dict[str, Any] = tomllib.loads((CONTRACTS / "reference.toml").read_text("utf-8"))
-CONTRACT["grpc"]["descriptor"] = str(CONTRACTS / "orchestrator.binpb")
+CONTRACT["grpc"]["descriptor"] = str(CONTRACTS / "orchestrator.json")
 
 
 @given(wounded(CONTRACT, instead=instead | st.sampled_from(["{task_id}", "{x}", "a.b[0]", "a..b", "/a", "{", "run"])))

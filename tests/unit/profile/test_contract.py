@@ -20,7 +20,7 @@ REFERENCE = CONTRACTS / "reference.toml"
 
 def reference() -> dict[str, Any]:
     document = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))
-    document["grpc"]["descriptor"] = str(CONTRACTS / "orchestrator.binpb")
+    document["grpc"]["descriptor"] = str(CONTRACTS / "orchestrator.json")
     return document
 
 
@@ -40,9 +40,9 @@ def test_a_profile_that_names_no_contract_has_the_references_with_its_own_subjec
 def test_a_contract_may_be_a_file_next_to_the_profile(tmp_path: Path) -> None:
     text = REFERENCE.read_text(encoding="utf-8")
     (tmp_path / "ours.toml").write_text(text, encoding="utf-8")
-    (tmp_path / "orchestrator.binpb").write_bytes((CONTRACTS / "orchestrator.binpb").read_bytes())
+    (tmp_path / "orchestrator.json").write_bytes((CONTRACTS / "orchestrator.json").read_bytes())
     contract = take_contract({"contract": "ours.toml"}, tmp_path, "profile")
-    assert contract.grpc and contract.grpc.descriptor == str(tmp_path / "orchestrator.binpb")
+    assert contract.grpc and contract.grpc.descriptor == str(tmp_path / "orchestrator.json")
 
 
 def test_a_section_of_the_profile_replaces_the_contracts_whole() -> None:
@@ -167,7 +167,7 @@ def changed(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
             changed("grpc.result.states", failed=["COMPLETED"]),
             "grpc.result.states.failed: has COMPLETED, which is of completed, too",
         ),
-        (changed("grpc", descriptor="none.binpb"), f"grpc.descriptor: {CONTRACTS}/none.binpb cannot be read: No such"),
+        (changed("grpc", descriptor="none.json"), f"grpc.descriptor: {CONTRACTS}/none.json cannot be read: No such"),
         (
             changed("grpc", descriptor="reference.toml"),
             f"grpc.descriptor: {REFERENCE} is no FileDescriptorSet: make one with ./ci/gen-proto --descriptor",
@@ -187,6 +187,20 @@ def test_what_is_wrong_is_said_in_one_line(change: Callable[[dict[str, Any]], No
     text = str(mistake.value)
     assert text.replace("", "").startswith(f"profile votes.toml: {line.removesuffix(' (and 4 more)')}")
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"file": 7}', b'{"file": [{"nme": "a"}]}', b"\xff", b'{"file":' * 500]
+)
+def test_json_that_is_no_descriptor_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "service.json").write_bytes(content)
+    document = reference()
+    document["grpc"]["descriptor"] = "service.json"
+    with pytest.raises(
+        UsageError, match=r"grpc\.descriptor: .*service\.json is no FileDescriptorSet: make one"
+    ) as error:
+        taken(document, tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_a_service_that_the_descriptor_lacks_is_named_with_those_that_it_has() -> None:
