@@ -138,7 +138,7 @@ def test_a_page_has_the_rows_that_ran_in_place_of_their_family() -> None:
     catalogue = load_catalogue()
     assert [check.id for check in columns([], catalogue)] == sorted(catalogue)
     shown = [check.id for check in columns([{"ran": ["INF-01", "DEP-11.yaml", "DEP-11.httpx"]}], catalogue)]
-    assert [id for id in shown if id.startswith("DEP-1")] == ["DEP-10", "DEP-11.httpx", "DEP-11.yaml"]
+    assert [id for id in shown if id.startswith("DEP-1")] == ["DEP-10", "DEP-11.httpx", "DEP-11.yaml", "DEP-12"]
 
 
 def test_an_experiment_is_chosen_by_the_family_of_a_row_too() -> None:
