@@ -189,9 +189,7 @@ def test_what_is_wrong_is_said_in_one_line(change: Callable[[dict[str, Any]], No
     assert "\n" not in text
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b'{"file": 7}', b'{"file": [{"nme": "a"}]}', b"\xff", b'{"file":' * 500]
-)
+@pytest.mark.parametrize("content", [b"", b'{"file": 7}', b'{"file": [{"nme": "a"}]}', b"\xff", b'{"file":' * 500])
 def test_json_that_is_no_descriptor_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "service.json").write_bytes(content)
     document = reference()
