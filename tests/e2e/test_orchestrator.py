@@ -20,7 +20,7 @@ from fixtures.services.vllm import ModelNames
 from tests.e2e.repairs import LOGS
 from tests.e2e.runs import FLEET
 
-GRPC = "grpcurl {grpc_tls} -protoset {grpc_descriptor} "
+GRPC = "grpcurl {grpc_tls} {grpc_schema} "
 
 
 @check(
