@@ -276,7 +276,7 @@ def test_the_page_speaks_spanish(project: Project) -> None:
     page = (project.reports / "status.md").read_text()
     assert page.startswith("# ❌ Conformidad de la flota: no conforme")
     assert "## Qué está roto" in page
-    assert "13 de 14 comprobaciones se aplican a embedded" in page
+    assert "14 de 15 comprobaciones se aplican a embedded" in page
 
 
 def test_allure_links_by_the_patterns_of_allure_pytest(project: Project) -> None:
