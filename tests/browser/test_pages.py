@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.report.model import Status
 from fixtures.report.texts import Texts
 from tests.browser.looking import Look, Scheme
 
@@ -25,7 +26,7 @@ def test_the_verdict_is_seen_at_once_in_any_window(run: Path, look: Looking, nam
     found, page = document(run), look(run / name)
     seen = page.first_view()
     for status, count in found["summary"].items():
-        assert f"{count} {status}" in seen
+        assert f"{count} {Status(status).words}" in seen
     assert found["run_id"] in seen and found["cluster"]["kind"] in seen
     for width in (360, 768, 1280, 1920):
         page.page.set_viewport_size({"width": width, "height": 800})
