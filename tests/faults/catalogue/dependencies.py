@@ -149,7 +149,7 @@ FAULTS = (
             agent_code(Edit(AGENT, "import ray\n", "import pydantic\nimport ray\n")),
         ),
         profile=FURTHER,
-        expected_failures=("DEP-11.pydantic", "DEP-07", "JOB-02"),
+        expected_failures=("DEP-11.pydantic", "DEP-07", "DEP-12", "JOB-02"),
         tolerated_failures=("JOB-03", "JOB-04", "JOB-05", *BY_PLACEMENT),
         expected_terms=("pydantic >=2.5,<3", "ray-worker-2", "No module named 'pydantic'"),
     ),
