@@ -72,6 +72,12 @@ class Look:
         """CSS pixels by which the page would have to be scrolled sideways."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
+    def lengthen_words(self) -> int:
+        """Give every text of the suite's that is not kept on its line a word without a break, as long as the names of
+        pods, classes and images are; how many texts these are.
+        """
+        return int(self.page.evaluate(_LENGTHEN))
+
     def violations(self, within: str | None = None) -> list[str]:
         """What axe finds against WCAG 2.1 A and AA, contrast included,
         in the page or `within` what a selector names.
@@ -85,6 +91,15 @@ class Look:
     def focused(self) -> Locator:
         return self.page.locator(":focus")
 
+
+_LENGTHEN = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), nodes = [];
+  while (walker.nextNode()) nodes.push(walker.currentNode);
+  const open = nodes.filter(({data, parentElement}) => data.trim() && parentElement.closest('.fleet') &&
+    !parentElement.closest('style, script') && getComputedStyle(parentElement).whiteSpace !== 'nowrap');
+  for (const node of open) node.data += ' ' + 'Unbroken'.repeat(12);
+  return open.length;
+}"""
 
 #: Text nodes whose whole box is visible: in the viewport, not cut off by a scrolling ancestor, neither
 #: hidden nor covered.

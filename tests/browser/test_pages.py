@@ -34,6 +34,13 @@ def test_the_verdict_is_seen_at_once_in_any_window(run: Path, look: Looking, nam
         assert Texts("en")(f"verdict.{found['verdict']}") in page.first_view()
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_no_word_is_too_long_for_a_narrow_window(run: Path, look: Looking, name: str) -> None:
+    page = look(run / name, width=360)
+    assert page.lengthen_words() > 20
+    assert page.wider_than_the_window() == 0
+
+
 @pytest.mark.parametrize(("name", "schemes"), [("status.html", ("light", "dark")), ("report.html", ("light",))])
 def test_contrast_names_and_roles(run: Path, look: Looking, name: str, schemes: tuple[Scheme, ...]) -> None:
     page = look(run / name)
