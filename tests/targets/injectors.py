@@ -149,7 +149,6 @@ async def restarted(
             launcher.begin(member, started)
         for member in members if ready else ():
             await launcher.ready(member)
-            target.fleet.factory.ray.learn_log(member)
         yield
     finally:
         await launcher.end(*members, immediately=immediately)

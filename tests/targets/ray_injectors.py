@@ -35,6 +35,12 @@ def with_option(option: str, value: str) -> Relaunch:
     return relaunched
 
 
+def value_of(launch: LaunchSpec, option: str) -> str:
+    """What an option that is there once as `--option=value` says."""
+    (word,) = [word for word in launch.arguments if word.startswith(f"{option}=")]
+    return word.partition("=")[2]
+
+
 def with_environment(**values: str) -> Relaunch:
     return lambda launch: replace(launch, environment={**launch.environment, **values})
 
@@ -85,14 +91,13 @@ def workers_are_all_called(name: str) -> Change:
             async def probe() -> str:
                 listed = len((await probes.alive_nodes(dashboard)).get(name, ()))
                 missing = "" if listed == len(workers) else f"Ray lists {listed} living nodes called {name}"
-                return missing or await probes.http_ok(f"http://127.0.0.1:{agent}/api/local_raylet_healthz")
+                return missing or await probes.http_ok(f"http://{agent}/api/local_raylet_healthz")
 
             return probe
 
         def called(launch: LaunchSpec) -> LaunchSpec:
-            option = "--dashboard-agent-listen-port="
-            (agent,) = [word.removeprefix(option) for word in launch.arguments if word.startswith(option)]
-            return replace(with_option("--node-name", name)(launch), probe=up(agent))
+            host, port = (value_of(launch, option) for option in ("--node-ip-address", "--dashboard-agent-listen-port"))
+            return replace(with_option("--node-name", name)(launch), probe=up(f"{host}:{port}"))
 
         launcher = target.fleet.launcher
         try:

@@ -202,7 +202,7 @@ async def test_a_boot_that_is_interrupted_leaves_nothing() -> None:
 
     async def under_way() -> Path | None:
         run = cluster.run_directory
-        return run.path if run and (run.path / "ray" / "session_latest").exists() else None
+        return run.path if run and (run.path / "ray" / "ray-head" / "session_latest").exists() else None
 
     folder = await wait_until(under_way, "the head's session", 30)
     boot.cancel()

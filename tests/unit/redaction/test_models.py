@@ -11,7 +11,11 @@ import fixtures
 from fixtures.core.json_models import InvalidDocument, JsonModel
 
 #: They run in the images when they are imported, and have no models.
-PROGRAMS = ("fixtures.clusters.embedded.start_node", "fixtures.probes.payload.")
+PROGRAMS = (
+    "fixtures.clusters.embedded.start_node",
+    "fixtures.clusters.embedded.client_proxy",
+    "fixtures.probes.payload.",
+)
 SECRET = "Pod-Passw0rd-2f6e"
 
 

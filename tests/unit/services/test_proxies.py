@@ -76,4 +76,6 @@ def test_replicas_get_proxies_for_ways_out_alone(
         monkeypatch.setenv(name, value)
     environment = processes.base_environment(Path("/image"), Path("/home"), Path("/tmp"), "fc-1")
     assert environment["NO_PROXY"] == environment["no_proxy"] == wanted
+    more = processes.base_environment(Path("/image"), Path("/home"), Path("/tmp"), "fc-1", ["127.94.36.1"])
+    assert more["NO_PROXY"] == f"{wanted},127.94.36.1"
     assert {name for name in environment if name.lower() in ("grpc_proxy", "all_proxy", "no_grpc_proxy")} == set()
