@@ -20,6 +20,7 @@ from fixtures.clusters.embedded.rundir import RunDirectory
 from fixtures.core.errors import StartupError, UsageError
 
 TABLE = """
+ray.versions = ["2.49.2"]
 [containers]
 
 [environments.plain]

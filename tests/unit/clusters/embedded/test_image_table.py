@@ -12,6 +12,7 @@ from fixtures.clusters.image_recipes import recipes
 from fixtures.core.errors import UsageError
 
 TABLE = """
+ray.versions = ["2.49.2"]
 [containers]
 
 [environments.ray-small]
