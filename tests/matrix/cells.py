@@ -41,7 +41,7 @@ class Cell(_Strict):
     @property
     def options(self) -> list[str]:
         """Of ./ci/e2e. The model server is the stub: versions of vLLM are no axis."""
-        options = ["-q", "--vllm", "stub", "--cluster", self.cluster]
+        options = ["-q", "--vllm", "stub", "--cluster", self.cluster, "--ray-version", self.ray]
         if self.nats:
             options += ["--nats-version", self.nats]
         return options if self.checks == "all" else [*options, "-m", "e2e and not disruptive"]

@@ -1,12 +1,6 @@
-"""An embedded fleet of each Ray that there are locks for: it boots, runs a job, and leaves nothing.
+"""An embedded fleet of the newest Ray that there are locks for boots, runs a job, and leaves nothing; ci/matrix has all."""
 
-The newest one in every run, the others where FLEET_ALL_RAYS=1 is set: nightly.
-"""
-
-import os
 from pathlib import Path
-
-import pytest
 
 from fixtures.clusters.base import Component, Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
@@ -16,8 +10,7 @@ from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile import model as profiles
 from fixtures.services.ray import Ray
 
-FIRST, *OTHERS, NEWEST = recipes().ray.versions
-NIGHTLY = pytest.mark.skipif(os.environ.get("FLEET_ALL_RAYS") != "1", reason="nightly: FLEET_ALL_RAYS=1")
+NEWEST = recipes().ray.versions[-1]
 PROGRAM = """python -c '
 import ray
 ray.init(logging_level="ERROR")
@@ -30,15 +23,14 @@ print(ray.__version__, len(nodes))
 '"""
 
 
-@pytest.mark.parametrize("version", [NEWEST, *(pytest.param(version, marks=NIGHTLY) for version in (FIRST, *OTHERS))])
-async def test_a_fleet_of_this_ray_boots_runs_a_job_and_leaves_nothing(version: str) -> None:
-    options = EmbeddedOptions(profiles.load("embedded"), vllm="stub", run_id="fc-rays", ray_version=version)
+async def test_a_fleet_of_the_newest_ray_boots_runs_a_job_and_leaves_nothing() -> None:
+    options = EmbeddedOptions(profiles.load("embedded"), vllm="stub", run_id="fc-rays", ray_version=NEWEST)
     cluster = EmbeddedCluster(options)
     await cluster.start(Timeline())
     assert cluster.run_directory
     folder: Path = cluster.run_directory.path
     try:
-        assert cluster.versions["ray"] == version
+        assert cluster.versions["ray"] == NEWEST
         for component in Component:
             workload = await cluster.workload(component)
             assert len(workload.ready) == workload.desired, workload
@@ -49,7 +41,7 @@ async def test_a_fleet_of_this_ray_boots_runs_a_job_and_leaves_nothing(version: 
             await ray.submit(PROGRAM, "fc-rays-job")
             job = await ray.job_ended("fc-rays-job", TIMEOUTS.job)
             assert job.status == "SUCCEEDED", job.message
-            assert f"{version} {1 + cluster.profile.ray.workers}" in await ray.job_logs("fc-rays-job")
+            assert f"{NEWEST} {1 + cluster.profile.ray.workers}" in await ray.job_logs("fc-rays-job")
         finally:
             await ray.close()
     finally:
