@@ -46,7 +46,7 @@ async def fleet(
     """A fleet on this machine, with as many workers as wanted; images are built before the clock runs."""
     profile = profiles.load("embedded")
     if workers:
-        profile = profile.replaced("ray", workers=workers)
+        profile = profile.with_workers(workers)
     cluster = EmbeddedCluster(EmbeddedOptions(profile, vllm=settings.vllm, run_id=f"fc-{secrets.token_hex(3)}"))
     timeline, began = Timeline(), time.monotonic()
     await cluster.start(timeline)

@@ -25,8 +25,8 @@ def _other_expectations(folder: Path) -> list[str]:
     """A profile that the embedded fleet does not meet, in three places that have nothing to do with each other."""
     profile = (ROOT / "fixtures/profile/shipped/embedded.toml").read_text(encoding="utf-8")
     for expected, instead in (
-        ('distribution = "aiohttp", version = "3.11.16"', 'distribution = "aiohttp", version = "3.12.0"'),
-        ('distribution = "nats-py", version = "2.10.0"', 'distribution = "nats-py", version = "2.11.0"'),
+        ('"aiohttp==3.11.16"', '"aiohttp==3.12.0"'),
+        ('"nats-py==2.10.0"', '"nats-py==2.11.0"'),
         ('version = "0.8.1"', 'version = "0.9.0"'),
     ):
         assert profile.count(expected) == 1, expected

@@ -49,7 +49,7 @@ def several_addresses(cluster: Cluster, orchestrator: Orchestrator, profile: Pro
         return
     wanted = f"{len(orchestrator.replicas)} of {profile.orchestrator.replicas} replicas can be asked"
     if Feature.REPLICAS in cluster.unsupported:
-        skip_unsupported(f"all replicas are behind one address: {wanted} on its own ([endpoints] orchestrators)")
+        skip_unsupported(f"all replicas are behind one address: {wanted} on its own (orchestrator.url)")
     raise Inconclusive(f"{wanted}: there is none whose answer could differ")
 
 

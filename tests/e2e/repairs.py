@@ -86,7 +86,7 @@ def roll_out(why: str) -> Remedy:
 def correct_the_profile(what: str) -> Remedy:
     """What is newer than the profile is not to be replaced: the step before those that roll an image out."""
     return steps(
-        f"Where all {what}, and it is the right one: correct ray.version, ray.python, ray.image and ray in "
+        f"Where all {what}, and it is the right one: correct ray.version, ray.python, ray.head_image and ray in "
         "agent.dependencies of the profile."
     )
 

@@ -34,7 +34,7 @@ CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
 )
 async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """For each role a deliberation of three agents goes all the way: the one thing that no part's health can show."""
-    missing = set(profile.agent.roles) - {trip.role for trip in round_trips}
+    missing = set(profile.deliberations.roles) - {trip.role for trip in round_trips}
     wrong = [trip.summary for trip in round_trips if not trip.completed or len(trip.proposals) != trip.agents]
     assert not missing, f"no deliberation ran for {missing}"
     assert not wrong, f"the round trip is broken: {'; '.join(wrong)}"
@@ -92,7 +92,7 @@ async def test_diversity(
     Where the suite's proxy is between the agents and vLLM, their requests have these temperatures, too.
     """
     fields = profile.contract.messages.completed.fields.paths
-    base, raised = profile.agent.temperature, profile.agent.temperature * profile.agent.diversity_factor
+    base, raised = profile.agent.temperature, profile.agent.temperature * profile.deliberations.diversity_factor
     wrong, looked = [], 0
     for trip in round_trips:
         completed = [message for message in trip.messages if message.kind == "completed"]
@@ -148,7 +148,7 @@ async def test_constraints_reach_the_prompt(
     deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence
 ) -> None:
     """What the caller demands of a proposal is in every agent's request to vLLM, as the suite's proxy sees it."""
-    trip = deliberations.new(profile.agent.roles[0])
+    trip = deliberations.new(profile.deliberations.roles[0])
     marks = {part: f"{part}-{trip.marker}" for part in ("rubric", "requirement", "key", "value")}
     await deliberations.begin(
         trip, rubric=marks["rubric"], requirements=[marks["requirement"]], metadata={marks["key"]: marks["value"]}

@@ -192,7 +192,7 @@ async def test_tools(census: Census, profile: Profile) -> None:
     wrong = [
         f"{worker.name}: {module}: {worker.modules[module]['error']}"
         for worker in census.workers
-        for module in profile.agent.tool_modules
+        for module in profile.agent.tools.imports
         if not worker.modules[module]["ok"]
     ]
     assert not wrong, f"modules for tools are missing: {'; '.join(wrong)}"

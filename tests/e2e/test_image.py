@@ -36,7 +36,7 @@ IMAGE_RUNS = ("IMG-01", "IMG-02")  # what is said of the image and of new worker
 
 def required(profile: Profile) -> list[str]:
     """Every module that agents of this profile import."""
-    tools = profile.agent.tool_modules if profile.agent.tools and profile.agent.delivery == "image" else ()
+    tools = profile.agent.tools.imports if profile.agent.tools.enabled and profile.agent.delivery == "image" else ()
     return [*profile.agent.imports, *tools]
 
 
@@ -88,7 +88,7 @@ def names_image(wanted: str, group: Workload) -> bool | None:
 async def test_specified_image(cluster: Cluster) -> None:
     """The specification of head and of each worker group names the image of the profile; one stock group is enough
     for agents to fail by chance of placement."""
-    image = cluster.profile.ray.image
+    image = cluster.profile.ray.head_image
     named = [(group, names_image(image, group)) for group in await cluster.ray_groups()]
     wrong = [f"{group.name}: {group.image}" for group, same in named if same is False]
     assert not wrong, f"the profile's image is {image}; specified are {', '.join(wrong)}"
@@ -283,10 +283,10 @@ async def test_roll_out(
         f"on the stock image the job must be diagnosed as missing nats: {failed.summary}"
     )
 
-    await cluster.roll_out(profile.ray.image)
+    await cluster.roll_out(profile.ray.head_image)
     alive = [node for node in await ray.nodes() if node.alive]
     stale = behind(await cluster.ray_groups(), alive)
-    assert not stale, f"after the roll-out {stale} do not run {profile.ray.image}"
+    assert not stale, f"after the roll-out {stale} do not run {profile.ray.head_image}"
     census = await take_census("census-rolled-out")
     evidence.attach("census.json", dict(census.document))
     missing = [
@@ -301,7 +301,7 @@ async def test_roll_out(
     silent = [run.summary for run in runs if not run.ok or len(run.completed) != 1]
     assert not silent, f"after the roll-out agent jobs do not deliver: {'; '.join(silent)}"
     if profile.contract.grpc is not None:
-        trip = (await deliberations.run([deliberations.new(profile.agent.roles[0])]))[0]
+        trip = (await deliberations.run([deliberations.new(profile.deliberations.roles[0])]))[0]
         assert trip.completed, f"after the roll-out the orchestrator gets no results: {trip.summary}"
 
 

@@ -12,7 +12,8 @@ from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census
 from fixtures.probes.components import Components
-from fixtures.profile.model import Profile, bytes_of
+from fixtures.profile.model import Profile
+from fixtures.profile.scalars import bytes_of
 from fixtures.services.ray import Node, Ray, shown_names
 from fixtures.services.vllm import Server, Vllm, context_of, share
 from tests.e2e.repairs import EVIDENCE, RAY_PODS, WORKERS, correct_the_profile, roll_out
@@ -269,10 +270,10 @@ def workers_are_not_ready_on_purpose(components: Components) -> bool:
         kubectl("-n {ray_namespace} get resourcequotas"),
         do(
             "Where the specification asks for another number than the profile: change replicas of the worker group, or "
-            "ray.workers of the profile.",
+            "ray.groups of the profile.",
             KUBERNETES,
         ),
-        do("Start the workers that are missing, or correct ray.workers of the profile.", ENDPOINTS),
+        do("Start the workers that are missing, or correct ray.groups of the profile.", ENDPOINTS),
         do("Where one runs and Ray does not list it, it has lost its raylet.", ENDPOINTS, EMBEDDED),
         do(
             "Where one runs and Ray does not list it, it has lost its raylet. Set POD to its name and read why, before "

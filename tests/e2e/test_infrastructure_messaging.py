@@ -166,7 +166,7 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
     if workload is None:
         if len(asked) not in (1, wanted):  # one is a load balancer's: how many replicas are behind it is not known
             raise Inconclusive(
-                f"the profile names {len(asked)} addresses ([endpoints] orchestrators) of {wanted} replicas "
+                f"the profile names {len(asked)} addresses (orchestrator.url) of {wanted} replicas "
                 "(orchestrator.replicas): name all of them, or the one of a load balancer"
             )
         return

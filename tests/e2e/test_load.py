@@ -130,7 +130,7 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
     What others publish meanwhile is counted, too. Where that may be what was delivered again, or where the stream's
     limits dropped messages since the load began, it cannot be decided.
     """
-    stream, name, before = profile.nats.stream, profile.nats.completed_consumer, load.collector
+    stream, name, before = profile.nats.stream, profile.nats.consumers.completed, load.collector
     if isinstance(before, NonConformance):
         raise before
     if dropped := load.dropped or await dropped_after(nats, stream, load.sequence):

@@ -84,7 +84,7 @@ async def test_councils(
     wrong = []
     for replica in orchestrator.replicas:
         found = await replica.councils()
-        for role in profile.agent.roles:
+        for role in profile.deliberations.roles:
             council = found.get(role)
             if council is None:
                 reason = f", and none can be made: {councils[role]}" if role in councils else ""
@@ -148,8 +148,8 @@ async def test_auto_dispatch(
     """The contract's plan leads to a completed deliberation of each of its roles, under the agreed task ids."""
     section = profile.contract.messages.plan
     assert section is not None  # else the check does not apply
-    roles = profile.agent.roles[:2]
-    plan = approved_plan(section, f"{deliberations.run_id}-story", roles, profile.agent.agents)
+    roles = profile.deliberations.roles[:2]
+    plan = approved_plan(section, f"{deliberations.run_id}-story", roles, profile.deliberations.agents)
     for body in plan.bodies:
         await nats.publish(section.subject, body)
     wrong: dict[str, str] = {}

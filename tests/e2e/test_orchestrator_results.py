@@ -38,7 +38,7 @@ from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
 async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """The caller is not held until the agents are done: calls made at once each come back within a second.
 
-    `limits.start_s` allows longer, where each task is checked before it is accepted.
+    `limits.deliberate_s` allows longer, where each task is checked before it is accepted.
 
     Each replica reports a version, of the profile's release; one that names no release, as a commit, proves nothing.
     """

@@ -124,7 +124,7 @@ async def test_all_agents_fail(
     deliberations: Deliberations, task_beyond_the_context: str, profile: Profile, evidence: Evidence
 ) -> None:
     """A task longer than the model's context is refused by vLLM for every agent: FAILED, naming what vLLM said."""
-    trip = deliberations.new(profile.agent.roles[1 % len(profile.agent.roles)], agents=2)
+    trip = deliberations.new(profile.deliberations.roles[1 % len(profile.deliberations.roles)], agents=2)
     async with deliberations.observed(trip):
         await deliberations.finish(await deliberations.begin(trip, task=f"{trip.marker} {task_beyond_the_context}"))
     keep_deliberations(evidence, [trip])

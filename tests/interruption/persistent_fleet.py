@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ from fixtures.services.grpc_contract import GrpcContract
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import ENDED, Ray
+from tests.support.profiles import profile_text
 
 
 def ended_by_themselves() -> float:
@@ -29,13 +29,15 @@ def ended_by_themselves() -> float:
 
 def attached_profile(folder: Path, endpoints: Endpoints, more: str = "") -> Path:
     """A profile with these endpoints."""
-    text = (profiles.PROFILES / "embedded.toml").read_text(encoding="utf-8")
-    text = text.replace('python = "host"', f'python = "{platform.python_version()}"')
-    places = {"vllm": endpoints.vllm, "dashboard": endpoints.dashboard, "nats": endpoints.nats}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in places.items()]
-    lines.append(f"orchestrators = {json.dumps(list(endpoints.orchestrators.values()))}")
+    text = profile_text(
+        "embedded",
+        vllm={"url": endpoints.vllm},
+        ray={"url": endpoints.dashboard, "python": platform.python_version()},
+        nats={"url": endpoints.nats},
+        orchestrator={"url": list(endpoints.orchestrators.values())},
+    )
     file = folder / "plain.toml"
-    file.write_text(text + more + "\n[endpoints]\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    file.write_text(f"{text}{more}\n", encoding="utf-8")
     return file
 
 
@@ -131,8 +133,8 @@ async def fleet(run_id: str, ports: int | None = None) -> AsyncIterator[Fleet]:
     nats, ray = Nats(cluster.endpoints.nats, "ends"), Ray(cluster.endpoints.dashboard)
     orchestrator = Orchestrator(lambda: cluster.endpoints.orchestrators, GrpcContract.of(cluster.profile.contract))
     try:
-        for role in cluster.profile.agent.roles:
-            await orchestrator.any.create_council(role, cluster.profile.agent.agents)
+        for role in cluster.profile.deliberations.roles:
+            await orchestrator.any.create_council(role, cluster.profile.deliberations.agents)
         found = Fleet(cluster, nats, ray)
         await found.note()
         yield found

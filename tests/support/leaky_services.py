@@ -152,7 +152,7 @@ class _Refusing(grpc.GenericRpcHandler):
 
 @contextmanager
 def indiscreet(said: Indiscretion) -> Iterator[dict[str, Any]]:
-    """The profile's [endpoints] of a system that fails and tells."""
+    """The URLs in the profile, by its part, of a system that fails and tells."""
     servers: list[socketserver.TCPServer] = [_http(said, _vllm), _http(said, _dashboard)]
     nats = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Nats)
     nats.said, nats.daemon_threads = said, True  # type: ignore[attr-defined]
@@ -170,7 +170,7 @@ def indiscreet(said: Indiscretion) -> Iterator[dict[str, Any]]:
         vllm, dashboard, nats, grpc_port = ports
         yield {
             "vllm": f"http://127.0.0.1:{vllm}",
-            "dashboard": f"http://127.0.0.1:{dashboard}",
+            "ray": f"http://127.0.0.1:{dashboard}",
             "nats": f"nats://127.0.0.1:{nats}",
-            "orchestrators": [f"127.0.0.1:{grpc_port}"],
+            "orchestrator": [f"127.0.0.1:{grpc_port}"],
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fixtures.clusters.base import Feature
 from fixtures.clusters.endpoints import UNSUPPORTED
-from fixtures.profile.model import PROFILES
+from tests.support.profiles import profile_text
 from tests.targets.target import Change
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Urls:
-    """The `[endpoints]` of a profile, and what else it says about the ways to a fleet."""
+    """The URLs of a profile, and what else it says about the ways to a fleet."""
 
     vllm: str
     dashboard: str
@@ -47,26 +46,23 @@ class Urls:
         """The options of a session that attaches with this profile, which is written to `folder`."""
         file, token = folder / "attached.toml", folder / "fault-proxy-token"
         token.write_text(self.fault_proxy_token, encoding="utf-8")
-        secret = f'fault_proxy_token = {{ file = "{token.name}" }}\n' if self.fault_proxy_token else ""
-        file.write_text(self.profile().replace("[vllm]\n", f"[vllm]\n{secret}", 1), encoding="utf-8")
+        secret = {"fault_proxy_token": {"file": token.name}} if self.fault_proxy_token else {}
+        file.write_text(self.profile(**secret), encoding="utf-8")
         return ["--cluster", "attach", "--allow-disruptive", "--profile", str(file)]
 
-    def profile(self) -> str:
-        """The embedded fleet's profile with these endpoints."""
-        text = (PROFILES / "embedded.toml").read_text(encoding="utf-8")
-        text = text.replace('python = "host"', f'python = "{platform.python_version()}"')
-        keys = {"vllm": self.vllm, "dashboard": self.dashboard, "nats": self.nats, "fault_proxy": self.fault_proxy}
-        keys = {name: url for name, url in keys.items() if url}
-        return "\n".join(
-            [
-                *(text, self.sections, "[endpoints]"),
-                *(f"{name} = {json.dumps(url)}" for name, url in keys.items()),
-                f"orchestrators = {json.dumps(list(self.orchestrators))}",
-                "[endpoints.inside]",
-                *(f"{name} = {json.dumps(url)}" for name, url in self.inside.items()),
-                "",
-            ]
+    def profile(self, **vllm: Any) -> str:
+        """The embedded fleet's profile with these URLs, and these keys of [vllm]."""
+        text = profile_text(
+            "embedded",
+            vllm={"url": self.vllm, "fault_proxy": self.fault_proxy, **self._inside("vllm"), **vllm},
+            ray={"url": self.dashboard, "python": platform.python_version()},
+            nats={"url": self.nats, **self._inside("nats")},
+            orchestrator={"url": list(self.orchestrators)},
         )
+        return f"{text}\n{self.sections}\n"
+
+    def _inside(self, part: str) -> dict[str, str]:
+        return {"url_inside": self.inside[part]} if part in self.inside else {}
 
 
 Ways = Callable[["EmbeddedTarget"], AbstractAsyncContextManager[Mapping[str, Any]]]

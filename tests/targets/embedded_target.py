@@ -89,8 +89,8 @@ class EmbeddedTarget(Target):
         orchestrator = Orchestrator(
             lambda: self.cluster.endpoints.orchestrators, GrpcContract.of(self.cluster.profile.contract)
         )
-        for role in set(self.cluster.profile.agent.roles) - set(await orchestrator.any.councils()):
-            await orchestrator.any.create_council(role, self.cluster.profile.agent.agents)
+        for role in set(self.cluster.profile.deliberations.roles) - set(await orchestrator.any.councils()):
+            await orchestrator.any.create_council(role, self.cluster.profile.deliberations.agents)
         await orchestrator.close()
 
     async def end(self) -> None:

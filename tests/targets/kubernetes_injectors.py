@@ -74,7 +74,7 @@ def vllm_service_selects_nobody() -> Change:
 
 @asynccontextmanager
 async def _worker_image(target: KubernetesTarget, image: str) -> AsyncIterator[None]:
-    name, namespace = target.profile.ray.cluster, target.profile.kubernetes.ray_namespace
+    name, namespace = target.profile.ray.cluster, target.profile.ray.namespace
     path = "/spec/workerGroupSpecs/0/template/spec/containers/0/image"
 
     async def put(value: str) -> None:
@@ -84,7 +84,7 @@ async def _worker_image(target: KubernetesTarget, image: str) -> AsyncIterator[N
     try:
         yield
     finally:
-        await put(target.profile.ray.image)
+        await put(target.profile.ray.head_image)
 
 
 def workers_name_the_stock_image() -> Change:
@@ -93,19 +93,19 @@ def workers_name_the_stock_image() -> Change:
 
 
 def workers_name_a_floating_image() -> Change:
-    return lambda target: _worker_image(target, target.profile.ray.image.partition(":")[0] + ":latest")
+    return lambda target: _worker_image(target, target.profile.ray.head_image.partition(":")[0] + ":latest")
 
 
 async def ready_workers(target: KubernetesTarget) -> list[str]:
     """The names of Ray's worker pods that are ready."""
     labels = f"ray.io/cluster={target.profile.ray.cluster},ray.io/node-type=worker"
-    pods = await target.api.list(PODS, target.profile.kubernetes.ray_namespace, labels=labels)
+    pods = await target.api.list(PODS, target.profile.ray.namespace, labels=labels)
     return sorted(pod.metadata.name for pod in pods if pod.status.is_ready)
 
 
 @asynccontextmanager
 async def _worker_gone(target: KubernetesTarget) -> AsyncIterator[None]:
-    namespace = target.profile.kubernetes.ray_namespace
+    namespace = target.profile.ray.namespace
     async with without(target, OPERATOR, OPERATOR_SPACE):
         before = await ready_workers(target)
         await target.api.delete(PODS, before[-1], namespace, grace_s=1)
@@ -132,7 +132,7 @@ def worker_gone() -> Change:
 
 @asynccontextmanager
 async def _group_is(target: KubernetesTarget, **values: int) -> AsyncIterator[None]:
-    name, namespace = target.profile.ray.cluster, target.profile.kubernetes.ray_namespace
+    name, namespace = target.profile.ray.cluster, target.profile.ray.namespace
     group = (await target.api.get(RAY_CLUSTERS, name, namespace)).raw["spec"]["workerGroupSpecs"][0]
     before, count = {key: group[key] for key in values}, len(await ready_workers(target))
 

@@ -61,14 +61,14 @@ def _hardened(template: Document) -> Document:
 @asynccontextmanager
 async def namespaces_are_hardened(target: KubernetesTarget) -> AsyncIterator[None]:
     """Both namespaces have a quota and the level "restricted", and the template of the workers complies."""
-    spaces = target.profile.kubernetes
+    spaces, ray = target.profile.kubernetes, target.profile.ray
     sizes = {"limits.memory": "64Gi", "pods": "40"}
     change = together(
         workers_have_the_template(_hardened),
         quota(spaces.namespace, **sizes),
-        quota(spaces.ray_namespace, **sizes, **{"limits.cpu": "64"}),
+        quota(ray.namespace, **sizes, **{"limits.cpu": "64"}),
         restricted(spaces.namespace),
-        restricted(spaces.ray_namespace),
+        restricted(ray.namespace),
     )
     async with change(target):
         yield
@@ -83,7 +83,7 @@ def nothing_may_be_evicted() -> Change:
         return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
 
     def of_ray(profile: Profile) -> Document:
-        return budget(profile.kubernetes.ray_namespace, "ray", {"ray.io/cluster": profile.ray.cluster})
+        return budget(profile.ray.namespace, "ray", {"ray.io/cluster": profile.ray.cluster})
 
     def of(component: str) -> Change:
         def body(profile: Profile) -> Document:
@@ -120,7 +120,7 @@ async def platforms_leave_their_marks(target: KubernetesTarget) -> AsyncIterator
     """On the RayCluster, the workloads and the services of the fleet, which belong to their namespace."""
     profile, spaces = target.profile, target.profile.kubernetes
     objects: list[tuple[AnyResource, str, str]] = [
-        (RAY_CLUSTERS, profile.ray.cluster, spaces.ray_namespace),
+        (RAY_CLUSTERS, profile.ray.cluster, profile.ray.namespace),
         (DEPLOYMENTS, profile.orchestrator.workload, spaces.namespace),
         (DEPLOYMENTS, profile.vllm.workload, spaces.namespace),
         (STATEFULSETS, profile.nats.service, spaces.namespace),

@@ -26,7 +26,7 @@ NEVER_READY = {"exec": {"command": ["false"]}, "periodSeconds": 1}
 
 async def group(target: KubernetesTarget, number: int = 0) -> Document:
     """A worker group as the RayCluster has it."""
-    name, namespace = target.profile.ray.cluster, target.profile.kubernetes.ray_namespace
+    name, namespace = target.profile.ray.cluster, target.profile.ray.namespace
     ray_cluster = await target.api.get(RAY_CLUSTERS, name, namespace)
     groups: list[Document] = ray_cluster.raw["spec"]["workerGroupSpecs"]
     return groups[number]
@@ -34,7 +34,7 @@ async def group(target: KubernetesTarget, number: int = 0) -> Document:
 
 async def patch(target: KubernetesTarget, *operations: tuple[str, str, Any]) -> None:
     """JSON patches of the RayCluster's worker groups: operation, path below them, value (None: it has none)."""
-    name, namespace = target.profile.ray.cluster, target.profile.kubernetes.ray_namespace
+    name, namespace = target.profile.ray.cluster, target.profile.ray.namespace
     bodies = [
         {"op": op, "path": f"{GROUPS}{path}", **({} if value is None else {"value": value})}
         for op, path, value in operations
@@ -45,7 +45,7 @@ async def patch(target: KubernetesTarget, *operations: tuple[str, str, Any]) -> 
 async def workers(target: KubernetesTarget, group_name: str = "") -> list[Pod]:
     labels = f"ray.io/cluster={target.profile.ray.cluster},ray.io/node-type=worker"
     labels += f",ray.io/group={group_name}" if group_name else ""
-    return await target.api.list(PODS, target.profile.kubernetes.ray_namespace, labels=labels)
+    return await target.api.list(PODS, target.profile.ray.namespace, labels=labels)
 
 
 async def _ready(target: KubernetesTarget, count: int) -> None:
@@ -136,7 +136,7 @@ def placed(template: Document) -> Document:
 
 def workers_are_placed() -> Change:
     def account(profile: Profile) -> Document:
-        metadata = {"name": ACCOUNT, "namespace": profile.kubernetes.ray_namespace}
+        metadata = {"name": ACCOUNT, "namespace": profile.ray.namespace}
         return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
     return together(
@@ -158,7 +158,7 @@ def _never_ready(template: Document) -> Document:
 async def one_worker_is_never_ready(target: KubernetesTarget) -> AsyncIterator[None]:
     """A worker is replaced by one that Ray counts and whose readiness probe fails."""
     count, old = len(await ready_workers(target)), (await ready_workers(target))[-1]
-    namespace = target.profile.kubernetes.ray_namespace
+    namespace = target.profile.ray.namespace
 
     async def unready() -> list[Pod]:
         pods = [pod for pod in await workers(target) if not (pod.is_leaving or pod.status.is_ready)]

@@ -18,7 +18,7 @@ from fixtures.clusters.embedded import probes
 from fixtures.clusters.embedded.replica import LaunchSpec
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
-from fixtures.profile.model import Nats as NatsProfile
+from fixtures.profile.components import Nats as NatsProfile
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import FileChange, restarted
 from tests.targets.target import Change
@@ -50,7 +50,7 @@ def settled(inject: Change) -> Change:
             yield
         names = target.cluster.profile.nats
         async with await nats.connect(target.cluster.endpoints.nats) as client:
-            for durable in (names.completed_consumer, names.failed_consumer):
+            for durable in (names.consumers.completed, names.consumers.failed):
                 await _nothing_in_hand(client.jetstream(), names.stream, durable)
 
     return injected
@@ -105,7 +105,7 @@ def stream_is(*, with_consumers: bool = True, messages: int = 0, **other: Any) -
         for consumer in consumers if with_consumers else ():
             await js.add_consumer(names.stream, consumer)
         for _ in range(messages):
-            await js.publish(names.subjects.replace(">", "nobody"), b"{}")
+            await js.publish(names.subjects[0].replace(">", "nobody"), b"{}")
 
     return spoiled(spoil)
 
@@ -139,7 +139,7 @@ def without_consumer() -> Change:
     """That of the proposals."""
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
-        await js.delete_consumer(names.stream, names.completed_consumer)
+        await js.delete_consumer(names.stream, names.consumers.completed)
 
     return spoiled(spoil)
 
@@ -148,8 +148,8 @@ def consumer_is(**other: Any) -> Change:
     """The consumer of the proposals is made anew with another configuration."""
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
-        config = (await js.consumer_info(names.stream, names.completed_consumer)).config
-        await js.delete_consumer(names.stream, names.completed_consumer)
+        config = (await js.consumer_info(names.stream, names.consumers.completed)).config
+        await js.delete_consumer(names.stream, names.consumers.completed)
         await js.add_consumer(names.stream, config.evolve(**other))
 
     return spoiled(spoil)
@@ -160,7 +160,7 @@ def paused_consumer() -> Change:
 
     async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
         until = datetime.now(UTC) + timedelta(hours=1)
-        await js.pause_consumer(names.stream, names.completed_consumer, until.isoformat())
+        await js.pause_consumer(names.stream, names.consumers.completed, until.isoformat())
 
     return spoiled(spoil)
 

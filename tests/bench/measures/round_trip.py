@@ -79,8 +79,8 @@ async def _measured(
     http: httpx.AsyncClient,
 ) -> Measured:
     profile = cluster.profile
-    role = profile.agent.roles[0]
-    await orchestrator.any.create_council(role, profile.agent.agents)
+    role = profile.deliberations.roles[0]
+    await orchestrator.any.create_council(role, profile.deliberations.agents)
     await floor.prepare(nats)
     deliberations = Deliberations(orchestrator, nats, ray, profile, cluster.run_id, LOOK_EVERY)
     jobs = AgentJobs(ray, nats, profile, cluster.inside, cluster.run_id)

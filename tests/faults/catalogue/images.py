@@ -72,7 +72,7 @@ def one_worker_runs(image: Image) -> Change:
 @asynccontextmanager
 async def missing_nats_incident(target: EmbeddedTarget) -> AsyncIterator[None]:
     """The whole fleet is meant to run, and runs, the stock image; the agents' code comes with the jobs."""
-    meant = target.cluster.profile.replaced("ray", image=STOCK.reference).replaced("agent", delivery="job")
+    meant = target.cluster.profile.with_ray_image(STOCK.reference).replaced("agent", delivery="job")
     try:
         await target.cluster.roll_out(STOCK.reference)
         with target.overridden(profile=meant):
@@ -95,7 +95,7 @@ async def specified(target: EmbeddedTarget, image: Image) -> AsyncIterator[None]
 async def patched_only(target: EmbeddedTarget) -> AsyncIterator[None]:
     """The image that the fleet is meant to run is specified, and runs nowhere."""
     async with specified(target, STOCK):
-        with target.overridden(profile=target.cluster.profile.replaced("ray", image=STOCK.reference)):
+        with target.overridden(profile=target.cluster.profile.with_ray_image(STOCK.reference)):
             yield
 
 
@@ -108,7 +108,7 @@ async def tagged(target: EmbeddedTarget, tag: str) -> AsyncIterator[None]:
         member.image = loose
     target.cluster.plan.ray = loose
     try:
-        with target.overridden(profile=target.cluster.profile.replaced("ray", image=loose.reference)):
+        with target.overridden(profile=target.cluster.profile.with_ray_image(loose.reference)):
             yield
     finally:
         target.cluster.plan.ray = CUSTOM

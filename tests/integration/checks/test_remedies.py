@@ -19,7 +19,7 @@ from fixtures.checks.remedy import filled
 from fixtures.core.paths import ROOT
 from fixtures.profile import model as profiles
 from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
-from fixtures.profile.sections import PlainEndpoints
+from tests.support.profiles import with_urls
 
 NOBODY = "127.0.0.1:1"  # where nothing listens
 KUBECONFIG = f"""
@@ -29,9 +29,6 @@ clusters: [{{name: c, cluster: {{server: "http://{NOBODY}"}}}}]
 contexts: [{{name: nowhere, context: {{cluster: c, user: u}}}}]
 users: [{{name: u, user: {{token: t}}}}]
 """
-PLAIN = PlainEndpoints(
-    vllm=f"http://{NOBODY}", dashboard=f"http://{NOBODY}", nats=f"nats://{NOBODY}", orchestrators=(NOBODY,)
-)
 
 
 def commands(values: RemedyValues, program: str) -> list[str]:
@@ -79,7 +76,8 @@ def test_kubectl_takes_every_command_and_asks_the_cluster_that_is_named(tmp_path
 def test_commands_for_plain_endpoints_ask_what_the_profile_names(program: str, refused: str) -> None:
     if not shutil.which(program):
         pytest.skip(f"there is no {program} on this machine")
-    profile = profiles.load("swe-ai-fleet").model_copy(update={"endpoints": PLAIN})
+    at = f"http://{NOBODY}"
+    profile = with_urls(profiles.load("swe-ai-fleet"), vllm=at, ray=at, nats=f"nats://{NOBODY}", orchestrator=(NOBODY,))
     for command, seen in all_ended(commands(remedy_values(profile, "attach", None), program)).items():
         assert seen.returncode and re.search(refused, seen.stderr + seen.stdout), f"{command}: {seen.stderr}"
 

@@ -17,7 +17,7 @@ async def of(api: Api, profile: Profile, nats_address: str, dashboard: str) -> d
     """Namespaces, pods (with their age and restarts), Ray jobs, streams, consumers and the keys of all buckets."""
     spaces = profile.kubernetes
     namespaces, ray_pods, pods = await asyncio.gather(
-        api.list(NAMESPACES), api.list(PODS, spaces.ray_namespace), api.list(PODS, spaces.namespace)
+        api.list(NAMESPACES), api.list(PODS, profile.ray.namespace), api.list(PODS, spaces.namespace)
     )
     async with httpx.AsyncClient(trust_env=False) as http:
         jobs = (await http.get(f"http://{dashboard}/api/jobs/")).json()

@@ -82,7 +82,7 @@ async def snapshot(api: Api, profile: Profile) -> dict[str, list[str]]:
     access, spaces = PortForwards(api), profile.kubernetes
     try:
         nats = await access.service_address(profile.nats.service, spaces.namespace, profile.nats.port)
-        head = await access.service_address(profile.ray.head_service, spaces.ray_namespace, profile.ray.dashboard_port)
+        head = await access.service_address(profile.ray.head_service, profile.ray.namespace, profile.ray.dashboard_port)
         return await state.of(api, profile, nats, head)
     finally:
         await access.close()
@@ -317,7 +317,7 @@ class TestFaults:
                 await cluster.run_image("fleet/no-such-image:1", ["true"], timeout=30)
         finally:
             await cluster.stop()
-        assert not await admin.list(PODS, fleet.profile.kubernetes.ray_namespace, labels=f"{RUN_LABEL}=fc-pull")
+        assert not await admin.list(PODS, fleet.profile.ray.namespace, labels=f"{RUN_LABEL}=fc-pull")
 
     async def test_interrupted_in_the_middle(self, admin: Api, fleet: Fleet, tmp_path: Path) -> None:
         before = await snapshot(admin, fleet.profile)
@@ -334,7 +334,7 @@ class TestDrift:
     async def test_a_patched_specification_without_a_restart(self, admin: Api, fleet: Fleet, tmp_path: Path) -> None:
         """Held against the image that the RayCluster now names, every pod still runs the one from before."""
         cluster = KubernetesCluster(AttachOptions(fleet.profile, str(fleet.kubeconfig), None, "fc-drift", True))
-        text = fleet.profile_file.read_text(encoding="utf-8").replace(fleet.profile.ray.image, fleet.stock_image)
+        text = fleet.profile_file.read_text(encoding="utf-8").replace(fleet.profile.ray.head_image, fleet.stock_image)
         patched = tmp_path / "profile.toml"
         patched.write_text(text, encoding="utf-8")
         pods = {one.name for group in await groups(cluster, Timeline()) for one in group.replicas}
@@ -345,14 +345,14 @@ class TestDrift:
                 "-k", "IMG-01 or IMG-02 or IMG-03",
             )  # fmt: skip
         finally:
-            await cluster._disruption.set_image(fleet.profile.ray.image)
+            await cluster._disruption.set_image(fleet.profile.ray.head_image)
             still = {one.name for group in await cluster.ray_groups() for one in group.replicas}
             await cluster.stop()
         assert pods == still
         assert set(ran.report.details("failed")) == {"IMG-02"}, ran.output[-3000:]
         assert "head" in ran.report.details("failed")["IMG-02"]
-        restored = await admin.get(RAY_CLUSTERS, fleet.profile.ray.cluster, fleet.profile.kubernetes.ray_namespace)
-        assert {group.image for group in ray_groups(restored, ())} == {fleet.profile.ray.image}
+        restored = await admin.get(RAY_CLUSTERS, fleet.profile.ray.cluster, fleet.profile.ray.namespace)
+        assert {group.image for group in ray_groups(restored, ())} == {fleet.profile.ray.head_image}
 
 
 class TestCost:
@@ -389,8 +389,8 @@ def written(log: Path, pattern: str) -> str:
 
 async def job_runs(api: Api, profile: Profile, run_id: str) -> None:
     """Wait until a Ray job of the run runs."""
-    access, spaces = PortForwards(api), profile.kubernetes
-    head = await access.service_address(profile.ray.head_service, spaces.ray_namespace, profile.ray.dashboard_port)
+    access = PortForwards(api)
+    head = await access.service_address(profile.ray.head_service, profile.ray.namespace, profile.ray.dashboard_port)
     ray = Ray(f"http://{head}")
 
     async def running() -> bool:

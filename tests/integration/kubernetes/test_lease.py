@@ -121,6 +121,6 @@ async def test_images_that_a_killed_run_left(api: Api, fleet: Fleet) -> None:
         assert [group.image for group in await later.ray_groups()] == before
         assert any(f"(now {fleet.stock_image}): done" in note for note in later.notes), later.notes
     profile = later.profile
-    there = await api.get(RAY_CLUSTERS, profile.ray.cluster, profile.kubernetes.ray_namespace)
+    there = await api.get(RAY_CLUSTERS, profile.ray.cluster, profile.ray.namespace)
     assert [group.image for group in ray_groups(there, ())] == before
     assert await lease_is_gone(api, later)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.profile import model as profiles
 from tests.support import suite_process
 from tests.support.leaky_services import SHAPES, Indiscretion, forms, indiscreet
+from tests.support.profiles import profile_text
 
 RUN_S = 120.0  # 13 s seen
 #: The suite's own, with signs that each kind of file escapes in its own way.
@@ -56,9 +55,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     password, key, token = REGISTERED.values()
     (folder / "api-key").write_text(key, "utf-8")
     with indiscreet(Indiscretion(REGISTERED.values())) as endpoints:
-        text = (profiles.PROFILES / "embedded.toml").read_text("utf-8").replace('python = "host"', 'python = "3.11"')
-        places = "\n".join(f"{name} = {json.dumps(value)}" for name, value in endpoints.items())
-        (folder / "plain.toml").write_text(f"{text}\n{SECTIONS}\n[endpoints]\n{places}\n", "utf-8")
+        parts = {part: {"url": url} for part, url in endpoints.items()}
+        text = profile_text("embedded", **parts).replace('python = "host"', 'python = "3.11"')
+        (folder / "plain.toml").write_text(f"{text}\n{SECTIONS}\n", "utf-8")
         options = ("-rA", "--showlocals", "--cluster", "attach", "--allow-disruptive")
         given = {"FLEET_TEST_USER": "suite", "FLEET_TEST_PASSWORD": password, "FLEET_TEST_TOKEN": token}
         done = suite_process.run(

@@ -532,7 +532,7 @@ def test_what_cannot_be_read_is_said_before_anything_starts(folder: Path, sectio
     [
         ('[nats.auth]\ntoken = "t0ken-of-the-suite"', r'nats\.auth\.token: .*\{ env = "VARIABLE" \}'),
         ('[vllm.auth]\napi_key = { key = "t0ken-of-the-suite" }', r"vllm\.auth\.api_key\.key: unknown key"),
-        ('[endpoints]\nvllm = "http://me:t0ken-of-the-suite@host:8000"', r"endpoints\.vllm: must not hold credentials"),
+        ('url = "nats://me:t0ken-of-the-suite@host:4222"', r"nats\.url: must not hold credentials"),
         ('[nats.tls]\nca = "-----BEGIN CERTIFICATE----- t0ken-of-the-suite"', r"nats\.tls\.ca: must be the path"),
     ],
 )

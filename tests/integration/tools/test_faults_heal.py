@@ -19,6 +19,7 @@ from tests.targets.nats_injectors import settled
 
 ACK_WAIT = 2.0  # seconds
 NAMES = profiles.load("embedded").nats
+COMPLETED, FAILED = "agent.response.completed", "agent.response.failed"
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
         client = Nats(f"nats://{address}", "test")
         context = await client.jetstream()
         await context.add_stream(name=NAMES.stream, subjects=["agent.response.>"])
-        for durable, subject in ((NAMES.completed_consumer, NAMES.completed), (NAMES.failed_consumer, NAMES.failed)):
+        for durable, subject in ((NAMES.consumers.completed, COMPLETED), (NAMES.consumers.failed, FAILED)):
             config = ConsumerConfig(
                 durable_name=durable, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT
             )
@@ -47,7 +48,7 @@ async def test_what_a_killed_replica_had_in_hand_is_settled_before_a_fault_count
     consumer's ack_wait is over.
     """
     context = await fleet.client.jetstream()
-    reader = await context.pull_subscribe_bind(NAMES.completed_consumer, NAMES.stream)
+    reader = await context.pull_subscribe_bind(NAMES.consumers.completed, NAMES.stream)
 
     async def sound_replica() -> None:
         while True:
@@ -62,10 +63,10 @@ async def test_what_a_killed_replica_had_in_hand_is_settled_before_a_fault_count
 
     tasks: list[asyncio.Future[None]] = []
     async with settled(replicas_are_killed_and_started)(fleet):
-        await context.publish(NAMES.completed, b"{not json")
+        await context.publish(COMPLETED, b"{not json")
         await reader.fetch(1, timeout=5)  # and never settled: its reader is killed
     (replica,) = tasks
-    assert (await context.consumer_info(NAMES.stream, NAMES.completed_consumer)).num_ack_pending == 0
+    assert (await context.consumer_info(NAMES.stream, NAMES.consumers.completed)).num_ack_pending == 0
     replica.cancel()
     with suppress(asyncio.CancelledError):
         await replica

@@ -8,7 +8,7 @@ from fixtures.checks.applicability import applicability
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Need
 from fixtures.clusters.base import Feature
-from fixtures.profile.model import Profile, load
+from fixtures.profile.model import Profile, Tools, load
 from fixtures.profile.parts import Absence, Part
 from tests.unit.profile.test_parts import with_contract
 
@@ -32,9 +32,9 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
         (PROFILE, "kind", set()),
         (PROFILE, "embedded", {"NET-07"}),
         (PROFILE.replaced("orchestrator", replicas=1), "kind", {"CFG-07", "ORC-06", "ORC-15"}),
-        (PROFILE.replaced("agent", agents=1), "kind", {"ORC-07", "ORC-12"}),
+        (PROFILE.replaced("deliberations", agents=1), "kind", {"ORC-07", "ORC-12"}),
         (PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm"}), "kind", {"CFG-08"}),
-        (PROFILE.replaced("agent", tools=False), "kind", {"DEP-08"}),
+        (PROFILE.replaced("agent", tools=Tools()), "kind", {"DEP-08"}),
         (with_contract(PROFILE, "grpc", status=None, councils=None), "kind", {"ORC-01", "ORC-02"}),
         (with_contract(PROFILE, "messages", plan=None), "kind", {"ORC-14"}),
         (with_contract(PROFILE, "agent", returns="other", factory="a:make"), "kind", {"JOB-07", "JOB-12"}),
@@ -65,7 +65,7 @@ def test_every_part_is_needed_by_a_check(catalogue: list[Check]) -> None:
 def test_the_first_part_that_is_missing_is_the_reason_and_features_are_none() -> None:
     needs: frozenset[Need] = frozenset({Part.TOOLS, Part.SEVERAL_AGENTS, Feature.REPLICAS})
     check = Check("INF-01", MUST, "title", (), needs=needs, package="absent")
-    profile = PROFILE.replaced("agent", tools=False)
+    profile = PROFILE.replaced("agent", tools=Tools())
     assert applicability(profile, "kind")(check) == Absence("tools", "agents run without tools (agent.tools)")
     assert applicability(PROFILE, "kind")(check) == Absence(
         "absent", "the profile names no absent (agent.dependencies)"

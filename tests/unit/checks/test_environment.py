@@ -8,8 +8,6 @@ from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile, load
 from tests.e2e.test_configuration import test_environment as check_environment
 
-ADDRESSES = {"AGENT_TYPE": "vllm", "VLLM_URL": "http://vllm:8000", "NATS_URL": "nats://nats", "RAY_ADDRESS": "ray://r"}
-
 
 def profile(**environment: str) -> Profile:
     return load("embedded").replaced("orchestrator", environment=environment)
@@ -22,7 +20,7 @@ def reports(*environments: dict[str, str]) -> tuple[ReplicaReport, ...]:
 
 
 async def test_the_very_values_pass_beside_others() -> None:
-    wanted = profile(**ADDRESSES, MAX_TOKENS="32", EMPTY="")
+    wanted = profile(AGENT_TYPE="vllm", MAX_TOKENS="32", EMPTY="")
     has = {"MAX_TOKENS": "32", "EMPTY": "", "VLLM_URL": "http://vllm.fleet.svc:8000/", "MORE": "x"}
     await check_environment(reports(has, has), wanted)
 

@@ -15,13 +15,13 @@ from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts
 from fixtures.probes.census import Census, parse
 from fixtures.probes.packaging import BEGIN, END
-from fixtures.profile.model import Profile, load
+from fixtures.profile.model import Profile, Tools, load
 from fixtures.services.ray import Node
 from tests.e2e import test_image as image_checks
 from tests.e2e.test_image import behind
 
 PROFILE = load("swe-ai-fleet")
-JOB = PROFILE.agent.job
+JOB = PROFILE.agent.job_class
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None, problems=[])
 ABSENT = {"ok": False, "error": "ModuleNotFoundError: No module named 'swe_ai_fleet'", "missing": "swe_ai_fleet"}
 UNSET = {"ok": False, "error": "KeyError: 'NATS_URL'"}
@@ -43,7 +43,7 @@ def probed(profile: Profile = PROFILE, **answers: dict[str, Any]) -> dict[str, A
     """A probe's document of an interpreter that has all that agents need, but for these answers by module; `job`: of
     the agent's class."""
     modules = {name: {"ok": True} for name in ("ray", *image_checks.required(profile))}
-    versions = {wanted.distribution: wanted.version for wanted in profile.agent.dependencies}
+    versions = {wanted.distribution: wanted.asked for wanted in profile.agent.dependencies}
     job = answers.pop("job", {"ok": True})
     return {"modules": modules | answers, "symbols": {JOB: job}, "distributions": versions}
 
@@ -79,7 +79,7 @@ async def test_an_image_needs_the_agents_class_where_it_comes_with_the_image() -
     assert (await image_alone(probed(), delivery="image"))["symbols"] == [JOB]
     with pytest.raises(AssertionError, match=r"lacks: .*:VLLMAgentJob: .*No module named 'swe_ai_fleet'"):
         await image_alone(probed(job=ABSENT), delivery="image")
-    assert (await image_alone(probed(job=ABSENT), delivery="job", tools=False))["symbols"] == []
+    assert (await image_alone(probed(job=ABSENT), delivery="job", tools=Tools()))["symbols"] == []
 
 
 async def test_a_class_that_needs_what_only_workers_have_is_not_decided_on() -> None:

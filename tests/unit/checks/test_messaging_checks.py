@@ -13,6 +13,7 @@ from fixtures.services.jetstream import Account, Consumer, ServerInfo
 from fixtures.services.nats import NotThere
 from tests.e2e.test_infrastructure_messaging import test_consumers as consumers_collect
 from tests.e2e.test_infrastructure_messaging import test_jetstream as jetstream_has_room
+from tests.support.profiles import with_consumers
 
 PROFILE = load("embedded")
 NAMES = PROFILE.nats
@@ -76,33 +77,35 @@ async def test_who_may_not_ask_for_the_account_does_not_know() -> None:
             await judged(Nats(Inconclusive("NATS does not permit it: see nats.auth")), jetstream=jetstream)
 
 
-ONE = NAMES.model_copy(update={"failed_consumer": NAMES.completed_consumer})
+ONE = with_consumers(PROFILE, failed=NAMES.consumers.completed)
+assert PROFILE.contract.messages.failed
+COMPLETED, FAILED = PROFILE.contract.messages.completed.subject, PROFILE.contract.messages.failed.subject
 
 
 async def test_one_consumer_may_collect_both() -> None:
-    nats: Any = Nats(consumers={NAMES.completed_consumer: {"filter_subjects": [NAMES.completed, NAMES.failed]}})
-    await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
+    nats: Any = Nats(consumers={NAMES.consumers.completed: {"filter_subjects": [COMPLETED, FAILED]}})
+    await consumers_collect(nats, ONE)
 
 
-@pytest.mark.parametrize("subject", [NAMES.completed, NAMES.failed])
+@pytest.mark.parametrize("subject", [COMPLETED, FAILED])
 async def test_one_consumer_that_collects_one_of_them(subject: str) -> None:
-    nats: Any = Nats(consumers={NAMES.completed_consumer: {"filter_subject": subject}})
-    (other,) = {NAMES.completed, NAMES.failed} - {subject}
+    nats: Any = Nats(consumers={NAMES.consumers.completed: {"filter_subject": subject}})
+    (other,) = {COMPLETED, FAILED} - {subject}
     with pytest.raises(AssertionError, match=rf"(?m)filters {subject}, not {other}$"):
-        await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
+        await consumers_collect(nats, ONE)
 
 
 async def test_one_consumer_that_is_missing_is_told_once() -> None:
     nats: Any = Nats()
-    with pytest.raises(AssertionError, match=rf"(?m)^NATS has no consumer {NAMES.completed_consumer}$"):
-        await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
+    with pytest.raises(AssertionError, match=rf"(?m)^NATS has no consumer {NAMES.consumers.completed}$"):
+        await consumers_collect(nats, ONE)
 
 
 @pytest.mark.parametrize(("rest", "words"), [({"pause_remaining": 90 * 10**9}, " for another 90 s"), ({}, "")])
 async def test_a_consumer_that_is_paused_collects_nothing(rest: dict[str, int], words: str) -> None:
     state: dict[str, Any] = {"paused": True, **rest}
-    nats: Any = Nats(consumers={NAMES.completed_consumer: {}}, **state)
+    nats: Any = Nats(consumers={NAMES.consumers.completed: {}}, **state)
     with pytest.raises(
-        AssertionError, match=rf"(?m){NAMES.completed_consumer} is paused: nothing is delivered{words}$"
+        AssertionError, match=rf"(?m){NAMES.consumers.completed} is paused: nothing is delivered{words}$"
     ):
-        await consumers_collect(nats, PROFILE.model_copy(update={"nats": ONE}))
+        await consumers_collect(nats, ONE)

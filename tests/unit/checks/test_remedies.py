@@ -15,7 +15,8 @@ from fixtures.checks.remedy import Remedy, filled
 from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
 from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
-from fixtures.profile.sections import PlainEndpoints, Secret, Tls, VllmAuth
+from fixtures.profile.sections import Secret, Tls, VllmAuth
+from tests.support.profiles import with_urls
 
 PROGRAMS = {"kubectl", "docker", "nats", "grpcurl", "ray", "curl", "python3", "./ci/e2e", "#"}
 DESTRUCTIVE = re.compile(r"\b(delete|patch|restart|scale|set env (?!.*--list)|stream (rm|edit)|consumer (rm|edit))\b")
@@ -27,24 +28,24 @@ TARGET = KubernetesTarget(
     selectors={"vllm-server": "app.kubernetes.io/name=vllm,tier=models", "orchestrator": "app=orchestrator"},
     workloads={"vllm-server": "statefulsets"},
 )
-PLAIN = PlainEndpoints(
-    vllm="https://models.example",
-    dashboard="http://ray.example:8265",
-    nats="tls://nats.example:4222",
-    orchestrators=("orchestrator.example:50055",),
-)
 DIGEST = "registry.example/ray-custom@sha256:" + "a" * 64
 
 
 def with_tls() -> Profile:
-    profile = profiles.load("swe-ai-fleet").replaced("ray", image=DIGEST, tls=Tls())
+    profile = profiles.load("swe-ai-fleet").with_ray_image(DIGEST).replaced("ray", tls=Tls())
     key = VllmAuth(api_key=Secret(env="VLLM_API_KEY"))
     profile = profile.replaced("vllm", tls=Tls(), auth=key).replaced("nats", tls=Tls())
     return profile.replaced("orchestrator", tls=Tls(), environment={})
 
 
 def without_kubernetes() -> Profile:
-    return with_tls().model_copy(update={"endpoints": PLAIN})
+    return with_urls(
+        with_tls(),
+        vllm="https://models.example",
+        ray="http://ray.example:8265",
+        nats="tls://nats.example:4222",
+        orchestrator=("orchestrator.example:50055",),
+    )
 
 
 SYSTEMS: dict[str, RemedyValues] = {
@@ -209,7 +210,7 @@ def test_where_the_profile_is_what_is_old_it_is_corrected_and_nothing_is_replace
     for system in SYSTEMS:
         text = of(system, id)
         assert text.removeprefix("# cluster: https://10.96.0.1:443\n").startswith("Where all ")
-        assert "correct ray.version, ray.python, ray.image and ray in agent.dependencies of the profile" in text
+        assert "correct ray.version, ray.python, ray.head_image and ray in agent.dependencies of the profile" in text
 
 
 def test_what_is_wrong_with_the_replicas_of_the_orchestrator_decides_what_to_do() -> None:
@@ -235,13 +236,13 @@ def test_a_worker_that_is_not_there_is_looked_for_before_one_is_replaced() -> No
             "describe pods -l ray.io/cluster=",
             "describe raycluster ",
             "get resourcequotas",
-            "ray.workers of the profile",
+            "ray.groups of the profile",
             "it has lost its raylet",
             "delete pod",
         )
     ]
     assert places == sorted(places)
-    assert "ray.workers of the profile" in of("endpoints", "INF-06")
+    assert "ray.groups of the profile" in of("endpoints", "INF-06")
 
 
 def test_a_server_that_does_not_answer_is_not_called_one_with_a_dead_engine() -> None:

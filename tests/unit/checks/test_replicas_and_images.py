@@ -139,7 +139,7 @@ class Fleet:
     """A cluster that knows its Ray groups."""
 
     def __init__(self, wanted: str, *groups: Workload) -> None:
-        self.profile, self.groups = profile().replaced("ray", image=wanted), groups
+        self.profile, self.groups = profile().with_ray_image(wanted), groups
 
     async def ray_groups(self) -> tuple[Workload, ...]:
         return self.groups

@@ -30,7 +30,9 @@ from fixtures.services.nats import Message, NotThere
 
 START = 100  # the stream's last sequence before the run
 OWN = frozenset({101, 103, 105})
-NAMES = load("swe-ai-fleet").nats
+NAMES, MESSAGES = load("swe-ai-fleet").nats, load("swe-ai-fleet").contract.messages
+assert MESSAGES.failed
+COMPLETED, FAILED = MESSAGES.completed.subject, MESSAGES.failed.subject
 
 
 def consumer(
@@ -38,7 +40,7 @@ def consumer(
 ) -> Consumer:
     return Consumer.of(
         {
-            "config": {"filter_subject": NAMES.completed, "max_deliver": max_deliver},
+            "config": {"filter_subject": COMPLETED, "max_deliver": max_deliver},
             "delivered": {"stream_seq": delivered, "consumer_seq": delivered},
             "ack_floor": {"stream_seq": floor, "consumer_seq": floor},
             "num_ack_pending": pending,
@@ -232,8 +234,8 @@ class Stream:
         now = datetime.now(UTC)
         sequences = sorted({*OWN, *self.others})
         return [
-            *(Message(sequence, NAMES.completed, b"", None, now) for sequence in sequences),
-            Message(106, NAMES.failed, b"", None, now),
+            *(Message(sequence, COMPLETED, b"", None, now) for sequence in sequences),
+            Message(106, FAILED, b"", None, now),
         ]
 
 
@@ -348,6 +350,6 @@ async def test_a_consumer_that_is_gone_is_a_failure() -> None:
 
 async def test_the_start_of_a_run_has_the_consumers_that_are_there() -> None:
     nats: Any = Stream(consumer(40, pending=2, unread=3, redelivered=1))
-    assert (await start_of(nats, NAMES)).of(NAMES.completed_consumer) == Before(START, 5, 1, 40, 105)
+    assert (await start_of(nats, NAMES)).of(NAMES.consumers.completed) == Before(START, 5, 1, 40, 105)
     nobody: Any = Stream(None)
-    assert (await start_of(nobody, NAMES)).of(NAMES.completed_consumer) == Before(START)
+    assert (await start_of(nobody, NAMES)).of(NAMES.consumers.completed) == Before(START)

@@ -59,7 +59,7 @@ def test_the_references_keywords_are_what_they_were() -> None:
         "diversity": False,
     }
     assert given["agent"] == {
-        "path": REFERENCE.agent.job,
+        "path": REFERENCE.agent.job_class,
         "factory": False,
         "method": "run",
         "async": False,

@@ -28,7 +28,7 @@ EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
 
 # -- what a completed message must name: JOB-06 ------------------------------------------------------------------------
 
-ROLE, MODEL = PROFILE.agent.roles[0], PROFILE.vllm.model
+ROLE, MODEL = PROFILE.deliberations.roles[0], PROFILE.vllm.model
 COMPLETED = {
     "task_id": "t",
     "agent_id": "t-agent",

@@ -12,7 +12,7 @@ from fixtures.exercises.councils import UNTIL, make_councils
 from fixtures.exercises.residual_item import ResidualItem
 from fixtures.profile import model as profiles
 
-AGENT = profiles.load("embedded").agent.model_copy(update={"roles": ("DEV", "QA", "DATA"), "agents": 3})
+ASKED = profiles.load("embedded").deliberations.model_copy(update={"roles": ("DEV", "QA", "DATA"), "agents": 3})
 
 
 class Replica:
@@ -43,7 +43,7 @@ def orchestrator(replica: Replica) -> Any:
 async def test_what_is_made_is_listed() -> None:
     replica = Replica("DEV", refuses="DATA")
     made: list[ResidualItem] = []
-    refused = await make_councils(orchestrator(replica), AGENT, made)
+    refused = await make_councils(orchestrator(replica), ASKED, made)
     assert replica.made == ["QA"]
     assert made == [ResidualItem("council QA of 3 agents", "orchestrator orchestrator-1", 1, UNTIL)]
     assert refused == {"DATA": "NOT_FOUND: no such role"}
@@ -52,17 +52,17 @@ async def test_what_is_made_is_listed() -> None:
 async def test_where_all_are_there_nothing_is_made_or_listed() -> None:
     replica = Replica("DEV", "QA", "DATA")
     made: list[ResidualItem] = []
-    assert await make_councils(orchestrator(replica), AGENT, made) == {}
+    assert await make_councils(orchestrator(replica), ASKED, made) == {}
     assert not made and not replica.made
 
 
 async def test_an_orchestrator_that_lists_none_is_undecided() -> None:
     with pytest.raises(Inconclusive, match="councils cannot be looked up: it does not answer"):
-        await make_councils(orchestrator(Replica(silent=True)), AGENT, [])
+        await make_councils(orchestrator(Replica(silent=True)), ASKED, [])
 
 
 async def test_what_was_made_before_the_way_was_cut_is_listed() -> None:
     made: list[ResidualItem] = []
     with pytest.raises(Inconclusive, match="cut"):
-        await make_councils(orchestrator(Replica(lost_at="QA")), AGENT, made)
+        await make_councils(orchestrator(Replica(lost_at="QA")), ASKED, made)
     assert [item.what for item in made] == ["council DEV of 3 agents"]

@@ -13,7 +13,7 @@ from fixtures.harness.roll_out_fixtures import is_left, require_agents_code, req
 from fixtures.profile.model import Profile, load
 
 STOCK, CUSTOM = "fleet/ray-stock:2.49.2", "fleet/ray:2.49.2"
-OWN = load("swe-ai-fleet").replaced("agent", job="acme.agents:Agent", package="images/ray/swe_ai_fleet")
+OWN = load("swe-ai-fleet").replaced("agent", job_class="acme.agents:Agent", package="images/ray/swe_ai_fleet")
 
 
 def run(missing_module: str) -> AgentRun:
@@ -95,7 +95,7 @@ class Jobs:
 async def on_stock(running: str, end: AgentRun) -> None:
     cluster: Any = Fleet(running, running)
     jobs: Any = Jobs(end)
-    await run_on_stock_image(cluster, jobs, OWN.replaced("ray", image=CUSTOM))
+    await run_on_stock_image(cluster, jobs, OWN.with_ray_image(CUSTOM))
 
 
 async def test_what_ran_on_the_stock_image_is_looked_at_before_it_is_judged() -> None:

@@ -22,11 +22,13 @@ from fixtures.profile import credentials
 from fixtures.profile import model as profiles
 from fixtures.profile.addresses import from_pods
 from fixtures.profile.contract import CONTRACTS
+from fixtures.profile.scalars import bytes_of
 from tests.unit.hostile.answers import ODD_NUMBERS, a_reason_at_most, texts, values, wounded
 
+OLD = Path(__file__).parents[1] / "profile" / "v1"
 SECRET = "Pr0file-s3cret-0f-a-user"
 
-VALID: dict[str, Any] = tomllib.loads((profiles.PROFILES / "swe-ai-fleet.toml").read_text("utf-8")) | {
+VERSION_1: dict[str, Any] = tomllib.loads((OLD / "swe-ai-fleet.toml").read_text("utf-8")) | {
     "endpoints": {
         "vllm": "https://vllm:8000",
         "dashboard": "http://10.0.0.1:8265",
@@ -36,6 +38,11 @@ VALID: dict[str, Any] = tomllib.loads((profiles.PROFILES / "swe-ai-fleet.toml").
         "inside": {"nats": "tls://nats.in:4222"},
     }
 }
+VALID: dict[str, Any] = tomllib.loads((profiles.PROFILES / "swe-ai-fleet.toml").read_text("utf-8"))
+VALID["vllm"]["url"] = "https://vllm:8000"
+VALID["ray"] |= {"url": "http://10.0.0.1:8265", "client_url": "ray://head:10001"}
+VALID["nats"] |= {"url": "nats://nats:4222", "url_inside": "tls://nats.in:4222"}
+VALID["orchestrator"]["url"] = ["one:50055", "[::1]:50055"]
 VALID["vllm"]["auth"] = {"api_key": {"env": "KEY"}}
 VALID["nats"]["auth"] = {"user": {"env": "USER_NAME"}, "password": {"env": "KEY"}}
 VALID["nats"]["tls"] = {"ca": "ca.pem", "server_name": "nats"}
@@ -71,7 +78,7 @@ def use(path: Path) -> None:
     """Load it and do with it what a run does before anything is started."""
     found = profiles.load(str(path))
     json.dumps(found.model_dump(mode="json"), allow_nan=False)
-    assert profiles.bytes_of(found.ray.resources.memory) >= 0
+    assert bytes_of(found.ray.resources.memory) >= 0
     with a_reason_at_most(UsageError):
         credentials.resolve(found, {"KEY": SECRET, "USER_NAME": "suite"})
     with a_reason_at_most(UsageError):
@@ -91,6 +98,19 @@ def test_any_document(file: Path, document: Any) -> None:
     file.write_bytes(text.encode("utf-8", "replace"))
     with a_reason_at_most(UsageError):
         use(file)
+
+
+@given(wounded(VERSION_1, instead=instead))
+def test_any_document_of_version_1(file: Path, document: Any) -> None:
+    rows = document.items() if isinstance(document, dict) else [("name", document)]
+    text = "\n".join(f"{json.dumps(str(key))} = {toml(value)}" for key, value in rows)
+    file.write_bytes(text.encode("utf-8", "replace"))
+    with a_reason_at_most(UsageError):
+        use(file)
+        text = profiles.upgraded_text(str(file))
+        loaded = profiles.load(str(file))
+        file.write_text(text, encoding="utf-8")
+        assert profiles.load(str(file)) == loaded
 
 
 CONTRACT: dict[str, Any] = tomllib.loads((CONTRACTS / "reference.toml").read_text("utf-8"))
@@ -119,7 +139,7 @@ AUTH = {"user": {"env": "USER_NAME"}, "password": {"file": "x", "env": None}, "t
 
 @given(wounded(AUTH, instead=st.just(SECRET) | st.just([SECRET]) | st.just({"env": SECRET, "x": SECRET})))
 def test_what_stands_under_auth_is_never_quoted(file: Path, document: Any) -> None:
-    sections = {**VALID, "nats": {"auth": document}}
+    sections = {**VALID, "nats": {**VALID["nats"], "auth": document}}
     file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in sections.items()), "utf-8")
     said = ""
     try:
@@ -171,12 +191,12 @@ def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variab
     secret.write_bytes(content)
     sections = {
         **VALID,
-        "nats": {"auth": {"credentials": {"file": "secret"}}, "tls": {"ca": "secret"}},
+        "nats": {**VALID["nats"], "auth": {"credentials": {"file": "secret"}}, "tls": {"ca": "secret"}},
         "vllm": {**VALID["vllm"], "auth": {"api_key": {"env": "VARIABLE"}}},
     }
     for left_out in ("nats", "vllm"):
         file.write_text(
-            "\n".join(f"{k} = {toml(v)}" for k, v in sections.items() if k != left_out or k == "vllm"), "utf-8"
+            "\n".join(f"{k} = {toml(VALID[k] if k == left_out else v)}" for k, v in sections.items()), "utf-8"
         )
         with a_reason_at_most(UsageError):
             credentials.resolve(profiles.load(str(file)), {"VARIABLE": variable})
@@ -184,7 +204,7 @@ def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variab
 
 @pytest.mark.parametrize("target", ["dns:orchestrator:50055", "fd00::5:50055", "[orchestrator:50055", "a:0", ":50055"])
 def test_a_target_that_is_no_host_with_a_port_is_refused_in_one_line(file: Path, target: str) -> None:
-    document = {**VALID, "endpoints": {**VALID["endpoints"], "orchestrators": [target]}}
+    document = {**VALID, "orchestrator": {**VALID["orchestrator"], "url": [target]}}
     file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in document.items()), "utf-8")
     with pytest.raises(UsageError, match=r"must be host:port, an IPv6 address in brackets|match pattern"):
         use(file)
@@ -192,6 +212,6 @@ def test_a_target_that_is_no_host_with_a_port_is_refused_in_one_line(file: Path,
 
 @pytest.mark.parametrize("target", ["orchestrator:50055", "[fd00::5]:50055", "10.0.0.7:1"])
 def test_a_target_is_a_host_with_a_port(file: Path, target: str) -> None:
-    document = {**VALID, "endpoints": {**VALID["endpoints"], "orchestrators": [target]}}
+    document = {**VALID, "orchestrator": {**VALID["orchestrator"], "url": [target]}}
     file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in document.items()), "utf-8")
     use(file)

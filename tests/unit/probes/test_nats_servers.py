@@ -24,11 +24,11 @@ from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.schema import read
 from fixtures.profile.credentials import Credentials, NatsAccess
 from fixtures.profile.model import load
-from fixtures.profile.sections import InsideEndpoints, PlainEndpoints
 from fixtures.profile.tls import Tls
 from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from tests.e2e import test_configuration as configuration
 from tests.e2e.test_connectivity import broken_links
+from tests.support.profiles import with_urls
 from tests.unit.hostile import servers
 from tests.unit.hostile.test_nats import ACCOUNT, INFO, REFUSED, STREAM, greets
 from tests.unit.hostile.test_remote import Answering
@@ -122,15 +122,15 @@ async def test_tls_that_is_for_another_way_is_not_asked_of_this_one(asked: dict[
 def test_workers_that_are_led_to_nats_without_tls_need_none(
     within: str | None, tls_first: bool, if_required: bool
 ) -> None:
-    plain = PlainEndpoints(
-        vllm="http://v:1",
-        dashboard="http://r:1",
-        nats="tls://n:4222",
-        orchestrators=("o:1",),
-        inside=InsideEndpoints(nats=within),
-    )
     access = Credentials(nats=NatsAccess(tls=Tls("nats.tls", ssl.create_default_context(), ca="PEM"), tls_first=True))
-    profile = load("embedded").model_copy(update={"endpoints": plain})
+    profile = with_urls(
+        load("embedded"),
+        vllm="http://v:1",
+        ray="http://r:1",
+        nats="tls://n:4222",
+        orchestrator=("o:1",),
+        nats_inside=within,
+    )
     (asked,) = request(profile, Endpoints("http://v:1", "", "ray://r:1", "nats://n:4222"), access)["nats"]
     assert (bool(asked.get("tls_first")), bool(asked.get("tls_if_required"))) == (tls_first, if_required)
     assert "tls" in asked

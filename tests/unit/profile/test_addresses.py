@@ -8,15 +8,11 @@ from fixtures.profile import addresses
 from fixtures.profile import model as profiles
 from fixtures.profile.addresses import Address
 from fixtures.profile.model import Profile
-from fixtures.profile.sections import InsideEndpoints, PlainEndpoints, Tls
+from fixtures.profile.sections import Tls
+from tests.support.profiles import with_urls
 
-PLAIN = PlainEndpoints(
-    vllm="https://models.example:8443/prefix",
-    dashboard="http://ray.example",
-    nats="tls://nats.example:4222",
-    orchestrators=("[::1]:50055", "orchestrator.example:50056"),
-    inside=InsideEndpoints(nats="nats://10.0.0.1:4222"),
-)
+VLLM, DASHBOARD, NATS = "https://models.example:8443/prefix", "http://ray.example", "tls://nats.example:4222"
+TARGETS = ("[::1]:50055", "orchestrator.example:50056")
 
 
 def with_tls() -> Profile:
@@ -24,6 +20,11 @@ def with_tls() -> Profile:
     for section in ("vllm", "ray", "nats", "orchestrator"):
         profile = profile.replaced(section, tls=Tls())
     return profile
+
+
+def by_address() -> Profile:
+    inside = "nats://10.0.0.1:4222"
+    return with_urls(with_tls(), vllm=VLLM, ray=DASHBOARD, nats=NATS, orchestrator=TARGETS, nats_inside=inside)
 
 
 def test_pods_reach_services_by_their_names() -> None:
@@ -44,21 +45,21 @@ def test_tls_of_the_profile_is_in_every_scheme() -> None:
 
 
 def test_plain_endpoints_are_as_the_profile_names_them() -> None:
-    seen = addresses.from_outside(with_tls(), PLAIN)
-    assert [seen.vllm.url, seen.dashboard.url, seen.nats.url] == [PLAIN.vllm, PLAIN.dashboard, PLAIN.nats]
-    assert tuple(one.target for one in seen.orchestrators) == PLAIN.orchestrators
+    seen = addresses.from_outside(by_address())
+    assert [seen.vllm.url, seen.dashboard.url, seen.nats.url] == [VLLM, DASHBOARD, NATS]
+    assert tuple(one.target for one in seen.orchestrators) == TARGETS
     assert seen.ray_client is None
 
 
 def test_workers_reach_what_inside_names_and_the_rest_as_the_suite_does() -> None:
-    seen = addresses.from_workers(with_tls(), PLAIN)
-    assert (seen.nats.url, seen.vllm.url) == ("nats://10.0.0.1:4222", PLAIN.vllm)
+    seen = addresses.from_workers(by_address())
+    assert (seen.nats.url, seen.vllm.url) == ("nats://10.0.0.1:4222", VLLM)
 
 
 def test_the_attached_endpoints_are_those_of_the_table() -> None:
-    profile = with_tls().model_copy(update={"endpoints": PLAIN})
+    profile = by_address()
     cluster = EndpointsCluster(profile, "fc-1", allow_disruptive=False)
-    assert (cluster.endpoints.vllm, cluster.endpoints.ray_client) == (PLAIN.vllm, "")
+    assert (cluster.endpoints.vllm, cluster.endpoints.ray_client) == (VLLM, "")
     assert dict(cluster.inside.orchestrators) == {
         "orchestrator-1": "[::1]:50055",
         "orchestrator-2": "orchestrator.example:50056",

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.core.errors import UsageError
 from fixtures.profile.contract import CONTRACTS, Contract, shipped, take_contract
-from fixtures.profile.model import PROFILES, load
+from fixtures.profile.model import load
 from tests.unit.profile.contracts import SECOND, second
 
 REFERENCE = CONTRACTS / "reference.toml"
@@ -28,8 +28,8 @@ def taken(document: dict[str, Any], folder: Path = CONTRACTS) -> Contract:
     return take_contract(document, folder, "profile votes.toml")
 
 
-def test_a_profile_that_names_no_contract_has_the_references_with_its_own_subjects(tmp_path: Path) -> None:
-    text = (PROFILES / "swe-ai-fleet.toml").read_text(encoding="utf-8")
+def test_a_profile_of_version_1_has_the_references_contract_with_its_own_subjects(tmp_path: Path) -> None:
+    text = (Path(__file__).parent / "v1" / "swe-ai-fleet.toml").read_text(encoding="utf-8")
     file = tmp_path / "mine.toml"
     file.write_text(text.replace('failed = "agent.response.failed"', 'failed = "agents.died"'), encoding="utf-8")
     messages = load(str(file)).contract.messages
@@ -223,7 +223,7 @@ def test_a_mistake_in_a_shared_contract_names_its_own_file(tmp_path: Path) -> No
 
 
 def test_an_unknown_section_of_a_profile_is_told_those_of_the_contract(tmp_path: Path) -> None:
-    text = (PROFILES / "swe-ai-fleet.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "v1" / "swe-ai-fleet.toml").read_text(encoding="utf-8")
     file = tmp_path / "mine.toml"
     file.write_text(f'{text}\n[mesages.completed]\nsubject = "x"\n', encoding="utf-8")
     with pytest.raises(UsageError, match=r"mesages: unknown key; allowed here: .*messages, grpc$"):

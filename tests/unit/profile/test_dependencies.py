@@ -60,7 +60,7 @@ def test_both_forms_stand_next_to_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ('"ray==2.49.2", "ray>=2"', ["agent", "dependencies lists ray more than once"]),
+        ('"ray==2.49.2", "ray>=2"', ["agent.dependencies: lists ray more than once"]),
         ('"nats-py==2.10.0"', ["agent.dependencies.0", "no module is called nats-py", "module ="]),
         ('"ray", "ray 2.49.2"', ["agent.dependencies.1", "PEP 508", '"ray==2.49.2"', "not 'ray 2.49.2'"]),
         ('"ray[default]==2.49.2"', ["agent.dependencies.0", "extras", "default", "list what agents import"]),

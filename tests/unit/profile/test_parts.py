@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.profile.model import Profile, load
+from fixtures.profile.model import Profile, Tools, load
 from fixtures.profile.parts import ROWS, Absence, Part, absence_of_package, absences, literal_settings
 from fixtures.report.texts import LANGUAGES, Texts
 
@@ -30,13 +30,13 @@ def without_diversity(profile: Profile) -> Profile:
 WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.KUBERNETES: (PROFILE, "embedded", "no cluster DNS"),
     Part.SEVERAL_REPLICAS: (PROFILE.replaced("orchestrator", replicas=1), "kind", "orchestrator.replicas"),
-    Part.SEVERAL_AGENTS: (PROFILE.replaced("agent", agents=1), "kind", "agent.agents"),
+    Part.SEVERAL_AGENTS: (PROFILE.replaced("deliberations", agents=1), "kind", "deliberations.agents"),
     Part.SETTINGS: (
-        PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm", "VLLM_URL": "http://vllm:8000"}),
+        PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm"}),
         "kind",
         "orchestrator.environment",
     ),
-    Part.TOOLS: (PROFILE.replaced("agent", tools=False), "kind", "agent.tools"),
+    Part.TOOLS: (PROFILE.replaced("agent", tools=Tools()), "kind", "agent.tools"),
     Part.GRPC: (with_contract(PROFILE, grpc=None), "kind", "[grpc]"),
     Part.STATUS: (with_contract(PROFILE, "grpc", status=None), "kind", "grpc.status"),
     Part.COUNCILS: (with_contract(PROFILE, "grpc", councils=None), "kind", "grpc.councils"),
@@ -75,7 +75,7 @@ def test_a_package_that_the_profile_does_not_name() -> None:
 
 
 def test_settings_are_what_is_compared_literally() -> None:
-    environment = {"AGENT_TYPE": "vllm", "NATS_URL": "nats://nats", "MAX_TOKENS": "32", "EMPTY": ""}
+    environment = {"AGENT_TYPE": "vllm", "MAX_TOKENS": "32", "EMPTY": ""}
     assert literal_settings(PROFILE.replaced("orchestrator", environment=environment)) == {
         "MAX_TOKENS": "32",
         "EMPTY": "",

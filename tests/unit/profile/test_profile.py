@@ -11,6 +11,8 @@ from fixtures.core.errors import UsageError
 from fixtures.core.timeouts import Timeouts
 from fixtures.probes import census
 from fixtures.profile import model as profiles
+from fixtures.profile.model import Tools
+from fixtures.profile.scalars import bytes_of
 from tests.e2e.test_image import required
 
 REFERENCE = (profiles.PROFILES / "swe-ai-fleet.toml").read_text(encoding="utf-8")
@@ -27,8 +29,8 @@ def test_shipped_profiles_load(name: str) -> None:
 def test_reference_values() -> None:
     reference = profiles.load("swe-ai-fleet")
     assert reference.ray.python_minor == "3.9"
-    assert profiles.bytes_of(reference.ray.resources.memory) == 128 * 2**30
-    assert reference.orchestrator.environment["RAY_ADDRESS"] == "ray://ray-gpu-head-svc.ray.svc:10001"
+    assert bytes_of(reference.ray.resources.memory) == 128 * 2**30
+    assert reference.ray.head_service == "ray-gpu-head-svc"
     assert reference.agent.module == "swe_ai_fleet.orchestrator.ray_jobs.vllm_agent_job"
     assert reference.agent.name == "VLLMAgentJob"
 
@@ -51,7 +53,9 @@ def test_reference_values() -> None:
         ),
         ('version = "0.8.1"', 'version = "0.8.1"\nown_variables = ["DB_USER=x"]', ["own_variables", "pattern"]),
         ("[limits]", "[limits", ["not TOML", "line"]),
-        ("workers = 2", "workers = 2\nworker = 3", ["ray.worker", "unknown key", "worker_group"]),
+        ("workers = 2", "workers = 2, worker = 3", ["ray.groups.0.worker", "unknown key", "workers"]),
+        ("workers = 2 }", "workers = 2 }, { name = 'x', workers = 1 }", ["ray.groups", "at most 1"]),
+        ('AGENT_TYPE = "vllm"', 'NATS_URL = "nats://n:1"', ["environment has NATS_URL", "variables"]),
         (
             "[limits]",
             "[timeouts]\ndeliberaton = 300\n[limits]",
@@ -88,10 +92,10 @@ def test_not_utf8(tmp_path: Path) -> None:
 
 def test_tools_need_modules(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    text = REFERENCE.replace("tool_modules = [", "tool_modules = []\nx_tool_modules = [")
-    start, end = text.index("x_tool_modules"), text.index("]\n", text.index("x_tool_modules")) + 2
-    file.write_text(text[:start] + text[end:], encoding="utf-8")
-    with pytest.raises(UsageError, match="tool_modules"):
+    start = REFERENCE.index("tools.import")
+    end = REFERENCE.index("]\n", start) + 2
+    file.write_text(REFERENCE[:start] + REFERENCE[end:], encoding="utf-8")
+    with pytest.raises(UsageError, match=r"agent\.tools: .*needs import"):
         profiles.load(str(file))
 
 
@@ -100,12 +104,12 @@ def test_packages_that_a_profile_does_not_name_are_asked_for_nowhere() -> None:
     reference = profiles.load("swe-ai-fleet")
     assert reference.agent.imports == ("ray", "requests", "aiohttp", "nats", "nats.js")
     alone = [one for one in reference.agent.dependencies if one.module == "aiohttp"]
-    few = reference.replaced("agent", dependencies=tuple(alone), tools=False)
+    few = reference.replaced("agent", dependencies=tuple(alone), tools=Tools())
     assert few.dependency("nats") is None
     assert few.dependency("aiohttp") == alone[0]
     asked = census.request(few, Endpoints("nats://n:1", "ray://r:1", "http://r:2", "http://v:1"))
     assert asked["modules"] == ["aiohttp"]
-    assert asked["symbols"] == [few.agent.job]
+    assert asked["symbols"] == [few.agent.job_class]
     assert required(few) == ["aiohttp"]
 
 

@@ -115,7 +115,7 @@ def run_with(**observed: Any) -> Run:
 
 def report(name: str, **more: Any) -> WorkerReport:
     modules = {wanted.module: {"ok": True} for wanted in PROFILE.agent.dependencies}
-    versions = {wanted.distribution.lower(): wanted.version for wanted in PROFILE.agent.dependencies}
+    versions = {wanted.distribution.lower(): wanted.asked for wanted in PROFILE.agent.dependencies}
     known: dict[str, Any] = {"modules": modules, "distributions": versions, "http": {"vllm": GOOD}}
     known["nats"] = {"nats": {"ok": True, "ms": 1.5}}
     return WorkerReport(name, name, name == "ray-head", "3.11", "s", {}, **(known | more))

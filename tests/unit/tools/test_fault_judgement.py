@@ -223,5 +223,5 @@ def test_a_healed_fleet_is_asked_with_the_profile_that_the_fault_had() -> None:
             return Session({}, {}, {}, 0.0)
 
     target: Any = Profiled()
-    tried(target, replace(FAULT, profile={"agent.agents": 5}), False)
-    assert profiles == [{"agent.agents": 5}] * 2
+    tried(target, replace(FAULT, profile={"deliberations.agents": 5}), False)
+    assert profiles == [{"deliberations.agents": 5}] * 2

@@ -201,7 +201,7 @@ VARIANTS: tuple[Variant, ...] = (
         description="the suite runs on another continent: whatever it sends, or is sent, takes 150 ms",
         apply=attached(far_away),
         is_present=takes_long,
-        profile={"limits.start_s": 3.0},
+        profile={"limits.deliberate_s": 3.0},
         stretches=(
             *("INF-02", "INF-03", "INF-05", "INF-06", "INF-09", "INF-10", "INF-11", "INF-12"),
             *("JOB-01", "JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-10"),

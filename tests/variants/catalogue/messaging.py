@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from fixtures.clusters.base import Component
 from fixtures.core.polling import StateNotReached, wait_until
 from fixtures.core.timeouts import TIMEOUTS
-from fixtures.profile.model import Nats as NatsProfile
+from fixtures.profile.components import Nats as NatsProfile
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, restarted
 from tests.targets.nats_injectors import spoiled, stream_is, stream_mirrors
@@ -81,10 +81,10 @@ async def one_consumer(target: EmbeddedTarget) -> AsyncIterator[None]:
     failed_too = Edit("fleet_orchestrator/streams.py", '"deliberation-collector-failed"', f'"{COLLECTOR}"')
 
     async def replace(js: JetStreamContext, names: NatsProfile) -> None:
-        config = (await js.consumer_info(names.stream, names.completed_consumer)).config
-        for durable in (names.completed_consumer, names.failed_consumer):
+        config = (await js.consumer_info(names.stream, names.consumers.completed)).config
+        for durable in (names.consumers.completed, names.consumers.failed):
             await js.delete_consumer(names.stream, durable)
-        both = config.evolve(filter_subject=None, filter_subjects=[names.completed, names.failed])
+        both = config.evolve(filter_subject=None, filter_subjects=["agent.response.completed", "agent.response.failed"])
         await js.add_consumer(names.stream, both)
 
     async with spoiled(replace)(target), restarted(target, target.orchestrators, failed_too):
@@ -103,10 +103,10 @@ async def old_poison(target: EmbeddedTarget) -> AsyncIterator[None]:
 
     async def refuse(js: JetStreamContext, names: NatsProfile) -> None:
         await target.fleet.launcher.end(*target.members(Component.ORCHESTRATOR))
-        durable = names.completed_consumer
+        durable = names.consumers.completed
         config = (await js.consumer_info(names.stream, durable)).config
         await js.add_consumer(names.stream, config.evolve(max_deliver=MAX_DELIVER))
-        await js.publish(names.completed, b"{}")
+        await js.publish("agent.response.completed", b"{}")
         reader = await js.pull_subscribe_bind(durable, names.stream)
         for _ in range(MAX_DELIVER):
             (message,) = await reader.fetch(1)
@@ -119,7 +119,7 @@ async def old_poison(target: EmbeddedTarget) -> AsyncIterator[None]:
 async def has_given_up_one(target: EmbeddedTarget) -> bool:
     names = target.cluster.profile.nats
     async with await nats.connect(target.cluster.endpoints.nats) as client:
-        consumer = await client.jetstream().consumer_info(names.stream, names.completed_consumer)
+        consumer = await client.jetstream().consumer_info(names.stream, names.consumers.completed)
     return bool(consumer.config.max_deliver == MAX_DELIVER and consumer.num_redelivered)
 
 
@@ -156,7 +156,7 @@ VARIANTS = (
         description="one durable consumer has both subjects, the completed and the failed",
         apply=one_consumer,
         is_present=has_one_consumer,
-        profile={"nats.failed_consumer": COLLECTOR},
+        profile={"nats.consumers.failed": COLLECTOR},
         stretches=("INF-12", "ORC-05", "ORC-07", "ORC-10", "ORC-13", "LOAD-03"),
     ),
     Variant(

@@ -133,7 +133,7 @@ async def is_set_otherwise(target: EmbeddedTarget) -> bool:
     names = target.cluster.profile.nats
     async with await nats.connect(target.cluster.endpoints.nats) as client:
         js = client.jetstream()
-        consumer = (await js.consumer_info(names.stream, names.completed_consumer)).config
+        consumer = (await js.consumer_info(names.stream, names.consumers.completed)).config
         bucket = (await js.stream_info(f"KV_{names.results_bucket}")).config
     return bool(consumer.ack_wait == ACK_WAIT and bucket.max_msgs_per_subject == HISTORY)
 
@@ -197,7 +197,7 @@ VARIANTS = (
         description="each task is checked against a remote policy before it is accepted",
         apply=orchestrator_code(TAKES_THREE_SECONDS),
         is_present=orchestrators_run(TAKES_THREE_SECONDS),
-        profile={"limits.start_s": 5.0},
+        profile={"limits.deliberate_s": 5.0},
         stretches=("ORC-03", "ORC-04", "E2E-05"),
     ),
 )

@@ -187,14 +187,14 @@ async def history_is_long(target: EmbeddedTarget) -> AsyncIterator[None]:
     bucket = f"$KV.{profile.results_bucket}"
     async with await nats.connect(target.cluster.endpoints.nats) as client:
         js = client.jetstream(timeout=TIMEOUTS.request)
-        await _publish(js, profile.completed, ANSWERS, answer)
+        await _publish(js, "agent.response.completed", ANSWERS, answer)
         last = (await js.stream_info(profile.stream)).state.last_seq
         await _publish(js, bucket, KEYS // 2, state, "state")
         await _publish(js, bucket, KEYS // 2, {"description": "x", "constraints": {}, "agent_type": "vllm"}, "request")
         newest = (await js.stream_info(f"KV_{profile.results_bucket}")).state.last_seq
 
         async def seen() -> bool:
-            consumer = await js.consumer_info(profile.stream, profile.completed_consumer)
+            consumer = await js.consumer_info(profile.stream, profile.consumers.completed)
             return not (consumer.num_pending or consumer.num_ack_pending)
 
         try:

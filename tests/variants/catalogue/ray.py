@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from fixtures.clusters.base import Component
+from fixtures.profile.model import load
 from fixtures.services.ray import LIMITS, Node, Ray
 from tests.faults.catalogue.agents import HELPER, JOB
 from tests.faults.catalogue.infrastructure import argued
@@ -137,7 +138,7 @@ async def second_worker_is_gone(target: EmbeddedTarget) -> AsyncIterator[None]:
     position = fleet.members.index(worker)
     await fleet.launcher.end(worker, immediately=False)
     fleet.members.remove(worker)
-    fleet.plan.profile = profile.replaced("ray", workers=1)
+    fleet.plan.profile = profile.with_workers(1)
     try:
         yield
     finally:
@@ -212,7 +213,10 @@ VARIANTS = (
         description="the smallest fleet has one worker",
         apply=second_worker_is_gone,
         is_present=has_one_worker,
-        profile={"ray.workers": 1, "ray.resources.cpus": 4, "ray.resources.gpus": 1, "ray.resources.memory": "64Gi"},
+        profile={
+            "ray.groups": load("embedded").with_workers(1).ray.groups,
+            **{"ray.resources.cpus": 4, "ray.resources.gpus": 1, "ray.resources.memory": "64Gi"},
+        },
         stretches=(*OF_NODES, *ON_WORKERS, "JOB-08", "JOB-09", "JOB-10", "JOB-11", "JOB-13", "IMG-01", "IMG-02"),
     ),
 )

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from fixtures.profile import addresses
 from fixtures.profile.model import load
-from fixtures.profile.sections import PlainEndpoints
+from tests.support.profiles import profile_text
 from tests.variants.model import Document
 
 
 def addresses_are_of_version_six() -> None:
-    profile = load("embedded")
-    plain = PlainEndpoints(
-        vllm="https://[2001:db8::1]/models/",
-        dashboard="http://[::1]:8265/",
-        nats="nats://[fd00::2]:4222",
-        orchestrators=("[fd00::3]:50055", "[fd00::4]:50055"),
+    text = profile_text(
+        "embedded",
+        vllm={"url": "https://[2001:db8::1]/models/"},
+        ray={"url": "http://[::1]:8265/"},
+        nats={"url": "nats://[fd00::2]:4222"},
+        orchestrator={"url": ["[fd00::3]:50055", "[fd00::4]:50055"]},
     )
-    seen = addresses.from_outside(profile, plain)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "profile.toml"
+        file.write_text(text, encoding="utf-8")
+        seen = addresses.from_outside(load(str(file)))
     assert seen.vllm.url == "https://[2001:db8::1]/models"
     assert (seen.vllm.host, seen.vllm.port) == ("2001:db8::1", None)
     assert (seen.dashboard.url, seen.nats.url) == ("http://[::1]:8265", "nats://[fd00::2]:4222")

@@ -62,7 +62,7 @@ def services_have_no_selector() -> None:
     ports = [{"name": "client", "port": 4222}]
     by_hand = {"ports": ports, "endpoints": [{"addresses": ["10.9.8.7"]}, {"addresses": ["10.9.8.6"]}]}
     with pytest.raises(
-        Inconclusive, match=r"has addresses but no pods \(10.9.8.6, 10.9.8.7\): .* name it in \[endpoints\]"
+        Inconclusive, match=r"has addresses but no pods \(10.9.8.6, 10.9.8.7\): .* name its url in the profile"
     ):
         ready_pods(Kubernetes(services=service, slices=[by_hand]))
     pod = {"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "nats-0"}}
@@ -74,7 +74,7 @@ def services_have_no_selector() -> None:
 def services_are_external_names() -> None:
     """A hosted model server: the service is another name for its host, and has neither ports nor pods."""
     api: Any = Kubernetes(services={"spec": {"type": "ExternalName", "externalName": "llm.example.com"}})
-    words = r"is a name for llm.example.com and has no pods: .* name it in \[endpoints\]"
+    words = r"is a name for llm.example.com and has no pods: .* name its url in the profile"
     with pytest.raises(Inconclusive, match=words):
         ready_pods(api)
     with pytest.raises(Inconclusive, match=words):

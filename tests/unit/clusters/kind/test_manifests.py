@@ -17,7 +17,7 @@ from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.core.errors import UsageError
 from fixtures.profile import credentials
 from fixtures.profile import model as profiles
-from fixtures.profile.model import bytes_of
+from fixtures.profile.scalars import bytes_of
 
 Planned = Callable[..., Plan]
 
@@ -130,7 +130,7 @@ def test_a_server_on_this_machines_loopback_is_out_of_the_pods_reach(planned: Pl
 
 def test_the_stock_image_is_run_with_the_agents_code_in_the_job(planned: Planned) -> None:
     stock = planned(ray_image="stock")
-    assert stock.profile.ray.image == stock.ray == stock.stock
+    assert stock.profile.ray.head_image == stock.ray == stock.stock
     assert stock.profile.agent.delivery == "job"
     assert "ray-custom" not in stock.images
     assert planned().profile.agent.delivery == "image"
@@ -139,12 +139,12 @@ def test_the_stock_image_is_run_with_the_agents_code_in_the_job(planned: Planned
 
 def test_another_ray_image_is_taken_as_it_is(planned: Planned) -> None:
     other = planned(ray_image="registry.example/ray:7")
-    assert other.foreign == other.profile.ray.image == "registry.example/ray:7"
+    assert other.foreign == other.profile.ray.head_image == "registry.example/ray:7"
     assert "registry.example/ray:7" in str(manifests.documents(other, "t0ken"))
 
 
 def test_a_profile_of_other_names_is_deployed_under_them(planned: Planned) -> None:
-    held = profiles.load("kind").replaced("kubernetes", namespace="fleet", ray_namespace="rays")
+    held = profiles.load("kind").replaced("kubernetes", namespace="fleet").replaced("ray", namespace="rays")
     held = held.replaced("nats", service="bus").replaced("vllm", workload="model", service="model-svc")
     found = by_name(manifests.documents(planned(profile=held), "t0ken"))
     assert found["StatefulSet", "bus"]["metadata"]["namespace"] == "fleet"

@@ -55,9 +55,9 @@ def test_what_opens_a_stream_is_a_role_of_its_own(name: str, stream: str) -> Non
 @pytest.mark.parametrize("name", ROLES)
 def test_rights_are_spelled_out_once_in_the_profiles_namespaces(name: str) -> None:
     granted = rules(name)
-    spaces = load("swe-ai-fleet").kubernetes
+    profile = load("swe-ai-fleet")
     assert len(granted) == len(set(granted))
-    assert {right[0] for right in granted} <= {spaces.namespace, spaces.ray_namespace}
+    assert {right[0] for right in granted} <= {profile.kubernetes.namespace, profile.ray.namespace}
     assert not [right for right in granted if "*" in right or "secrets" in right[2]]
     assert {document["kind"] for document in documents(name)} <= {"ServiceAccount", "Role", "RoleBinding"}
 

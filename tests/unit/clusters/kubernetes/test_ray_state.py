@@ -109,7 +109,9 @@ class KubeRay:
 
 def replaced(api: Any) -> str:
     """The name of the worker that takes the place of the one that is ready."""
-    lookup = FleetLookup(api, load("swe-ai-fleet").replaced("ray", worker_group="gpu"))
+    profile = load("swe-ai-fleet")
+    profile = profile.replaced("ray", groups=profile.ray.with_group(name="gpu").groups)
+    lookup = FleetLookup(api, profile)
     disruption = Disruption(api, lookup, api, api)
 
     async def new() -> str:

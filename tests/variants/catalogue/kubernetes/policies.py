@@ -21,7 +21,7 @@ LOOKS = ("INF-01", "INF-05", "INF-06", "INF-11", "IMG-01", "IMG-02", "IMG-03")
 
 
 async def quotas_are_there(target: KubernetesTarget) -> bool:
-    for namespace in {target.profile.kubernetes.namespace, target.profile.kubernetes.ray_namespace}:
+    for namespace in {target.profile.kubernetes.namespace, target.profile.ray.namespace}:
         labels = (await target.api.get(NAMESPACES, namespace)).raw["metadata"]["labels"]
         if ENFORCED not in labels or not await exists(target, QUOTAS, QUOTA, namespace):
             return False

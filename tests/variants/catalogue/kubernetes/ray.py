@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fixtures.profile.model import load
 from tests.targets.kubernetes_injectors import group_names_least_alone, ready_workers
 from tests.targets.kubernetes_ray import (
     ACCOUNT,
@@ -81,7 +82,7 @@ VARIANTS: tuple[Variant, ...] = (
         description="workers for CPUs stand next to those for GPUs, in a group of their own",
         apply=second_group(1),
         is_present=second_group_has_a_worker,
-        profile={"ray.workers": 3},
+        profile={"ray.groups": load("kind").with_workers(3).ray.groups},
         stretches=(*GROUPS, *IN_WORKERS, "IMG-04", "INF-07", "INF-08", "NET-03", "NET-04", "JOB-01", "JOB-02"),
         where="kubernetes",
     ),
