@@ -14,6 +14,7 @@ from fixtures.clusters.kind.plan import KindOptions
 from fixtures.clusters.kind.plan import resolved as kind_resolved
 from fixtures.clusters.kind.sources import Sources, load
 from fixtures.core.errors import UsageError
+from fixtures.core.paths import ROOT
 from fixtures.profile.dependencies import Dependency
 from fixtures.profile.model import load as profile_named
 
@@ -54,7 +55,7 @@ def test_locks_hold_grpcio_back_and_name_no_index(version: str) -> None:
 def test_images_of_the_first_version_are_what_they_were() -> None:
     assert named("ray-custom", FIRST) == named("ray-custom")
     assert ray_image("custom").reference == f"fleet/ray-custom:{FIRST}"
-    sources = load(str(image_recipes.ROOT / "ci" / "kind" / "sources.toml"))
+    sources = load(str(ROOT / "ci" / "kind" / "sources.toml"))
     assert container_recipes.image("orchestrator", sources, FIRST) == container_recipes.image("orchestrator", sources)
 
 
@@ -82,7 +83,7 @@ def test_an_unknown_version_is_refused_with_those_that_there_are() -> None:
 
 def test_the_profile_is_held_to_the_version_and_what_its_lock_has() -> None:
     plan = resolved(EmbeddedOptions(profile_named("embedded"), vllm="stub", ray_version="2.60.0"))
-    assert (plan.profile.ray.version, plan.profile.ray.image) == ("2.60.0", "fleet/ray-custom:2.60.0")
+    assert (plan.profile.ray.version, plan.profile.ray.head_image) == ("2.60.0", "fleet/ray-custom:2.60.0")
     assert {dependency.module: dependency.asked for dependency in plan.profile.agent.dependencies} == {
         "ray": "2.60.0",
         "requests": "2.32.3",
@@ -118,7 +119,7 @@ def test_stock_of_a_version_lacks_the_agents_code() -> None:
 
 
 def test_containers_of_a_version_have_its_base_and_its_lock_under_the_usual_path(tmp_path: Path) -> None:
-    sources = load(str(image_recipes.ROOT / "ci" / "kind" / "sources.toml"))
+    sources = load(str(ROOT / "ci" / "kind" / "sources.toml"))
     for name, lock in (("ray-custom", "ray/custom.lock"), ("orchestrator", "orchestrator/requirements.lock")):
         image = container_recipes.image(name, sources, "2.60.0")
         assert image.base == image.arguments["BASE"] == sources.ray_versions["2.60.0"].image
@@ -133,7 +134,7 @@ def test_containers_of_a_version_have_its_base_and_its_lock_under_the_usual_path
 
 
 def test_every_version_has_a_container_image_to_start_from() -> None:
-    assert sorted(load(str(image_recipes.ROOT / "ci" / "kind" / "sources.toml")).ray_versions) == sorted(OTHERS)
+    assert sorted(load(str(ROOT / "ci" / "kind" / "sources.toml")).ray_versions) == sorted(OTHERS)
 
 
 def test_sources_without_an_image_of_a_version_say_so() -> None:
