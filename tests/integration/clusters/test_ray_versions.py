@@ -1,4 +1,4 @@
-"""An embedded fleet of the newest Ray that has locks boots, runs a job, and leaves nothing; ci/matrix has all of them."""
+"""An embedded fleet of the newest Ray that has locks boots, runs a job and leaves nothing; ci/matrix has all."""
 
 from pathlib import Path
 

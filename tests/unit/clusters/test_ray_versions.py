@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clusters import image_recipes, ray_versions
+from fixtures.clusters import ray_versions
 from fixtures.clusters.embedded.image_table import named, ray_image
 from fixtures.clusters.embedded.plan import EmbeddedOptions, resolved
 from fixtures.clusters.image_recipes import IMAGES, recipes
