@@ -92,8 +92,11 @@ def correct_the_profile(what: str) -> Remedy:
 
 
 def set_variable(name: str, why: str = "") -> Remedy:
-    """Set an environment variable of every orchestrator to the profile's value. `kubectl set env` restarts them."""
-    assignment = f"{name}={{{name}}}"
+    """Set an environment variable of every orchestrator to the profile's value. `kubectl set env` restarts them.
+
+    `name`: as the reference calls it; the remedy has what the profile calls it.
+    """
+    assignment, name = f"{{name_of_{name}}}={{{name}}}", f"{{name_of_{name}}}"
     return steps(
         do(f"{why} See what is set:", KUBERNETES),
         kubectl("-n {namespace} set env {orchestrator_workload} --list"),

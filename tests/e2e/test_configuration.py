@@ -94,8 +94,8 @@ async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm, 
     unknown = [name for name, report in reports.items() if not report.is_known(servers, addresses)]
     if unknown:
         raise Inconclusive(
-            f"VLLM_URL={reports[unknown[0]].url} of {', '.join(unknown)}: /metrics there, or at {vllm.url}, does not "
-            "say when its process started: servers cannot be distinguished"
+            f"{reports[unknown[0]].variable}={reports[unknown[0]].url} of {', '.join(unknown)}: /metrics there, or at "
+            f"{vllm.url}, does not say when its process started: servers cannot be distinguished"
         )
 
 
@@ -114,11 +114,12 @@ async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: P
     """The model that each replica hands to its agents is one that its vLLM serves; else every agent gets a 404."""
     wrong = []
     for one in replica_reports:
-        model, listed = one.environment.get("VLLM_MODEL", ""), one.http("models")
-        served = parse_models(listed["body"], one.shown("VLLM_URL")) if listed["ok"] else {}
+        variables, listed = one.variables, one.http("models")
+        model = one.environment.get(variables.vllm_model, "")
+        served = parse_models(listed["body"], one.shown(variables.vllm_url)) if listed["ok"] else {}
         if model not in served:
             what = ", ".join(served) or (f"nothing ({listed['error']})" if listed.get("error") else "nothing")
-            wrong.append(f"{one.name}: VLLM_MODEL={model or '(not set)'}, served: {what}")
+            wrong.append(f"{one.name}: {variables.vllm_model}={model or '(not set)'}, served: {what}")
     assert not wrong, f"{'; '.join(wrong)} (profile: {profile.vllm.model})"
 
 
@@ -138,13 +139,11 @@ async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray)
     ours = {node.id for node in await ray.nodes()}
     wrong = []
     for one in replica_reports:
-        shaken = one.ray_client
+        shaken, address = one.ray_client, f"{one.name}: {one.assigned(one.variables.ray_address)}"
         if not shaken["ok"]:
-            wrong.append(
-                f"{one.name}: RAY_ADDRESS={one.shown('RAY_ADDRESS')} gives no handshake: {one_line(shaken['error'])}"
-            )
+            wrong.append(f"{address} gives no handshake: {one_line(shaken['error'])}")
         elif not set(shaken["nodes"]) <= ours:
-            wrong.append(f"{one.name}: RAY_ADDRESS={one.shown('RAY_ADDRESS')} is another Ray cluster than {ray.url}")
+            wrong.append(f"{address} is another Ray cluster than {ray.url}")
     assert not wrong, "; ".join(wrong)
 
 
@@ -168,7 +167,7 @@ async def test_nats_url(replica_reports: tuple[ReplicaReport, ...], nats: Nats, 
     info, stream = await nats.info(), await nats.stream(profile.nats.stream)
     wrong = []
     for replica in replica_reports:
-        seen, url = replica.nats, f"{replica.name}: NATS_URL={replica.shown('NATS_URL')}"
+        seen, url = replica.nats, f"{replica.name}: {replica.assigned(replica.variables.nats_url)}"
         if not seen["ok"]:
             wrong.append(f"{url}: {seen['stage']}: {seen['error']}")
             continue

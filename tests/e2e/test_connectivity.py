@@ -32,7 +32,7 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     broken = []
     for start, answer in links:
         if not answer["ok"]:
-            stage = f" fails at {answer['stage'] or 'NATS_URL'}" if "stage" in answer else ""
+            stage = f" fails at {answer['stage'] or 'its address'}" if "stage" in answer else ""
             broken.append(f"{start}{stage}: {answer.get('error') or answer.get('status')}")
     return broken
 
@@ -45,9 +45,9 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
         POLICIES,
         MESH,
         in_orchestrator(
-            "import os, urllib.request as u; print(u.urlopen(os.environ['VLLM_URL'] + '/v1/models').read())"
+            "import os, urllib.request as u; print(u.urlopen(os.environ['{name_of_VLLM_URL}'] + '/v1/models').read())"
         ),
-        do("On the orchestrator's machine, look for a firewall or a wrong name in VLLM_URL.", ENDPOINTS, EMBEDDED),
+        do("On its machine, look for a firewall or a wrong name in {name_of_VLLM_URL}.", ENDPOINTS, EMBEDDED),
     ),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(Link.VLLM,),
@@ -58,11 +58,12 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
 )
 async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
-    asked = [(one.name, one.shown("VLLM_URL"), one.http("models")) for one in replica_reports]
-    wrong = broken_links((f"{name}: VLLM_URL={url}", models) for name, url, models in asked)
-    for name, url, models in asked:
-        if models["ok"] and profile.vllm.model not in (served := parse_models(models["body"], url)):
-            wrong.append(f"{name}: VLLM_URL={url} serves {', '.join(served) or 'nothing'}, not {profile.vllm.model}")
+    named = profile.orchestrator.variables.vllm_url
+    asked = [(f"{one.name}: {one.assigned(named)}", one.http("models")) for one in replica_reports]
+    wrong = broken_links(asked)
+    for where, models in asked:
+        if models["ok"] and profile.vllm.model not in (served := parse_models(models["body"], where)):
+            wrong.append(f"{where} serves {', '.join(served) or 'nothing'}, not {profile.vllm.model}")
     assert not wrong, f"vLLM is not reached from the orchestrator: {'; '.join(wrong)}"
 
 
@@ -162,10 +163,10 @@ async def test_workers_reach_nats(census: Census) -> None:
     remedy=steps(
         POLICIES,
         in_orchestrator(
-            "import os, socket, urllib.parse as p; u = p.urlsplit(os.environ['NATS_URL'].split(',')[0]); "
+            "import os, socket, urllib.parse as p; u = p.urlsplit(os.environ['{name_of_NATS_URL}'].split(',')[0]); "
             "print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))"
         ),
-        "NATS greets with INFO; where it does not, look for a firewall or a wrong name in NATS_URL.",
+        "NATS greets with INFO; where it does not, look for a firewall or a wrong name in {name_of_NATS_URL}.",
     ),
     concerns=(Component.ORCHESTRATOR, Component.NATS),
     cuts=(Link.COLLECT,),
@@ -191,7 +192,7 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
         kubectl("-n {ray_namespace} get service {head_service}"),
         kubectl("-n {ray_namespace} get networkpolicies,endpointslices"),
         do(
-            "Look for a firewall or a wrong name in RAY_ADDRESS; the head must listen on its Ray Client port.",
+            "Look for a firewall or a wrong {name_of_RAY_ADDRESS}; the head must listen on its Ray Client port.",
             ENDPOINTS,
             EMBEDDED,
         ),
@@ -205,7 +206,8 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
 async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ...]) -> None:
     """Each replica opens a connection to the Ray Client port of its RAY_ADDRESS."""
     wrong = broken_links(
-        (f"{replica.name}: RAY_ADDRESS={replica.shown('RAY_ADDRESS')}", replica.ray_port) for replica in replica_reports
+        (f"{replica.name}: {replica.assigned(replica.variables.ray_address)}", replica.ray_port)
+        for replica in replica_reports
     )
     assert not wrong, f"Ray's client port is not reached: {'; '.join(wrong)}"
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from fixtures.core.toml_writing import toml_text
 from fixtures.profile.components import Consumers
-from fixtures.profile.model import PROFILES, Profile
+from fixtures.profile.model import PROFILES, Profile, load
+
+VARIABLES = load("embedded").orchestrator.variables  # as the reference orchestrator calls them
 
 
 def profile_text(name: str, **sections: Mapping[str, Any]) -> str:

@@ -16,7 +16,10 @@ NATS: dict[str, Any] = {"ok": False, "stage": "tcp", "error": "refused"}
         (HTTP, "worker-1: 503"),
         (HTTP | {"error": "timed out"}, "worker-1: timed out"),
         (NATS, "worker-1 fails at tcp: refused"),
-        (NATS | {"stage": "", "error": "NATS_URL is not set"}, "worker-1 fails at NATS_URL: NATS_URL is not set"),
+        (
+            NATS | {"stage": "NATS_URL", "error": "NATS_URL is not set"},
+            "worker-1 fails at NATS_URL: NATS_URL is not set",
+        ),
     ],
 )
 def test_a_broken_link_is_named_with_its_reason(answer: dict[str, Any], reason: str) -> None:

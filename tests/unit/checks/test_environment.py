@@ -7,6 +7,7 @@ import pytest
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile, load
 from tests.e2e.test_configuration import test_environment as check_environment
+from tests.support.profiles import VARIABLES
 
 
 def profile(**environment: str) -> Profile:
@@ -15,7 +16,8 @@ def profile(**environment: str) -> Profile:
 
 def reports(*environments: dict[str, str]) -> tuple[ReplicaReport, ...]:
     return tuple(
-        ReplicaReport(f"orchestrator-{number}", environment, {}) for number, environment in enumerate(environments, 1)
+        ReplicaReport(f"orchestrator-{number}", environment, {}, variables=VARIABLES)
+        for number, environment in enumerate(environments, 1)
     )
 
 

@@ -14,6 +14,7 @@ from fixtures.core.errors import Inconclusive
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import load
 from tests.e2e.test_configuration import test_same_configuration as same_configuration
+from tests.support.profiles import VARIABLES
 
 PROFILE = load("swe-ai-fleet")
 ROLLOUT = "a roll-out of orchestrator is in progress (1 of 2)"
@@ -37,7 +38,9 @@ class Fleet:
 
 
 async def check(fleet: Any, *environments: Mapping[str, str], own: Sequence[str] = ()) -> None:
-    reports = [ReplicaReport(name, values, {}) for name, values in zip("abc", environments, strict=False)]
+    reports = [
+        ReplicaReport(name, values, {}, variables=VARIABLES) for name, values in zip("abc", environments, strict=False)
+    ]
     await same_configuration(tuple(reports), fleet, PROFILE.replaced("orchestrator", own_variables=tuple(own)))
 
 

@@ -17,6 +17,7 @@ from tests.e2e.test_configuration import test_vllm_url as leads_to_vllm
 from tests.e2e.test_infrastructure import test_model_context as has_the_context
 from tests.e2e.test_infrastructure import test_vllm_is_healthy as is_healthy
 from tests.e2e.test_infrastructure import test_vllm_lists_the_model as lists_the_model
+from tests.support.profiles import VARIABLES
 
 PROFILE = profiles.load("embedded")
 MODEL, CONTEXT = PROFILE.vllm.model, PROFILE.vllm.max_model_len
@@ -97,7 +98,9 @@ async def compared(servers: Servers, start: str, url: str = "http://proxy:8001")
     view = Endpoints("http://vllm.fleet.svc:8000", "", "", "")
     cluster: Any = SimpleNamespace(inside=view, endpoints=view)
     met: Any = servers
-    await leads_to_vllm((ReplicaReport("orchestrator-1", {"VLLM_URL": url}, document),), met, cluster)
+    await leads_to_vllm(
+        (ReplicaReport("orchestrator-1", {"VLLM_URL": url}, document, variables=VARIABLES),), met, cluster
+    )
 
 
 async def test_a_replica_may_meet_any_of_the_servers() -> None:

@@ -19,6 +19,7 @@ from fixtures.probes import census, replicas, schema
 from fixtures.probes.packaging import BEGIN, END, document_in, hosts
 from fixtures.probes.payload import probe
 from fixtures.profile.model import load
+from tests.support.profiles import VARIABLES
 from tests.unit.hostile.answers import a_reason_at_most, bodies, texts, values, wounded
 
 PROBED = {
@@ -119,7 +120,9 @@ def test_any_census(document: Any) -> None:
 @given(wounded(PROBED), st.dictionaries(st.sampled_from(["VLLM_URL", "NATS_URL", "RAY_ADDRESS"]), texts))
 def test_any_report_of_a_replica(document: Any, environment: dict[str, str]) -> None:
     with a_reason_at_most(Inconclusive):
-        report = replicas.ReplicaReport("orchestrator-1", environment, schema.read(document, "the probe"))
+        report = replicas.ReplicaReport(
+            "orchestrator-1", environment, schema.read(document, "the probe"), variables=VARIABLES
+        )
         for name in ("models", "metrics", "vllm"):
             with a_reason_at_most(Inconclusive):
                 assert {"ok", "error", "ms"} <= set(report.http(name))

@@ -14,6 +14,7 @@ from fixtures.clusters.base import Completed, Component, Endpoints, Replica, Uns
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.probes.name_resolution import unresolved
+from fixtures.profile.model import load
 
 NOBODY = "nobody.invalid"
 
@@ -33,6 +34,7 @@ class Pods:
     ) -> None:
         self.inside = Endpoints(vllm, "http://localhost:8265", "ray://localhost:10001", "nats://127.0.0.1:4222")
         self.environments = {"VLLM_URL": replicas_vllm, "NATS_URL": replicas_nats}
+        self.profile = load("embedded")
         self.asked: list[str] = []
         self.status = 0
 

@@ -28,7 +28,7 @@ from fixtures.profile.tls import Tls
 from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from tests.e2e import test_configuration as configuration
 from tests.e2e.test_connectivity import broken_links
-from tests.support.profiles import with_urls
+from tests.support.profiles import VARIABLES, with_urls
 from tests.unit.hostile import servers
 from tests.unit.hostile.test_nats import ACCOUNT, INFO, REFUSED, STREAM, greets
 from tests.unit.hostile.test_remote import Answering
@@ -178,7 +178,7 @@ async def test_refused_credentials_of_the_suite_leave_it_open(nobody: str) -> No
         url = f"nats://{nobody},nats://127.0.0.1:{port}"
         answer = await reached(url)
     with pytest.raises(Inconclusive, match="refuses the suite's credentials"):
-        _ = ReplicaReport("orchestrator-1", {"NATS_URL": url}, {"nats": {"nats": answer}}).nats
+        _ = ReplicaReport("orchestrator-1", {"NATS_URL": url}, {"nats": {"nats": answer}}, variables=VARIABLES).nats
 
 
 async def test_a_stream_that_is_not_there_is_no_success() -> None:
@@ -249,7 +249,9 @@ async def test_each_server_of_a_list_must_be_of_the_same_nats(nobody: str) -> No
     elsewhere = {**INFO, "server_id": "NB", "cluster": "other"}
     async with jetstream() as here, jetstream(elsewhere, {**STREAM, "created": LATER}) as there:
         url = f"nats://{here},nats://{nobody},nats://{there}"
-        report = ReplicaReport("orchestrator-1", {"NATS_URL": url}, {"nats": {"nats": await reached(url)}})
+        report = ReplicaReport(
+            "orchestrator-1", {"NATS_URL": url}, {"nats": {"nats": await reached(url)}}, variables=VARIABLES
+        )
     checked: Any = Checked()
     with pytest.raises(AssertionError) as failed:
         await configuration.test_nats_url((report,), checked, load("swe-ai-fleet"))
@@ -259,7 +261,9 @@ async def test_each_server_of_a_list_must_be_of_the_same_nats(nobody: str) -> No
 async def test_an_answer_without_a_server_of_the_list_that_can_be_used_is_compared_itself() -> None:
     listed = [{"ok": False, "stage": "tcp", "error": "not answered", "server": "a:4222"}]
     answer = {**SEEN, "stage": "done", "server_id": "NB", "stream_created": LATER, "servers": listed}
-    report = ReplicaReport("orchestrator-1", {"NATS_URL": "nats://a,nats://b"}, {"nats": {"nats": answer}})
+    report = ReplicaReport(
+        "orchestrator-1", {"NATS_URL": "nats://a,nats://b"}, {"nats": {"nats": answer}}, variables=VARIABLES
+    )
     checked: Any = Checked()
     with pytest.raises(AssertionError, match=r"NATS_URL=nats://a,nats://b is another NATS \(server NB\)"):
         await configuration.test_nats_url((report,), checked, load("swe-ai-fleet"))
@@ -268,6 +272,8 @@ async def test_an_answer_without_a_server_of_the_list_that_can_be_used_is_compar
 async def test_a_list_of_which_one_answers_passes(nobody: str) -> None:
     async with jetstream() as here:
         url = f"nats://{nobody},nats://{here}"
-        report = ReplicaReport("orchestrator-1", {"NATS_URL": url}, {"nats": {"nats": await reached(url)}})
+        report = ReplicaReport(
+            "orchestrator-1", {"NATS_URL": url}, {"nats": {"nats": await reached(url)}}, variables=VARIABLES
+        )
     checked: Any = Checked()
     await configuration.test_nats_url((report,), checked, load("swe-ai-fleet"))

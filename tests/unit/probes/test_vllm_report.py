@@ -10,6 +10,7 @@ import pytest
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.vllm_report import VllmReport
 from fixtures.services.vllm import Model, Server, parse_models
+from tests.support.profiles import VARIABLES
 
 URL = "http://vllm.fleet.svc.cluster.local:8000"
 
@@ -25,7 +26,7 @@ def server(identity: str = "", created: int = 0) -> Server[dict[str, Model]]:
 def report(url: str = "http://other:8000", start: str = "", **models: Any) -> VllmReport:
     metrics = {"ok": bool(start), "body": f"process_start_time_seconds {start}\n" if start else "", "ms": []}
     http = {"models": {"ok": True, "body": body(), "ms": [], **models}, "metrics": metrics}
-    return VllmReport.of(ReplicaReport("orchestrator-1", {"VLLM_URL": url}, {"http": http}))
+    return VllmReport.of(ReplicaReport("orchestrator-1", {"VLLM_URL": url}, {"http": http}, variables=VARIABLES))
 
 
 @pytest.mark.parametrize(

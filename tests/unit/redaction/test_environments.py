@@ -16,6 +16,7 @@ from fixtures.redaction.environments import difference, shown
 from fixtures.redaction.redact import Redactor
 from tests.e2e import test_configuration as configuration
 from tests.e2e import test_connectivity as connectivity
+from tests.support.profiles import VARIABLES
 
 SECRET, OLD = "hunter2new", "hunter2old"
 UNREACHED = {"ok": False, "error": "refused", "stage": "tcp", "ms": []}
@@ -28,7 +29,7 @@ def report(name: str, environment: Mapping[str, str]) -> ReplicaReport:
         "tcp": {"ray": UNREACHED},
         "ray_client": UNREACHED,
     }
-    return ReplicaReport(name, environment, document)
+    return ReplicaReport(name, environment, document, variables=VARIABLES)
 
 
 async def message(*environments: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from fixtures.report.tables import Observations, fill
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.orchestrator import Status as ReplicaStatus
 from fixtures.services.ray import Node, Version
+from tests.support.profiles import VARIABLES
 
 PROFILE = load("embedded")
 NOW = 61.0  # seconds since the epoch, by the cluster's clock
@@ -131,7 +132,7 @@ def replica(name: str) -> ReplicaReport:
         "nats": {"nats": {"ok": True, "ms": 1.0}},
         "tcp": {"ray": {"ok": True, "ms": 2.0}},
     }
-    return ReplicaReport(name, {}, document)
+    return ReplicaReport(name, {}, document, variables=VARIABLES)
 
 
 def test_no_uptime_is_negative_where_clocks_differ() -> None:
@@ -173,7 +174,9 @@ def test_a_cluster_without_replicas_has_rows_of_what_its_endpoints_say() -> None
 
 def test_replicas_that_cannot_be_entered_have_no_row_that_something_is_wrong() -> None:
     assert not run_with(components=SOUND, replicas=Unsupported("the suite may not run commands in pods")).facts.links
-    foreign = ReplicaReport("orchestrator-1", {}, {}, MainProcess({}, without_python="no Python in its image"))
+    foreign = ReplicaReport(
+        "orchestrator-1", {}, {}, MainProcess({}, without_python="no Python in its image"), variables=VARIABLES
+    )
     assert not run_with(replicas=(foreign,)).facts.links
     unknown = run_with(replicas=Inconclusive("the API server is gone")).facts.links
     assert {row.error for row in unknown} == {"the API server is gone"}

@@ -22,6 +22,7 @@ from fixtures.profile.model import load
 from tests.e2e import test_configuration as configuration
 from tests.e2e import test_connectivity as connectivity
 from tests.support.kubernetes_pods import Pods, pod, serving
+from tests.support.profiles import VARIABLES
 from tests.variants.model import Document
 
 ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "AGENT_TYPE": "vllm"}
@@ -60,7 +61,10 @@ def main_process(pods: Pods) -> MainProcess:
 def images_have_no_python() -> None:
     """What the specification says can be read where there is `cat`; what the replica reaches cannot be looked at."""
     main = main_process(Pods(ENVIRONMENT, has=lambda program: program == "cat"))
-    report, profile = ReplicaReport("o-1", {**main.environment, "AGENT_TYPE": "vllm"}, {}, main), load("swe-ai-fleet")
+    report, profile = (
+        ReplicaReport("o-1", {**main.environment, "AGENT_TYPE": "vllm"}, {}, main, variables=VARIABLES),
+        load("swe-ai-fleet"),
+    )
     asyncio.run(configuration.test_agent_type((report,), profile))
     nobody: Any = None
     for check in (
@@ -82,9 +86,9 @@ def another_program_than_python_runs() -> None:
         "tcp": {"ray": REACHED},
     }
     main = MainProcess({"RAY_ADDRESS": "ray://ray:10001"}, foreign="/orchestrator")
-    report = ReplicaReport("o-1", main.environment, document, main)
+    report = ReplicaReport("o-1", main.environment, document, main, variables=VARIABLES)
     asyncio.run(connectivity.test_orchestrator_reaches_ray((report,)))
-    profile, of_python = load("swe-ai-fleet"), ReplicaReport("o-1", main.environment, document)
+    profile, of_python = load("swe-ai-fleet"), ReplicaReport("o-1", main.environment, document, variables=VARIABLES)
     with pytest.raises(Unsupported, match=r"main process \(/orchestrator\) is no Python"):
         asyncio.run(configuration.test_ray_client_handshake((report,), profile))
     with pytest.raises(AssertionError, match="No module named 'ray'"):
@@ -95,7 +99,7 @@ def environments_cannot_be_read() -> None:
     """The main process belongs to another user: what its entrypoint set is not known, and not missing."""
     caveat = "the environment of a command in its container, without what its entrypoint sets (process 1: denied)"
     main = MainProcess({"AGENT_TYPE": "mock"}, caveat)
-    report = ReplicaReport("o-1", main.environment, {"nats": {}, "http": {}, "tcp": {}}, main)
+    report = ReplicaReport("o-1", main.environment, {"nats": {}, "http": {}, "tcp": {}}, main, variables=VARIABLES)
     profile = load("swe-ai-fleet")
     with pytest.raises(Inconclusive, match=r"AGENT_TYPE must be vllm; .*mock.*, but o-1: that is the environment"):
         asyncio.run(configuration.test_agent_type((report,), profile))
@@ -105,7 +109,7 @@ def environments_cannot_be_read() -> None:
     with_settings = profile.model_copy(update={"orchestrator": settings})
     with pytest.raises(Inconclusive, match=r"MAX_TOKENS is .* but o-1: that is the environment"):
         asyncio.run(configuration.test_environment((report,), with_settings))
-    own = ReplicaReport("o-1", main.environment, report.document)
+    own = ReplicaReport("o-1", main.environment, report.document, variables=VARIABLES)
     with pytest.raises(AssertionError, match="MAX_TOKENS is"):
         asyncio.run(configuration.test_environment((own,), with_settings))
     with pytest.raises(AssertionError, match="AGENT_TYPE must be vllm"):

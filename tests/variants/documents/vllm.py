@@ -25,7 +25,7 @@ def an_adapter_comes_between_two_looks() -> None:
     """The very process that the replica met lists one model more when the suite asks it."""
     url = "http://vllm:8000"
     before, after = (parse_models(json.dumps({"data": rows}), url) for rows in ([BASE], [BASE, ADAPTER]))
-    met = VllmReport("http://proxy:8001", "http://proxy:8001", "", before, "1700000000.25")
+    met = VllmReport("VLLM_URL", "http://proxy:8001", "http://proxy:8001", "", before, "1700000000.25")
     servers = [Server("1700000000.25", after)]
     assert met.difference(servers, url, {url}) == "" and met.is_known(servers, {url})
     assert "serves other models" in met.difference([Server("1700000001.5", after)], url, {url})

@@ -1,0 +1,48 @@
+"""The variables of an orchestrator that lead elsewhere have the names that the profile says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from fixtures.probes import replicas
+from fixtures.probes.replicas import ReplicaReport
+from fixtures.probes.vllm_report import VllmReport
+from fixtures.profile.components import Variables
+from fixtures.profile.model import load
+
+OWN = Variables(vllm_url="LLM_BASE", vllm_model="LLM_NAME", nats_url="BUS", ray_address="POOL")
+PROFILE = load("embedded").replaced("orchestrator", variables=OWN)
+ENVIRONMENT = {"LLM_BASE": "http://llm:1/", "BUS": "nats://u:p@bus", "POOL": "ray://pool:2", "VLLM_URL": "http://no"}
+
+
+def report(environment: dict[str, str], **document: Any) -> ReplicaReport:
+    return ReplicaReport("clerk-1", environment, document, variables=OWN)
+
+
+def test_the_probe_asks_where_they_lead() -> None:
+    asked = replicas.request(ENVIRONMENT, PROFILE)
+    assert [row["url"] for row in asked["http"]] == ["http://llm:1/v1/models", "http://llm:1/metrics"]
+    assert (asked["nats"][0]["url"], asked["ray_client"]) == ("nats://u:p@bus", "ray://pool:2")
+
+
+def test_they_are_named_and_shown_without_credentials() -> None:
+    seen = report(ENVIRONMENT)
+    assert seen.assigned("BUS") == "BUS=nats://[redacted]@bus"
+    assert seen.shown("VLLM_URL") == "http://no" and seen.shown("LLM_OTHER") == "(not set)"
+    assert VllmReport.of(report(ENVIRONMENT, http={})).difference([], "x", ()).startswith("LLM_BASE=http://llm:1/ ")
+
+
+def test_one_that_is_not_set_is_named() -> None:
+    seen = report({})
+    assert seen.http("models")["error"] == "LLM_BASE is not set"
+    assert (seen.nats["stage"], seen.nats["error"]) == ("BUS", "BUS is not set")
+    assert seen.ray_port["error"] == seen.ray_client["error"] == "POOL is not set"
+
+
+def test_no_two_have_one_name() -> None:
+    with pytest.raises(ValidationError, match="has a name twice"):
+        Variables(vllm_url="URL", nats_url="URL")
+    assert Variables().names == ()
