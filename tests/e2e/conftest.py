@@ -35,11 +35,12 @@ def _table_of_components(components: Components) -> None:
 
 @pytest.fixture(scope="session")
 async def model_names(vllm: Vllm, profile: Profile) -> ModelNames:
-    """All names under which vLLM serves the profile's model; where it cannot be asked, that of the profile."""
+    """All names under which vLLM serves the profile's model, its aliases among them; where it cannot be asked, those of
+    the profile."""
     models: dict[str, Model] = {}
     with suppress(NonConformance, Inconclusive):  # a check of its own says so
         models = await vllm.models()
-    return names_of(models, profile.vllm.model)
+    return names_of(models, profile.vllm.model, profile.vllm.aliases)
 
 
 @pytest.fixture

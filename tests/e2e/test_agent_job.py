@@ -265,7 +265,7 @@ def of_another_job(run: AgentRun, message: AgentMessage, profile: Profile, model
     What agents are given by no placeholder is not compared. The model that answered may have any of its names.
     """
     call, kind = profile.contract.agent, MessageContract(profile.contract.messages).completed
-    role, model = profile.deliberations.roles[0], profile.vllm.model
+    role, model = profile.role, profile.vllm.model
     given = {
         "task_id": ("task_id", run.task_id),
         "agent_id": ("agent_id", run.agent_id),

@@ -47,7 +47,7 @@ def raise_if_unsure(reports: Iterable[ReplicaReport], finding: str) -> None:
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.JOB,),
     impact="Answers are made up by mock agents: nothing runs on Ray or vLLM.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.AGENT_TYPE, *REPLICAS),
 )
 async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """With AGENT_TYPE=mock everything looks green and no agent ever runs. Orchestrators read it in any case."""
@@ -67,7 +67,7 @@ async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: P
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(Link.VLLM,),
     impact="Agents ask another vLLM than the one that was checked, or none.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.VLLM_URL, *REPLICAS),
     follows=("INF-01", "INF-02", "NET-01"),
 )
 async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm, cluster: Cluster) -> None:
@@ -107,7 +107,7 @@ async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm, 
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(Link.VLLM,),
     impact="Every agent that the orchestrator starts gets a 404 from vLLM: no deliberation gets a proposal.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.VLLM_MODEL, *REPLICAS),
     follows=("INF-03", "CFG-02"),
 )
 async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
@@ -131,7 +131,7 @@ async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: P
     concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
     cuts=(Link.JOB,),
     impact="Agent jobs run in another Ray cluster than the one that was checked, or nowhere.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.RAY_CLIENT, Part.RAY_ADDRESS, *REPLICAS),
     follows=("INF-05", "NET-06", "CFG-06"),
 )
 async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray) -> None:
@@ -155,7 +155,7 @@ async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray)
     concerns=(Component.ORCHESTRATOR, Component.NATS),
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="The orchestrator listens at another NATS: results are published where nobody reads them.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.NATS_URL, *REPLICAS),
     follows=("INF-09", "NET-05"),
 )
 async def test_nats_url(replica_reports: tuple[ReplicaReport, ...], nats: Nats, profile: Profile) -> None:
@@ -211,7 +211,7 @@ def other_nats(seen: Mapping[str, Any], info: ServerInfo, stream: Stream) -> str
     concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
     cuts=(Link.JOB,),
     impact="The orchestrator cannot hand jobs to Ray: the client's and the cluster's versions do not fit.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.RAY_CLIENT, Part.RAY_ADDRESS, *REPLICAS),
     follows=("INF-05", "INF-08", "NET-06"),
 )
 async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
@@ -240,7 +240,7 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="The same task behaves differently from call to call: it depends on which replica takes it.",
-    needs=(Part.SEVERAL_REPLICAS, *REPLICAS),
+    needs=(Part.ORCHESTRATOR, Part.SEVERAL_REPLICAS, *REPLICAS),
 )
 async def test_same_configuration(
     replica_reports: tuple[ReplicaReport, ...], cluster: Cluster, profile: Profile
@@ -287,7 +287,7 @@ async def test_same_configuration(
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="The orchestrator works with other settings than those that were agreed on.",
-    needs=(Part.SETTINGS, *REPLICAS),
+    needs=(Part.ORCHESTRATOR, Part.SETTINGS, *REPLICAS),
     follows=("CFG-03", "CFG-07"),
 )
 async def test_environment(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:

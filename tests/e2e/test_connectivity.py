@@ -53,7 +53,7 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     cuts=(Link.VLLM,),
     impact="Agents are started with a VLLM_URL that does not answer from the orchestrator: "
     "deliberations fail or wait until they time out.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.VLLM_URL, *REPLICAS),
     follows=("INF-01", "INF-02", "INF-03", "NET-07"),
 )
 async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
@@ -82,7 +82,7 @@ async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, .
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(),
     impact="Deliberations take longer; none is lost.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.VLLM_URL, *REPLICAS),
     follows=("NET-01",),
 )
 async def test_orchestrator_vllm_latency(
@@ -90,7 +90,8 @@ async def test_orchestrator_vllm_latency(
 ) -> None:
     """The median time of a small request from each replica is under the profile's limit (milliseconds).
 
-    Single requests may take longer: the slowest is named beside a median that is too long.
+    Single requests may take longer: the slowest is named beside a median that is too long. Where the profile has no
+    limit, the time is measured and not judged.
     """
     answers = {report.name: report.http("models")["ms"] for report in replica_reports}
     medians = {name: median(times) for name, times in answers.items() if times}
@@ -100,9 +101,9 @@ async def test_orchestrator_vllm_latency(
     slow = {
         name: f"{value:.1f} ms, the slowest of {len(answers[name])} {max(answers[name]):.1f} ms"
         for name, value in medians.items()
-        if value >= limit
+        if limit is not None and value >= limit
     }
-    assert not slow, f"the median latency must be under {limit:g} ms; it is {slow}"
+    assert not slow, f"the median latency must be under {limit} ms; it is {slow}"
 
 
 @check(
@@ -171,7 +172,7 @@ async def test_workers_reach_nats(census: Census) -> None:
     concerns=(Component.ORCHESTRATOR, Component.NATS),
     cuts=(Link.COLLECT,),
     impact="The orchestrator receives no results.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.NATS_URL, *REPLICAS),
     follows=("INF-09", "INF-10", "NET-07"),
 )
 async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, ...]) -> None:
@@ -200,7 +201,7 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
     concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
     cuts=(Link.JOB,),
     impact="The orchestrator cannot start agent jobs.",
-    needs=REPLICAS,
+    needs=(Part.ORCHESTRATOR, Part.RAY_CLIENT, Part.RAY_ADDRESS, *REPLICAS),
     follows=("INF-05", "NET-07"),
 )
 async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ...]) -> None:

@@ -10,7 +10,7 @@ from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.causes import temperatures_differ
-from fixtures.exercises.deliberations import DeliberationRun, Deliberations, percentile
+from fixtures.exercises.deliberations import DeliberationRun, Deliberations, over, percentile
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.report.model import Facts
@@ -28,7 +28,7 @@ CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations do not come back complete: users get no answer, or one without all agents.",
-    needs=(Part.GRPC,),
+    needs=(Part.DELIBERATIONS, Part.GRPC),
     follows=(*CHAIN, "ORC-05", "ORC-06"),
     supports=("works",),
 )
@@ -48,7 +48,7 @@ async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) 
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations that run at the same time lose answers, or get each other's.",
-    needs=(Part.GRPC,),
+    needs=(Part.DELIBERATIONS, Part.GRPC),
     follows=(*CHAIN, "ORC-05"),
 )
 async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
@@ -81,7 +81,7 @@ async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="All agents answer alike, or none at the base temperature: a deliberation chooses among copies.",
-    needs=(Part.GRPC, Part.DIVERSITY),
+    needs=(Part.DELIBERATIONS, Part.GRPC, Part.DIVERSITY),
     follows=(*CHAIN, "CFG-01", "CFG-02", "CFG-07"),
 )
 async def test_diversity(
@@ -141,7 +141,7 @@ async def _asked_as_they_say(trips: list[DeliberationRun], fault_proxy: FaultPro
     concerns=FLEET,
     cuts=(),
     impact="Agents do not see what the caller demanded: proposals ignore rubric, requirements or metadata.",
-    needs=(Part.GRPC, Feature.FAULT_PROXY),
+    needs=(Part.CONSTRAINTS, Part.DELIBERATIONS, Part.GRPC, Feature.FAULT_PROXY),
     follows=CHAIN,
 )
 async def test_constraints_reach_the_prompt(
@@ -174,14 +174,14 @@ async def test_constraints_reach_the_prompt(
     concerns=FLEET,
     cuts=(),
     impact="Deliberations take longer than agreed; none is lost.",
-    needs=(Part.GRPC,),
+    needs=(Part.DELIBERATIONS, Part.GRPC),
     follows=(*CHAIN, "E2E-01", "E2E-02"),
 )
 async def test_round_trip_times(
     round_trips: list[DeliberationRun], burst: list[DeliberationRun], profile: Profile, facts: Facts, evidence: Evidence
 ) -> None:
     """Median and 95th percentile of the round trip, and of each of its legs,
-    are measured and within bounds (seconds).
+    are measured, and within the bounds that the profile has (seconds).
     """
     done = [trip for trip in (*round_trips, *burst) if trip.completed]
     assert done, "no deliberation completed: there is nothing to measure"
@@ -196,9 +196,6 @@ async def test_round_trip_times(
         facts.measurements[f"leg: {leg}, p50 s"] = round(median(phases[leg]), 3)
         facts.measurements[f"leg: {leg}, p95 s"] = round(percentile(phases[leg], 95), 3)
     evidence.attach("legs.json", [{"task": trip.task_id, "seconds": trip.seconds, **trip.phases()} for trip in done])
-    limits = profile.limits
     slowest = max(phases, key=lambda leg: median(phases[leg]), default="none was measured")
-    assert p50 <= limits.round_trip_p50_s and p95 <= limits.round_trip_p95_s, (
-        f"p50 {p50:.2f} s (limit {limits.round_trip_p50_s:g}), p95 {p95:.2f} s (limit {limits.round_trip_p95_s:g}); "
-        f"the slowest leg is {slowest}"
-    )
+    late = over(p50, p95, profile)
+    assert not late, f"{late}; the slowest leg is {slowest}"

@@ -13,6 +13,7 @@ from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census
 from fixtures.probes.components import Components
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.profile.scalars import bytes_of
 from fixtures.services.ray import Node, Ray, shown_names
 from fixtures.services.vllm import Server, Vllm, context_of, share
@@ -151,15 +152,18 @@ async def test_vllm_is_healthy(vllm: Vllm, profile: Profile) -> None:
     follows=("INF-01", "INF-02"),
 )
 async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
-    """The model that agents ask for is among those that vLLM serves; else every completion is refused with 404.
+    """The model that agents ask for, and its aliases, are among those that vLLM serves; else completions are refused
+    with 404.
 
     Each server behind its address must serve it: a request goes to any of them.
     """
     servers = await vllm.of_each_server(Vllm.models)
-    without = [server for server in servers if profile.vllm.model not in server.answer]
+    wanted = {profile.vllm.model, *profile.vllm.aliases}
+    without = [server for server in servers if wanted - set(server.answer)]
     served = " or ".join(sorted({", ".join(server.answer) or "no model" for server in without}))
     where = f" ({share(without, servers)})" if share(without, servers) else ""
-    assert not without, f"vLLM at {vllm.url} serves {served}, not {profile.vllm.model}{where}"
+    missing = ", ".join(sorted({name for server in without for name in wanted - set(server.answer)}))
+    assert not without, f"vLLM at {vllm.url} serves {served}, not {missing}{where}"
 
 
 @check(
@@ -170,6 +174,7 @@ async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
     concerns=(Component.VLLM,),
     cuts=(Link.VLLM,),
     impact="Long tasks are refused by vLLM: the context is smaller than the agents assume.",
+    needs=(Part.CONTEXT,),
     follows=("INF-01", "INF-03"),
 )
 async def test_model_context(vllm: Vllm, profile: Profile) -> None:

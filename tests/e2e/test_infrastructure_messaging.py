@@ -11,6 +11,7 @@ from fixtures.exercises.acknowledgement import collected
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.components import Components
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats, NotThere
 from fixtures.services.result_stream import origins_of, room_problems, stream_problems
 from tests.e2e.repairs import EVIDENCE, LOGS, nats_cli, nats_reached
@@ -140,6 +141,7 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="Requests that land on the missing replica fail.",
+    needs=(Part.ORCHESTRATOR,),
     follows=("INF-05", "INF-09", "INF-10"),
 )
 def test_orchestrator_replicas(components: Components, profile: Profile) -> None:
@@ -232,6 +234,7 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
     concerns=(Component.NATS, Component.ORCHESTRATOR),
     cuts=(Link.COLLECT,),
     impact="The orchestrator never reads the results, although they are published.",
+    needs=(Part.CONSUMERS,),
     follows=("INF-10", "INF-11"),
 )
 async def test_consumers(nats: Nats, profile: Profile) -> None:

@@ -31,7 +31,7 @@ GRPC = "grpcurl {grpc_tls} {grpc_schema} "
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="The orchestrator itself reports that it lacks NATS or Ray: deliberations fail or are refused.",
-    needs=(Part.GRPC, Part.STATUS),
+    needs=(Part.ORCHESTRATOR, Part.GRPC, Part.STATUS),
     follows=("INF-05", "INF-09", "INF-11", "CFG-04", "CFG-05"),
 )
 async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
@@ -71,7 +71,7 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="Deliberations for these roles are refused: there is no council to run them.",
-    needs=(Part.GRPC, Part.COUNCILS),
+    needs=(Part.ORCHESTRATOR, Part.GRPC, Part.COUNCILS),
     follows=("INF-11", "ORC-01"),
 )
 async def test_councils(
@@ -104,7 +104,7 @@ async def test_councils(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Callers take their own mistake for a broken server, and retry requests that can never succeed.",
-    needs=(Part.GRPC,),
+    needs=(Part.ORCHESTRATOR, Part.GRPC),
     follows=("INF-11", "ORC-01"),
 )
 async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
@@ -138,7 +138,7 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Approved plans start nothing: their deliberations have to be started by hand.",
-    needs=(Part.GRPC, Part.PLANS, Feature.DISRUPTION),
+    needs=(Part.DELIBERATIONS, Part.GRPC, Part.PLANS, Feature.DISRUPTION),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )

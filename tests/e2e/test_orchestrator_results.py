@@ -32,7 +32,7 @@ from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="Callers of Deliberate are refused, or wait until the agents are done, and run into their own timeouts.",
-    needs=(Part.GRPC,),
+    needs=(Part.DELIBERATIONS, Part.GRPC),
     follows=("INF-09", "INF-11", "ORC-01", "ORC-02"),
 )
 async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
@@ -91,7 +91,7 @@ def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations never complete: results do not come back to the caller.",
-    needs=(Part.GRPC,),
+    needs=(Part.DELIBERATIONS, Part.GRPC),
     follows=(*CHAIN, "ORC-02", "ORC-03"),
 )
 async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profile, evidence: Evidence) -> None:
@@ -123,7 +123,7 @@ async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profi
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Callers get answers that no agent of their task gave.",
-    needs=(Part.GRPC,),
+    needs=(Part.DELIBERATIONS, Part.GRPC),
     follows=("CFG-05", "ORC-04"),
 )
 async def test_reports_what_was_published(round_trips: list[DeliberationRun]) -> None:
@@ -150,7 +150,7 @@ async def test_reports_what_was_published(round_trips: list[DeliberationRun]) ->
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Half of the answers cannot be found: it depends on which replica is asked.",
-    needs=(Part.GRPC, Part.SEVERAL_REPLICAS),
+    needs=(Part.RESULTS_SHARED, Part.DELIBERATIONS, Part.GRPC, Part.SEVERAL_REPLICAS),
     follows=("CFG-05", "ORC-04"),
 )
 @pytest.mark.usefixtures("several_addresses")
@@ -184,7 +184,7 @@ async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Results are delivered again and again, or never finished: the backlog grows and new results queue up.",
-    needs=(Part.GRPC,),
+    needs=(Part.CONSUMERS, Part.DELIBERATIONS, Part.GRPC),
     follows=("INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(
@@ -231,7 +231,7 @@ async def test_all_acknowledged(
     concerns=FLEET,
     cuts=(Link.JOB,),
     impact="Agents run in another Ray, or inside the orchestrator's own process: not on the workers that were checked.",
-    needs=(Part.GRPC,),
+    needs=(Part.DELIBERATIONS, Part.GRPC),
     follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
 )
 async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, profile: Profile) -> None:

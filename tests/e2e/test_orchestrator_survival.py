@@ -82,7 +82,7 @@ async def task_beyond_the_context(deliberations: Deliberations, nats: Nats, prof
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="One failed agent holds up its whole deliberation, or nobody learns that it failed.",
-    needs=(Part.GRPC, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
+    needs=(Part.AGENT_FAILURES, Part.DELIBERATIONS, Part.GRPC, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
@@ -117,7 +117,7 @@ async def test_one_agent_fails(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="A deliberation in which every agent failed waits until it times out, or ends without the reason.",
-    needs=(Part.GRPC,),
+    needs=(Part.CONTEXT, Part.DELIBERATIONS, Part.GRPC),
     follows=(*CHAIN, "ORC-02", "JOB-09"),
 )
 async def test_all_agents_fail(
@@ -156,7 +156,7 @@ async def test_all_agents_fail(
     cuts=(Link.COLLECT,),
     impact="Every restart of the orchestrator loses the results that arrive meanwhile: "
     "those deliberations never complete.",
-    needs=(Part.GRPC, Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
+    needs=(Part.CONSUMERS, Part.DELIBERATIONS, Part.GRPC, Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disruption.REPLICA,
     follows=("ORC-04", "INF-12"),
 )
@@ -185,7 +185,7 @@ async def test_results_survive_downtime(
     cuts=(Link.COLLECT,),
     impact="A message that is delivered twice counts as two agents: deliberations complete without all of their "
     "answers.",
-    needs=(Part.GRPC, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
+    needs=(Part.DELIBERATIONS, Part.GRPC, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
@@ -228,7 +228,7 @@ async def test_duplicate_counts_once(
     cuts=(Link.COLLECT,),
     impact="One malformed message stops the collector: no deliberation completes until it is removed.",
     disrupts=Disruption.MESSAGES,
-    needs=(Part.GRPC, Feature.DISRUPTION),
+    needs=(Part.CONSUMERS, Part.DELIBERATIONS, Part.GRPC, Feature.DISRUPTION),
     follows=("ORC-04", "ORC-10"),
 )
 async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Profile, evidence: Evidence) -> None:
@@ -260,7 +260,15 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Each deliberation whose replica dies is lost: a rolling restart loses all that are under way.",
-    needs=(Part.GRPC, Part.SEVERAL_REPLICAS, Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
+    needs=(
+        Part.RESULTS_SHARED,
+        Part.DELIBERATIONS,
+        Part.GRPC,
+        Part.SEVERAL_REPLICAS,
+        Feature.REPLICAS,
+        Feature.DISRUPTION,
+        Feature.FAULT_PROXY,
+    ),
     disrupts=Disruption.REPLICA,
     follows=("ORC-04", "ORC-06"),
 )
@@ -297,7 +305,7 @@ async def test_replica_killed(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations without answers never end: callers wait forever, and their agents keep CPUs.",
-    needs=(Part.GRPC, Feature.FAULT_PROXY),
+    needs=(Part.DEADLINES, Part.DELIBERATIONS, Part.GRPC, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-01", "ORC-02"),
 )
@@ -344,7 +352,7 @@ async def test_deliberation_times_out(
     concerns=FLEET,
     cuts=(Link.JOB,),
     impact="After every restart of Ray the orchestrator starts no agents until it is restarted, too.",
-    needs=(Part.GRPC, Feature.REPLICAS, Feature.DISRUPTION),
+    needs=(Part.DELIBERATIONS, Part.GRPC, Feature.REPLICAS, Feature.DISRUPTION),
     disrupts=Disruption.CLUSTER,
     follows=("ORC-04", "ORC-17"),
     supports=("head_recreated",),

@@ -50,7 +50,7 @@ def settled(inject: Change) -> Change:
             yield
         names = target.cluster.profile.nats
         async with await nats.connect(target.cluster.endpoints.nats) as client:
-            for durable in (names.consumers.completed, names.consumers.failed):
+            for durable in names.consumers.names:
                 await _nothing_in_hand(client.jetstream(), names.stream, durable)
 
     return injected

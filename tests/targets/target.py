@@ -76,8 +76,8 @@ class SessionProfile:
         cluster = yield
         given = cluster.profile.limits
         limits = {
-            "round_trip_p50_s": min(given.round_trip_p50_s, SHORT_ROUND_TRIP),
-            "round_trip_p95_s": min(given.round_trip_p95_s, SHORT_ROUND_TRIP),
+            "round_trip_p50_s": min(given.round_trip_p50_s or SHORT_ROUND_TRIP, SHORT_ROUND_TRIP),
+            "round_trip_p95_s": min(given.round_trip_p95_s or SHORT_ROUND_TRIP, SHORT_ROUND_TRIP),
         }
         profile = cluster.profile.replaced("limits", **limits).model_copy(update={"timeouts": self._timeouts})
         for key, value in self._values.items():

@@ -8,11 +8,25 @@ from fixtures.checks.applicability import applicability
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Need
 from fixtures.clusters.base import Feature
-from fixtures.profile.model import Profile, Tools, load
+from fixtures.profile.behaviour import Tools
+from fixtures.profile.components import Consumers, Orchestrator
+from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Absence, Part
-from tests.unit.profile.test_parts import with_contract
+from tests.unit.profile.test_parts import with_contract, without_variable
 
 PROFILE = load("embedded")
+
+
+#: Of a fleet without deliberations, and what is asked of an orchestrator all the same.
+DELIBERATED = {*(f"ORC-{number:02}" for number in (*range(3, 9), *range(10, 19)))}
+DELIBERATED |= {f"E2E-{number:02}" for number in range(1, 6)}
+ORCHESTRATED = {"INF-11", "NET-01", "NET-02", "NET-05", "NET-06", "ORC-01", "ORC-02", "ORC-09"}
+ORCHESTRATED |= {f"CFG-{number:02}" for number in range(1, 9)}
+
+
+def without_orchestrator() -> Profile:
+    profile = PROFILE.model_copy(update={"orchestrator": Orchestrator.absent()})
+    return profile.replaced("deliberations", mode="none")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +46,22 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
         (PROFILE, "kind", set()),
         (PROFILE, "embedded", {"NET-07"}),
         (PROFILE.replaced("orchestrator", replicas=1), "kind", {"CFG-07", "ORC-06", "ORC-15"}),
+        (without_orchestrator(), "kind", ORCHESTRATED | DELIBERATED),
+        (PROFILE.replaced("deliberations", mode="none"), "kind", DELIBERATED),
+        (PROFILE.replaced("ray", client=False), "kind", {"CFG-04", "CFG-06", "NET-06"}),
+        (without_variable("vllm_url"), "kind", {"CFG-02", "NET-01", "NET-02"}),
+        (without_variable("vllm_model"), "kind", {"CFG-03"}),
+        (without_variable("ray_address"), "kind", {"CFG-04", "CFG-06", "NET-06"}),
+        (without_variable("nats_url"), "kind", {"CFG-05", "NET-05"}),
+        (PROFILE.replaced("orchestrator", environment={"MAX_TOKENS": "32"}), "kind", {"CFG-01"}),
+        (PROFILE.replaced("vllm", max_model_len=0), "kind", {"INF-04", "ORC-08"}),
+        (PROFILE.replaced("nats", consumers=Consumers()), "kind", {"INF-12", "ORC-10", "ORC-11", "ORC-13", "LOAD-03"}),
+        (
+            PROFILE.replaced("features", results_shared=False, deadlines=False, constraints=False),
+            "kind",
+            {"ORC-06", "ORC-15", "ORC-16", "E2E-04"},
+        ),
+        (PROFILE.replaced("features", agent_failures=False), "kind", {"ORC-07"}),
         (PROFILE.replaced("deliberations", agents=1), "kind", {"ORC-07", "ORC-12"}),
         (PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm"}), "kind", {"CFG-08"}),
         (PROFILE.replaced("agent", tools=Tools()), "kind", {"DEP-08"}),

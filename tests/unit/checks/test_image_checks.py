@@ -15,7 +15,8 @@ from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts
 from fixtures.probes.census import Census, parse
 from fixtures.probes.packaging import BEGIN, END
-from fixtures.profile.model import Profile, Tools, load
+from fixtures.profile.behaviour import Tools
+from fixtures.profile.model import Profile, load
 from fixtures.services.ray import Node
 from tests.e2e import test_image as image_checks
 from tests.e2e.test_image import behind

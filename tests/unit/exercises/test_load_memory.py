@@ -18,10 +18,13 @@ from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.polling import wait_until
 from fixtures.exercises.load import memory as memories
 from fixtures.exercises.load.memory import SUITE, watched
+from fixtures.profile.model import load
 
 
 class StandIn:
     """Two replicas of the orchestrator; NATS is gone, nothing is known of vLLM, workers cannot be asked at first."""
+
+    profile = load("embedded")
 
     asked = 0
 
@@ -71,6 +74,8 @@ async def test_samples_are_taken_whatever_cannot_be_asked(monkeypatch: pytest.Mo
 
 async def test_who_hangs_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hanging:
+        profile = load("embedded")
+
         async def memory(self, _component: Component) -> Mapping[str, int]:
             await asyncio.Event().wait()
             return {}

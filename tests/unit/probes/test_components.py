@@ -9,6 +9,7 @@ import pytest
 from fixtures.clusters.base import Component, Feature, Replica, Workload
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes.components import Answer, Components, ask
+from fixtures.profile.model import load
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.orchestrator import Status
 from fixtures.services.ray import Version
@@ -18,6 +19,7 @@ class Fleet:
     """Stands for the cluster and every client; `fault` is raised by whatever is named in `dead`."""
 
     name, unsupported, tells_status = "orchestrator-1", dict[Feature, str](), True
+    profile = load("embedded")
 
     def __init__(self, *dead: str, fault: Exception | None = None, ready: bool = True) -> None:
         self.dead, self.fault, self.ready = dead, fault or NonConformance("does not answer\nsecond line"), ready

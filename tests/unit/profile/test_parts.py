@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.profile.model import Profile, Tools, load
+from fixtures.profile.behaviour import Tools
+from fixtures.profile.components import Consumers, Kubernetes, Orchestrator
+from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import ROWS, Absence, Part, absence_of_package, absences, literal_settings
 from fixtures.report.texts import LANGUAGES, Texts
 
@@ -26,11 +28,34 @@ def without_diversity(profile: Profile) -> Profile:
     return with_contract(profile, "messages", completed=completed.model_copy(update={"fields": fields}))
 
 
+def without_variable(name: str) -> Profile:
+    variables = PROFILE.orchestrator.variables.model_copy(update={name: ""})
+    return PROFILE.replaced("orchestrator", variables=variables)
+
+
 #: Each part: a profile and a kind that lack it alone, and a word of the reason.
 WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.KUBERNETES: (PROFILE, "embedded", "no cluster DNS"),
+    Part.ORCHESTRATOR: (PROFILE.model_copy(update={"orchestrator": Orchestrator.absent()}), "kind", "[orchestrator]"),
+    Part.DELIBERATIONS: (PROFILE.replaced("deliberations", mode="none"), "kind", "deliberations.mode"),
     Part.SEVERAL_REPLICAS: (PROFILE.replaced("orchestrator", replicas=1), "kind", "orchestrator.replicas"),
     Part.SEVERAL_AGENTS: (PROFILE.replaced("deliberations", agents=1), "kind", "deliberations.agents"),
+    Part.AGENT_TYPE: (
+        PROFILE.replaced("orchestrator", environment={"MAX_TOKENS": "32"}),
+        "kind",
+        "orchestrator.environment",
+    ),
+    Part.VLLM_URL: (without_variable("vllm_url"), "kind", "orchestrator.variables.vllm_url"),
+    Part.VLLM_MODEL: (without_variable("vllm_model"), "kind", "orchestrator.variables.vllm_model"),
+    Part.NATS_URL: (without_variable("nats_url"), "kind", "orchestrator.variables.nats_url"),
+    Part.RAY_ADDRESS: (without_variable("ray_address"), "kind", "orchestrator.variables.ray_address"),
+    Part.RAY_CLIENT: (PROFILE.replaced("ray", client=False), "kind", "ray.client"),
+    Part.CONTEXT: (PROFILE.replaced("vllm", max_model_len=0), "kind", "vllm.max_model_len"),
+    Part.CONSUMERS: (PROFILE.replaced("nats", consumers=Consumers()), "kind", "nats.consumers"),
+    Part.CONSTRAINTS: (PROFILE.replaced("features", constraints=False), "kind", "features.constraints"),
+    Part.RESULTS_SHARED: (PROFILE.replaced("features", results_shared=False), "kind", "features.results_shared"),
+    Part.AGENT_FAILURES: (PROFILE.replaced("features", agent_failures=False), "kind", "features.agent_failures"),
+    Part.DEADLINES: (PROFILE.replaced("features", deadlines=False), "kind", "features.deadlines"),
     Part.SETTINGS: (
         PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm"}),
         "kind",
@@ -58,6 +83,20 @@ def test_a_fleet_lacks_a_part_with_its_reason(part: Part) -> None:
     assert set(absences(profile, kind)) == {part}
     absence = absences(profile, kind)[part]
     assert absence.part == part.value and word in absence.because and "\n" not in absence.because
+
+
+@pytest.mark.parametrize(
+    ("feature", "part"),
+    [("councils", Part.COUNCILS), ("plan_events", Part.PLANS), ("diversity", Part.DIVERSITY), ("tools", Part.TOOLS)],
+)
+def test_what_is_declared_absent_is(feature: str, part: Part) -> None:
+    absence = absences(PROFILE.replaced("features", **{feature: False}), "kind")
+    assert absence == {part: Absence(part.value, f"the profile declares it absent (features.{feature})")}
+
+
+def test_a_fleet_outside_kubernetes_has_none() -> None:
+    outside = PROFILE.model_copy(update={"kubernetes": Kubernetes.absent()})
+    assert set(absences(outside, "attach")) == {Part.KUBERNETES}
 
 
 @pytest.mark.parametrize("kind", ["kind", "attach"])

@@ -11,7 +11,7 @@ from fixtures.core.errors import UsageError
 from fixtures.core.timeouts import Timeouts
 from fixtures.probes import census
 from fixtures.profile import model as profiles
-from fixtures.profile.model import Tools
+from fixtures.profile.behaviour import Tools
 from fixtures.profile.scalars import bytes_of
 from tests.e2e.test_image import required
 
@@ -40,7 +40,15 @@ def test_reference_values() -> None:
     [
         ('model = "Qwen', 'modle = "Qwen', ["vllm", "model"]),
         ("max_model_len = 40960", 'max_model_len = "40960"', ["vllm.max_model_len", "integer", "40960"]),
-        ("max_model_len = 40960", "max_model_len = 0", ["vllm.max_model_len", "greater than or equal to 1"]),
+        ("max_model_len = 40960", "max_model_len = -1", ["vllm.max_model_len", "greater than or equal to 0"]),
+        ('"rpc-async"', '"event"', ["deliberations.mode: not in this version", "rpc-async and none"]),
+        ('"rpc-async"', '"mail"', ["deliberations.mode: must be rpc-async or none"]),
+        ("roles = [", "roles = []\n# [", ["deliberations.roles", "is missing"]),
+        (
+            'consumers = { completed = "deliberation-collector-completed",',
+            "consumers = {",
+            ["nats.consumers.completed"],
+        ),
         ("port = 8000", "port = 80000", ["vllm.port", "65535"]),
         ('"128Gi"', '"128 gigs"', ["ray.resources.memory", "128Gi", "128 gigs"]),
         ('python = "3.9.23"', 'python = "2.7"', ["ray.python", "pattern"]),

@@ -10,6 +10,7 @@ import pytest
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.paths import ROOT
+from fixtures.profile.behaviour import Features
 from fixtures.profile.model import Profile
 from tests.unit.profile.test_profile_keys import keys
 
@@ -25,6 +26,8 @@ READERS = {
     "vllm.url_inside": "NET-03 JOB-04",
     "vllm.replicas": "INF-01",
     "vllm.model": "INF-03 NET-01 JOB-04 ORC-02",
+    "vllm.aliases": "INF-03 JOB-04 ORC-02",
+    "vllm.metrics": "CFG-02 NET-01",
     "vllm.max_model_len": "INF-04 ORC-08",
     "vllm.fault_proxy": "ORC-07 ORC-12 E2E-04",
     "vllm.fault_proxy_port": "ORC-07 ORC-12 E2E-04",
@@ -40,6 +43,7 @@ READERS = {
     "ray.head_service": "INF-05 NET-07",
     "ray.gcs_port": "INF-05",
     "ray.dashboard_port": "INF-05",
+    "ray.client": "CFG-04 CFG-06 NET-06",
     "ray.client_port": "NET-07",
     "ray.groups.name": "IMG-04",
     "ray.groups.image": "IMG-01 IMG-03",
@@ -72,6 +76,15 @@ READERS = {
     "agent.package": "DEP-07 JOB-02",
     "agent.tools.enabled": "DEP-08",
     "agent.tools.import": "DEP-08 IMG-04",
+    "deliberations.mode": "ORC-03 E2E-01",
+    "features.councils": "ORC-02",
+    "features.plan_events": "ORC-14",
+    "features.diversity": "E2E-03",
+    "features.constraints": "E2E-04",
+    "features.tools": "DEP-08",
+    "features.results_shared": "ORC-06 ORC-15",
+    "features.agent_failures": "ORC-07",
+    "features.deadlines": "ORC-16",
     "deliberations.roles": "ORC-02 E2E-01",
     "deliberations.agents": "ORC-04 E2E-01",
     "deliberations.diversity_factor": "E2E-03",
@@ -121,6 +134,8 @@ SPELT = {
     **{f"ray.groups.{key}": spelt for key, spelt in GROUPS.items()},
     "orchestrator.variables": "variables.addresses",
     "agent.tools.import": "tools.imports",
+    **{f"features.{name}": f'"{name}"' for name in Features.model_fields},
+    "vllm.metrics": "has_metrics",
     "limits.deliberate_s": "TIMEOUTS.deliberate",  # Profile.waits
     "agent.class": "agent_code",
     "contract.agent.factory": "agent_code",
@@ -174,4 +189,4 @@ def test_the_readers_are_checks() -> None:
 def test_the_code_of_checks_reads_it(key: str) -> None:
     """A key that only a manifest of the suite's own fleets reads holds no other fleet against it."""
     spelt = SPELT.get(key, ".".join(key.split(".")[-2:]))
-    assert re.search(rf"\b{re.escape(spelt)}\b", code()), f"no check, and nothing that it asks, reads {spelt}"
+    assert re.search(rf"(?<!\w){re.escape(spelt)}(?!\w)", code()), f"no check, and nothing that it asks, reads {spelt}"

@@ -1,0 +1,89 @@
+"""A fleet without an orchestrator, without Kubernetes, or without limits: nothing is asked of what it does not have."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.endpoints import EndpointsCluster
+from fixtures.core.errors import UsageError
+from fixtures.exercises.acknowledgement import collected
+from fixtures.exercises.deliberations import over
+from fixtures.probes import components, replicas
+from fixtures.profile import addresses
+from fixtures.profile.behaviour import Limits
+from fixtures.profile.components import Consumers, Orchestrator
+from fixtures.profile.model import Profile, load
+from fixtures.services.vllm import names_of
+from tests.support.profiles import profile_text, with_urls
+from tests.unit.probes.test_components import Fleet
+
+REFERENCE = load("swe-ai-fleet")
+
+
+def without_orchestrator() -> Profile:
+    profile = REFERENCE.replaced("deliberations", mode="none")
+    return profile.model_copy(update={"orchestrator": Orchestrator.absent()})
+
+
+def test_it_is_loaded(tmp_path: Any) -> None:
+    text = profile_text("swe-ai-fleet", deliberations={"mode": "none"})
+    start, end = text.index("[orchestrator]"), text.index("[deliberations]")
+    file = tmp_path / "mine.toml"
+    file.write_text(text[:start] + text[end:], encoding="utf-8")
+    assert not load(str(file)).orchestrator.is_there
+    file.write_text(file.read_text().replace('"none"', '"rpc-async"'), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"deliberations\.mode: is rpc-async, and there is no \[orchestrator\]"):
+        load(str(file))
+
+
+async def test_components_are_those_that_there_are() -> None:
+    fleet: Any = Fleet()
+    fleet.profile = without_orchestrator()
+    seen = await components.ask(fleet, fleet, fleet, fleet, fleet)
+    assert components.Component.ORCHESTRATOR not in {*seen.workloads, *seen.strangers}
+
+
+def test_addresses_are_needed_of_parts_that_there_are() -> None:
+    profile = without_orchestrator()
+    assert addresses.from_pods(profile).orchestrators == ()
+    profile = with_urls(profile, vllm="http://v:1", ray="http://r:1", nats="nats://n:1", orchestrator=())
+    assert profile.is_reached_by_url
+    assert not EndpointsCluster(profile, "fc-1", allow_disruptive=False).endpoints.orchestrators
+    with pytest.raises(UsageError, match=r"has no orchestrator\.url to attach to"):
+        EndpointsCluster(profile.model_copy(update={"orchestrator": REFERENCE.orchestrator}), "fc-1", False)
+
+
+@pytest.mark.parametrize(
+    ("consumers", "names"),
+    [
+        (Consumers(), []),
+        (Consumers(completed="c"), ["c"]),
+        (Consumers(completed="c", failed="c"), ["c", "c"]),
+        (Consumers(completed="c", failed="f"), ["c", "f"]),
+    ],
+)
+def test_none_one_or_two_collect(consumers: Consumers, names: list[str]) -> None:
+    profile = REFERENCE.replaced("nats", consumers=consumers)
+    assert [name for name, _subject in collected(profile)] == names
+    assert list(consumers.names) == list(dict.fromkeys(names))
+
+
+def test_what_has_no_limit_is_not_late() -> None:
+    assert over(31, 59, REFERENCE) == "p50 is 31.00 s (limit 30)"
+    without = REFERENCE.model_copy(update={"limits": Limits()})
+    assert over(1e6, 1e6, without) == ""
+    assert (without.round_trip_s, without.waits) == (without.timeouts.agent, without.timeouts)
+
+
+def test_an_alias_is_a_name_of_the_model() -> None:
+    assert "other" in names_of({}, "model", ["other"]) and "other" not in names_of({}, "model")
+
+
+def test_metrics_that_are_a_routers_are_not_asked() -> None:
+    router = REFERENCE.replaced("vllm", metrics=False)
+    environment = {"VLLM_URL": "http://v:1"}
+    assert [row["name"] for row in replicas.request(environment, router)["http"]] == ["models"]
+    assert SimpleNamespace(**REFERENCE.vllm.model_dump()).metrics
