@@ -88,7 +88,7 @@ async def another_ray(target: EmbeddedTarget) -> AsyncIterator[str]:
     """The address (ray://…) of a second Ray head, without workers."""
     plan, made = target.fleet.plan, target.fleet.factory
     block = PortBlock.claim()
-    ray = RayParts(plan.profile, RayPorts.of(block), block, made.run.path / "ray2")
+    ray = RayParts(plan.profile, RayPorts.of(block), block, made.run.path / "ray2", plan.ray_auth)
     part = SupervisedProcess("other-head", made.run, grace=TIMEOUTS.stop)
     launch = partial(ray.head, "other-head")
     head = LocalReplica("other-head", Component.RAY_HEAD, "", plan.ray, part, launch, TIMEOUTS.ray_head_up)

@@ -9,6 +9,7 @@ import pytest
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.image_table import Image
 from fixtures.clusters.embedded.ports import MAX_ADDRESSES, PortBlock
+from fixtures.clusters.embedded.ray_auth import RayAuth
 from fixtures.clusters.embedded.ray_parts import RayParts, RayPorts
 from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
 from fixtures.core.errors import Inconclusive
@@ -24,7 +25,7 @@ def block() -> Iterator[PortBlock]:
 
 @pytest.fixture
 def parts(block: PortBlock, tmp_path: Path) -> RayParts:
-    return RayParts(load("embedded"), RayPorts.of(block), block, tmp_path)
+    return RayParts(load("embedded"), RayPorts.of(block), block, tmp_path, RayAuth())
 
 
 def value_of(launch: LaunchSpec, option: str) -> str:
