@@ -152,5 +152,7 @@ def nats_cli(why: str, *commands: str) -> Remedy:
     Source of commands and flags: https://github.com/nats-io/natscli/tree/v0.3.2/cli (stream_command.go,
     consumer_command.go); those used are the same since v0.1.1, but for `consumer resume`, which is as old as NATS 2.11.
     """
-    asked = (shell(f"nats --server {{nats_server}} {command}", KUBERNETES, ENDPOINTS) for command in commands)
-    return steps(do(why, KUBERNETES, ENDPOINTS), *asked)
+    cli = "nats --server {nats_server}{nats_api}"
+    return steps(
+        do(why, KUBERNETES, ENDPOINTS), *(shell(f"{cli} {words}", KUBERNETES, ENDPOINTS) for words in commands)
+    )

@@ -23,10 +23,11 @@ from tests.targets.decoy_servers import another_nats, free_port
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import restarted
 from tests.targets.links import LOOPBACK, round_robin
-from tests.targets.nats_injectors import plain, served
+from tests.targets.nats_injectors import configured, plain, served
 
 NAMES = ("nats-1", "nats-2", "nats-3")
 CLUSTER, EDGE = "fleet-nats", "edge-nats"
+HUB, LEAF = "hub", "leaf"  # domains of JetStream, and the leaf node's name
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,25 @@ async def another_cluster(target: EmbeddedTarget) -> AsyncIterator[None]:
             yield
 
 
+@asynccontextmanager
+async def leaf_node(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """Suite and workers reach NATS through a leaf node, which has a JetStream of its own, in another domain; replicas
+    reach the hub directly.
+
+    Source: https://docs.nats.io/running-a-nats-service/configuration/leafnodes/jetstream_leafnodes
+    """
+    leafs = f"{LOOPBACK}:{free_port(target)}"
+    hub = f'jetstream {{ domain: {HUB} }}\nleafnodes {{ listen: "{leafs}" }}\n'
+    own = f'jetstream {{ domain: {LEAF} }}\nleafnodes {{ remotes: [{{ urls: ["nats://{leafs}"] }}] }}\n'
+    outside, inside = target.cluster.endpoints, target.cluster.inside
+    async with configured(target, hub), another_nats(target, *with_file(target, LEAF, own), name=LEAF) as url:
+        await wait_until(
+            partial(_has_jetstream, url, HUB), "the hub's JetStream through the leaf node", TIMEOUTS.nats_up
+        )
+        with target.overridden(endpoints=replace(outside, nats=url), inside=replace(inside, nats=url)):
+            yield
+
+
 def with_options(arguments: list[str], values: Mapping[str, str]) -> list[str]:
     """A command line in which these options have other values."""
     changed = list(arguments)
@@ -126,11 +146,11 @@ def with_file(target: EmbeddedTarget, name: str, configuration: str) -> list[str
     return ["-c", str(file)]
 
 
-async def _has_jetstream(url: str) -> bool:
-    """Whether JetStream answers there."""
+async def _has_jetstream(url: str, domain: str | None = None) -> bool:
+    """Whether JetStream answers there: that of the server, or of another domain."""
     async with await nats.connect(url) as client:
         with suppress(nats.js.errors.Error, nats.errors.Error):
-            await client.jetstream().account_info()
+            await client.jetstream(domain=domain).account_info()
             return True
     return False
 

@@ -8,6 +8,7 @@ import pytest
 from fixtures.clusters.base import MainProcess
 from fixtures.probes.payload.ray_token import installed_ray, token_source
 from fixtures.probes.replicas import NO_TOKEN, ReplicaReport
+from tests.support.profiles import VARIABLES
 
 UNAUTHENTICATED = "ConnectionError: StatusCode.UNAUTHENTICATED: Invalid or missing authentication token"
 
@@ -49,7 +50,8 @@ def test_the_installed_ray_is_known_without_an_import() -> None:
 
 def report(**handshake: Any) -> ReplicaReport:
     environment = {"RAY_ADDRESS": "ray://127.94.36.1:24102"}
-    return ReplicaReport("orchestrator-1", environment, {"ray_client": handshake}, MainProcess(environment))
+    document = {"ray_client": handshake}
+    return ReplicaReport("orchestrator-1", environment, document, MainProcess(environment), variables=VARIABLES)
 
 
 @pytest.mark.parametrize(

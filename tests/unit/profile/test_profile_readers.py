@@ -59,6 +59,8 @@ READERS = {
     "nats.consumers.completed": "INF-12 ORC-10",
     "nats.consumers.failed": "INF-12 ORC-10",
     "nats.inbox_prefix": "INF-09 NET-04",
+    "nats.domain": "INF-09 NET-04 NET-05",
+    "nats.js_prefix": "INF-09 NET-04 NET-05",
     "nats.auth": "INF-09 NET-04",
     "nats.tls": "INF-09 NET-04",
     "orchestrator.workload": "INF-11",
@@ -136,6 +138,7 @@ SPELT = {
     "agent.tools.import": "tools.imports",
     **{f"features.{name}": f'"{name}"' for name in Features.model_fields},
     "vllm.metrics": "has_metrics",
+    **dict.fromkeys(("nats.domain", "nats.js_prefix"), "nats.api"),
     "limits.deliberate_s": "TIMEOUTS.deliberate",  # Profile.waits
     "agent.class": "agent_code",
     "contract.agent.factory": "agent_code",

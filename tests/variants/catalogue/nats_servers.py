@@ -10,7 +10,7 @@ import nats
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, agent_code, restarted
 from tests.targets.links import closed_port
-from tests.targets.nats_servers import EDGE, NAMES, another_cluster, cluster_of_three
+from tests.targets.nats_servers import EDGE, HUB, LEAF, NAMES, another_cluster, cluster_of_three, leaf_node
 from tests.variants.model import Variant
 
 CONNECTIONS = 2 * len(NAMES)
@@ -31,6 +31,14 @@ async def suite_meets_another_cluster(target: EmbeddedTarget) -> bool:
     async with await nats.connect(target.instead.get("endpoints", target.cluster.endpoints).nats) as client:
         seen = client._server_info
     return seen.get("cluster") == EDGE and not seen.get("jetstream")
+
+
+async def suite_meets_a_leaf_node(target: EmbeddedTarget) -> bool:
+    """Whether the suite's server has a JetStream of its own, in another domain than the hub's, without a stream."""
+    async with await nats.connect(target.instead.get("endpoints", target.cluster.endpoints).nats) as client:
+        own, hub = client.jetstream(), client.jetstream(domain=HUB)
+        domains = [(await js.account_info()).domain for js in (own, hub)]
+        return domains == [LEAF, HUB] and not await own.streams_info()
 
 
 #: A fleet that takes several servers, separated by commas, as NATS_URL: its orchestrator and its agents' publisher.
@@ -77,6 +85,14 @@ VARIANTS = (
         apply=another_cluster,
         is_present=suite_meets_another_cluster,
         stretches=("INF-09", "INF-10", "INF-12", "NET-04", "NET-05", "CFG-05", "JOB-05", "ORC-05", "ORC-10"),
+    ),
+    Variant(
+        name="jetstream-is-in-another-domain",
+        description="suite and workers meet a leaf node with a JetStream of its own; the stream is in the hub's domain",
+        apply=leaf_node,
+        is_present=suite_meets_a_leaf_node,
+        stretches=("INF-09", "INF-10", "INF-12", "NET-04", "NET-05", "CFG-05", "JOB-05", "ORC-05", "ORC-10"),
+        profile={"nats.domain": HUB},
     ),
     Variant(
         name="nats-url-is-a-list",
