@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import nats
+import nats.js.errors
 
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, agent_code, restarted
@@ -37,8 +38,10 @@ async def suite_meets_a_leaf_node(target: EmbeddedTarget) -> bool:
     """Whether the suite's server has a JetStream of its own, in another domain than the hub's, without a stream."""
     async with await nats.connect(target.instead.get("endpoints", target.cluster.endpoints).nats) as client:
         own, hub = client.jetstream(), client.jetstream(domain=HUB)
-        domains = [(await js.account_info()).domain for js in (own, hub)]
-        return domains == [LEAF, HUB] and not await own.streams_info()
+        with suppress(nats.js.errors.ServiceUnavailableError):  # where there is no such domain
+            domains = [(await js.account_info()).domain for js in (own, hub)]
+            return domains == [LEAF, HUB] and not await own.streams_info()
+    return False
 
 
 #: A fleet that takes several servers, separated by commas, as NATS_URL: its orchestrator and its agents' publisher.
