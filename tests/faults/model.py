@@ -30,7 +30,7 @@ class Fault:
     forbidden_terms: tuple[str, ...] = ()  # secrets of the fleet: no file of the reports may have them
     inconclusive: Mapping[str, str] = field(default_factory=dict)  # check -> words: must be broken, and must say them
     profile: Mapping[str, object] = field(default_factory=dict)  # what a user of such a fleet writes, by dotted key
-    where: str = "embedded"  # or "kubernetes"
+    where: str = "embedded"  # a key of TARGETS in tests/targets/program.py
 
     @property
     def checks(self) -> tuple[str, ...]:

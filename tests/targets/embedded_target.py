@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fixtures.clusters.base import Component, Feature, Timeline
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 from fixtures.clusters.embedded.fleet import Fleet
 from fixtures.clusters.embedded.replica import LocalReplica
+from fixtures.clusters.image_recipes import recipes
 from fixtures.profile import model as profiles
 from fixtures.services.grpc_contract import GrpcContract
 from fixtures.services.orchestrator import Orchestrator
@@ -68,6 +69,8 @@ class ClusterProvider:
 class EmbeddedTarget(Target):
     """Real parts as processes, with the stub for vLLM."""
 
+    more: ClassVar[Mapping[str, Any]] = {}  # options of the fleet
+
     def __init__(self, reports: Path) -> None:
         super().__init__(reports)
         self.instead: dict[str, Any] = {}  # what a session is told in place of what the cluster says, by attribute
@@ -75,8 +78,8 @@ class EmbeddedTarget(Target):
         self._new()
 
     def _new(self) -> None:
-        options = EmbeddedOptions(profiles.load("embedded"), vllm="stub", run_id=f"faults-{secrets.token_hex(3)}")
-        self.cluster = EmbeddedCluster(options)
+        profile, run_id = profiles.load("embedded"), f"faults-{secrets.token_hex(3)}"
+        self.cluster = EmbeddedCluster(EmbeddedOptions(profile, vllm="stub", run_id=run_id, **self.more))
 
     def boot(self) -> None:
         said = PrintProgress()
@@ -145,3 +148,9 @@ class EmbeddedTarget(Target):
         finally:
             self.instead.clear()
             self.instead.update(before)
+
+
+class EmbeddedTokenTarget(EmbeddedTarget):
+    """The same with the newest Ray, which asks everybody for a token."""
+
+    more: ClassVar[Mapping[str, Any]] = {"ray_version": recipes().ray.versions[-1], "ray_auth": "token"}

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,12 +17,16 @@ from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.families import family_id
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import applied
-from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.embedded_target import EmbeddedTarget, EmbeddedTokenTarget
 from tests.targets.kubernetes_target import KubernetesTarget, there
 from tests.targets.target import Target
 
 WHOLE_EVERY = 10  # under each tenth change all MUST checks that disturb nothing are run
-TARGETS = {"embedded": EmbeddedTarget, "kubernetes": KubernetesTarget}
+TARGETS: Mapping[str, type[Target]] = {
+    "embedded": EmbeddedTarget,
+    "embedded-token": EmbeddedTokenTarget,
+    "kubernetes": KubernetesTarget,
+}
 
 Rows = list[dict[str, Any]]
 

@@ -84,12 +84,12 @@ def workers_are_all_called(name: str) -> Change:
 
     @asynccontextmanager
     async def started(target: EmbeddedTarget) -> AsyncIterator[None]:
-        workers, dashboard = target.members(Component.RAY_WORKER), target.cluster.endpoints.dashboard
+        workers = target.members(Component.RAY_WORKER)
         members = {member.name: member for member in workers}
 
         def up(agent: str) -> Probe:
             async def probe() -> str:
-                listed = len((await probes.alive_nodes(dashboard)).get(name, ()))
+                listed = len((await target.fleet.factory.ray.alive_nodes()).get(name, ()))
                 missing = "" if listed == len(workers) else f"Ray lists {listed} living nodes called {name}"
                 return missing or await probes.http_ok(f"http://{agent}/api/local_raylet_healthz")
 

@@ -14,6 +14,7 @@ from tests.faults.catalogue import (
     messaging,
     orchestrator_survival,
     ray_nodes,
+    ray_tokens,
     replicas,
 )
 from tests.faults.catalogue import orchestrator as orchestrators
@@ -35,6 +36,7 @@ FAULTS: tuple[Fault, ...] = (
     *images.FAULTS,
     *kubernetes.FAULTS,
     *replicas.FAULTS,
+    *ray_tokens.FAULTS,
 )
 
 #: The few of `./ci/test faults`, one of each kind of injection.

@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
 from fixtures.clusters.base import Component
-from fixtures.clusters.embedded import probes
 from fixtures.clusters.embedded.image_table import named
 from fixtures.clusters.embedded.replica import LaunchSpec
 from fixtures.core.polling import wait_until
@@ -68,7 +67,7 @@ async def given_up(target: EmbeddedTarget, name: str) -> None:
     """Wait until Ray takes a node for dead."""
 
     async def dead() -> bool:
-        return name not in await probes.alive_nodes(target.cluster.endpoints.dashboard)
+        return name not in await target.fleet.factory.ray.alive_nodes()
 
     await wait_until(dead, f"that Ray gives {name} up", TIMEOUTS.settle)
 

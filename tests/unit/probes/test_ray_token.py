@@ -1,12 +1,14 @@
 """Where Ray takes its token from, as seen from inside a replica, and what a refusal means."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from fixtures.clusters.base import MainProcess
-from fixtures.probes.payload.ray_token import installed_ray, token_source
+from fixtures.probes.payload.ray_token import installed_ray, refusal, token_source
 from fixtures.probes.replicas import NO_TOKEN, ReplicaReport
 from tests.support.profiles import VARIABLES
 
@@ -79,5 +81,41 @@ def test_why_a_replica_is_not_let_in(handshake: dict[str, Any], words: str) -> N
 
 
 def test_the_three_places_are_named() -> None:
-    for place in ("RAY_AUTH_TOKEN,", "RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token"):
+    for place in ("in RAY_AUTH_TOKEN,", "RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token"):
         assert place in NO_TOKEN
+
+
+class Refusing(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """A server that answers every call with one status."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self.code = code
+
+    def service(self, _details: Any) -> Any:
+        return grpc.unary_unary_rpc_method_handler(
+            lambda _request, context: context.abort(self.code, "Invalid or missing authentication token")
+        )
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED: Invalid or missing authentication token"),
+        (grpc.StatusCode.NOT_FOUND, ""),  # what Ray says to a client that it does not know
+    ],
+)
+def test_a_server_that_refuses_the_token_is_told_from_one_that_says_something_else(
+    code: grpc.StatusCode, words: str
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool, handlers=[Refusing(code)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            assert refusal(f"127.0.0.1:{port}", 5.0) == words
+        finally:
+            server.stop(None).wait()
+
+
+def test_a_server_that_is_not_there_refuses_nothing() -> None:
+    assert refusal("127.0.0.1:9", 1.0) == ""
