@@ -85,7 +85,7 @@ def test_the_three_places_are_named() -> None:
         assert place in NO_TOKEN
 
 
-class Refusing(grpc.GenericRpcHandler):  # type: ignore[misc]
+class Refusing(grpc.GenericRpcHandler):
     """A server that answers every call with one status."""
 
     def __init__(self, code: grpc.StatusCode) -> None:
