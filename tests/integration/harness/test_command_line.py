@@ -40,6 +40,10 @@ def complaint(ran: SuiteRun) -> str:
         (["--vllm", "gpu"], ["--vllm gpu", "auto, cpu, stub or a URL"]),
         (["--vllm", "http://host:port"], ["--vllm http://host:port", "URL"]),
         (["--ray-image", "no/such:image"], ["no/such:image", "custom", "stock"]),
+        (["--ray-version", "2.48.0"], ["--ray-version 2.48.0", "2.49.2, 2.52.1, 2.55.1, 2.60.0"]),
+        (["--cluster", "attach", "--ray-version", "2.60.0"], ["--ray-version is for --cluster embedded and kind"]),
+        (["--ray-auth", "token"], ["--ray-auth token", "Ray 2.49.2 has no tokens", "--ray-version"]),
+        (["--cluster", "kind", "--ray-auth", "token"], ["--ray-auth is for --cluster embedded, not for kind"]),
         (["--port-base", "80"], ["80", "between 1024"]),
         (["--cluster", "kind", "--cluster-name", "No_Name"], ["--cluster-name No_Name", "small letters"]),
         (["--cluster", "attach", "--vllm", "stub"], ["--vllm is for --cluster embedded and kind, not for attach"]),
@@ -86,6 +90,15 @@ def test_a_mistake_in_a_profile_names_file_key_and_what_is_allowed(tmp_path: Pat
     said = complaint(ran)
     assert ran.returncode == USAGE
     assert all(word in said for word in (str(file), "ray.w", "mine.toml"))
+
+
+def test_a_fleet_that_is_attached_to_and_wants_a_token_needs_the_suites(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    text = (ROOT / "fixtures/profile/shipped/swe-ai-fleet.toml").read_text(encoding="utf-8")
+    file.write_text(f'{text}\n[ray.auth]\nmode = "token"\n', encoding="utf-8")
+    ran = run("--cluster", "attach", "--profile", str(file))
+    assert ran.returncode == USAGE
+    assert "ray.auth.token: is missing" in complaint(ran)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import pytest
 from fixtures.clusters.embedded.plan import EmbeddedOptions, resolved
 from fixtures.clusters.embedded.processes import base_environment
 from fixtures.clusters.embedded.ray_auth import OFF, RayAuth
+from fixtures.clusters.kind.plan import KindOptions
+from fixtures.clusters.kind.plan import resolved as kind_resolved
 from fixtures.core.errors import UsageError
 from fixtures.profile.credentials import Credentials, HttpAccess
 from fixtures.profile.model import Profile, load
@@ -59,6 +61,13 @@ def test_an_older_ray_is_refused() -> None:
 def test_what_is_none_of_the_modes_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(UsageError, match="--ray-auth kubernetes: allowed are none, token"):
         planned(ray_auth="kubernetes")
+
+
+def test_kind_clusters_have_none_yet() -> None:
+    kind = load("kind")
+    kind = kind.replaced("ray", auth=kind.ray.auth.model_copy(update={"mode": "token"}))
+    with pytest.raises(UsageError, match=r'^profile kind: ray\.auth\.mode: allowed with --cluster kind is "none"'):
+        kind_resolved(KindOptions(kind, vllm="stub"))
 
 
 def test_the_option_goes_before_the_profile() -> None:
