@@ -16,6 +16,7 @@ from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.harness.recorder import CALL
 from fixtures.probes.components import Components
+from fixtures.profile.amounts import shown
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
@@ -48,7 +49,7 @@ def several_addresses(cluster: Cluster, orchestrator: Orchestrator, profile: Pro
     """Where all replicas share one address, nobody knows which of them answers."""
     if len(orchestrator.replicas) > 1:
         return
-    wanted = f"{len(orchestrator.replicas)} of {profile.orchestrator.replicas} replicas can be asked"
+    wanted = f"{len(orchestrator.replicas)} of {shown(profile.orchestrator.replicas)} replicas can be asked"
     if Feature.REPLICAS in cluster.unsupported:
         skip_unsupported(f"all replicas are behind one address: {wanted} on its own (orchestrator.url)")
     raise Inconclusive(f"{wanted}: there is none whose answer could differ")

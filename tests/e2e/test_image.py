@@ -21,9 +21,11 @@ from fixtures.exercises.agent_jobs import AgentJobs, standard_scenarios
 from fixtures.exercises.deliberations import Deliberations
 from fixtures.harness.roll_out_fixtures import OnStockImage
 from fixtures.probes import schema
+from fixtures.probes.agent_nodes import agent_nodes, without_agents
 from fixtures.probes.census import Census
 from fixtures.probes.packaging import document_in, probe_command
 from fixtures.profile.model import Profile
+from fixtures.profile.parts import Part
 from fixtures.report.model import Facts
 from fixtures.services.ray import Node, Ray
 from tests.e2e.repairs import correct_the_profile, image, restart_ray, roll_out
@@ -83,18 +85,19 @@ def names_image(wanted: str, group: Workload) -> bool | None:
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Agents that land on a group with another image fail when they import what that image lacks.",
-    needs=REPLICAS,
+    needs=(Part.IMAGE, *REPLICAS),
 )
 async def test_specified_image(cluster: Cluster) -> None:
-    """The specification of head and of each worker group names the image of the profile; one stock group is enough
-    for agents to fail by chance of placement."""
-    image = cluster.profile.ray.head_image
-    named = [(group, names_image(image, group)) for group in await cluster.ray_groups()]
+    """The specification of head and of each worker group names the image of the profile, which may be another one for
+    each group; one stock group is enough for agents to fail by chance of placement."""
+    groups, image = await cluster.ray_groups(), cluster.profile.ray.image_of
+    named = [(group, names_image(image(group.name), group)) for group in groups]
+    wanted = ", ".join(dict.fromkeys(image(group.name) for group in groups))
     wrong = [f"{group.name}: {group.image}" for group, same in named if same is False]
-    assert not wrong, f"the profile's image is {image}; specified are {', '.join(wrong)}"
+    assert not wrong, f"the profile's image is {wanted}; specified are {', '.join(wrong)}"
     if unknown := [f"{group.name} names {group.image}" for group, same in named if same is None]:
         raise Inconclusive(
-            f"{'; '.join(unknown)}; the profile names {image}: nothing that runs says whether the tag is of that digest"
+            f"{'; '.join(unknown)}; the profile names {wanted}: nothing that runs says if the tag is of that digest"
         )
 
 
@@ -257,7 +260,7 @@ def behind(groups: Iterable[Workload], alive: Collection[Node]) -> list[str]:
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="The fix that the missing package needs does not work: agents go on failing after the roll-out.",
-    needs=(Feature.REPLICAS, Feature.ROLL_OUT),
+    needs=(Part.IMAGE, Feature.REPLICAS, Feature.ROLL_OUT),
     disrupts=Disruption.IMAGE,
     follows=("IMG-04", "DEP-04", "ORC-18", DEPENDENCIES),
     package="nats",
@@ -292,10 +295,11 @@ async def test_roll_out(
     missing = [
         f"{node.name}: {line}"
         for node in census.everyone
+        if node.runs_agents
         for line in (*missing_in(vars(node), profile), *class_missing_in(node.symbols, profile))
     ]
     assert not missing, f"after the roll-out: {'; '.join(missing)}"
-    workers = [node for node in alive if not node.head]
+    workers = agent_nodes(alive, await without_agents(cluster))
     scenarios = standard_scenarios(workers, profile.vllm.model)[: len(workers)]
     runs = (await jobs.run("rolled-out", scenarios)).healthy
     silent = [run.summary for run in runs if not run.ok or len(run.completed) != 1]
@@ -314,7 +318,7 @@ async def test_roll_out(
     concerns=RAY,
     cuts=(),
     impact="Nothing bridges the time until the custom image is rolled out: until then agents fail on stock workers.",
-    needs=(Feature.REPLICAS, Feature.ROLL_OUT),
+    needs=(Part.IMAGE, Feature.REPLICAS, Feature.ROLL_OUT),
     disrupts=Disruption.IMAGE,
     follows=("NET-04",),
     package="nats",

@@ -12,6 +12,7 @@ from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census
 from fixtures.probes.components import Components
+from fixtures.profile.amounts import holds, least, shown
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.profile.scalars import bytes_of
@@ -44,6 +45,18 @@ def what_starts(workload: Workload, wanted: int) -> str:
     return ""
 
 
+def uneven_groups(workers: Workload, profile: Profile) -> list[str]:
+    """The groups that ask for another number of workers than the profile, where it names all of them."""
+    if workers.by_group.keys() != {group.name for group in profile.ray.groups}:
+        return []
+    pairs = [(group, workers.by_group[group.name]) for group in profile.ray.groups]
+    return [
+        f"{group.name} {desired}, not {shown(group.workers)}"
+        for group, desired in pairs
+        if not holds(group.workers, desired)
+    ]
+
+
 @check(
     "INF-01",
     MUST,
@@ -70,20 +83,22 @@ def what_starts(workload: Workload, wanted: int) -> str:
 )
 def test_vllm_replicas_are_ready(components: Components, profile: Profile) -> None:
     """The vLLM replicas that the specification asks for are ready, and the service leads to all of them and to nothing
-    else. In Kubernetes it asks for at least as many as the profile; during a roll-out there may be more. While one
-    starts that a roll-out replaces, or that is asked for beyond the profile's, it cannot be told.
+    else. In Kubernetes it asks for at least as many as the profile, or for what lies between its `min` and `max`;
+    during a roll-out there may be more. While one starts that a roll-out replaces, or that is asked for beyond the
+    profile's, it cannot be told.
 
     With fewer, agents wait in a longer queue or find no model server at all. A pod of another kind that wears the same
     labels gets its share of their requests.
     """
-    workload = components.workloads[Component.VLLM].get()
+    workload, wanted = components.workloads[Component.VLLM].get(), profile.vllm.replicas
     behind = components.vllm_endpoints.get()
     assert workload.desired, f"{workload.name}: the specification asks for 0 replicas"
     if behind is not None:  # else the suite itself has started the server, or was given its address
-        assert workload.desired >= profile.vllm.replicas, (
-            f"{workload.name}: the specification asks for {workload.desired}, the profile for {profile.vllm.replicas}"
+        enough = workload.desired >= wanted if isinstance(wanted, int) else holds(wanted, workload.desired)
+        assert enough, (
+            f"{workload.name}: the specification asks for {workload.desired}, the profile for {shown(wanted)}"
         )
-    starting = what_starts(workload, profile.vllm.replicas)
+    starting = what_starts(workload, least(wanted))
     assert starting or len(workload.ready) >= workload.desired, (
         f"{workload.name}: {len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )
@@ -301,24 +316,30 @@ def workers_are_not_ready_on_purpose(components: Components) -> bool:
     supports=("reconciled",),
 )
 def test_workers_agree(components: Components, profile: Profile) -> None:
-    """The specification, the running replicas and Ray's own node table agree on the number of workers.
+    """The specification, the running replicas and Ray's own node table agree on the number of workers, which is the
+    profile's, in each group and together. What the specification asks for is its replicas within minReplicas and
+    maxReplicas, times numOfHosts, and none while a group is suspended.
 
     A pod can be Running while the raylet in it is dead: then Ray does not count it, and Kubernetes does not notice.
     One that Ray counts runs, ready or not: where Ray Serve is used, a worker without a replica of Serve is not ready on
     purpose. Source: https://docs.ray.io/en/latest/cluster/kubernetes/user-guides/rayservice-high-availability.html
     """
+    wanted = profile.ray.wanted
     alive = [node for node in components.ray_nodes.get() if node.alive and not node.head]
     names = ", ".join(sorted(shown_names(alive).values())) or "none"
     if workload := components.workload(Component.RAY_WORKER):
-        assert workload.desired == profile.ray.workers, (
-            f"the specification asks for {workload.desired} workers, the profile for {profile.ray.workers}"
+        assert holds(wanted, workload.desired), (
+            f"the specification asks for {workload.desired} workers, the profile for {shown(wanted)}"
         )
+        uneven = uneven_groups(workload, profile)
+        assert not uneven, f"the specification asks for other numbers than the profile: {'; '.join(uneven)}"
         running = run(workload, alive)
         assert len(running) >= workload.desired, (
             f"{len(running)} of {workload.desired} worker replicas run ({workload.not_ready}); Ray lists {names}"
         )
-    assert len(alive) == profile.ray.workers, (
-        f"Ray's node table has {len(alive)} living workers ({names}), not {profile.ray.workers}"
+    expected = workload.desired if workload else wanted
+    assert holds(expected, len(alive)), (
+        f"Ray's node table has {len(alive)} living workers ({names}), not {shown(expected)}"
     )
 
 

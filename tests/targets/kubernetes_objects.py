@@ -14,6 +14,7 @@ from fixtures.clusters.kubernetes.client.transport import Document
 from fixtures.clusters.kubernetes.lookup import selector_of
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
+from fixtures.profile.amounts import least
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.target import Change
 
@@ -217,7 +218,7 @@ def arguments_differ_between_replicas() -> Change:
     @asynccontextmanager
     async def change(target: KubernetesTarget) -> AsyncIterator[None]:
         name, namespace = target.profile.orchestrator.workload, target.profile.kubernetes.namespace
-        last = target.profile.orchestrator.replicas - 1
+        last = least(target.profile.orchestrator.replicas) - 1
         strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": last}}
 
         async def updated() -> bool:

@@ -12,6 +12,7 @@ import pytest
 from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes.components import Answer, Components
+from fixtures.profile.amounts import least
 from fixtures.profile.model import load
 from tests.e2e import test_infrastructure_messaging as checks
 
@@ -27,7 +28,7 @@ def components(*images: str, desired: int, silent: str = "", ready: bool = True)
         for number, image in enumerate(images, 1)
     )
     asked: dict[str, Answer[Any]] = {
-        f"orchestrator-{number}": Answer("healthy") for number in range(1, PROFILE.orchestrator.replicas + 1)
+        f"orchestrator-{number}": Answer("healthy") for number in range(1, least(PROFILE.orchestrator.replicas) + 1)
     }
     if silent:
         asked[silent] = Answer(error=NonConformance(f"{silent} answers GetStatus with UNAVAILABLE"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.clusters.base import Component
 from fixtures.clusters.endpoints import EndpointsCluster
 from fixtures.core.errors import UsageError
 from fixtures.exercises.acknowledgement import collected
@@ -43,7 +44,7 @@ async def test_components_are_those_that_there_are() -> None:
     fleet: Any = Fleet()
     fleet.profile = without_orchestrator()
     seen = await components.ask(fleet, fleet, fleet, fleet, fleet)
-    assert components.Component.ORCHESTRATOR not in {*seen.workloads, *seen.strangers}
+    assert Component.ORCHESTRATOR not in {*seen.workloads, *seen.strangers}
 
 
 def test_addresses_are_needed_of_parts_that_there_are() -> None:

@@ -51,6 +51,7 @@ WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.RAY_ADDRESS: (without_variable("ray_address"), "kind", "orchestrator.variables.ray_address"),
     Part.RAY_CLIENT: (PROFILE.replaced("ray", client=False), "kind", "ray.client"),
     Part.CONTEXT: (PROFILE.replaced("vllm", max_model_len=0), "kind", "vllm.max_model_len"),
+    Part.IMAGE: (PROFILE.with_ray_image(""), "kind", "ray.head_image"),
     Part.CONSUMERS: (PROFILE.replaced("nats", consumers=Consumers()), "kind", "nats.consumers"),
     Part.CONSTRAINTS: (PROFILE.replaced("features", constraints=False), "kind", "features.constraints"),
     Part.RESULTS_SHARED: (PROFILE.replaced("features", results_shared=False), "kind", "features.results_shared"),

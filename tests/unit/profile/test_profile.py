@@ -62,7 +62,6 @@ def test_reference_values() -> None:
         ('version = "0.8.1"', 'version = "0.8.1"\nown_variables = ["DB_USER=x"]', ["own_variables", "pattern"]),
         ("[limits]", "[limits", ["not TOML", "line"]),
         ("workers = 2", "workers = 2, worker = 3", ["ray.groups.0.worker", "unknown key", "workers"]),
-        ("workers = 2 }", "workers = 2 }, { name = 'x', workers = 1 }", ["ray.groups", "at most 1"]),
         ('AGENT_TYPE = "vllm"', 'NATS_URL = "nats://n:1"', ["environment has NATS_URL", "variables"]),
         (
             "[limits]",

@@ -35,6 +35,8 @@ READERS = {
     "vllm.auth": "INF-03 NET-03",
     "vllm.tls": "INF-03 NET-03",
     "ray.cluster": "INF-05 INF-06",
+    "ray.service": "INF-05 INF-06",
+    "ray.selector": "INF-05 INF-06",
     "ray.namespace": "INF-05 INF-06",
     "ray.url": "INF-05",
     "ray.version": "INF-08 CFG-06 DEP-01",
@@ -48,6 +50,7 @@ READERS = {
     "ray.groups.name": "IMG-04",
     "ray.groups.image": "IMG-01 IMG-03",
     "ray.groups.workers": "INF-06",
+    "ray.groups.runs_agents": "DEP-07 JOB-02 LOAD-04",
     "ray.resources": "INF-07",
     "ray.auth": "INF-05",
     "ray.tls": "INF-05",
@@ -129,7 +132,8 @@ NOT_HELD_AGAINST = {
     "timeouts": "how long the suite waits",
 }
 
-GROUPS = {"name": "ray.worker_group", "image": "ray.head_image", "workers": "ray.workers"}  # one group
+GROUPS = {"name": "group.name", "image": "image_of", "workers": "ray.wanted"}
+GROUPS["runs_agents"] = "runs_agents"
 #: How the code spells a key where it is not as `section.key`.
 SPELT = {
     "kubernetes.namespace": "spaces.namespace",
