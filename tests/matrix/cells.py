@@ -27,6 +27,7 @@ class Cell(_Strict):
     ray: str
     python: str = ""  # minor
     nats: str = ""
+    auth: Literal["", "token"] = ""  # Ray asks everybody for a token, or nobody
 
     @property
     def key(self) -> str:
@@ -44,6 +45,8 @@ class Cell(_Strict):
         options = ["-q", "--vllm", "stub", "--cluster", self.cluster, "--ray-version", self.ray]
         if self.nats:
             options += ["--nats-version", self.nats]
+        if self.auth:
+            options += ["--ray-auth", self.auth]
         return options if self.checks == "all" else [*options, "-m", "e2e and not disruptive"]
 
 
@@ -55,6 +58,7 @@ class _Group(_Strict):
     ray: str | list[str]
     python: str | list[str] = ""
     nats: str | list[str] = ""
+    auth: Literal["", "token"] = ""
 
     def cells(self) -> list[Cell]:
         axes = {name: value if isinstance(value, list) else [value] for name, value in self.model_dump().items()}

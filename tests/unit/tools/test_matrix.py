@@ -67,13 +67,14 @@ def test_cells_are_chosen_by_their_values() -> None:
     assert cells.selected([CELL, other], []) == [CELL, other]
     assert cells.selected([CELL, other], ["python=3.12,ray=2.49.2"]) == [CELL]
     assert cells.selected([CELL, other], ["python=3.12", "python=3.11"]) == [CELL, other]
-    with pytest.raises(UsageError, match=r"'pyhton' is no part of a cell; parts: cluster, checks, ray, python, nats"):
+    with pytest.raises(UsageError, match=r"'pyhton' is no part of a cell; parts: cluster, checks, ray, python, nats, auth"):
         cells.selected([CELL], ["pyhton=3.12"])
 
 
 def test_the_quiet_checks_are_selected_and_the_versions_asked_for() -> None:
     assert CELL.options[-4:] == ["--nats-version", "2.10.26", "-m", "e2e and not disruptive"]
     assert "-m" not in CELL.model_copy(update={"checks": "all"}).options
+    assert CELL.model_copy(update={"auth": "token", "checks": "all"}).options[-2:] == ["--ray-auth", "token"]
 
 
 def test_the_shipped_cells_are_as_they_should_be() -> None:
