@@ -67,7 +67,7 @@ def test_cells_are_chosen_by_their_values() -> None:
     assert cells.selected([CELL, other], []) == [CELL, other]
     assert cells.selected([CELL, other], ["python=3.12,ray=2.49.2"]) == [CELL]
     assert cells.selected([CELL, other], ["python=3.12", "python=3.11"]) == [CELL, other]
-    with pytest.raises(UsageError, match=r"'pyhton' is no part of a cell; parts: cluster, checks, ray, python, nats, auth"):
+    with pytest.raises(UsageError, match=r"'pyhton' is no part of a cell; parts: .* ray, python, nats, auth"):
         cells.selected([CELL], ["pyhton=3.12"])
 
 
