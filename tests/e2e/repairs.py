@@ -13,8 +13,8 @@ EVIDENCE = do(
     EMBEDDED,
 )
 LOGS = steps(
-    kubectl("-n {namespace} get {orchestrator_pods} -o wide"),
-    kubectl("-n {namespace} logs {orchestrator_logs} --tail=100"),
+    kubectl("-n {orchestrator_namespace} get {orchestrator_pods} -o wide"),
+    kubectl("-n {orchestrator_namespace} logs {orchestrator_logs} --tail=100"),
     do("Read the log of each orchestrator, where it runs.", ENDPOINTS),
     EVIDENCE,
 )
@@ -99,9 +99,9 @@ def set_variable(name: str, why: str = "") -> Remedy:
     assignment, name = f"{{name_of_{name}}}={{{name}}}", f"{{name_of_{name}}}"
     return steps(
         do(f"{why} See what is set:", KUBERNETES),
-        kubectl("-n {namespace} set env {orchestrator_workload} --list"),
+        kubectl("-n {orchestrator_namespace} set env {orchestrator_workload} --list"),
         do(f"Then set {name}, which restarts the replicas:", KUBERNETES),
-        kubectl(f"-n {{namespace}} set env {{orchestrator_workload}} {assignment}"),
+        kubectl(f"-n {{orchestrator_namespace}} set env {{orchestrator_workload}} {assignment}"),
         do(f"{why} Start every orchestrator with {assignment}.", ENDPOINTS),
         do(f"{why} Set {name} under [orchestrator.environment] of the profile.", EMBEDDED),
     )
@@ -113,14 +113,14 @@ def restart_orchestrator(why: str) -> Remedy:
         do("See which replica it is:", KUBERNETES),
         LOGS,
         do("Then restart all of them:", KUBERNETES),
-        kubectl("-n {namespace} rollout restart {orchestrator_workload}"),
+        kubectl("-n {orchestrator_namespace} rollout restart {orchestrator_workload}"),
         do("Then restart all of them.", ENDPOINTS),
     )
 
 
 def in_orchestrator(python: str) -> Remedy:
     """A line of Python in a replica; it may use single quotes, and neither double ones nor $."""
-    return (kubectl(f'-n {{namespace}} exec {{orchestrator_workload}} -- python -c "{python}"'),)
+    return (kubectl(f'-n {{orchestrator_namespace}} exec {{orchestrator_workload}} -- python -c "{python}"'),)
 
 
 def in_worker(python: str) -> Remedy:
@@ -141,7 +141,7 @@ def nats_reached() -> Remedy:
     """How the commands of nats_cli() reach the server."""
     return steps(
         do("Forward NATS's port in a second terminal:", KUBERNETES),
-        kubectl("-n {namespace} port-forward service/{nats_service} {nats_port}:{nats_port}"),
+        kubectl("-n {nats_namespace} port-forward service/{nats_service} {nats_port}:{nats_port}"),
         do("{nats_tls}", KUBERNETES),
     )
 

@@ -132,7 +132,7 @@ async def test_run_raises_nothing(agent_runs: AgentRuns, profile: Profile, evide
     "the agent job connects to NATS from every worker",
     remedy=steps(
         do("Compare nats_url with the service:", KUBERNETES),
-        kubectl("-n {namespace} get service {nats_service}"),
+        kubectl("-n {nats_namespace} get service {nats_service}"),
         "A job that returned all the same published elsewhere, or not to JetStream: js.publish on {completed} waits "
         "for the stream.",
         image("The image may lack nats-py."),

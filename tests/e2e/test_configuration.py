@@ -285,9 +285,9 @@ async def test_same_configuration(
     "the environment has the profile's values",
     remedy=steps(
         do("See what is set, and compare it with [orchestrator.environment] of the profile:", KUBERNETES),
-        kubectl("-n {namespace} set env {orchestrator_workload} --list"),
+        kubectl("-n {orchestrator_namespace} set env {orchestrator_workload} --list"),
         do("Where the profile is right: set NAME to its VALUE, which restarts the replicas:", KUBERNETES),
-        kubectl('-n {namespace} set env {orchestrator_workload} "${NAME:?}=${VALUE:?}"'),
+        kubectl('-n {orchestrator_namespace} set env {orchestrator_workload} "${NAME:?}=${VALUE:?}"'),
         do("Correct the one that is wrong: [orchestrator.environment] of the profile.", ENDPOINTS, EMBEDDED),
     ),
     concerns=(Component.ORCHESTRATOR,),

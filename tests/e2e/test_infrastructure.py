@@ -22,7 +22,7 @@ from tests.e2e.repairs import EVIDENCE, RAY_PODS, WORKERS, correct_the_profile, 
 
 VLLM_ARGUMENTS = steps(
     do("Its arguments are:", KUBERNETES),
-    kubectl("-n {namespace} get {vllm_workload} -o jsonpath='{.spec.template.spec.containers[*].args}'"),
+    kubectl("-n {vllm_namespace} get {vllm_workload} -o jsonpath='{.spec.template.spec.containers[*].args}'"),
 )
 SERVED = steps(do("It serves:", ENDPOINTS), shell("curl -sS {vllm_reached}/v1/models", ENDPOINTS))
 
@@ -63,16 +63,16 @@ def uneven_groups(workers: Workload, profile: Profile) -> list[str]:
     "vLLM: all replicas are ready",
     remedy=steps(
         do("See why a replica is not ready, and what its log says:", KUBERNETES),
-        kubectl("-n {namespace} get {vllm_pods} -o wide"),
-        kubectl("-n {namespace} describe {vllm_pods}"),
-        kubectl("-n {namespace} logs {vllm_workload} --tail=50"),
+        kubectl("-n {vllm_namespace} get {vllm_pods} -o wide"),
+        kubectl("-n {vllm_namespace} describe {vllm_pods}"),
+        kubectl("-n {vllm_namespace} logs {vllm_workload} --tail=50"),
         do("Where all of them are ready: the service's selector or port leads elsewhere:", KUBERNETES),
         kubectl("-n {namespace} get services,endpointslices -o wide"),
         EXPIRED,
         do("Where the specification asks for too few: see who has scaled it, a person or an autoscaler:", KUBERNETES),
-        kubectl("-n {namespace} get {vllm_workload} -o yaml"),
+        kubectl("-n {vllm_namespace} get {vllm_workload} -o yaml"),
         do("Then scale it to what the profile names (vllm.replicas):", KUBERNETES),
-        kubectl("-n {namespace} scale {vllm_workload} --replicas={vllm_replicas}"),
+        kubectl("-n {vllm_namespace} scale {vllm_workload} --replicas={vllm_replicas}"),
         do("Read the model server's log, where it runs.", ENDPOINTS),
         EVIDENCE,
     ),
@@ -125,9 +125,9 @@ def test_vllm_replicas_are_ready(components: Components, profile: Profile) -> No
         ),
         shell("curl -sS -i {vllm_reached}/health", ENDPOINTS),
         do(f"{DEAD_ENGINE} Read why:", KUBERNETES),
-        kubectl("-n {namespace} logs {vllm_workload} --tail=50"),
+        kubectl("-n {vllm_namespace} logs {vllm_workload} --tail=50"),
         do("Then restart it:", KUBERNETES),
-        kubectl("-n {namespace} rollout restart {vllm_workload}"),
+        kubectl("-n {vllm_namespace} rollout restart {vllm_workload}"),
         do(f"{DEAD_ENGINE} Read its log, then restart it.", ENDPOINTS, EMBEDDED),
         EXPIRED,
         EVIDENCE,

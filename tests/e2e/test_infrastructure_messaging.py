@@ -123,8 +123,8 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     "orchestrator: every replica serves, in the profile's version",
     remedy=steps(
         do("See how far the roll-out is, and what events and the replicas say:", KUBERNETES),
-        kubectl("-n {namespace} rollout status {orchestrator_workload} --watch=false"),
-        kubectl("-n {namespace} describe {orchestrator_pods}"),
+        kubectl("-n {orchestrator_namespace} rollout status {orchestrator_workload} --watch=false"),
+        kubectl("-n {orchestrator_namespace} describe {orchestrator_pods}"),
         LOGS,
         do("Where a container ends again and again: add --previous to logs.", KUBERNETES),
         do(
@@ -133,9 +133,9 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
             EMBEDDED,
         ),
         do("Where the number differs: see who has scaled it, a person or an autoscaler:", KUBERNETES),
-        kubectl("-n {namespace} get {orchestrator_workload} -o yaml"),
+        kubectl("-n {orchestrator_namespace} get {orchestrator_workload} -o yaml"),
         do("Then scale it to what the profile names, or correct orchestrator.replicas of the profile:", KUBERNETES),
-        kubectl("-n {namespace} scale {orchestrator_workload} --replicas={orchestrator_replicas}"),
+        kubectl("-n {orchestrator_namespace} scale {orchestrator_workload} --replicas={orchestrator_replicas}"),
         do("Where the service leads to what is no replica: see whose labels its selector fits, too:", KUBERNETES),
         kubectl("-n {namespace} get services,endpointslices -o wide"),
     ),

@@ -63,7 +63,10 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     remedy=steps(
         "Create the councils that are missing, one for each role.",
         do("Forward the orchestrator's port in a second terminal:", KUBERNETES),
-        kubectl("-n {namespace} port-forward service/{orchestrator_service} {orchestrator_port}:{orchestrator_port}"),
+        kubectl(
+            "-n {orchestrator_namespace} port-forward service/{orchestrator_service} "
+            "{orchestrator_port}:{orchestrator_port}"
+        ),
         do("List the councils, then create the one of ROLE:", KUBERNETES, ENDPOINTS),
         shell(GRPC + "{orchestrator} {list_councils}", KUBERNETES, ENDPOINTS),
         shell(GRPC + "-d {council_of_role} {orchestrator} {create_council}", KUBERNETES, ENDPOINTS),

@@ -19,6 +19,8 @@ READERS = {
     "kubernetes.namespace": "INF-01 INF-09 INF-11 NET-07",
     "kubernetes.operator": "INF-05",
     "kubernetes.operator_namespace": "INF-05",
+    "vllm.namespace": "INF-01 NET-07",
+    "vllm.pods": "INF-01",
     "vllm.workload": "INF-01",
     "vllm.service": "INF-01 INF-02 NET-03",
     "vllm.port": "INF-01 INF-02 NET-03",
@@ -54,6 +56,7 @@ READERS = {
     "ray.resources": "INF-07",
     "ray.auth": "INF-05",
     "ray.tls": "INF-05",
+    "nats.namespace": "INF-09 NET-07",
     "nats.service": "INF-09 NET-04",
     "nats.port": "INF-09 NET-04",
     "nats.url": "INF-09 NET-04",
@@ -66,6 +69,8 @@ READERS = {
     "nats.js_prefix": "INF-09 NET-04 NET-05",
     "nats.auth": "INF-09 NET-04",
     "nats.tls": "INF-09 NET-04",
+    "orchestrator.namespace": "INF-11 NET-07",
+    "orchestrator.pods": "INF-11",
     "orchestrator.workload": "INF-11",
     "orchestrator.service": "INF-11",
     "orchestrator.port": "INF-11",
@@ -136,7 +141,10 @@ GROUPS = {"name": "group.name", "image": "image_of", "workers": "ray.wanted"}
 GROUPS["runs_agents"] = "runs_agents"
 #: How the code spells a key where it is not as `section.key`.
 SPELT = {
-    "kubernetes.namespace": "spaces.namespace",
+    "kubernetes.namespace": "kubernetes.namespace",
+    **{f"{part}.{key}": f"named.{key}" for part in ("vllm", "orchestrator") for key in ("namespace", "pods")},
+    "nats.namespace": "named.namespace",
+    "ray.gcs_port": "named.gcs_port",
     **{f"ray.groups.{key}": spelt for key, spelt in GROUPS.items()},
     "orchestrator.variables": "variables.addresses",
     "agent.tools.import": "tools.imports",

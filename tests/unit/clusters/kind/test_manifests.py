@@ -144,7 +144,7 @@ def test_another_ray_image_is_taken_as_it_is(planned: Planned) -> None:
 
 
 def test_a_profile_of_other_names_is_deployed_under_them(planned: Planned) -> None:
-    held = profiles.load("kind").replaced("kubernetes", namespace="fleet").replaced("ray", namespace="rays")
+    held = profiles.load("kind").replaced("nats", namespace="fleet").replaced("ray", namespace="rays")
     held = held.replaced("nats", service="bus").replaced("vllm", workload="model", service="model-svc")
     found = by_name(manifests.documents(planned(profile=held), "t0ken"))
     assert found["StatefulSet", "bus"]["metadata"]["namespace"] == "fleet"

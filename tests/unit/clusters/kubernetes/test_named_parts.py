@@ -1,0 +1,100 @@
+"""Parts in namespaces of their own, by URLs beside others that are looked up, or by the labels of their pods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.clusters.base import Component, Unsupported
+from fixtures.clusters.kubernetes.client.schemas import Pod
+from fixtures.clusters.kubernetes.lookup import FleetLookup
+from fixtures.clusters.kubernetes.service_endpoints import PortForwards
+from fixtures.core.errors import NonConformance
+from fixtures.profile import addresses
+from fixtures.profile.model import Profile, load
+from tests.support.profiles import profile_text
+
+EVERYWHERE = {"nats": {"namespace": "messaging"}, "vllm": {"namespace": "models"}, "orchestrator": {"namespace": "app"}}
+
+
+def loaded(tmp_path: Path, **sections: dict[str, Any]) -> Profile:
+    file = tmp_path / "mine.toml"
+    file.write_text(profile_text("swe-ai-fleet", **sections), encoding="utf-8")
+    return load(str(file))
+
+
+def pod(name: str) -> Pod:
+    return Pod.of(
+        {
+            "metadata": {"name": name, "namespace": "models", "labels": {"app": "llm"}},
+            "spec": {"containers": [{"name": "llm", "image": "vllm:1"}]},
+            "status": {"phase": "Running"},
+        }
+    )
+
+
+class Api:
+    """An API server whose pods are these; it is inside, so that services are used by their names."""
+
+    inside = True
+
+    def __init__(self, *pods: Pod) -> None:
+        self.pods, self.asked = pods, [""]
+
+    async def list(self, _resource: object, namespace: str, labels: str) -> list[Pod]:
+        self.asked = [namespace, labels]
+        return list(self.pods)
+
+
+def test_each_part_may_be_in_a_namespace_of_its_own(tmp_path: Path) -> None:
+    profile, api = loaded(tmp_path, **EVERYWHERE), Api()
+    lookup = FleetLookup(api, profile)  # type: ignore[arg-type]
+    spaces = [lookup.namespace(component) for component in (Component.NATS, Component.VLLM, Component.ORCHESTRATOR)]
+    assert (spaces, lookup.namespace(Component.RAY_WORKER)) == (["messaging", "models", "app"], "ray")
+    assert lookup.service(Component.NATS) == ("nats", "messaging", 4222)
+    seen = addresses.from_pods(profile)
+    assert (seen.nats.host, seen.vllm.host) == ("nats.messaging.svc", "vllm-server-service.models.svc")
+
+
+def test_without_one_it_is_in_that_of_all(tmp_path: Path) -> None:
+    profile = loaded(tmp_path, kubernetes={"namespace": "agents"})
+    assert {part.namespace for part in (profile.vllm, profile.nats, profile.orchestrator)} == {"agents"}
+
+
+async def test_parts_with_a_url_are_reached_by_it_and_the_others_are_looked_up(tmp_path: Path) -> None:
+    elsewhere = {"url": "https://llm.example", "url_inside": "http://10.0.0.1", "workload": "", "service": ""}
+    profile, api = loaded(tmp_path, vllm=elsewhere), Api()
+    seen = await PortForwards(api).endpoints(profile)  # type: ignore[arg-type]
+    assert (seen.vllm, seen.nats) == ("https://llm.example", "nats://nats.swe-ai-fleet.svc:4222")
+    assert addresses.from_pods(profile).vllm.url == "http://10.0.0.1"
+    lookup = FleetLookup(api, profile)  # type: ignore[arg-type]
+    assert lookup.service(Component.VLLM) is None
+    for asking in (lookup.workload, lookup.pods, lookup.owner):
+        with pytest.raises(Unsupported, match=r"vllm\.url of the profile says where it is reached, and nothing of its"):
+            await asking(Component.VLLM)
+
+
+async def test_pods_of_another_kind_are_found_by_their_labels(tmp_path: Path) -> None:
+    profile = loaded(tmp_path, vllm={"pods": "app=llm", "workload": "", "namespace": "models"})
+    api = Api(pod("llm-1"), pod("llm-2"))
+    lookup = FleetLookup(api, profile)  # type: ignore[arg-type]
+    seen = await lookup.workload(Component.VLLM)
+    assert (seen.name, seen.desired, [replica.name for replica in seen.replicas]) == ("vllm", 2, ["llm-1", "llm-2"])
+    assert api.asked == ["models", "app=llm"]
+    assert [one.metadata.name for one in await lookup.pods(Component.VLLM)] == ["llm-1", "llm-2"]
+    with pytest.raises(Unsupported, match="how it is scaled is not known"):
+        await lookup.kind_of(seen.name, "models")
+    with pytest.raises(Unsupported, match="what keeps the pods with app=llm is not known"):
+        await lookup.owner(Component.VLLM)
+    nobody = FleetLookup(Api(), profile)  # type: ignore[arg-type]
+    with pytest.raises(NonConformance, match=r"there are no pods with app=llm in namespace models \(vllm\.pods\)"):
+        await nobody.workload(Component.VLLM)
+
+
+async def test_a_part_that_has_no_workload_is_not_looked_for_under_an_empty_name(tmp_path: Path) -> None:
+    profile = loaded(tmp_path, vllm={"workload": "", "service": ""})
+    lookup = FleetLookup(Api(), profile)  # type: ignore[arg-type]
+    with pytest.raises(NonConformance, match=r"the profile names neither a workload nor a service \(vllm\)"):
+        await lookup.workload(Component.VLLM)
