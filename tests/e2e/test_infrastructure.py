@@ -202,7 +202,7 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
     servers = await vllm.of_each_server(Vllm.models)
     missing = [server for server in servers if model not in server.answer]
     assert not missing, f"{model} is not served at {vllm.url}, with max_model_len {wanted} or any other"
-    lengths = [Server(server.identity, context_of(server.answer, model)) for server in servers]
+    lengths = [Server(server.identity, context_of(server.answer, profile.vllm.base or model)) for server in servers]
     other = [length for length in lengths if length.answer not in (0, wanted)]
     seen = " and ".join(sorted({str(length.answer) for length in other}))
     where = f" ({share(other, lengths)})" if share(other, lengths) else ""

@@ -38,6 +38,13 @@ def test_pods_reach_services_by_their_names() -> None:
     assert seen.fault_proxy is None
 
 
+def test_a_domain_of_the_cluster_is_part_of_the_names() -> None:
+    seen = addresses.from_pods(profiles.load("kind").replaced("kubernetes", cluster_domain="corp.local"))
+    assert seen.vllm.host == "vllm-server-service.swe-ai-fleet.svc.corp.local"
+    assert seen.dashboard.host == "ray-gpu-head-svc.ray.svc.corp.local"
+    assert seen.fault_proxy and seen.fault_proxy.host == "fault-proxy.swe-ai-fleet.svc.corp.local"
+
+
 def test_tls_of_the_profile_is_in_every_scheme() -> None:
     seen = addresses.from_pods(with_tls())
     assert [seen.vllm.scheme, seen.dashboard.scheme, seen.nats.scheme] == ["https", "https", "tls"]

@@ -17,6 +17,8 @@ from tests.unit.profile.test_profile_keys import keys
 #: Key, or section with all below it → the checks that fail, or ask elsewhere, where its value is another.
 READERS = {
     "kubernetes.namespace": "INF-01 INF-09 INF-11 NET-07",
+    "kubernetes.cluster_domain": "NET-03 NET-04 NET-07",
+    "vllm.base": "INF-04",
     "kubernetes.operator": "INF-05",
     "kubernetes.operator_namespace": "INF-05",
     "vllm.namespace": "INF-01 NET-07",
@@ -135,6 +137,7 @@ NOT_HELD_AGAINST = {
     "ray.client_url": "what reports and remedies show of Ray Client, which no check asks from here",
     "contract.messages.outcome": "for deliberations that an event begins, which no check does yet",
     "timeouts": "how long the suite waits",
+    "levels": "any SHOULD that it names",
 }
 
 GROUPS = {"name": "group.name", "image": "image_of", "workers": "ray.wanted"}
@@ -142,6 +145,7 @@ GROUPS["runs_agents"] = "runs_agents"
 #: How the code spells a key where it is not as `section.key`.
 SPELT = {
     "kubernetes.namespace": "kubernetes.namespace",
+    "kubernetes.cluster_domain": "kubernetes.cluster_domain",
     **{f"{part}.{key}": f"named.{key}" for part in ("vllm", "orchestrator") for key in ("namespace", "pods")},
     "nats.namespace": "named.namespace",
     "ray.gcs_port": "named.gcs_port",
