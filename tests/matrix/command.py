@@ -25,6 +25,7 @@ from tests.matrix.records import Record, Records
 from tests.support.suite_process import CI_E2E, SuiteProcess
 
 PAGE = records.FILE.with_suffix(".md")
+REFUSED = 4  # the exit status of a run that did not begin: no engine, no image of that version
 _AGE = re.compile(r"(\d{1,4})d")
 
 
@@ -98,6 +99,9 @@ def _run(chosen: Sequence[Cell], every: Sequence[Cell], kept: Records, reports: 
             continue
         print(f"{label} …", flush=True)
         record = run(cell, python, reports / re.sub(r"[^\w.]+", "-", cell.key))
+        if isinstance(record, str):
+            print(f"{label}: not run: {record}", flush=True)
+            continue
         ran.append(record)
         kept[cell.key] = record
         records.write(kept)
@@ -108,8 +112,8 @@ def _run(chosen: Sequence[Cell], every: Sequence[Cell], kept: Records, reports: 
     return int(not all(record.good for record in ran))
 
 
-def run(cell: Cell, python: Path | None, reports: Path) -> Record:
-    """Run one cell; its output is in `reports`/output.log."""
+def run(cell: Cell, python: Path | None, reports: Path) -> Record | str:
+    """Run one cell; its output is in `reports`/output.log. A text is why it cannot be run on this machine."""
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
     began, start = datetime.now(UTC), time.monotonic()
@@ -123,6 +127,8 @@ def run(cell: Cell, python: Path | None, reports: Path) -> Record:
         return Record.of(document, seconds, began)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     last = next((line for line in reversed(lines) if line.strip()), "")
+    if status == REFUSED:
+        return last
     return Record(
         date=began.strftime("%Y-%m-%dT%H:%MZ"),
         commit="",

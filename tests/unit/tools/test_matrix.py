@@ -140,3 +140,16 @@ def test_what_cannot_be_asked_for_ends_with_4(capsys: pytest.CaptureFixture[str]
     assert command.main(["--cell", "rust=1"]) == 4
     assert command.main(["--cell", "ray=0.0.0"]) == 4
     assert "no cell fits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("status", "kept"), [(4, False), (2, True)])
+def test_a_run_that_was_refused_is_none(
+    status: int, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (sys.executable, "-c", f"print('no engine answers'); raise SystemExit({status})")
+    monkeypatch.setattr(command, "CI_E2E", program)
+    came = command.run(CELL, None, tmp_path / "run")
+    if kept:
+        assert isinstance(came, Record) and came.cause == "exit status 2: no engine answers" and not came.good
+    else:
+        assert came == "no engine answers"
