@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from fixtures.core.paths import ROOT
 from fixtures.profile.model import PROFILES, Profile
+from fixtures.profile.readers import Readers
 from fixtures.profile.sections import Section
 
 
@@ -16,6 +17,17 @@ def sections(annotation: object) -> Iterator[type[Section]]:
         yield annotation
     for argument in typing.get_args(annotation):
         yield from sections(argument)
+
+
+def readers(
+    section: type[Section], prefix: str = "", above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every leaf with the checks that are named for it, or for what it is part of."""
+    for attribute, field in section.model_fields.items():
+        name = f"{prefix}{field.alias or attribute}"
+        named = next((data.checks for data in field.metadata if isinstance(data, Readers)), above)
+        inner = [row for part in sections(field.annotation) for row in readers(part, f"{name}.", named)]
+        yield from inner or [(name, named)]
 
 
 def keys(section: type[Section], prefix: str = "") -> Iterator[str]:
