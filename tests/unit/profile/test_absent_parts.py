@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from fixtures.profile import addresses
 from fixtures.profile.behaviour import Limits
 from fixtures.profile.components import Consumers, Orchestrator
 from fixtures.profile.model import Profile, load
+from fixtures.profile.parts import Part, absences
 from fixtures.services.vllm import names_of
 from tests.support.profiles import profile_text, with_urls
 from tests.unit.probes.test_components import Fleet
@@ -27,6 +29,29 @@ REFERENCE = load("swe-ai-fleet")
 def without_orchestrator() -> Profile:
     profile = REFERENCE.replaced("deliberations", mode="none")
     return profile.model_copy(update={"orchestrator": Orchestrator.absent()})
+
+
+def test_a_platforms_fleet_has_no_orchestrator_and_agents_of_a_factory() -> None:
+    platform = load(str(Path(__file__).parent / "platform.toml"))
+    assert not platform.orchestrator.is_there and platform.agent_code == "corp.agents:make_agent"
+    assert (platform.ray.head_service, platform.nats.namespace, platform.vllm.namespace) == (
+        "agents-head-svc",
+        "messaging",
+        "agents",
+    )
+    seen = addresses.from_pods(platform)
+    assert (seen.vllm.url, seen.nats.host) == ("https://llm.corp.example", "nats.messaging.svc.corp.local")
+    missing = absences(platform, "attach")
+    assert {Part.ORCHESTRATOR, Part.DELIBERATIONS, Part.RAY_CLIENT, Part.CONSUMERS, Part.GRPC} <= set(missing)
+    assert not {Part.KUBERNETES, Part.CONTEXT, Part.IMAGE} & set(missing)
+
+
+def test_something_makes_agents(tmp_path: Path) -> None:
+    text = (Path(__file__).parent / "platform.toml").read_text(encoding="utf-8")
+    file = tmp_path / "mine.toml"
+    file.write_text(text.replace('factory = "corp.agents:make_agent"\n', ""), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"agent\.class: is missing, and agent\.factory, too"):
+        load(str(file))
 
 
 def test_it_is_loaded(tmp_path: Any) -> None:
