@@ -284,7 +284,8 @@ class TestFaults:
         assert not ran.report.details("failed")
 
     def test_a_namespace_without_the_ray_cluster(self, fleet: Fleet, tmp_path: Path) -> None:
-        text = fleet.profile_file.read_text(encoding="utf-8").replace("[ray]", '[ray]\ncluster = "ray-absent"')
+        name = f'cluster = "{fleet.profile.ray.cluster}"'
+        text = fleet.profile_file.read_text(encoding="utf-8").replace(name, 'cluster = "ray-absent"')
         other = tmp_path / "profile.toml"
         other.write_text(text, encoding="utf-8")
         ran = attach(
