@@ -8,9 +8,9 @@ from typing import Any
 
 from fixtures.profile.contract import Contract, take_contract
 
-FOLDER = Path(__file__).parent
-SECOND: dict[str, Any] = tomllib.loads((FOLDER / "second_stack.toml").read_text(encoding="utf-8"))
+FOLDER = Path(__file__).parents[2] / "second_stack"
+SECOND: dict[str, Any] = tomllib.loads((FOLDER / "contract.toml").read_text(encoding="utf-8"))
 
 
 def second() -> Contract:
-    return take_contract({"contract": "second_stack.toml"}, FOLDER, "profile")
+    return take_contract({"contract": "contract.toml"}, FOLDER, "profile")

@@ -1,0 +1,81 @@
+"""The voter: an actor that answers one ballot, publishes its vote, and returns what it published."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from .envelopes import CAST, SPOILED, enveloped
+from .model_server import ask
+
+REPORT_SECONDS = 3.0  # for publishing, after the voter's patience is over
+
+
+class Settings(BaseModel):
+    """Where a voter finds what it needs. `base`: of the model server, with /v1; `bus`: the servers of NATS."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    base: str
+    name: str
+    heat: float
+    bus: list[str]
+
+
+class Voter:
+    """Votes for an office. A failure is a document that it returns and publishes: nothing is raised but what keeps it
+    from publishing at all, a missing module or NATS out of reach."""
+
+    def __init__(self, who: str, office: str, settings: dict[str, Any]) -> None:
+        self.voter = {"id": who, "office": office}
+        self.settings = Settings.model_validate(settings)
+        self.strict = os.environ.get("VOTES_STRICT") == "1"  # a ballot without a question is spoiled
+        self._casting: set[asyncio.Task[dict[str, Any]]] = set()
+
+    async def cast(self, ballot: str, question: str, patience: float = 60.0, limit: int = 64) -> dict[str, Any]:
+        """Vote on a ballot within `patience` seconds, in at most `limit` tokens. A vote, once begun, is cast to its
+        end, also where nobody waits for it any more."""
+        task = asyncio.ensure_future(self._cast(ballot, question, patience, limit))
+        self._casting.add(task)
+        return await asyncio.shield(task)
+
+    async def leave(self) -> None:
+        """End the actor once its votes are cast: nobody else ends one whose clerk is gone."""
+        from ray.actor import exit_actor
+
+        await asyncio.gather(*self._casting, return_exceptions=True)
+        exit_actor()
+
+    async def _cast(self, ballot: str, question: str, patience: float, limit: int) -> dict[str, Any]:
+        import nats  # here, so that its absence is what the call raises
+
+        began = time.monotonic()
+        bus = await nats.connect(self.settings.bus, connect_timeout=5, max_reconnect_attempts=2)
+        try:
+            subject, document = await self._vote(ballot, question, patience, limit)
+            document["took"] = round(time.monotonic() - began, 3)
+            payload = json.dumps(enveloped(subject, document)).encode()
+            await bus.jetstream().publish(subject, payload, timeout=REPORT_SECONDS)
+        finally:
+            await bus.close()
+        return document
+
+    async def _vote(self, ballot: str, question: str, patience: float, limit: int) -> tuple[str, dict[str, Any]]:
+        """The vote, or why there is none, and the subject of that."""
+        head = {"ballot": ballot, "voter": self.voter}
+        settings = self.settings
+        try:
+            if self.strict and not question.strip():
+                raise ValueError("the ballot has no question")
+            asking = ask(settings.base, settings.name, self.voter["office"], question, settings.heat, limit)
+            answer = await asyncio.wait_for(asking, patience)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is published
+            text = str(error) or f"timed out: {settings.base} gave no answer within {patience:g} s"
+            return SPOILED, {**head, "reason": {"kind": type(error).__name__, "text": text}}
+        vote = {"text": answer.text, "model": answer.model, "usage": {"completion": answer.tokens}}
+        return CAST, {**head, "vote": vote}
