@@ -7,7 +7,7 @@ from fixtures.checks.contract import AgentMessage
 from fixtures.clusters.base import Component
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentRun
-from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.exercises.deliberation_run import DeliberationRun
 
 #: What an agent job needs, and what a deliberation needs.
 AGENTS = (Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS)

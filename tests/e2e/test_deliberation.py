@@ -10,7 +10,8 @@ from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.causes import temperatures_differ
-from fixtures.exercises.deliberations import DeliberationRun, Deliberations, over, percentile
+from fixtures.exercises.deliberation_run import DeliberationRun
+from fixtures.exercises.deliberations import Deliberations, over, percentile
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.report.model import Facts

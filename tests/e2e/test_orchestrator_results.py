@@ -14,7 +14,7 @@ from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.acknowledgement import Awaited, RunStart, collected, repeated, wait_until_acknowledged
 from fixtures.exercises.agent_actors import AgentGroup, groups_of, label
 from fixtures.exercises.agent_jobs import AgentRuns
-from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats, mentions

@@ -25,7 +25,8 @@ from fixtures.exercises.causes import (
     room_for_a_task,
     shows_the_injected_error,
 )
-from fixtures.exercises.deliberations import DeliberationRun, Deliberations, agents_ended
+from fixtures.exercises.deliberation_run import DeliberationRun
+from fixtures.exercises.deliberations import Deliberations, agents_ended
 from fixtures.exercises.outages import (
     all_results_published,
     killed_while_agents_work,

@@ -13,7 +13,8 @@ import httpx
 from fixtures.clusters.embedded import EmbeddedCluster
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import AgentJobs
-from fixtures.exercises.deliberations import DeliberationRun, Deliberations, percentile
+from fixtures.exercises.deliberation_run import DeliberationRun
+from fixtures.exercises.deliberations import Deliberations, percentile
 from fixtures.services.grpc_contract import GrpcContract
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator

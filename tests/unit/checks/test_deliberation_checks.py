@@ -15,7 +15,7 @@ from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts, applied
 from fixtures.exercises.acknowledgement import RunStart
 from fixtures.exercises.agent_actors import ActorsBefore
-from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile import model as profiles
 from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Proposal, Started

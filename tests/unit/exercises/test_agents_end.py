@@ -9,7 +9,8 @@ from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts, applied
 from fixtures.exercises.agent_actors import ActorsBefore
-from fixtures.exercises.deliberations import DeliberationRun, agents_ended
+from fixtures.exercises.deliberation_run import DeliberationRun
+from fixtures.exercises.deliberations import agents_ended
 from fixtures.services.orchestrator import Started
 from fixtures.services.ray import Actor, Listing
 

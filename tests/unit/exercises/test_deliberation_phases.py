@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks.contract import MessageContract
-from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.model import load
 from fixtures.services.jetstream import Stream
 from fixtures.services.nats import Message

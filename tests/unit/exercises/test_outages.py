@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.core.errors import Inconclusive
-from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.exercises.outages import (
     killed_while_agents_work,
     raise_if_agents_gave_up,

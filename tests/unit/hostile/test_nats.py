@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fixtures.checks.contract import MessageContract
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.timeouts import Timeouts
-from fixtures.exercises.deliberations import DeliberationRun
+from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.credentials import NatsAccess
 from fixtures.profile.model import load
 from fixtures.services import nats as service
@@ -338,7 +338,7 @@ OUTCOME = Outcome("t", "COMPLETED", (), "", "")
 @given(st.lists(wounded(COMPLETED), max_size=3))
 def test_any_messages_of_a_deliberation_have_legs_or_none(documents: list[Any]) -> None:
     now = datetime.now(UTC)
-    trip = DeliberationRun("DEV", 3, "m", asked=None, started=Started("t", "", 0.1, 0.0), outcome=OUTCOME)  # type: ignore[arg-type]
+    trip = DeliberationRun("DEV", 3, "m", asked=None, started=Started("t", "", 0.1, 0.0), outcome=OUTCOME)
     trip.messages = [CONTRACT.read(Message(1, "s", b"", one, now)) for one in documents if isinstance(one, dict)]
     phases = trip.phases()
     assert set(phases) in (set(), {"submit", "agents' start", "agents' work", "collection"})
