@@ -13,7 +13,13 @@ def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="vllm_stub", description="A stand-in for vLLM's OpenAI-compatible server.")
     add_address(parser)
-    parser.add_argument("--served-model-name", default="Qwen/Qwen3-0.6B", help="model id (default: %(default)s)")
+    parser.add_argument(
+        "--served-model-name",
+        nargs="+",
+        metavar="NAME",
+        default=["Qwen/Qwen3-0.6B"],
+        help="the model's id, and further names of it (default: %(default)s)",
+    )
     parser.add_argument(
         "--max-model-len", type=positive, default=40960, metavar="TOKENS", help="context length (default: %(default)s)"
     )
@@ -25,7 +31,8 @@ def main() -> None:
         help="requests to /v1 must carry one of these keys (default: $VLLM_API_KEY, if set)",
     )
     arguments = parser.parse_args()
-    app = make_app(arguments.served_model_name, arguments.max_model_len, arguments.api_key)
+    model, *aliases = arguments.served_model_name
+    app = make_app(model, arguments.max_model_len, arguments.api_key, aliases)
     serve(app, "vLLM stub", arguments.host, arguments.port)
 
 

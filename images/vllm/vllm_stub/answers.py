@@ -10,6 +10,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any, Iterator, Optional
 
 from aiohttp import web
@@ -23,10 +24,9 @@ def error(code: int, kind: str, message: str, param: Optional[str] = None) -> Do
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def model_rows(model: str, max_model_len: int) -> Document:
+def model_rows(model: str, max_model_len: int, aliases: Sequence[str] = ()) -> Document:
     """The answer of ``/v1/models``; ``created`` is the time of the answer (Unix seconds), as with vLLM."""
     row = {
-        "id": model,
         "object": "model",
         "created": int(time.time()),
         "owned_by": "vllm-stub",
@@ -35,7 +35,7 @@ def model_rows(model: str, max_model_len: int) -> Document:
         "max_model_len": max_model_len,
         "permission": [],
     }
-    return {"object": "list", "data": [row]}
+    return {"object": "list", "data": [{"id": name, **row} for name in (model, *aliases)]}
 
 
 def choice(index: int, content: Optional[str], finish_reason: str) -> Document:

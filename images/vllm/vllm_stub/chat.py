@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -48,7 +49,7 @@ def estimate_tokens(messages: list[Any]) -> int:
     return 3 + sum(4 + (len(text.encode("utf-8")) + 3) // 4 for text in texts_of(messages))
 
 
-def read_chat(document: object, served_model: str, max_model_len: int) -> ChatRequest:
+def read_chat(document: object, served_model: str, max_model_len: int, aliases: Sequence[str] = ()) -> ChatRequest:
     """Check the decoded body of a request. Raises Refused with vLLM's status, type and parameter."""
     if not isinstance(document, dict):
         raise _invalid(
@@ -69,8 +70,9 @@ def read_chat(document: object, served_model: str, max_model_len: int) -> ChatRe
     if options is not None and not stream:
         raise _refused("Stream options can only be defined when `stream=True`.", "stream_options")
     model = document.get("model") or served_model
-    if model != served_model:
-        message = f"The model `{model}` does not exist. Valid aliases: {served_model}."
+    if model not in (served_model, *aliases):
+        valid = ", ".join((served_model, *aliases))
+        message = f"The model `{model}` does not exist. Valid aliases: {valid}."
         raise Refused(404, "NotFoundError", message, "model")
     if not messages:
         message = "Cannot apply chat template to an empty conversation. Provide at least one message."

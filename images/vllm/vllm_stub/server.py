@@ -17,21 +17,25 @@ from vllm_stub.metrics import Counters
 from vllm_stub.proposals import write
 
 MODEL = web.AppKey("model", str)
+ALIASES = web.AppKey("aliases", tuple)
 MAX_MODEL_LEN = web.AppKey("max_model_len", int)
 COUNTERS = web.AppKey("counters", Counters)
 routes = web.RouteTableDef()
 
 
-def make_app(model: str, max_model_len: int, api_keys: Sequence[str] = ()) -> web.Application:
+def make_app(
+    model: str, max_model_len: int, api_keys: Sequence[str] = (), aliases: Sequence[str] = ()
+) -> web.Application:
     """The stub as an application; ``max_model_len`` in tokens, as ``chat.estimate_tokens`` counts them.
 
-    With ``api_keys``, requests to ``/v1`` must carry one of them.
+    ``aliases``: further names of the model. With ``api_keys``, requests to ``/v1`` must carry one of them.
     """
     app = new_app()
     if api_keys:
         app.middlewares.insert(0, only_with(api_keys))
     app.middlewares.append(framework_errors)
     app[MODEL] = model
+    app[ALIASES] = tuple(aliases)
     app[MAX_MODEL_LEN] = max_model_len
     app[COUNTERS] = Counters(model)
     app.add_routes(routes)
@@ -80,8 +84,8 @@ async def version(_: web.Request) -> web.Response:
 
 @routes.get("/v1/models")
 async def models(request: web.Request) -> web.Response:
-    """The one model that is served."""
-    return web.json_response(model_rows(request.app[MODEL], request.app[MAX_MODEL_LEN]))
+    """The one model that is served, under each of its names."""
+    return web.json_response(model_rows(request.app[MODEL], request.app[MAX_MODEL_LEN], request.app[ALIASES]))
 
 
 @routes.get("/metrics")
@@ -97,7 +101,8 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         message = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
         return web.json_response(error(400, "Bad Request", message), status=400)
     try:
-        asked = read_chat(decode(await request.read()), request.app[MODEL], request.app[MAX_MODEL_LEN])
+        app, document = request.app, decode(await request.read())
+        asked = read_chat(document, app[MODEL], app[MAX_MODEL_LEN], app[ALIASES])
     except Refused as refused:
         return web.json_response(refused.document, status=refused.status)
     choices, completion_tokens = write(asked)

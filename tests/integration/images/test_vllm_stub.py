@@ -59,6 +59,17 @@ async def test_models_have_the_context_length(stub: httpx.AsyncClient) -> None:
     assert isinstance(row["created"], int)
 
 
+async def test_one_model_under_several_names_answers_under_the_one_that_was_asked_for() -> None:
+    with running("vllm_stub", "--served-model-name", MODEL, "newest", "--max-model-len", str(CONTEXT)) as url:
+        async with client(url) as http:
+            rows = (await http.get("/v1/models")).json()["data"]
+            assert [(row["id"], row["root"]) for row in rows] == [(MODEL, MODEL), ("newest", MODEL)]
+            answer = await http.post(CHAT, json={**chat("hello"), "model": "newest"})
+            assert (answer.status_code, answer.json()["model"]) == (200, "newest")
+            answer = await http.post(CHAT, json={**chat("hello"), "model": "other"})
+            assert answer.status_code == 404 and "newest" in answer.text
+
+
 async def test_metrics_identify_the_process_and_count_tokens(stub: httpx.AsyncClient) -> None:
     async def series() -> dict[str, float]:
         text = (await stub.get("/metrics")).text
