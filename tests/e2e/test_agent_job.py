@@ -286,6 +286,31 @@ def of_another_job(run: AgentRun, message: AgentMessage, profile: Profile, model
     return lines
 
 
+ROUNDED = 1.0  # seconds by which a duration may be longer than what it is a part of
+DAY = 86_400.0
+
+
+def in_another_unit(run: AgentRun, message: AgentMessage, profile: Profile) -> list[str]:
+    """What a conformant completed message says of time that cannot be in the contract's units: one line for each role.
+
+    An agent works no longer than its whole job took. A time that in the other unit is the day on which NATS stored the
+    message is in that unit.
+    """
+    kind, lines = MessageContract(profile.contract.messages).completed, []
+    units = kind.section.units
+    if message.seconds is not None and run.ended and message.seconds > run.seconds + ROUNDED:
+        lines.append(
+            f"{kind.label('duration')} is {message.number('duration'):g} {units.duration} "
+            f"(messages.completed.units), and the whole job took {run.seconds:.1f} s"
+        )
+    moment = message.number("timestamp")
+    if moment is not None and units.timestamp != "iso8601":
+        other, seconds = ("epoch_s", moment) if units.timestamp == "epoch_ms" else ("epoch_ms", moment / 1000)
+        if abs(seconds - message.stored.timestamp()) < DAY:
+            lines.append(f"{kind.label('timestamp')} is {other}, not {units.timestamp} (messages.completed.units)")
+    return lines
+
+
 @check(
     "JOB-06",
     MUST,
@@ -299,7 +324,7 @@ def of_another_job(run: AgentRun, message: AgentMessage, profile: Profile, model
 )
 async def test_message_contract(agent_runs: AgentRuns, profile: Profile, model_names: ModelNames) -> None:
     """Every field of the contract is there with its type, and task, agent, role, author and model are those of the
-    job.
+    job. Times are in the contract's units: no agent works longer than its job.
     """
     contract = MessageContract(profile.contract.messages)
     wrong, checked = [], 0
@@ -307,9 +332,8 @@ async def test_message_contract(agent_runs: AgentRuns, profile: Profile, model_n
         for message in run.completed:
             checked += 1
             broken = contract.problems(message)
-            wrong += [
-                f"{run.name}: {problem}" for problem in broken or of_another_job(run, message, profile, model_names)
-            ]
+            others = [*of_another_job(run, message, profile, model_names), *in_another_unit(run, message, profile)]
+            wrong += [f"{run.name}: {problem}" for problem in broken or others]
     assert checked, f"no completed message to look at: {described(agent_runs.healthy)}"
     assert not wrong, f"the message breaks the contract: {'; '.join(wrong)}"
 

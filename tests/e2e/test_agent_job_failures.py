@@ -17,7 +17,8 @@ from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, Scenario
 from fixtures.exercises.residue import actors_that_stay, placement_groups_that_stay
-from fixtures.probes.census import delivered, run_job
+from fixtures.probes.census import run_job
+from fixtures.probes.delivery import delivered
 from fixtures.probes.packaging import document_in
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part

@@ -51,7 +51,7 @@ def raise_if_unsure(reports: Iterable[ReplicaReport], finding: str) -> None:
 )
 async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
     """With AGENT_TYPE=mock everything looks green and no agent ever runs. Orchestrators read it in any case."""
-    wanted = profile.orchestrator.environment.get("AGENT_TYPE", "vllm")
+    wanted = profile.orchestrator.environment["AGENT_TYPE"]
     other = {one.name: one.shown("AGENT_TYPE") for one in replica_reports}
     other = {name: value for name, value in other.items() if value.strip().casefold() != wanted.casefold()}
     if other:

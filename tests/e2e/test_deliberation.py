@@ -29,7 +29,7 @@ CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations do not come back complete: users get no answer, or one without all agents.",
-    needs=(Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.DELIBERATIONS,),
     follows=(*CHAIN, "ORC-05", "ORC-06"),
     supports=("works",),
 )
@@ -49,7 +49,7 @@ async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) 
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations that run at the same time lose answers, or get each other's.",
-    needs=(Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.DELIBERATIONS,),
     follows=(*CHAIN, "ORC-05"),
 )
 async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
@@ -82,7 +82,7 @@ async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="All agents answer alike, or none at the base temperature: a deliberation chooses among copies.",
-    needs=(Part.DELIBERATIONS, Part.GRPC, Part.DIVERSITY),
+    needs=(Part.DELIBERATIONS, Part.DIVERSITY),
     follows=(*CHAIN, "CFG-01", "CFG-02", "CFG-07"),
 )
 async def test_diversity(
@@ -142,7 +142,7 @@ async def _asked_as_they_say(trips: list[DeliberationRun], fault_proxy: FaultPro
     concerns=FLEET,
     cuts=(),
     impact="Agents do not see what the caller demanded: proposals ignore rubric, requirements or metadata.",
-    needs=(Part.CONSTRAINTS, Part.DELIBERATIONS, Part.GRPC, Feature.FAULT_PROXY),
+    needs=(Part.CONSTRAINTS, Part.DELIBERATIONS, Feature.FAULT_PROXY),
     follows=CHAIN,
 )
 async def test_constraints_reach_the_prompt(
@@ -175,7 +175,7 @@ async def test_constraints_reach_the_prompt(
     concerns=FLEET,
     cuts=(),
     impact="Deliberations take longer than agreed; none is lost.",
-    needs=(Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.DELIBERATIONS,),
     follows=(*CHAIN, "E2E-01", "E2E-02"),
 )
 async def test_round_trip_times(

@@ -11,6 +11,7 @@ from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
+from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.census import Census, Signatures, WorkerReport
 from fixtures.profile.contract import AgentCall
 from fixtures.profile.model import Profile
@@ -262,9 +263,14 @@ def drift(nodes: Sequence[WorkerReport]) -> dict[str, dict[str, str]]:
     impact="What was installed by hand is gone as soon as a worker is replaced.",
     follows=("INF-06",),
 )
-async def test_nothing_installed_by_hand(census: Census) -> None:
+async def test_nothing_installed_by_hand(census: Census, profile: Profile) -> None:
     """A distribution whose record is younger than the node's raylet did not come with the image: it was installed
     by hand, and it will not survive the next restart. On the head, neither."""
+    if profile.agent.runtime_env.pip:
+        skip_unsupported(
+            "Ray installs packages for the agents (agent.runtime_env.pip): what was installed by hand cannot be told "
+            "from them"
+        )
     nodes = [*census.workers, *(node for node in census.nodes if node.head)]
     extra = {node.name: dict(node.installed_since_start) for node in nodes if node.installed_since_start}
     assert not extra, f"installed after the nodes had started, so not from the image: {extra}"

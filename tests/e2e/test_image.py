@@ -304,7 +304,7 @@ async def test_roll_out(
     runs = (await jobs.run("rolled-out", scenarios)).healthy
     silent = [run.summary for run in runs if not run.ok or len(run.completed) != 1]
     assert not silent, f"after the roll-out agent jobs do not deliver: {'; '.join(silent)}"
-    if profile.contract.grpc is not None and profile.deliberations.mode != "none":
+    if profile.mode != "none":
         trip = (await deliberations.run([deliberations.new(profile.role)]))[0]
         assert trip.completed, f"after the roll-out the orchestrator gets no results: {trip.summary}"
 

@@ -107,7 +107,7 @@ async def test_councils(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Callers take their own mistake for a broken server, and retry requests that can never succeed.",
-    needs=(Part.ORCHESTRATOR, Part.GRPC),
+    needs=(Part.ORCHESTRATOR, Part.GRPC, Part.CALLS),
     follows=("INF-11", "ORC-01"),
 )
 async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
@@ -141,7 +141,7 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Approved plans start nothing: their deliberations have to be started by hand.",
-    needs=(Part.DELIBERATIONS, Part.GRPC, Part.PLANS, Feature.DISRUPTION),
+    needs=(Part.DELIBERATIONS, Part.GRPC, Part.CALLS, Part.PLANS, Feature.DISRUPTION),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )

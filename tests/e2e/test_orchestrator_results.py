@@ -32,7 +32,7 @@ from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="Callers of Deliberate are refused, or wait until the agents are done, and run into their own timeouts.",
-    needs=(Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.DELIBERATIONS, Part.CALLS),
     follows=("INF-09", "INF-11", "ORC-01", "ORC-02"),
 )
 async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
@@ -40,7 +40,8 @@ async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], pr
 
     `limits.deliberate_s` allows longer, where each task is checked before it is accepted.
 
-    Each replica reports a version, of the profile's release; one that names no release, as a commit, proves nothing.
+    Where the profile names a version, each replica reports one of its release; one that names no release, as a commit,
+    proves nothing.
     """
     wrong = [f"{trip.description}: {trip.error}" for trip in round_trips if not trip.started]
     seconds = {trip.description: trip.started.seconds for trip in round_trips if trip.started}
@@ -53,12 +54,12 @@ async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], pr
         f"{name} says {answer}"
         for name, answers in reported.items()
         for answer in sorted(answers)
-        if names_another_release(answer, version)
+        if version and names_another_release(answer, version)
     ]
     assert not wrong, f"Deliberate is refused: {'; '.join(wrong)}"
     assert not slow, f"Deliberate must return within {TIMEOUTS.deliberate:g} s: {slow}"
     assert not others, f"the orchestrator's version must be {version}: {'; '.join(others)}"
-    if (grpc := profile.contract.grpc) and grpc.reports("version"):
+    if version and (grpc := profile.contract.grpc) and grpc.reports("version"):
         path = (grpc.start.response.paths | grpc.result.response.paths)["version"].text
         assert not silent, f"no version is reported ({path} is empty) by {', '.join(silent)}"
 
@@ -91,13 +92,13 @@ def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations never complete: results do not come back to the caller.",
-    needs=(Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.DELIBERATIONS,),
     follows=(*CHAIN, "ORC-02", "ORC-03"),
 )
 async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profile, evidence: Evidence) -> None:
     """COMPLETED, with one non-empty proposal of each of N distinct authors, and the winner among them."""
     keep_deliberations(evidence, round_trips)
-    wrong, grpc = [], profile.contract.grpc
+    wrong = []
     for trip in round_trips:
         if not (trip.completed and trip.outcome):
             wrong.append(trip.summary)
@@ -108,7 +109,7 @@ async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profi
             wrong.append(f"{trip.summary}; authors {sorted(authors)}")
         elif empty:
             wrong.append(f"{trip.description}: empty proposals of {empty}")
-        elif grpc and grpc.reports("winner") and trip.outcome.winner not in authors:
+        elif profile.reports("winner") and trip.outcome.winner not in authors:
             wrong.append(
                 f"{trip.description}: the winner {trip.outcome.winner!r} is none of the authors {sorted(authors)}"
             )
@@ -123,7 +124,7 @@ async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profi
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Callers get answers that no agent of their task gave.",
-    needs=(Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.DELIBERATIONS, Part.REPORTS),
     follows=("CFG-05", "ORC-04"),
 )
 async def test_reports_what_was_published(round_trips: list[DeliberationRun]) -> None:
@@ -150,7 +151,7 @@ async def test_reports_what_was_published(round_trips: list[DeliberationRun]) ->
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Half of the answers cannot be found: it depends on which replica is asked.",
-    needs=(Part.RESULTS_SHARED, Part.DELIBERATIONS, Part.GRPC, Part.SEVERAL_REPLICAS),
+    needs=(Part.RESULTS_SHARED, Part.DELIBERATIONS, Part.REPORTS, Part.SEVERAL_REPLICAS),
     follows=("CFG-05", "ORC-04"),
 )
 @pytest.mark.usefixtures("several_addresses")
@@ -184,7 +185,7 @@ async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Results are delivered again and again, or never finished: the backlog grows and new results queue up.",
-    needs=(Part.CONSUMERS, Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.CONSUMERS, Part.DELIBERATIONS),
     follows=("INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(
@@ -231,7 +232,7 @@ async def test_all_acknowledged(
     concerns=FLEET,
     cuts=(Link.JOB,),
     impact="Agents run in another Ray, or inside the orchestrator's own process: not on the workers that were checked.",
-    needs=(Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.DELIBERATIONS,),
     follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
 )
 async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, profile: Profile) -> None:
@@ -242,7 +243,7 @@ async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, pro
     """
     nodes = {node.id: node for node in await ray.nodes()}
     wrong, unknown = [], []
-    for group in groups_of(round_trips, profile.agent.name):
+    for group in groups_of(round_trips, profile.agent.product_class):
         agents = f"{len(group.actors)} of its {group.expected} agents"
         if len(group.actors) < group.expected and group.cut:
             unknown.append(f"{group.description}: {group.cut}, {agents} among them")

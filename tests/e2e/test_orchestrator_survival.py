@@ -38,7 +38,6 @@ from fixtures.harness.outcome import skip_not_applicable, skip_unsupported
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats, mentions
-from fixtures.services.orchestrator import Orchestrator
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import FaultProxy
 from tests.e2e.repairs import restart_orchestrator
@@ -55,7 +54,7 @@ def agents_that_answered(trip: DeliberationRun) -> set[str]:
 
 def reports_errors(profile: Profile) -> bool:
     """Whether the contract has a place for what went wrong in a deliberation."""
-    return bool(profile.contract.grpc and profile.contract.grpc.reports("error", "tags"))
+    return profile.reports("error", "tags")
 
 
 @pytest.fixture
@@ -83,7 +82,7 @@ async def task_beyond_the_context(deliberations: Deliberations, nats: Nats, prof
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="One failed agent holds up its whole deliberation, or nobody learns that it failed.",
-    needs=(Part.AGENT_FAILURES, Part.DELIBERATIONS, Part.GRPC, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
+    needs=(Part.AGENT_FAILURES, Part.DELIBERATIONS, Part.ENDS, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
@@ -118,7 +117,7 @@ async def test_one_agent_fails(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="A deliberation in which every agent failed waits until it times out, or ends without the reason.",
-    needs=(Part.CONTEXT, Part.DELIBERATIONS, Part.GRPC),
+    needs=(Part.CONTEXT, Part.DELIBERATIONS, Part.ENDS),
     follows=(*CHAIN, "ORC-02", "JOB-09"),
 )
 async def test_all_agents_fail(
@@ -157,7 +156,7 @@ async def test_all_agents_fail(
     cuts=(Link.COLLECT,),
     impact="Every restart of the orchestrator loses the results that arrive meanwhile: "
     "those deliberations never complete.",
-    needs=(Part.CONSUMERS, Part.DELIBERATIONS, Part.GRPC, Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
+    needs=(Part.CONSUMERS, Part.DELIBERATIONS, Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disruption.REPLICA,
     follows=("ORC-04", "INF-12"),
 )
@@ -186,7 +185,7 @@ async def test_results_survive_downtime(
     cuts=(Link.COLLECT,),
     impact="A message that is delivered twice counts as two agents: deliberations complete without all of their "
     "answers.",
-    needs=(Part.DELIBERATIONS, Part.GRPC, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
+    needs=(Part.DELIBERATIONS, Part.ENDS, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-04",),
 )
@@ -229,7 +228,7 @@ async def test_duplicate_counts_once(
     cuts=(Link.COLLECT,),
     impact="One malformed message stops the collector: no deliberation completes until it is removed.",
     disrupts=Disruption.MESSAGES,
-    needs=(Part.CONSUMERS, Part.DELIBERATIONS, Part.GRPC, Feature.DISRUPTION),
+    needs=(Part.CONSUMERS, Part.DELIBERATIONS, Feature.DISRUPTION),
     follows=("ORC-04", "ORC-10"),
 )
 async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Profile, evidence: Evidence) -> None:
@@ -264,7 +263,6 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     needs=(
         Part.RESULTS_SHARED,
         Part.DELIBERATIONS,
-        Part.GRPC,
         Part.SEVERAL_REPLICAS,
         Feature.REPLICAS,
         Feature.DISRUPTION,
@@ -278,21 +276,22 @@ async def test_replica_killed(
 ) -> None:
     """The replica that started a deliberation is killed while its agents work: another one completes and shows it.
 
-    It is the last one by name: a StatefulSet cannot leave another down.
+    It is the last one by name: a StatefulSet cannot leave another down. Where an event starts deliberations, which
+    replica took it cannot be seen: the last one is killed, and the end must come.
     """
-    trip = deliberations.new(
-        replica=max(deliberations.orchestrator.replicas, key=lambda replica: (len(replica.name), replica.name))
-    )
-    others = [replica for replica in deliberations.orchestrator.replicas if replica is not trip.asked]
-    assert others, f"{trip.replica} is the orchestrator's only replica: nobody can go on when it is killed"
-    victim = replica_of(await cluster.workload(Component.ORCHESTRATOR), trip.replica)
+    workload, asked = await cluster.workload(Component.ORCHESTRATOR), deliberations.orchestrator.replicas
+    last = max((replica.name for replica in asked or workload.replicas), key=lambda name: (len(name), name))
+    trip = deliberations.new(replica=next((replica for replica in asked if replica.name == last), None))
+    others = [replica for replica in asked if replica is not trip.asked]
+    assert others or not asked, f"{trip.replica} is the orchestrator's only replica: nobody can go on when it is killed"
+    victim = replica_of(workload, last)
     killed = killed_while_agents_work(cluster, deliberations, fault_proxy, trip, victim)
     async with deliberations.observed(trip), killed:
-        await deliberations.finish(trip, at=others[0])
+        await deliberations.finish(trip, at=others[0] if others else None)
     keep_deliberations(evidence, [trip])
     raise_if_agents_gave_up(trip)
     assert trip.completed and len(trip.proposals) == trip.agents, (
-        f"{others[0].name} does not complete what {trip.replica} began: {trip.summary}"
+        f"{others[0].name if others else 'no other replica'} does not complete what {last} began: {trip.summary}"
     )
     unreadable = {name: seen for name, seen in trip.seen.items() if isinstance(seen, str) or seen.status != "COMPLETED"}
     assert not unreadable, f"after the restart the result is not readable everywhere: {unreadable}"
@@ -306,7 +305,7 @@ async def test_replica_killed(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Deliberations without answers never end: callers wait forever, and their agents keep CPUs.",
-    needs=(Part.DEADLINES, Part.DELIBERATIONS, Part.GRPC, Feature.FAULT_PROXY),
+    needs=(Part.DEADLINES, Part.DELIBERATIONS, Part.ENDS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
     follows=("ORC-01", "ORC-02"),
 )
@@ -353,30 +352,28 @@ async def test_deliberation_times_out(
     concerns=FLEET,
     cuts=(Link.JOB,),
     impact="After every restart of Ray the orchestrator starts no agents until it is restarted, too.",
-    needs=(Part.DELIBERATIONS, Part.GRPC, Feature.REPLICAS, Feature.DISRUPTION),
+    needs=(Part.DELIBERATIONS, Feature.REPLICAS, Feature.DISRUPTION),
     disrupts=Disruption.CLUSTER,
     follows=("ORC-04", "ORC-17"),
     supports=("head_recreated",),
 )
 async def test_ray_restart(
-    cluster: Cluster,
-    deliberations: Deliberations,
-    orchestrator: Orchestrator,
-    ray: Ray,
-    profile: Profile,
-    evidence: Evidence,
+    cluster: Cluster, deliberations: Deliberations, ray: Ray, profile: Profile, evidence: Evidence
 ) -> None:
-    """The head comes back as a new cluster: every replica notices, connects again and runs its agents there."""
+    """The head comes back as a new cluster: every replica notices, connects again and runs its agents there.
+
+    Where an event starts deliberations, as many are started as there are replicas: which takes one, nobody can say.
+    """
     old = {node.id for node in await ray.nodes()}
     await operator_evidence.leave(evidence, operator_evidence.BEFORE["head"], cluster.ray_objects())
     await cluster.restart_ray()
     await operator_evidence.leave(evidence, operator_evidence.AFTER["head"], cluster.ray_objects())
-    trips = [deliberations.new(agents=1, replica=replica) for replica in orchestrator.replicas]
+    trips = deliberations.one_of_each_replica(agents=1)
     await deliberations.run(trips)
     keep_deliberations(evidence, trips)
     assert all(trip.completed for trip in trips), f"after the restart of Ray: {described(trips)}"
     nodes = {node.id for node in await ray.nodes()} - old
-    groups = groups_of(trips, profile.agent.name)
+    groups = groups_of(trips, profile.agent.product_class)
     elsewhere = {group.description: sum(actor.node_id not in nodes for actor in group.actors) for group in groups}
     wrong = [
         group.description

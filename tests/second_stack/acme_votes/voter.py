@@ -6,20 +6,17 @@ import asyncio
 import json
 import os
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from .envelopes import CAST, SPOILED, enveloped
-from .model_server import ask
 
 REPORT_SECONDS = 3.0  # for publishing, after the voter's patience is over
 
 
-class Settings(BaseModel):
+@dataclass(frozen=True)
+class Settings:
     """Where a voter finds what it needs. `base`: of the model server, with /v1; `bus`: the servers of NATS."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     base: str
     name: str
@@ -33,7 +30,9 @@ class Voter:
 
     def __init__(self, who: str, office: str, settings: dict[str, Any]) -> None:
         self.voter = {"id": who, "office": office}
-        self.settings = Settings.model_validate(settings)
+        from pydantic import TypeAdapter  # here, since clerks name this class, and have less than workers
+
+        self.settings = TypeAdapter(Settings).validate_python(settings)
         self.strict = os.environ.get("VOTES_STRICT") == "1"  # a ballot without a question is spoiled
         self._casting: set[asyncio.Task[dict[str, Any]]] = set()
 
@@ -67,8 +66,9 @@ class Voter:
 
     async def _vote(self, ballot: str, question: str, patience: float, limit: int) -> tuple[str, dict[str, Any]]:
         """The vote, or why there is none, and the subject of that."""
-        head = {"ballot": ballot, "voter": self.voter}
-        settings = self.settings
+        from .model_server import ask
+
+        head, settings = {"ballot": ballot, "voter": self.voter}, self.settings
         try:
             if self.strict and not question.strip():
                 raise ValueError("the ballot has no question")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -55,6 +56,8 @@ class Clerk:
         for ballot in await self.box.under_way():
             self._set_timer(ballot)
         log.info("The clerk is ready")
+        if self.settings.ready_file:
+            Path(self.settings.ready_file).touch()
         handlers = {"clerk": self._voted, "clerk-ballots": self._opened}
         await asyncio.gather(*(self._hear(durable, handle) for durable, handle in handlers.items()))
 

@@ -19,6 +19,7 @@ class Settings:
     heat: float
     limit: int  # tokens
     patience: float  # seconds of a voter
+    ready_file: str  # READY_FILE: made once the clerk serves; "": none
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -33,4 +34,5 @@ class Settings:
             heat=float(environment.get("HEAT", "0.7")),
             limit=int(environment.get("LIMIT", "64")),
             patience=float(environment.get("PATIENCE", "60")),
+            ready_file=environment.get("READY_FILE", ""),
         )

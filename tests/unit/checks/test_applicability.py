@@ -12,6 +12,7 @@ from fixtures.profile.behaviour import Tools
 from fixtures.profile.components import Consumers, Orchestrator
 from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Absence, Part
+from tests.unit.profile.contracts import second
 from tests.unit.profile.test_parts import with_contract, without_variable
 
 PROFILE = load("embedded")
@@ -70,7 +71,22 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
         (with_contract(PROFILE, "messages", plan=None), "kind", {"ORC-14"}),
         (with_contract(PROFILE, "agent", returns="other", factory="a:make"), "kind", {"JOB-07", "JOB-12"}),
         (
-            with_contract(PROFILE, grpc=None),
+            with_contract(PROFILE, grpc=None).replaced("deliberations", mode="event"),  # and no message of an end
+            "kind",
+            {f"ORC-{number:02}" for number in (1, 2, 3, 5, 6, 7, 8, 9, 12, 14, 16)},
+        ),
+        (
+            with_contract(PROFILE, grpc=None, messages=second().messages).replaced("deliberations", mode="event"),
+            "kind",
+            {"E2E-03", *(f"ORC-{number:02}" for number in (1, 2, 3, 5, 6, 9, 14))},
+        ),
+        (
+            PROFILE.replaced("deliberations", results="nats"),
+            "kind",
+            {f"ORC-{number:02}" for number in (5, 6, 7, 8, 12, 16)},
+        ),
+        (
+            with_contract(PROFILE, grpc=None).replaced("deliberations", mode="none"),
             "kind",
             {*(f"ORC-{number:02}" for number in range(1, 19)), *(f"E2E-{number:02}" for number in range(1, 6))},
         ),

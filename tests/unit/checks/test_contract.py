@@ -47,7 +47,12 @@ VOTE: dict[str, Any] = {
 }
 SPOILED: dict[str, Any] = {
     "type": "vote.spoiled",
-    "data": {"ballot": "b-1", "voter": {"id": "v-1"}, "reason": {"text": "no answer", "kind": "TimeoutError"}},
+    "data": {
+        "ballot": "b-1",
+        "voter": {"id": "v-1"},
+        "reason": {"text": "no answer", "kind": "TimeoutError"},
+        "took": 8.0,
+    },
 }
 
 

@@ -298,10 +298,9 @@ async def restarted_with(*nodes: str, cut: str = "") -> None:
         return clusters.pop(0)
 
     cluster: Any = SimpleNamespace(ray_objects=nothing, restart_ray=nothing)
-    deliberations: Any = SimpleNamespace(new=lambda **_: trip, run=nothing)
-    orchestrator: Any = SimpleNamespace(replicas=[trip.asked])
+    deliberations: Any = SimpleNamespace(one_of_each_replica=lambda **_: [trip], run=nothing)
     ray: Any = SimpleNamespace(nodes=listed)
-    await ray_restart(cluster, deliberations, orchestrator, ray, PROFILE, EVIDENCE)
+    await ray_restart(cluster, deliberations, ray, PROFILE, EVIDENCE)
 
 
 async def test_after_a_restart_of_ray_agents_run_in_the_new_cluster() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.clusters.base import Component, Feature, Replica, Workload
 from fixtures.probes.census import Census, WorkerReport
+from fixtures.profile.model import load
 from tests.e2e import test_dependencies as checks
 
 BARE, FULL = {"ray": "2.49.2"}, {"ray": "2.49.2", "torch": "2.8"}
@@ -77,5 +78,5 @@ async def test_what_was_installed_by_hand_is_found_on_every_node(name: str) -> N
     installed = {"installed_since_start": {"tabulate": "0.9.0"}}
     nodes = [node(other, FULL, **(installed if other == name else {})) for other in ("head", "w-1", "w-2")]
     with pytest.raises(AssertionError, match=rf"\{{'{name}': {{'tabulate': '0.9.0'}}}}"):
-        await checks.test_nothing_installed_by_hand(census(*nodes))
-    await checks.test_nothing_installed_by_hand(census(node("head", BARE), node("w-1", FULL)))
+        await checks.test_nothing_installed_by_hand(census(*nodes), load("embedded"))
+    await checks.test_nothing_installed_by_hand(census(node("head", BARE), node("w-1", FULL)), load("embedded"))

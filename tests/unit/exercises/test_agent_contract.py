@@ -128,6 +128,7 @@ SPOILED: dict[str, Any] = {
     "ballot": "t",
     "voter": {"id": "t-agent"},
     "reason": {"text": f"no model {PROFILE.vllm.model}-does-not-exist", "kind": "ModelError"},
+    "took": 0.5,
 }
 
 
@@ -156,6 +157,15 @@ async def test_what_a_vote_names_is_what_the_agent_was_given() -> None:
     line = r"data\.voter\.id \(agent_id\) is 'v-2', not 't-agent', which agent\.keywords\.who was given"
     with pytest.raises(AssertionError, match=line):
         await message_contract(healthy(voter={"id": "v-2", "office": "DEV"}), PROFILE, NAMES)
+
+
+async def test_times_in_another_unit_are_named() -> None:
+    with pytest.raises(AssertionError, match=r"data\.took \(duration\) is 1500 s .*the whole job took 1\.0 s"):
+        await message_contract(healthy(took=1500), PROFILE, NAMES)
+    document = {**VOTE, "time": datetime.now(UTC).timestamp()}
+    run = run_of("completed", document, node_id="1" * 56)
+    with pytest.raises(AssertionError, match=r"/time \(timestamp\) is epoch_s, not epoch_ms"):
+        await message_contract(runs(run), PROFILE, NAMES)
 
 
 async def test_a_vote_without_a_text_is_no_proposal() -> None:

@@ -8,14 +8,15 @@ import pytest
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts, applied
-from fixtures.exercises.agent_actors import ActorsBefore
+from fixtures.exercises.agent_actors import ActorsBefore, ProductActors
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.exercises.deliberations import agents_ended
 from fixtures.services.orchestrator import Started
 from fixtures.services.ray import Actor, Listing
 
 JOB = "VLLMAgentJob"
-BEFORE = ActorsBefore(JOB, frozenset(["old"]))
+BEFORE = ActorsBefore(ProductActors(JOB), frozenset(["old"]))
+ANONYMOUS = ActorsBefore(ProductActors(JOB, named=False), frozenset(["old"]))
 
 
 class Table:
@@ -38,12 +39,19 @@ def without_names(*states: str) -> list[Actor]:
     return [*new, Actor(id="old", class_name=JOB, state="ALIVE"), Actor(id="x", class_name="Users", state="ALIVE")]
 
 
-async def ended(*rows: Actor, total: int = 0) -> None:
+async def ended(*rows: Actor, total: int = 0, before: ActorsBefore = BEFORE) -> None:
     asked: Any = SimpleNamespace(name="orchestrator-1")
     trip = DeliberationRun("DEV", 2, "marker", asked, started=Started("task-1", "0.8.1", 0.1, 0.0))
     table: Any = Table(*rows, total=total)
     with applied(Timeouts(settle=0.01)):
-        await agents_ended(table, trip, BEFORE)
+        await agents_ended(table, trip, before)
+
+
+async def test_where_agents_have_no_names_their_class_alone_counts() -> None:
+    helper = Actor(id="h", name="task-1/counter", class_name="Counter", state="ALIVE")
+    await ended(helper, *without_names("DEAD", "DEAD"), before=ANONYMOUS)
+    with pytest.raises(StateNotReached, match="Ray knows 3 of 2 agents"):
+        await ended(helper, *without_names("DEAD", "DEAD"), *named("ALIVE", "ALIVE"))
 
 
 async def test_all_are_dead() -> None:

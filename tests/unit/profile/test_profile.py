@@ -41,8 +41,8 @@ def test_reference_values() -> None:
         ('model = "Qwen', 'modle = "Qwen', ["vllm", "model"]),
         ("max_model_len = 40960", 'max_model_len = "40960"', ["vllm.max_model_len", "integer", "40960"]),
         ("max_model_len = 40960", "max_model_len = -1", ["vllm.max_model_len", "greater than or equal to 0"]),
-        ('"rpc-async"', '"event"', ["deliberations.mode: not in this version", "rpc-async and none"]),
-        ('"rpc-async"', '"mail"', ["deliberations.mode: must be rpc-async or none"]),
+        ('"rpc-async"', '"rpc-sync"', ["deliberations.mode: not in this version", "rpc-async, event, none"]),
+        ('"rpc-async"', '"mail"', ["deliberations.mode: must be one of rpc-async, event, none"]),
         ("roles = [", "roles = []\n# [", ["deliberations.roles", "is missing"]),
         (
             'consumers = { completed = "deliberation-collector-completed",',
@@ -52,7 +52,15 @@ def test_reference_values() -> None:
         ("port = 8000", "port = 80000", ["vllm.port", "65535"]),
         ('"128Gi"', '"128 gigs"', ["ray.resources.memory", "128Gi", "128 gigs"]),
         ('python = "3.9.23"', 'python = "2.7"', ["ray.python", "pattern"]),
-        ('delivery = "image"', 'delivery = "post"', ["agent.delivery", "'image'", "'job'"]),
+        ('delivery = "image"', 'delivery = "post"', ["agent.delivery", "'image', 'job' or 'runtime_env'"]),
+        ('delivery = "image"', 'delivery = "runtime_env"', ["agent: ", "runtime_env and delivery", "come together"]),
+        (
+            'delivery = "image"',
+            'delivery = "runtime_env"\nruntime_env.env_vars = { NATS_TOKEN = "s3cr3t" }',
+            ["agent.runtime_env.env_vars.NATS_TOKEN", "must not hold a secret"],
+        ),
+        ('delivery = "image"', 'runtime_env.conda = "x"', ["agent.runtime_env.conda", "unknown key", "py_modules"]),
+        ('delivery = "image"', 'actor_class = "a.b:C"', ["agent.actor_class", "pattern"]),
         ('name = "swe-ai-fleet"', 'nmae = "x"\nname = "swe-ai-fleet"', ["nmae", "unknown key", "allowed here", "vllm"]),
         (
             'version = "0.8.1"',
@@ -68,6 +76,17 @@ def test_reference_values() -> None:
             "[timeouts]\ndeliberaton = 300\n[limits]",
             ["timeouts.deliberaton", "unknown key", "deliberation, "],
         ),
+        (
+            'mode = "rpc-async"',
+            'mode = "event"\nresults = "rpc"',
+            ["deliberations.results", 'must be "nats" where mode is "event"'],
+        ),
+        (
+            'mode = "rpc-async"',
+            'mode = "event"\ntask_id = "{marker}"',
+            ["deliberations.task_id", "messages.plan.task_id"],
+        ),
+        ("agents = 3", 'task_id = "{marke}"', ["deliberations.task_id", "is no value; values: task_id"]),
         ("[limits]", "[timeouts]\njob = -1\n[limits]", ["timeouts.job", "greater than 0", "-1"]),
         ("[limits]", "[timeouts]\njob = 1e9\n[limits]", ["timeouts.job", "86400"]),
         ("[limits]", "[timeouts]\njob = '2m'\n[limits]", ["timeouts.job", "number", "2m"]),
@@ -83,6 +102,22 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, old: str, new: str, w
     assert "\n" not in said
     assert str(file) in said
     assert all(word in said for word in words), said
+
+
+def test_an_executor_takes_the_orchestrators_place(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    text = REFERENCE.replace("[orchestrator]", "[executor]")
+    file.write_text(text, encoding="utf-8")
+    assert profiles.load(str(file)) == profiles.load("swe-ai-fleet")
+    file.write_text(text.replace("replicas = 2", 'replicas = "2"'), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"executor\.replicas: must be a number"):
+        profiles.load(str(file))
+    file.write_text(text.replace("replicas = 2", "replicas = 2\nreplica = 2"), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"executor\.replica: unknown key; allowed here: .*workload, "):
+        profiles.load(str(file))
+    file.write_text(f"{REFERENCE}\n[executor]\nreplicas = 1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"executor: takes the place of \[orchestrator\]"):
+        profiles.load(str(file))
 
 
 def test_unknown_profile_names_the_shipped_ones() -> None:

@@ -20,7 +20,7 @@ READERS = dict(readers(Profile))
 #: What needs none, and what only reports show, or the suite waits by.
 IDENTITY = {"version", "name"}
 OF_REPORTS = {"nats.results_bucket", "ray.client_url", "levels"}
-OF_REPORTS |= {key for key in READERS if key.startswith(("timeouts", "contract.messages.outcome."))}
+OF_REPORTS |= {key for key in READERS if key.startswith("timeouts")}
 
 GROUPS = {"name": "group.name", "image": "image_of", "workers": "ray.wanted"}
 GROUPS["runs_agents"] = "runs_agents"
@@ -39,6 +39,11 @@ SPELT = {
     **dict.fromkeys(("nats.domain", "nats.js_prefix"), "nats.api"),
     "limits.deliberate_s": "TIMEOUTS.deliberate",  # Profile.waits
     "agent.class": "agent_code",
+    "agent.actor_class": "agent.product_class",
+    "deliberations.mode": "profile.mode",
+    "deliberations.results": "profile.results",
+    "deliberations.disturbs": "profile.disturbs",
+    "contract.messages.outcome": "section.outcome",
     "contract.agent.factory": "agent_code",
     **{f"contract.agent.{key}": f"contract.{key}" for key in ("num_cpus", "keywords", "call")},
     "contract.agent.async": "contract.is_async",

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.checks.contract import MessageContract
 from fixtures.services.nats import Message
-from tests.second_stack.acme_votes import voter as module
+from tests.second_stack.acme_votes import model_server as module
 from tests.second_stack.acme_votes.model_server import Answer
 from tests.second_stack.acme_votes.voter import Voter
 from tests.unit.profile.contracts import second
