@@ -85,7 +85,8 @@ async def version(_: web.Request) -> web.Response:
 @routes.get("/v1/models")
 async def models(request: web.Request) -> web.Response:
     """The one model that is served, under each of its names."""
-    return web.json_response(model_rows(request.app[MODEL], request.app[MAX_MODEL_LEN], request.app[ALIASES]))
+    app, aliases = request.app, request.app[ALIASES]
+    return web.json_response(model_rows(app[MODEL], app[MAX_MODEL_LEN], aliases))
 
 
 @routes.get("/metrics")
@@ -101,8 +102,8 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         message = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
         return web.json_response(error(400, "Bad Request", message), status=400)
     try:
-        app, document = request.app, decode(await request.read())
-        asked = read_chat(document, app[MODEL], app[MAX_MODEL_LEN], app[ALIASES])
+        app, aliases = request.app, request.app[ALIASES]
+        asked = read_chat(decode(await request.read()), app[MODEL], app[MAX_MODEL_LEN], aliases)
     except Refused as refused:
         return web.json_response(refused.document, status=refused.status)
     choices, completion_tokens = write(asked)

@@ -34,20 +34,24 @@ class Voter:
 
         self.settings = TypeAdapter(Settings).validate_python(settings)
         self.strict = os.environ.get("VOTES_STRICT") == "1"  # a ballot without a question is spoiled
-        self._casting: set[asyncio.Task[dict[str, Any]]] = set()
+        self._cast_votes = 0
+        self._ended = asyncio.Condition()
 
     async def cast(self, ballot: str, question: str, patience: float = 60.0, limit: int = 64) -> dict[str, Any]:
-        """Vote on a ballot within `patience` seconds, in at most `limit` tokens. A vote, once begun, is cast to its
-        end, also where nobody waits for it any more."""
-        task = asyncio.ensure_future(self._cast(ballot, question, patience, limit))
-        self._casting.add(task)
-        return await asyncio.shield(task)
+        """Vote on a ballot within `patience` seconds, in at most `limit` tokens."""
+        try:
+            return await self._cast(ballot, question, patience, limit)
+        finally:
+            async with self._ended:
+                self._cast_votes += 1
+                self._ended.notify_all()
 
-    async def leave(self) -> None:
-        """End the actor once its votes are cast: nobody else ends one whose clerk is gone."""
+    async def leave(self, after: int) -> None:
+        """End the actor once so many votes are cast: nobody else ends one whose clerk is gone."""
         from ray.actor import exit_actor
 
-        await asyncio.gather(*self._casting, return_exceptions=True)
+        async with self._ended:
+            await self._ended.wait_for(lambda: self._cast_votes >= after)
         exit_actor()
 
     async def _cast(self, ballot: str, question: str, patience: float, limit: int) -> dict[str, Any]:

@@ -19,6 +19,9 @@ REACH_SECONDS = 2.0
 CONNECT_TRIES = 3
 
 
+LEFT = "INTENDED_USER_EXIT"  # how Ray calls the end of an actor that has left by itself
+
+
 class PoolLost(Exception):
     """Ray does not answer, in words."""
 
@@ -52,7 +55,7 @@ class Pool:
         actor_class = voter if hasattr(voter, "remote") else ray.remote(num_cpus=1)(voter)
         handle = actor_class.options(lifetime="detached").remote(**keywords)
         work = handle.cast.remote(**call)
-        handle.leave.remote()
+        handle.leave.remote(after=1)
         return handle, work.future()
 
     def end(self, handle: Any) -> None:

@@ -23,7 +23,7 @@ from nats.js.errors import Error as JetStreamError
 
 from .ballot_box import BallotBox
 from .ballots import Ballot, Malformed, vote_in
-from .pool import Pool
+from .pool import LEFT, Pool
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -112,10 +112,13 @@ class Clerk:
         return {"who": name, "office": ballot.office, "settings": bus}, {**call, "limit": settings.limit}
 
     async def _watch(self, ballot: str, voter: str, end: Future[Any]) -> None:
-        """A voter that dies, or cannot publish, says so in its call alone."""
+        """A voter that dies, or cannot publish, says so in its call alone. One that has left has published: the word of
+        that may come before the answer to its call."""
         try:
             await asyncio.wrap_future(end)
         except Exception as error:  # noqa: BLE001  of the voter
+            if LEFT in str(error):
+                return
             why = f"{type(error).__name__}: {str(error).strip().splitlines()[-1][:400]}"
             await self._change(ballot, lambda there: there.spoil(voter, why, self.settings.quorum))
 
