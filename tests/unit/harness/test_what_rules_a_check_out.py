@@ -18,15 +18,28 @@ from fixtures.report.model import Status
 CHECK = Check("ORC-15", MUST, "title", (), needs=frozenset({Part.TOOLS, Feature.REPLICAS}), disrupts=Disruption.REPLICA)
 
 
-def item(*, absent: bool = False, unsupported: bool = False, allowed: bool = False) -> Any:
+STARTS = Check("E2E-01", MUST, "title", (), needs=frozenset({Part.DELIBERATIONS}))
+
+
+def item(
+    *,
+    absent: bool = False,
+    unsupported: bool = False,
+    allowed: bool = False,
+    check: Check = CHECK,
+    disturbs: bool = False,
+) -> Any:
     absence = Absence("tools", "agents run without tools") if absent else None
     suite = SimpleNamespace(
-        cluster=SimpleNamespace(unsupported={Feature.REPLICAS: "plain endpoints"} if unsupported else {}),
-        recorder=SimpleNamespace(applicability=lambda check: absence if check is CHECK else None),
+        cluster=SimpleNamespace(
+            unsupported={Feature.REPLICAS: "plain endpoints"} if unsupported else {},
+            profile=SimpleNamespace(disturbs=disturbs),
+        ),
+        recorder=SimpleNamespace(applicability=lambda asked: absence if asked is check else None),
     )
     options = SimpleNamespace(cluster="attach", allow_disruptive=allowed)
     config = SimpleNamespace(stash={SUITE: suite}, option=options)
-    return SimpleNamespace(config=config, get_closest_marker=lambda _: SimpleNamespace(args=[CHECK]))
+    return SimpleNamespace(config=config, get_closest_marker=lambda _: SimpleNamespace(args=[check]))
 
 
 @pytest.mark.parametrize(
@@ -42,6 +55,15 @@ def test_the_first_reason_counts(reasons: dict[str, bool], outcome: tuple[Status
     with pytest.raises(pytest.skip.Exception) as skipped:
         next(pytest_runtest_setup(item(**reasons)))
     assert judge(skipped.value) == outcome
+
+
+def test_deliberations_that_start_more_than_their_own_messages_need_leave() -> None:
+    with pytest.raises(pytest.skip.Exception) as skipped:
+        next(pytest_runtest_setup(item(check=STARTS, disturbs=True)))
+    reason = "a deliberation starts more than its own messages (deliberations.disturbs); --allow-disruptive lets it"
+    assert judge(skipped.value) == (Status.DISABLED, reason)
+    next(pytest_runtest_setup(item(check=STARTS, disturbs=True, allowed=True)))
+    next(pytest_runtest_setup(item(check=STARTS)))
 
 
 def test_a_check_that_nothing_rules_out_is_set_up() -> None:
