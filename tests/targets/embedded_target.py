@@ -78,6 +78,7 @@ class EmbeddedTarget(Target):
         self._new()
 
     def _new(self) -> None:
+        """A fleet that is not up yet."""
         profile, run_id = profiles.load("embedded"), f"faults-{secrets.token_hex(3)}"
         self.cluster = EmbeddedCluster(EmbeddedOptions(profile, vllm="stub", run_id=run_id, **self.more))
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -82,6 +82,7 @@ class Program(Generic[E]):
     judged: str  # of all that are good: "detected, exact, diagnosed and healed"
     tried: Callable[[Target, E, bool], Outcome]  # True: all MUST checks that disturb nothing are run
     page: Callable[[Rows], str]  # HTML
+    targets: Mapping[str, type[Target]] = field(default_factory=lambda: TARGETS)
 
     def main(self) -> int:
         asked = self.parsed()
@@ -99,7 +100,7 @@ class Program(Generic[E]):
         elsewhere = [] if there() else [experiment for experiment in chosen if experiment.where == "kubernetes"]
         trials = Trials(self, asked, [experiment for experiment in chosen if experiment not in elsewhere])
         try:
-            for where in TARGETS:
+            for where in self.targets:
                 trials.run(where)
             status = int(trials.good < len(trials.experiments))
             if elsewhere and not trials.stopped:
@@ -131,7 +132,7 @@ class Program(Generic[E]):
         parser.add_argument(
             "--whole", action="store_true", help="all MUST checks that disturb nothing, each time, not every tenth"
         )
-        parser.add_argument("--where", choices=sorted(TARGETS), help="only those of one kind of fleet")
+        parser.add_argument("--where", choices=sorted(self.targets), help="only those of one kind of fleet")
         parser.add_argument("--add", action="store_true", help=f"keep what {self.name}.json has of others")
         parser.add_argument("--list", action="store_true", help="list them and end")
         folder = ROOT / "reports" / self.name
@@ -200,7 +201,8 @@ class Trials(Generic[E]):
         experiments = [experiment for experiment in self.experiments if experiment.where == where]
         if not experiments or self.stopped:
             return
-        with applied(TARGETS[where].timeouts), TARGETS[where](self.asked.reports) as target:
+        kind = self.program.targets[where]
+        with applied(kind.timeouts), kind(self.asked.reports) as target:
             for experiment in experiments:
                 self.number += 1
                 whole = self.asked.whole or self.number % WHOLE_EVERY == 0

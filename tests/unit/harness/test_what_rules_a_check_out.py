@@ -51,7 +51,7 @@ def item(
         ({}, (Status.DISABLED, "it disturbs the cluster; --allow-disruptive lets it")),
     ],
 )
-def test_the_first_reason_counts(reasons: dict[str, bool], outcome: tuple[Status, str]) -> None:
+def test_the_first_reason_counts(reasons: dict[str, Any], outcome: tuple[Status, str]) -> None:
     with pytest.raises(pytest.skip.Exception) as skipped:
         next(pytest_runtest_setup(item(**reasons)))
     assert judge(skipped.value) == outcome
