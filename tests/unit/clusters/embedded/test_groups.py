@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.fleet import Fleet
+from fixtures.clusters.embedded.ray_auth import RayAuth
 from fixtures.clusters.embedded.ray_parts import RayParts, RayPorts
 from fixtures.profile.model import Profile, load
 from fixtures.profile.ray_section import Group
@@ -22,8 +23,10 @@ def profile() -> Profile:
 
 
 def test_resources_are_shared_by_the_workers_that_run_agents(profile: Profile, tmp_path: Path) -> None:
-    block: Any = SimpleNamespace(take=lambda: 25000, client_servers=range(25100, 25200))
-    parts = RayParts(profile, RayPorts(1, 2, 3, 4), block, tmp_path)
+    block: Any = SimpleNamespace(
+        take=lambda: 25000, client_servers=range(25100, 25200), address=lambda number: f"127.97.168.{number}"
+    )
+    parts = RayParts(profile, RayPorts("127.97.168.1", 1, 2, 3, 4), block, tmp_path, RayAuth())
     arguments = parts.worker("ray-worker-1", runs_agents=True).arguments
     assert {"--num-cpus=4", "--num-gpus=1", f"--memory={64 * 2**30}"} <= set(arguments)
     without = parts.worker("ray-worker-3", runs_agents=False).arguments
