@@ -32,7 +32,7 @@ from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="Callers of Deliberate are refused, or wait until the agents are done, and run into their own timeouts.",
-    needs=(Part.DELIBERATIONS, Part.CALLS),
+    needs=(Part.DELIBERATIONS, Part.CALLS, Part.BACKGROUND),
     follows=("INF-09", "INF-11", "ORC-01", "ORC-02"),
 )
 async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
@@ -60,7 +60,7 @@ async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], pr
     assert not slow, f"Deliberate must return within {TIMEOUTS.deliberate:g} s: {slow}"
     assert not others, f"the orchestrator's version must be {version}: {'; '.join(others)}"
     if version and (grpc := profile.contract.grpc) and grpc.reports("version"):
-        path = (grpc.start.response.paths | grpc.result.response.paths)["version"].text
+        path = grpc.paths["version"].text
         assert not silent, f"no version is reported ({path} is empty) by {', '.join(silent)}"
 
 
@@ -151,7 +151,7 @@ async def test_reports_what_was_published(round_trips: list[DeliberationRun]) ->
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Half of the answers cannot be found: it depends on which replica is asked.",
-    needs=(Part.RESULTS_SHARED, Part.DELIBERATIONS, Part.REPORTS, Part.SEVERAL_REPLICAS),
+    needs=(Part.RESULTS_SHARED, Part.DELIBERATIONS, Part.BACKGROUND, Part.REPORTS, Part.SEVERAL_REPLICAS),
     follows=("CFG-05", "ORC-04"),
 )
 @pytest.mark.usefixtures("several_addresses")

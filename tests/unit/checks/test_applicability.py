@@ -80,6 +80,7 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
             "kind",
             {"E2E-03", *(f"ORC-{number:02}" for number in (1, 2, 3, 5, 6, 9, 14))},
         ),
+        (PROFILE.replaced("deliberations", mode="rpc-sync"), "kind", {"ORC-03", "ORC-06", "ORC-11", "ORC-15"}),
         (
             PROFILE.replaced("deliberations", results="nats"),
             "kind",

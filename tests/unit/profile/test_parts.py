@@ -67,6 +67,7 @@ WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.TOOLS: (PROFILE.replaced("agent", tools=Tools()), "kind", "agent.tools"),
     Part.GRPC: (with_contract(PROFILE, grpc=None), "kind", "[grpc]"),
     Part.CALLS: (PROFILE.replaced("deliberations", mode="event"), "kind", "deliberations.mode"),
+    Part.BACKGROUND: (PROFILE.replaced("deliberations", mode="rpc-sync"), "kind", "deliberations.mode"),
     Part.REPORTS: (PROFILE.replaced("deliberations", results="nats"), "kind", "deliberations.results"),
     Part.ENDS: (PROFILE.replaced("deliberations", results="nats"), "kind", "messages.outcome"),
     Part.STATUS: (with_contract(PROFILE, "grpc", status=None), "kind", "grpc.status"),
@@ -98,6 +99,12 @@ def test_a_fleet_lacks_a_part_with_its_reason(part: Part) -> None:
 def test_what_is_declared_absent_is(feature: str, part: Part) -> None:
     absence = absences(PROFILE.replaced("features", **{feature: False}), "kind")
     assert absence == {part: Absence(part.value, f"the profile declares it absent (features.{feature})")}
+
+
+def test_plans_whose_deliberations_nobody_can_ask_for_are_none() -> None:
+    absence = absences(with_contract(PROFILE, "grpc", result=None), "kind")
+    because = "no method reports how the deliberation of a plan ends (grpc.result)"
+    assert absence == {Part.PLANS: Absence("plans", because)}
 
 
 def test_a_fleet_outside_kubernetes_has_none() -> None:

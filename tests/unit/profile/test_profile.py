@@ -41,8 +41,18 @@ def test_reference_values() -> None:
         ('model = "Qwen', 'modle = "Qwen', ["vllm", "model"]),
         ("max_model_len = 40960", 'max_model_len = "40960"', ["vllm.max_model_len", "integer", "40960"]),
         ("max_model_len = 40960", "max_model_len = -1", ["vllm.max_model_len", "greater than or equal to 0"]),
-        ('"rpc-async"', '"rpc-sync"', ["deliberations.mode: not in this version", "rpc-async, event, none"]),
-        ('"rpc-async"', '"mail"', ["deliberations.mode: must be one of rpc-async, event, none"]),
+        ('"rpc-async"', '"rpc-sync"', ["deliberations.results: ", "grpc.start.response names no proposals"]),
+        ('"rpc-async"', '"mail"', ["deliberations.mode: must be one of rpc-async, rpc-sync, event, none"]),
+        (
+            '"rpc-async"',
+            '"rpc-sync"\nresults = "rpc"',
+            ["deliberations.results", 'must be "inline" or "nats" where mode is "rpc-sync"'],
+        ),
+        (
+            '"rpc-async"',
+            '"rpc-async"\nresults = "inline"',
+            ["deliberations.results", 'must be "rpc" or "nats" where mode is "rpc-async"'],
+        ),
         ("roles = [", "roles = []\n# [", ["deliberations.roles", "is missing"]),
         (
             'consumers = { completed = "deliberation-collector-completed",',
