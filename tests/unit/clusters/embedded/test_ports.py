@@ -80,7 +80,7 @@ def test_a_listener_on_ipv6_alone_takes_the_port(block: PortBlock, only: int) ->
     with listener:
         assert not is_free(block.base)
     with socket.socket(socket.AF_INET6) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier fleet's connections may linger there
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier fleet may linger
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
         listener.bind(("::", block.base))
         listener.listen()
