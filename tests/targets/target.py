@@ -201,6 +201,11 @@ class Target:
         finally:
             self._profile = before
 
+    @property
+    def session_values(self) -> Mapping[str, object]:
+        """What sessions find in their profile beyond what its file says, by dotted key."""
+        return self._profile
+
     def session(self, name: str, ids: Collection[str]) -> Session:
         """Run these checks and no others; reports go to a folder of that name."""
         folder, began, interrupted = self.reports / name, time.monotonic(), Interrupted()

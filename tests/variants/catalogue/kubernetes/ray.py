@@ -14,6 +14,7 @@ from tests.targets.kubernetes_ray import (
     workers,
     workers_are_placed,
 )
+from tests.targets.kubernetes_ray_images import another_image_runs_no_agents
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.variants.model import Variant
 
@@ -41,6 +42,13 @@ async def second_group_is_suspended(target: KubernetesTarget) -> bool:
 
 async def second_group_has_a_worker(target: KubernetesTarget) -> bool:
     return len(await workers(target, SECOND)) == 1
+
+
+async def second_group_has_another_image(target: KubernetesTarget) -> bool:
+    """Whether it has one worker, of an image that the first group does not have."""
+    agents, others = await workers(target, target.profile.ray.worker_group), await workers(target, SECOND)
+    images = {pod.spec.containers[0].image for pod in agents}
+    return [pod.spec.containers[0].image for pod in others] == [target.stock_image] and target.stock_image not in images
 
 
 async def template_says_where(target: KubernetesTarget) -> bool:
@@ -83,6 +91,14 @@ VARIANTS: tuple[Variant, ...] = (
         apply=second_group(1),
         is_present=second_group_has_a_worker,
         profile={"ray.groups": load("kind").with_workers(3).ray.groups},
+        stretches=(*GROUPS, *IN_WORKERS, "IMG-04", "INF-07", "INF-08", "NET-03", "NET-04", "JOB-01", "JOB-02"),
+        where="kubernetes",
+    ),
+    Variant(
+        name="a-group-of-another-image-runs-no-agents",
+        description="workers for other work have an image without what agents import; the agents' group is a range",
+        apply=another_image_runs_no_agents,
+        is_present=second_group_has_another_image,
         stretches=(*GROUPS, *IN_WORKERS, "IMG-04", "INF-07", "INF-08", "NET-03", "NET-04", "JOB-01", "JOB-02"),
         where="kubernetes",
     ),
