@@ -1,6 +1,6 @@
 """What differs in Kubernetes alone, by subject: those that change the same part stand together."""
 
-from tests.variants.catalogue.kubernetes import layouts, policies, ray, services, workloads
+from tests.variants.catalogue.kubernetes import layouts, policies, ray, ray_services, services, workloads
 from tests.variants.model import Variant
 
 VARIANTS: tuple[Variant, ...] = (
@@ -9,4 +9,5 @@ VARIANTS: tuple[Variant, ...] = (
     *layouts.VARIANTS,
     *policies.VARIANTS,
     *ray.VARIANTS,
+    *ray_services.VARIANTS,
 )
