@@ -48,6 +48,11 @@ def without_kubernetes() -> Profile:
     )
 
 
+def known_by_labels() -> Profile:
+    profile = profiles.load("swe-ai-fleet").replaced("vllm", workload="", pods="app=llm,tier=models")
+    return profile.replaced("orchestrator", workload="", pods="app=api")
+
+
 SYSTEMS: dict[str, RemedyValues] = {
     "embedded": remedy_values(profiles.load("embedded"), "embedded", None),
     "kind": remedy_values(profiles.load("kind"), "kind", KubernetesTarget("kind-fleet", "/cache/fleet.kubeconfig")),
@@ -55,6 +60,7 @@ SYSTEMS: dict[str, RemedyValues] = {
     "swe-ai-fleet": remedy_values(profiles.load("swe-ai-fleet"), "attach", KubernetesTarget()),
     "attached": remedy_values(with_tls(), "attach", TARGET),
     "in-cluster": remedy_values(with_tls(), "attach", KubernetesTarget(server="https://10.96.0.1:443")),
+    "labels": remedy_values(known_by_labels(), "attach", KubernetesTarget("prod-eu")),
     "endpoints": remedy_values(without_kubernetes(), "attach", None),
 }
 
@@ -184,6 +190,13 @@ def test_selectors_and_kinds_of_workloads_are_those_that_were_read() -> None:
     assert "logs -l app=orchestrator --prefix" in of("attached", "INF-11")
     assert "describe pods\n" in of("swe-ai-fleet", "INF-01"), "all of the namespace where no selector was read"
     assert "logs deployment/orchestrator " in of("swe-ai-fleet", "INF-11")
+
+
+def test_pods_of_no_workload_are_known_by_the_profiles_labels() -> None:
+    assert "get pods -l app=llm,tier=models -o wide" in of("labels", "INF-01")
+    assert 'logs "${WORKLOAD:?}"' in of("labels", "INF-01"), "what keeps them is for the reader to say"
+    assert "logs -l app=api --prefix" in of("labels", "INF-11")
+    assert not [id for id, command in commands("labels") if re.search(r"(deployment|statefulset)/(\s|$)", command)]
 
 
 def test_tls_of_the_profile_is_in_what_is_set_and_asked() -> None:
