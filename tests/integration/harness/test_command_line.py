@@ -89,7 +89,7 @@ def test_a_mistake_in_a_profile_names_file_key_and_what_is_allowed(tmp_path: Pat
     ran = run("--profile", str(file))
     said = complaint(ran)
     assert ran.returncode == USAGE
-    assert all(word in said for word in (str(file), "ray.w", "mine.toml"))
+    assert all(word in said for word in (str(file), "ray.groups.0.w", "mine.toml"))
 
 
 def test_a_fleet_that_is_attached_to_and_wants_a_token_needs_the_suites(tmp_path: Path) -> None:

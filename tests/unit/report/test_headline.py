@@ -117,7 +117,7 @@ CASES = {
         "partial: of the MUST checks, 1 passed and 1 did not run",
     ),
     "partial, since not all can be looked at": (
-        run_of(result("INF-01", P), result("INF-02", U, detail="[endpoints] say nothing of replicas")),
+        run_of(result("INF-01", P), result("INF-02", U, detail="the URLs say nothing of replicas")),
         "partial: of the MUST checks, 1 passed and 1 did not run",
     ),
     "conformant, where something does not apply": (

@@ -44,15 +44,8 @@ async def takes_small_messages(target: EmbeddedTarget) -> bool:
 
 #: What the profile does not name.
 FURTHER = {"LOG_LEVEL": "debug", "MAX_RETRIES": "3"}
-#: What it names: addresses as they are spelt in other places, and settings.
-NAMED = {
-    "AGENT_TYPE": "vllm",
-    "VLLM_URL": "http://vllm-server-service:8000/",
-    "NATS_URL": "nats://nats.swe-ai-fleet:4222",
-    "RAY_ADDRESS": "ray://ray-gpu-head-svc.ray:10001",
-    "VLLM_MODEL": "Qwen/Qwen3-0.6B",
-    "MAX_TOKENS": "32",
-}
+#: What it names.
+NAMED = {"AGENT_TYPE": "vllm", "VLLM_MODEL": "Qwen/Qwen3-0.6B", "MAX_TOKENS": "32"}
 
 
 async def all_have_further_variables(target: EmbeddedTarget) -> bool:
