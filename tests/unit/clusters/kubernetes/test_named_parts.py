@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fixtures.clusters.base import Component, Unsupported
 from fixtures.clusters.kubernetes.client.schemas import Pod
+from fixtures.clusters.kubernetes.cluster import KubernetesCluster
+from fixtures.clusters.kubernetes.inspect import objects
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
 from fixtures.core.errors import NonConformance
@@ -91,6 +94,24 @@ async def test_pods_of_another_kind_are_found_by_their_labels(tmp_path: Path) ->
     nobody = FleetLookup(Api(), profile)  # type: ignore[arg-type]
     with pytest.raises(NonConformance, match=r"there are no pods with app=llm in namespace models \(vllm\.pods\)"):
         await nobody.workload(Component.VLLM)
+
+
+async def test_the_evidence_of_a_failure_has_pods_that_are_known_by_their_labels_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who keeps them is not known, and is not described."""
+    profile = loaded(tmp_path, vllm={"pods": "app=llm", "workload": "", "namespace": "models"})
+    api = Api(pod("llm-1"), pod("llm-2"))
+    seen: list[object] = []
+
+    async def describe(_api: object, pods: list[dict[str, Any]], namespace: str, owner: object) -> dict[str, str]:
+        seen[:] = [[row["metadata"]["name"] for row in pods], namespace, owner]
+        return {"llm-1.yaml": ""}
+
+    monkeypatch.setattr(objects, "describe", describe)
+    attached = SimpleNamespace(_lookup=FleetLookup(api, profile), _disruption=SimpleNamespace(api=api))  # type: ignore[arg-type]
+    assert await KubernetesCluster.describe(attached, Component.VLLM) == {"llm-1.yaml": ""}  # type: ignore[arg-type]
+    assert seen == [["llm-1", "llm-2"], "models", None]
 
 
 async def test_a_part_that_has_no_workload_is_not_looked_for_under_an_empty_name(tmp_path: Path) -> None:
