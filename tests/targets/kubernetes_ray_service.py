@@ -22,6 +22,7 @@ from fixtures.profile.addresses import from_pods
 from fixtures.profile.model import Profile
 from tests.targets.kubernetes_injectors import ready_workers
 from tests.targets.kubernetes_objects import helper, made
+from tests.targets.kubernetes_ray_selector import SUSPENDED
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.targets.kubernetes_variables import orchestrator_leads_to
 from tests.targets.target import Change
@@ -124,7 +125,8 @@ async def _suspend(target: KubernetesTarget) -> None:
     name, namespace = target.profile.ray.cluster, target.profile.ray.namespace
 
     async def gone() -> bool:
-        return not await target.api.list(PODS, namespace, labels=f"{CLUSTER_LABEL}={name}")
+        state = (await target.api.get(RAY_CLUSTERS, name, namespace)).status.state
+        return state == SUSPENDED and not await target.api.list(PODS, namespace, labels=f"{CLUSTER_LABEL}={name}")
 
     await target.api.patch(RAY_CLUSTERS, name, {"spec": {"suspend": True}}, namespace)
     await wait_until(gone, f"the end of the pods of {name}", TIMEOUTS.pods_up)

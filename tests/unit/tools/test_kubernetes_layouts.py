@@ -34,6 +34,7 @@ TRIED = (
     "vllm-is-a-bare-pod",
     "orchestrator-is-a-replicaset",
     "a-group-of-another-image-runs-no-agents",
+    "the-newest-raycluster-is-suspended",
     "ray-is-a-rayservice",
     "rayservice-was-upgraded",
 )

@@ -1,10 +1,12 @@
-"""Ray as a RayService makes it: its RayCluster has a name of KubeRay's choice, and another one after each upgrade."""
+"""RayClusters that the profile does not name: that of a RayService, which has another one after each upgrade, and the
+newest of a label that is ready."""
 
 from __future__ import annotations
 
-from fixtures.clusters.kubernetes.client.api import RAY_SERVICES
+from fixtures.clusters.kubernetes.client.api import RAY_CLUSTERS, RAY_SERVICES
 from tests.targets.kubernetes_injectors import ready_workers
 from tests.targets.kubernetes_objects import exists
+from tests.targets.kubernetes_ray_selector import NEXT, SELECTOR, the_newest_is_suspended
 from tests.targets.kubernetes_ray_service import PROFILE, SERVICE, active, is_upgraded, ray_is_a_ray_service
 from tests.targets.kubernetes_target import KubernetesTarget
 from tests.variants.catalogue.kubernetes.ray import GROUPS, IN_WORKERS
@@ -27,7 +29,22 @@ def service_is_active(upgraded: bool) -> Presence:
     return present
 
 
+async def a_newer_one_has_the_label(target: KubernetesTarget) -> bool:
+    """Whether two RayClusters have it, the fleet's own and a later one."""
+    labelled = await target.api.list(RAY_CLUSTERS, target.profile.ray.namespace, labels=SELECTOR)
+    return {cluster.metadata.name for cluster in labelled} == {NEXT, target.profile.ray.cluster}
+
+
 VARIANTS: tuple[Variant, ...] = (
+    Variant(
+        name="the-newest-raycluster-is-suspended",
+        description="the profile has a label of RayClusters: the newest has no pods yet, an older one serves",
+        apply=the_newest_is_suspended,
+        is_present=a_newer_one_has_the_label,
+        profile={"ray.cluster": "", "ray.selector": SELECTOR},
+        stretches=(*GROUPS, "INF-07", "INF-08", "IMG-04", "CFG-04"),
+        where="kubernetes",
+    ),
     Variant(
         name="ray-is-a-rayservice",
         description="a RayService makes Ray: its active RayCluster has a name that KubeRay chose",
