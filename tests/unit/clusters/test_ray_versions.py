@@ -143,3 +143,6 @@ def test_sources_without_an_image_of_a_version_say_so() -> None:
     with pytest.raises(UsageError, match=r"--ray-version 2\.60\.0: the kind sources name no image .* \(none\)"):
         container_recipes.image("ray-custom", sources, "2.60.0")
     assert container_recipes.image("nats", sources, "2.60.0").base == "nats:1"
+    offline = Sources.model_validate({"images": names, "build": {"ray_command": "ci/offline/build --ray {version}"}})
+    with pytest.raises(UsageError, match=r"\(none\); this makes it: ci/offline/build --ray 2\.60\.0$"):
+        offline.ray_image("2.60.0")
