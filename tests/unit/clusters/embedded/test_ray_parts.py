@@ -9,9 +9,9 @@ import pytest
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.image_table import Image
 from fixtures.clusters.embedded.ports import MAX_ADDRESSES, PortBlock
-from fixtures.clusters.embedded.ray_auth import RayAuth
 from fixtures.clusters.embedded.ray_parts import RayParts, RayPorts
 from fixtures.clusters.embedded.replica import LaunchSpec, LocalReplica
+from fixtures.clusters.ray_auth import RayAuth
 from fixtures.core.errors import Inconclusive
 from fixtures.profile.model import load
 

@@ -7,9 +7,9 @@ import pytest
 
 from fixtures.clusters.embedded.plan import EmbeddedOptions, resolved
 from fixtures.clusters.embedded.processes import base_environment
-from fixtures.clusters.embedded.ray_auth import OFF, RayAuth
 from fixtures.clusters.kind.plan import KindOptions
 from fixtures.clusters.kind.plan import resolved as kind_resolved
+from fixtures.clusters.ray_auth import OFF, RayAuth
 from fixtures.core.errors import UsageError
 from fixtures.profile.credentials import Credentials, HttpAccess
 from fixtures.profile.model import Profile, load
@@ -63,11 +63,35 @@ def test_what_is_none_of_the_modes_is_refused_with_those_that_there_are() -> Non
         planned(ray_auth="kubernetes")
 
 
-def test_kind_clusters_have_none_yet() -> None:
+def test_a_kind_cluster_has_one_where_option_or_profile_asks_for_it() -> None:
     kind = load("kind")
-    kind = kind.replaced("ray", auth=kind.ray.auth.model_copy(update={"mode": "token"}))
-    with pytest.raises(UsageError, match=r'^profile kind: ray\.auth\.mode: allowed with --cluster kind is "none"'):
-        kind_resolved(KindOptions(kind, vllm="stub"))
+    asking = kind.replaced("ray", auth=kind.ray.auth.model_copy(update={"mode": "token"}))
+    plan = kind_resolved(KindOptions(asking, vllm="stub", ray_version="2.60.0"))
+    assert plan.ray_auth.token and plan.profile.ray.auth.mode == "token"
+    assert plan.ray_auth.token not in repr(plan)
+    plan = kind_resolved(KindOptions(asking, vllm="stub", ray_version="2.60.0", ray_auth="none"))
+    assert (plan.ray_auth, plan.profile.ray.auth.mode) == (RayAuth(), "none")
+    plan = kind_resolved(KindOptions(kind, vllm="stub", ray_version="2.52.1", ray_auth="token"))
+    assert plan.profile.ray.auth.mode == "token"
+
+
+def test_a_kind_cluster_of_an_older_ray_is_refused() -> None:
+    for version in (None, "2.49.2"):
+        with pytest.raises(UsageError, match=r"^--ray-auth token \(ray\.auth\.mode\): Ray 2\.49\.2 has no tokens"):
+            kind_resolved(KindOptions(load("kind"), vllm="stub", ray_version=version, ray_auth="token"))
+
+
+def test_an_image_that_the_suite_does_not_build_has_the_profiles_ray() -> None:
+    own = load("kind").replaced("ray", version="2.60.0")
+    options = KindOptions(own, vllm="stub", ray_image="registry.example/ray:7", ray_auth="token")
+    assert kind_resolved(options).ray_auth.token
+
+
+def test_a_kept_clusters_token_is_taken_again_where_one_is_asked_for() -> None:
+    auth = RayAuth.of("token", "2.60.0")
+    assert auth.keeping("earlier").token == "earlier"
+    assert auth.keeping("") is auth
+    assert RayAuth().keeping("earlier").token == ""
 
 
 def test_the_option_goes_before_the_profile() -> None:
