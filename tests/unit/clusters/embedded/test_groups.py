@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.clusters.base import Component
 from fixtures.clusters.embedded.fleet import Fleet
-from fixtures.clusters.embedded.ray_auth import RayAuth
 from fixtures.clusters.embedded.ray_parts import RayParts, RayPorts
+from fixtures.clusters.ray_auth import RayAuth
 from fixtures.profile.model import Profile, load
 from fixtures.profile.ray_section import Group
 
