@@ -11,8 +11,9 @@ from fixtures.clusters.kind.plan import KindOptions
 from fixtures.clusters.kind.plan import resolved as kind_resolved
 from fixtures.clusters.ray_auth import OFF, RayAuth
 from fixtures.core.errors import UsageError
-from fixtures.profile.credentials import Credentials, HttpAccess
+from fixtures.profile.credentials import Credentials, HttpAccess, resolve
 from fixtures.profile.model import Profile, load
+from fixtures.profile.sections import RayAuth as SuitesAuth
 
 
 def profile(mode: str = "none") -> Profile:
@@ -108,6 +109,14 @@ def test_the_suites_requests_carry_it_and_no_report_shows_it() -> None:
     assert access.secrets == ("other", auth.token)
     assert auth.token not in repr(access)
     assert "ray.auth.token" in access.ray.refusal("Ray's dashboard", 403)
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Ray-Authorization"])
+def test_the_profile_says_in_which_header_a_token_goes(header: str) -> None:
+    auth = SuitesAuth.model_validate({"token": {"env": "T"}, "header": header})
+    asked = resolve(load("swe-ai-fleet").replaced("ray", auth=auth), {"T": "t0ken"})
+    assert asked.ray.headers == asked.ray.document()["headers"] == {header: "Bearer t0ken"}
+    assert asked.secrets == ("t0ken",)
 
 
 def test_what_the_profile_names_counts_where_the_cluster_has_none() -> None:

@@ -79,6 +79,11 @@ def test_reference_values() -> None:
         ),
         ('version = "0.8.1"', 'version = "0.8.1"\nown_variables = ["DB_USER=x"]', ["own_variables", "pattern"]),
         ("[limits]", "[limits", ["not TOML", "line"]),
+        (
+            "[limits]",
+            "[ray.auth]\nheader = 'X-Token'\n[limits]",
+            ["ray.auth.header", "'Authorization'", "'X-Ray-Authorization'"],
+        ),
         ("workers = 2", "workers = 2, worker = 3", ["ray.groups.0.worker", "unknown key", "workers"]),
         ('AGENT_TYPE = "vllm"', 'NATS_URL = "nats://n:1"', ["environment has NATS_URL", "variables"]),
         (

@@ -168,6 +168,8 @@ KUBECTL = """#!/bin/sh
 echo "$@" >> "$LOG"
 case " $* " in
 *" create token "*) [ -z "$NO_TOKEN" ] || exit 1; echo the-token ;;
+*" get raycluster "*) printf '%s' "$SECRET_NAME" ;;
+*" get secret "*) [ -z "$NO_SECRET" ] || exit 1; printf '%s' "$SECRET_DATA" ;;
 *" config view "*) printf '%s' '{"certificate-authority-data":"QUJD","server":"https://10.0.0.1:6443"}' ;;
 esac
 """
@@ -211,6 +213,49 @@ def test_a_kubeconfig_holds_the_cluster_and_a_token(make_kubeconfig: Kubeconfig,
     assert found["clusters"][0]["cluster"]["server"] == "https://10.0.0.1:6443"
     assert found["users"] == [{"name": "fleet-conformance", "user": {"token": "the-token"}}]
     assert "--context prod -n agents create token fleet-conformance --duration 1h" in (tmp_path / "log").read_text()
+
+
+RAY = {"SECRET_NAME": "", "SECRET_DATA": "dDBrZW4="}  # t0ken
+
+
+@pytest.mark.parametrize(("named", "secret"), [("", "main"), ("rays-own", "rays-own")])
+def test_rays_token_is_read_with_the_callers_rights_into_a_file_of_its_owners(
+    make_kubeconfig: Kubeconfig, tmp_path: Path, named: str, secret: str
+) -> None:
+    (tmp_path / "ray-token").write_text("old")
+    options = ["--context", "prod", "--ray-token", "ray-token", "--ray-cluster", "main", "--ray-namespace", "rays"]
+    ran = make_kubeconfig(*options, "fleet.kubeconfig", **RAY | {"SECRET_NAME": named})
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+    assert (tmp_path / "ray-token").read_text() == "t0ken"
+    assert mode(tmp_path / "ray-token") == mode(tmp_path / "fleet.kubeconfig") == 0o600
+    assert "t0ken" not in (tmp_path / "fleet.kubeconfig").read_text()
+    calls = (tmp_path / "log").read_text()
+    assert f"--context prod -n rays get secret {secret} -o" in calls
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bin", "fleet.kubeconfig", "log", "ray-token"]
+
+
+def test_without_the_option_no_secret_is_read(make_kubeconfig: Kubeconfig, tmp_path: Path) -> None:
+    assert make_kubeconfig().returncode == 0
+    assert "secret" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("state", [{"SECRET_DATA": ""}, {"NO_SECRET": "1"}])
+def test_a_secret_without_a_token_leaves_no_file(
+    make_kubeconfig: Kubeconfig, tmp_path: Path, state: dict[str, str]
+) -> None:
+    ran = make_kubeconfig("--ray-token", "ray-token", "fleet.kubeconfig", **RAY | state)
+    assert ran.returncode != 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bin", "log"]
+    if not state.get("NO_SECRET"):
+        assert "kubeconfig: the Secret ray-gpu in ray has no auth_token" in ran.stderr
+
+
+def test_rays_token_replaces_no_link(make_kubeconfig: Kubeconfig, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    ran = make_kubeconfig("--ray-token", "link", "fleet.kubeconfig", **RAY)
+    assert ran.returncode == 4
+    assert "link is a symbolic link" in ran.stderr
+    assert not (tmp_path / "log").exists()
 
 
 def test_the_kubeconfig_file_is_its_owners_alone(make_kubeconfig: Kubeconfig, tmp_path: Path) -> None:
