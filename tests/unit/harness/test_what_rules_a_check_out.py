@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,6 +65,12 @@ def test_deliberations_that_start_more_than_their_own_messages_need_leave() -> N
     assert judge(skipped.value) == (Status.DISABLED, reason)
     next(pytest_runtest_setup(item(check=STARTS, disturbs=True, allowed=True)))
     next(pytest_runtest_setup(item(check=STARTS)))
+
+
+def test_so_do_calls_that_ought_to_be_refused() -> None:
+    calls = replace(STARTS, needs=frozenset({Part.CALLS}))
+    with pytest.raises(pytest.skip.Exception, match=r"deliberations\.disturbs"):
+        next(pytest_runtest_setup(item(check=calls, disturbs=True)))
 
 
 def test_a_check_that_nothing_rules_out_is_set_up() -> None:

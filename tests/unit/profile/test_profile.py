@@ -18,7 +18,10 @@ from tests.e2e.test_image import required
 REFERENCE = (profiles.PROFILES / "swe-ai-fleet.toml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["swe-ai-fleet", "embedded"])
+ERAS = [f"swe-ai-fleet-{era}" for era in ("a-council", "b-executor", "c-hexagonal", "d-envelope")]
+
+
+@pytest.mark.parametrize("name", ["swe-ai-fleet", "embedded", *ERAS])
 def test_shipped_profiles_load(name: str) -> None:
     loaded = profiles.load(name)
     assert loaded.name == name
@@ -133,6 +136,20 @@ def test_an_executor_takes_the_orchestrators_place(tmp_path: Path) -> None:
     file.write_text(f"{REFERENCE}\n[executor]\nreplicas = 1\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"executor: takes the place of \[orchestrator\]"):
         profiles.load(str(file))
+
+
+def test_the_contract_of_an_era_serves_what_its_profile_asks_for() -> None:
+    loaded = [profiles.load(name) for name in ERAS]
+    modes = [(era.mode, era.results, era.disturbs) for era in loaded]
+    assert modes == [
+        ("rpc-sync", "inline", False),
+        ("event", "nats", True),
+        ("rpc-sync", "inline", False),
+        ("rpc-async", "nats", True),
+    ]
+    for era in loaded:
+        assert era.agent.actors == "anonymous" and era.contract.grpc is not None
+        assert era.contract.tells_status
 
 
 def test_unknown_profile_names_the_shipped_ones() -> None:
