@@ -165,10 +165,13 @@ async def test_python(census: Census, profile: Profile) -> None:
     follows=(*IMAGE_RUNS, DEPENDENCIES),
 )
 async def test_agent_class(census: Census, profile: Profile) -> None:
-    """The class imports as it is delivered, on the workers, which run it, and on the head, which unpickles it too."""
+    """The class imports as it is delivered, on the workers, which run it, and on the head, which unpickles it too.
+
+    Workers of a group for other work (`runs_agents = false`) never load it.
+    """
     wrong = [
         f"{node.name}: {seen['error']}"
-        for node in census.everyone
+        for node in census.agent_hosts
         if not (seen := node.symbols[profile.agent_code])["ok"]
     ]
     assert not wrong, f"{profile.agent_code} does not import everywhere: {'; '.join(wrong)}"

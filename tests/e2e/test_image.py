@@ -294,8 +294,7 @@ async def test_roll_out(
     evidence.attach("census.json", dict(census.document))
     missing = [
         f"{node.name}: {line}"
-        for node in census.everyone
-        if node.runs_agents
+        for node in census.agent_hosts
         for line in (*missing_in(vars(node), profile), *class_missing_in(node.symbols, profile))
     ]
     assert not missing, f"after the roll-out: {'; '.join(missing)}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fixtures.clusters.base import Feature
-from fixtures.probes.census import Census, parse
+from fixtures.core.errors import Inconclusive
+from fixtures.probes.census import Census, WorkerReport, parse
 from fixtures.profile.dependencies import Dependency
 from fixtures.profile.model import load
 from fixtures.services.ray import Node
+from tests.e2e.test_dependencies import test_agent_class as agent_class_imports
 from tests.e2e.test_dependencies import test_further_package as further_package_imports
 from tests.e2e.test_dependencies import test_package as package_imports
 from tests.e2e.test_dependencies import test_python as python_is_the_profiles
@@ -91,6 +94,18 @@ async def test_a_further_package_imports_in_a_version_that_the_profile_allows() 
             await further("nats", requirement, node(FIRST), node(SECOND, nats_py=version))
     with pytest.raises(AssertionError, match=r"^nats-py is not usable .*: worker \(1a2b3c4d\): ModuleNotFoundError"):
         await further("nats", "nats-py", node(FIRST, nats=MISSING), node(SECOND))
+
+
+async def test_the_agents_class_is_asked_for_on_the_head_and_not_on_workers_for_other_work() -> None:
+    without = {PROFILE.agent_code: {"ok": False, "error": "ModuleNotFoundError"}}
+    head = WorkerReport("n1", "head", True, "3.9", "s", {}, symbols={PROFILE.agent_code: {"ok": True}})
+    other = WorkerReport("n2", "models", False, "3.9", "s", {}, symbols=without, runs_agents=False)
+    await agent_class_imports(Census((head, other, replace(other, error="no answer")), {}), PROFILE)
+    for lacking in (replace(head, symbols=without), replace(other, runs_agents=True)):
+        with pytest.raises(AssertionError, match=f"{lacking.name}: ModuleNotFoundError"):
+            await agent_class_imports(Census((head, lacking), {}), PROFILE)
+    with pytest.raises(Inconclusive, match="head: no answer"):
+        await agent_class_imports(Census((replace(head, error="no answer"), other), {}), PROFILE)
 
 
 def ray_of(*nodes: Node) -> Any:

@@ -21,6 +21,7 @@ from tests.variants.model import Variant
 GROUPS = ("INF-05", "INF-06", "IMG-01", "IMG-02", "IMG-03")
 ASKED_FOR = 5  # replicas of the worker group
 IN_WORKERS = tuple(f"DEP-{number:02}" for number in range(1, 9))
+AGENTS_START = ("JOB-01", "JOB-02")
 
 
 async def replicas_are_fewer_than_workers(target: KubernetesTarget) -> bool:
@@ -99,7 +100,7 @@ VARIANTS: tuple[Variant, ...] = (
         description="workers for other work have an image without what agents import; the agents' group is a range",
         apply=another_image_runs_no_agents,
         is_present=second_group_has_another_image,
-        stretches=(*GROUPS, *IN_WORKERS, "IMG-04", "INF-07", "INF-08", "NET-03", "NET-04", "JOB-01", "JOB-02"),
+        stretches=(*GROUPS, *IN_WORKERS, "DEP-09", "IMG-04", "INF-07", "INF-08", "NET-03", "NET-04", *AGENTS_START),
         where="kubernetes",
     ),
     Variant(
