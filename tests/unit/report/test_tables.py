@@ -215,6 +215,14 @@ def test_without_a_census_every_worker_says_why() -> None:
     assert {row.error for row in run.facts.links} == {"the Ray job ended as FAILED"}
 
 
+def test_a_worker_for_other_work_has_no_row() -> None:
+    """What agents import, and whom they ask, is not judged there; it is known to be alive all the same."""
+    other = report("ray-worker-2", modules={}, distributions={}, http={}, nats={}, runs_agents=False)
+    run = run_with(components=SOUND, census=census(report("ray-worker-1"), other))
+    assert {row.worker for row in run.facts.dependencies} == {"ray-worker-1"}
+    assert {row.source for row in run.facts.links} == {"ray-worker-1"}
+
+
 def test_a_worker_that_could_not_be_asked_says_why() -> None:
     run = run_with(census=census(report("ray-worker-1"), report("ray-worker-2", error="no task starts there")))
     assert {row.worker for row in run.facts.dependencies if row.error} == {"ray-worker-2"}
