@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.clusters.image_recipes import recipes
+from fixtures.clusters.kind.sources import load
+from fixtures.core.errors import UsageError
 from fixtures.core.paths import ROOT
 
 OFFLINE = ROOT / "ci" / "offline"
@@ -107,6 +109,65 @@ def test_run_refuses_a_version_before_anything_is_started(checkout: Path) -> Non
     assert ran.returncode == 4
     assert "--ray 2.48.0: there is no lock for it" in ran.stderr
     assert not (checkout / "cache").exists()
+
+
+#: Has every image but those of further versions of Ray, until they are built.
+DOCKER = """#!/bin/bash
+case "$1 $2" in
+"image inspect")
+    for reference in "${@:3}"; do
+        [[ $reference != */ray:* || $reference = *ray:2.49.2-* ]] || grep -qxF "$reference" "$STATE/built" || exit 1
+    done ;;
+"build --quiet") while [ "$1" != -t ]; do shift; done; echo "$2" >>"$STATE/built" ;;
+esac
+"""
+GO = """#!/bin/bash
+case $1 in
+env) echo go1.25.0 ;;
+build)
+    while [ "$1" != -o ]; do shift; done
+    for name in kubectl kind; do cp "$0" "$2/$name"; done ;;
+esac
+"""
+#: Debian's docker goes before another one on PATH; here a stand-in has to.
+FIRST_ON_PATH = "PATH=/usr/bin:$PATH #"
+
+
+def test_build_makes_what_is_asked_for_once(tmp_path: Path) -> None:
+    """The whole command, with stand-ins for all that it calls: what the default needs is there already."""
+    for folder in ("ci", "images"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    command = tmp_path / "ci" / "offline" / "build"
+    assert FIRST_ON_PATH in command.read_text()
+    command.write_text(command.read_text().replace(FIRST_ON_PATH, "#"))
+    programs = {"docker": DOCKER, "go": GO} | dict.fromkeys(("jq", "mmdebstrap", "iptables", "curl"), "#!/bin/sh\n")
+    (tmp_path / "bin").mkdir()
+    for name, text in programs.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "built").touch()
+
+    def built(*arguments: str) -> list[str]:
+        """The versions that the sources name afterwards."""
+        environment = {
+            "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
+            "FLEET_CACHE": str(tmp_path / "cache"),
+            "STATE": str(tmp_path),
+            "DOCKER_HOST": "unix:///nonexistent",
+        }
+        argv = ["bash", str(command), *arguments]
+        ran = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        assert ran.returncode == 0, ran.stderr
+        return list(load(str(tmp_path / "cache/offline/sources.toml")).ray_versions)
+
+    assert built() == []
+    assert built("--ray", FIRST) == [], "its base is always there"
+    assert built("--ray", "2.60.0") == built("--ray", "2.60.0") == ["2.60.0"]
+    assert built() == ["2.60.0"], "what was built stays"
+    assert len((tmp_path / "built").read_text().split()) == 1
+    sources = load(str(tmp_path / "cache/offline/sources.toml"))
+    with pytest.raises(UsageError, match=r"\(2\.60\.0\); this makes it: /.*/ci/offline/build --ray 2\.52\.1$"):
+        sources.ray_image("2.52.1")
 
 
 def run(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
