@@ -12,8 +12,9 @@ DATA = eras()
 WITH_A_NOTE = "Ff?"  # what must say why
 
 
-def test_each_check_has_a_row() -> None:
-    assert list(DATA.checks) == list(catalogue()), "the ids, in the order of reports"
+def test_each_row_is_a_check() -> None:
+    """A check that is newer than the table needs no row: what it says of the eras was not looked at."""
+    assert list(DATA.checks) == [id for id in catalogue() if id in DATA.checks], "the ids, in the order of reports"
     assert not [id for id in DATA.later if id in CATALOGUE], "they are there now: move them to [checks]"
     assert all(len(cells) == len(DATA.names) for cells in {**DATA.checks, **DATA.later}.values())
 
@@ -31,7 +32,7 @@ def test_states_and_notes_are_known_and_used() -> None:
 def test_what_is_not_run_is_what_the_profile_says(number: int) -> None:
     """Both ways: nothing is called absent that the fleet has, and nothing is expected of what it has not."""
     profile = load(DATA.names[number])
-    derived = {id: ruled_out(profile, check) for id, check in catalogue().items()}
+    derived = {id: ruled_out(profile, check) for id, check in catalogue().items() if id in DATA.checks}
     expected = {id: cells[number].state for id, cells in DATA.checks.items()}
     wrong = {
         id: f"{expected[id]} in eras.toml, {state or 'run'} by {profile.name}"
