@@ -532,13 +532,18 @@ def test_what_cannot_be_read_is_said_before_anything_starts(folder: Path, sectio
     [
         ('[nats.auth]\ntoken = "t0ken-of-the-suite"', r'nats\.auth\.token: .*\{ env = "VARIABLE" \}'),
         ('[vllm.auth]\napi_key = { key = "t0ken-of-the-suite" }', r"vllm\.auth\.api_key\.key: unknown key"),
-        ('url = "nats://me:t0ken-of-the-suite@host:4222"', r"nats\.url: must not hold credentials"),
         ('[nats.tls]\nca = "-----BEGIN CERTIFICATE----- t0ken-of-the-suite"', r"nats\.tls\.ca: must be the path"),
     ],
 )
 def test_a_secret_in_the_profile_is_refused_and_not_repeated(folder: Path, sections: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as caught:
         access(folder, sections)
+    assert TOKEN not in str(caught.value)
+
+
+def test_credentials_in_a_url_are_refused_and_not_repeated(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"nats\.url: must not hold credentials") as caught:
+        access(folder, "", nats=f'url = "nats://me:{TOKEN}@host:4222"')
     assert TOKEN not in str(caught.value)
 
 
