@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check
 from fixtures.report.model import ClusterInfo, Result, Run, Status, Verdict
+from fixtures.report.pages.status import html_page
 from fixtures.report.pages.view import scope, unchecked
 from fixtures.report.texts import Texts
 
@@ -111,6 +112,8 @@ def test_a_whole_scope_is_a_short_sentence_and_a_narrow_one_is_not_endless() -> 
     many = run_of(result("INF-01", P), *(result(f"JOB-{number:02}", D) for number in range(1, 60, 2)))
     named = ", ".join(f"JOB-{number:02}" for number in range(1, 16, 2))
     assert scope(many, Texts("en")).endswith(f"30 were not asked: {named}, …")
+    page = html_page(many, [], "en")
+    assert f"{named}, …</p>" in page and "….</p>" not in page
 
 
 def test_what_does_not_apply_is_apart_from_what_was_not_asked(narrow: Run) -> None:
