@@ -53,7 +53,7 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     concerns=AGENTS,
     cuts=(Link.JOB,),
     impact="No agent runs on these workers: tasks wait for a worker, or fail before they begin.",
-    follows=("INF-06", "INF-07", "INF-10", "DEP-07", "DEP-12", DEPENDENCIES),
+    follows=("INF-06", "INF-07", "INF-10", "DEP-07", "DEP-08", "DEP-12", DEPENDENCIES),
     supports=("works",),
 )
 async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
@@ -103,6 +103,7 @@ def places(runs: Sequence[AgentRun], every: Sequence[AgentRun]) -> str:
         "DEP-04",
         "DEP-05",
         "DEP-07",
+        "DEP-08",
         "DEP-12",
         DEPENDENCIES,
         "JOB-01",
@@ -204,7 +205,7 @@ def proposal_problem(run: AgentRun, profile: Profile) -> tuple[str, Any]:
     concerns=(Component.VLLM, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS),
     cuts=(Link.VLLM,),
     impact="Agents end without a usable proposal: deliberations fail or are decided by fewer agents.",
-    follows=("INF-02", "INF-03", "NET-03", "DEP-03", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-02", "JOB-03"),
+    follows=("INF-02", "INF-03", "NET-03", "DEP-03", "DEP-04", "DEP-05", "DEP-08", DEPENDENCIES, "JOB-02", "JOB-03"),
     supports=("works",),
 )
 async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_names: ModelNames) -> None:

@@ -118,7 +118,7 @@ def assert_hung(run: AgentRun) -> None:
         )
 
 
-FAILURES_FOLLOW = ("INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-03")
+FAILURES_FOLLOW = ("INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-08", DEPENDENCIES, "JOB-03")
 
 
 @check(
@@ -199,7 +199,7 @@ def kept(undecided: list[Inconclusive]) -> Iterator[None]:
     concerns=AGENTS,
     cuts=(Link.JOB,),
     impact="Each agent leaves a CPU, an actor or a connection: after some hours no agent can be started.",
-    follows=("JOB-02",),
+    follows=("JOB-02", "JOB-10"),  # whose agent ends at no time lives on
     run_last=True,
 )
 async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: Ray, jobs: AgentJobs) -> None:

@@ -251,6 +251,26 @@ def workers_have(*changes: FileChange, only: int | None = None) -> Change:
     return lambda target: changed(target, among(target.workers, only), *changes)
 
 
+def head_has(*changes: FileChange) -> Change:
+    """Changed packages on the head, which submits jobs and unpickles what the workers run."""
+    return lambda target: changed(target, [member.name for member in target.members(Component.RAY_HEAD)], *changes)
+
+
+def head_has_record(*changes: FileChange) -> Change:
+    """As `head_has`, of a distribution's record: one that is put back is younger than the running head, as of one that
+    was installed by hand. So Ray is started again in the end."""
+
+    @asynccontextmanager
+    async def change(target: EmbeddedTarget) -> AsyncIterator[None]:
+        try:
+            async with head_has(*changes)(target):
+                yield
+        finally:
+            await target.cluster.restart_ray()
+
+    return change
+
+
 def agent_code(*changes: FileChange) -> Change:
     """A mutant of the agent job, in the image of every node. Each agent imports it anew."""
     return lambda target: changed(

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fixtures.clusters.base import Component
 from fixtures.profile.dependencies import Dependency
 from fixtures.profile.model import load
 from tests.faults.model import Fault
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Added, Edit, FileChange, Removed, agent_code, changed, restarted, workers_have
+from tests.targets.injectors import (
+    Added,
+    Edit,
+    FileChange,
+    Removed,
+    agent_code,
+    head_has,
+    head_has_record,
+    restarted,
+    workers_have,
+)
 from tests.targets.target import Change, together
 
 AGENT = "swe_ai_fleet/orchestrator/ray_jobs/vllm_agent_job.py"
 
 #: The suite's jobs that fail on purpose are placed by Ray: they may meet the worker that lacks something.
 BY_PLACEMENT = ("JOB-08", "JOB-09", "JOB-10")
-
-
-def head_has(*changes: FileChange) -> Change:
-    """Changed packages on the head, which submits jobs and unpickles what the workers run."""
-    return lambda target: changed(target, [member.name for member in target.members(Component.RAY_HEAD)], *changes)
 
 
 def worker_restarted_with(*changes: FileChange) -> Change:
@@ -259,7 +263,7 @@ FAULTS = (
     Fault(
         name="head-drifts-from-the-workers",
         description="the head's image was built without requests, and has the tag of the workers'",
-        inject=head_has(Removed("requests-*.dist-info")),
+        inject=head_has_record(Removed("requests-*.dist-info")),
         expected_failures=("DEP-09",),
         expected_terms=("requests", "ray-head", "absent"),
     ),

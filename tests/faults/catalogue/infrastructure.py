@@ -16,7 +16,7 @@ from fixtures.core.timeouts import TIMEOUTS
 from tests.faults.model import Fault
 from tests.targets.decoy_servers import free_port
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Edit, changed, frozen, killed, processes_of, restarted, tree
+from tests.targets.injectors import Edit, frozen, head_has_record, killed, processes_of, restarted, tree
 from tests.targets.target import Change
 
 NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
@@ -189,9 +189,7 @@ FAULTS = (
     Fault(
         name="head-has-another-ray",
         description="the head's image has Ray 2.48.0, the workers' has not",
-        inject=lambda target: changed(
-            target, ["ray-head"], Edit("ray-2.49.2.dist-info/METADATA", "\nVersion: 2.49.2\n", "\nVersion: 2.48.0\n")
-        ),
+        inject=head_has_record(Edit("ray-2.49.2.dist-info/METADATA", "\nVersion: 2.49.2\n", "\nVersion: 2.48.0\n")),
         expected_failures=("INF-08", "DEP-09"),
         tolerated_failures=("DEP-10",),  # the record is younger than the running head
         expected_terms=("ray-head", "2.48.0", "2.49.2"),
