@@ -110,7 +110,7 @@ async def test_councils(
     needs=(Part.ORCHESTRATOR, Part.GRPC, Part.CALLS),
     follows=("INF-11", "ORC-01"),
 )
-async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliberations) -> None:
+async def test_unknown_things(orchestrator: Orchestrator, run_id: str) -> None:
     """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller sees that the mistake is its own.
 
     Tasks are asked for where the contract has a method for that (`grpc.result`).
@@ -125,7 +125,6 @@ async def test_unknown_things(orchestrator: Orchestrator, deliberations: Deliber
             if refused.code not in allowed:
                 wrong.append(f"{name} answers {what} with {refused.code}: {refused.details[:200]}")
 
-    run_id = deliberations.run_id
     roles = [(replica, replica.deliberate("x", f"NO-SUCH-ROLE-{run_id}", 1)) for replica in orchestrator.replicas]
     asked = orchestrator.replicas if contract.result else ()  # else nobody can ask for a task
     tasks = [(replica, replica.result(f"no-such-task-{run_id}")) for replica in asked]

@@ -33,7 +33,7 @@ from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
     cuts=(Link.ORCHESTRATOR,),
     impact="Callers of Deliberate are refused, or wait until the agents are done, and run into their own timeouts.",
     needs=(Part.DELIBERATIONS, Part.CALLS, Part.BACKGROUND),
-    follows=("INF-09", "INF-11", "ORC-01", "ORC-02"),
+    follows=("INF-09", "INF-10", "INF-11", "ORC-01", "ORC-02"),
 )
 async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """The caller is not held until the agents are done: calls made at once each come back within a second.

@@ -320,7 +320,7 @@ async def test_replica_killed(
     impact="Deliberations without answers never end: callers wait forever, and their agents keep CPUs.",
     needs=(Part.DEADLINES, Part.DELIBERATIONS, Part.ENDS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
-    follows=("ORC-01", "ORC-02"),
+    follows=("INF-10", "ORC-01", "ORC-02"),
 )
 async def test_deliberation_times_out(
     deliberations: Deliberations, fault_proxy: FaultProxy, ray: Ray, evidence: Evidence
