@@ -75,7 +75,7 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     cuts=(Link.ORCHESTRATOR,),
     impact="Deliberations for these roles are refused: there is no council to run them.",
     needs=(Part.ORCHESTRATOR, Part.GRPC, Part.COUNCILS),
-    follows=("INF-11", "ORC-01"),
+    follows=("INF-11", "CFG-05", "ORC-01"),  # replicas may share them through NATS
 )
 async def test_councils(
     councils: dict[str, str], orchestrator: Orchestrator, profile: Profile, model_names: ModelNames
