@@ -347,7 +347,7 @@ FAULTS = (
         description="the rubric does not reach the prompt",
         inject=agent_code(Edit(PROMPTS, 'if constraints.get("rubric"):', "if False:")),
         expected_failures=("E2E-04",),
-        expected_terms=("not in the prompt: rubric",),
+        expected_terms=("not in the prompt of each of 3 agents: rubric",),
     ),
     Fault(
         name="agent-drops-requirements-and-metadata",
@@ -357,6 +357,6 @@ FAULTS = (
             Edit(PROMPTS, 'if constraints.get("metadata"):', "if False:"),
         ),
         expected_failures=("E2E-04",),
-        expected_terms=("not in the prompt: requirement, key, value",),
+        expected_terms=("not in the prompt of each of 3 agents: requirement", "key", "value"),
     ),
 )
