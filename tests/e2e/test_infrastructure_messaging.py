@@ -57,7 +57,7 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile) -
 @check(
     "INF-10",
     MUST,
-    "a stream captures the agents' answers, on disk, by limits",
+    "a stream captures the agents' answers, and keeps them as the profile says",
     remedy=steps(
         do(
             "What the finding names decides: a missing stream is added, one that is there is edited.",
@@ -66,9 +66,7 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile) -
         ),
         nats_reached(),
         nats_cli("See what is there:", "stream info {stream}"),
-        nats_cli(
-            "It is missing:", "stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults"
-        ),
+        nats_cli("It is missing:", "stream add {stream} --subjects '{subjects}' {stream_keeps} --defaults"),
         nats_cli(
             "It captures other subjects (this replaces all of them: name those that others need, too):",
             "stream edit {stream} --subjects '{subjects}'",
@@ -85,6 +83,10 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile) -
             "It keeps too few messages, or not long enough:",
             "stream edit {stream} --max-msgs=-1 --max-msgs-per-subject=-1 --max-age=7d",
         ),
+        nats_cli(
+            "It has too few replicas (as many servers with JetStream must be there):",
+            "stream edit {stream} --replicas {stream_replicas}",
+        ),
         nats_cli("It acknowledges nothing:", "stream edit {stream} --ack"),
         nats_cli("It rewrites subjects: take subject_transform out:", "stream edit {stream} --no-transform"),
         nats_cli(
@@ -95,7 +97,11 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile) -
         nats_cli(
             "Then make it again. Its consumers go with it and are added again, too:",
             "stream rm {stream}",
-            "stream add {stream} --subjects '{subjects}' --storage file --retention limits --defaults",
+            "stream add {stream} --subjects '{subjects}' {stream_keeps} --defaults",
+        ),
+        do(
+            "Where the stream is right as it is: correct nats.storage, nats.retention or nats.stream_replicas of the "
+            "profile."
         ),
         EVIDENCE,
     ),
@@ -105,7 +111,8 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile) -
     follows=("INF-09",),
 )
 async def test_stream(nats: Nats, profile: Profile) -> None:
-    """The stream exists, captures the agents' subjects, stores on disk and keeps messages by limits.
+    """The stream exists, captures the agents' subjects, and has the profile's storage and retention and at least as
+    many replicas: on disk, by limits and one of each, unless the profile says otherwise.
 
     Without it a publication is lost (core NATS) or refused (JetStream); in memory it is lost at the next restart. It
     takes further messages, says so to their publishers, and keeps them for longer than a restart takes. A mirror of a
@@ -113,7 +120,7 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     """
     stream = await nats.stream(profile.nats.stream)
     subjects = profile.contract.messages.subjects
-    wrong = stream_problems(stream, subjects, await origins_of(nats, stream, subjects))
+    wrong = stream_problems(stream, profile.nats, subjects, await origins_of(nats, stream, subjects))
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from fixtures.clusters.kubernetes.client.api import DEPLOYMENTS, ENDPOINT_SLICES, PODS, RAY_CLUSTERS, SERVICES
 from fixtures.clusters.kubernetes.client.transport import Document
@@ -169,17 +168,6 @@ async def _vllm_at_zero(target: KubernetesTarget) -> AsyncIterator[None]:
 
 def vllm_at_zero() -> Change:
     return _vllm_at_zero
-
-
-@asynccontextmanager
-async def _profile_is(target: KubernetesTarget, values: Mapping[str, object]) -> AsyncIterator[None]:
-    with target.profiled(values):
-        yield
-
-
-def profile_is(values: Mapping[str, object]) -> Change:
-    """The fleet stays as it is; the profile has these values, by dotted key."""
-    return partial(_profile_is, values=values)
 
 
 def with_side_car_first(template: Document) -> Document:

@@ -45,6 +45,17 @@ def together(*changes: Change) -> Change:
     return change
 
 
+def profile_is(values: Mapping[str, object]) -> Change:
+    """The fleet stays as it is; the profile has these values, by dotted key, until this is left."""
+
+    @asynccontextmanager
+    async def change(target: Target) -> AsyncIterator[None]:
+        with target.profiled(values):
+            yield
+
+    return change
+
+
 #: A fleet under test answers in seconds (fixtures/core/timeouts.py has what was seen); a change that makes the suite
 #: wait for what never comes would otherwise cost minutes.
 SHORT = Timeouts(

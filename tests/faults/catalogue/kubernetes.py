@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.faults.model import Fault
 from tests.targets.kubernetes_injectors import (
     dns_down,
-    profile_is,
     vllm_at_zero,
     vllm_service_selects_nobody,
     worker_gone,
@@ -14,6 +13,7 @@ from tests.targets.kubernetes_injectors import (
 )
 from tests.targets.kubernetes_objects import arguments_differ_between_replicas
 from tests.targets.kubernetes_services import a_stranger_is_behind
+from tests.targets.target import profile_is
 
 NAMES = ("NET-03", "NET-04")  # workers reach services by name
 REPLICAS = ("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11")

@@ -26,7 +26,7 @@ from tests.targets.nats_injectors import (
     without_jetstream,
     without_stream,
 )
-from tests.targets.target import Change
+from tests.targets.target import Change, profile_is
 
 NO_NATS = ("INF-09", "INF-10", "INF-12", "NET-04", "ORC-01")
 STREAM, CONSUMER = "AGENT_RESPONSES", "deliberation-collector-completed"
@@ -109,6 +109,20 @@ FAULTS = (
         inject=stream_is(retention=RetentionPolicy.INTEREST),
         expected_failures=("INF-10",),
         expected_terms=(STREAM, "retention", "interest"),
+    ),
+    Fault(
+        name="stream-keeps-more-than-declared",
+        description="the profile wants a work queue, the stream keeps messages by limits",
+        inject=profile_is({"nats.retention": "workqueue"}),
+        expected_failures=("INF-10",),
+        expected_terms=(STREAM, "retention is limits, not workqueue", "nats.retention"),
+    ),
+    Fault(
+        name="stream-has-one-replica-of-three",
+        description="the profile wants each message on three servers, the stream has it on one",
+        inject=profile_is({"nats.stream_replicas": 3}),
+        expected_failures=("INF-10",),
+        expected_terms=(STREAM, "1 replica", "nats.stream_replicas"),
     ),
     Fault(
         name="stream-is-full",

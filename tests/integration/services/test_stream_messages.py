@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from nats.js.api import StreamConfig
 
+from fixtures.clusters.base import Unsupported
 from fixtures.core.errors import Inconclusive
+from fixtures.harness.client_fixtures import readable
+from fixtures.profile.model import load
 from fixtures.services import nats as services
 from fixtures.services.nats import Nats, mentions
 from tests.support.tls_services import secured_nats
@@ -60,6 +64,17 @@ async def test_others_take_no_room(nats: Nats, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(services, "READ", 4000)
     with pytest.raises(Inconclusive, match="let it run while less is published"):
         await nats.messages(STREAM, 0, ours=mentions("task/5-é"))
+
+
+async def test_what_cannot_be_read_is_not_asked_for(nats: Nats) -> None:
+    """Of a stream that drops what was collected nothing that is missing says anything."""
+    client = Nats(nats.url, "test", before_reading=partial(readable, load("embedded").nats))
+    assert await client.messages(STREAM, 0)
+    wanted = load("embedded").nats.model_copy(update={"stream": STREAM, "retention": "interest"})
+    dropping = Nats(nats.url, "test", before_reading=partial(readable, wanted))
+    with pytest.raises(Unsupported, match=r"stream ANSWERS drops what was collected \(nats.retention is interest\)"):
+        await dropping.messages(STREAM, 0)
+    await client.close()
 
 
 async def test_no_reader_is_left(nats: Nats) -> None:

@@ -274,3 +274,12 @@ def test_what_cannot_be_edited_is_copied_before_it_is_made_again() -> None:
     places = [text.index(word) for word in ("stream info", "stream add", "stream edit", "stream backup", "stream rm")]
     assert places == sorted(places)
     assert "consumer rm" in of("attached", "INF-12")
+
+
+def test_a_stream_is_made_again_as_the_profile_wants_it() -> None:
+    profile = without_kubernetes().replaced("nats", storage="memory", retention="workqueue", stream_replicas=3)
+    text = "\n".join(
+        step.text for step in filled(load_catalogue()["INF-10"].remedy, remedy_values(profile, "attach", None))
+    )
+    assert text.count("--storage memory --retention work --replicas 3 --defaults") == 2
+    assert "--storage file --retention limits --defaults" in of("attached", "INF-10")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from fixtures.core.errors import Inconclusive, NonConformance
+from fixtures.profile.components import Nats
+from fixtures.profile.model import load
 from fixtures.services.jetstream import Account, Stream, SubjectTransform
 from fixtures.services.nats import NotThere
 from fixtures.services.result_stream import (
@@ -38,9 +40,12 @@ def a_stream(*, messages: int = 3, size: int = 4711, **config: Any) -> Stream:
     )
 
 
-def problems(stream: Stream, **origins: Stream | None) -> str:
+WANTED = load("embedded").nats
+
+
+def problems(stream: Stream, *, wanted: Nats = WANTED, **origins: Stream | None) -> str:
     named: Origins = {("", name): origin for name, origin in origins.items()}
-    return "; ".join(stream_problems(stream, (COMPLETED, FAILED), named))
+    return "; ".join(stream_problems(stream, wanted, (COMPLETED, FAILED), named))
 
 
 #: What keeps a stream from being the one for results -> words of the line about it.
@@ -99,6 +104,30 @@ SOUND: dict[str, dict[str, Any]] = {
 def test_a_stream_that_keeps_them(name: str) -> None:
     config = {key: value for key, value in SOUND[name].items() if key != "messages"}
     assert not problems(a_stream(messages=SOUND[name].get("messages", 3), **config))
+
+
+#: What a profile wants of the stream → what the stream has, and the words where that differs from the profile.
+DECLARED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "in memory": ({"storage": "memory"}, {"storage": "memory"}, "its storage is file, not memory (nats.storage)"),
+    "a work queue": (
+        {"retention": "workqueue"},
+        {"retention": "workqueue"},
+        "its retention is limits, not workqueue (nats.retention)",
+    ),
+    "three replicas": (
+        {"stream_replicas": 3},
+        {"num_replicas": 5},
+        "it has 1 replica, the profile asks for 3 (nats.stream_replicas)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_stream_is_held_against_the_profile(name: str) -> None:
+    keys, config, words = DECLARED[name]
+    wanted = WANTED.model_copy(update=keys)
+    assert problems(a_stream(), wanted=wanted) == words
+    assert not problems(a_stream(**config), wanted=wanted)
 
 
 ORIGIN = a_stream(name="ORIGIN")
@@ -177,7 +206,7 @@ async def test_the_streams_that_are_copied_are_followed() -> None:
     stream = a_stream(subjects=[], mirror={"name": "AGAIN"})
     origins = await origins_of(nats, stream, (COMPLETED, FAILED))
     assert origins == {("", "AGAIN"): again, ("$JS.hub.API", "ORIGIN"): ORIGIN, ("", "GONE"): None}
-    assert not stream_problems(stream, (COMPLETED, FAILED), origins)
+    assert not stream_problems(stream, WANTED, (COMPLETED, FAILED), origins)
 
 
 async def test_an_origin_that_cannot_be_looked_at_leaves_it_open() -> None:
@@ -190,7 +219,7 @@ async def test_a_stream_that_captures_the_answers_itself_may_copy_what_cannot_be
     nats: Any = Streams({}, NonConformance("no answer"))
     stream = a_stream(sources=[{"name": "ARCHIVE", "external": {"api": "$JS.archive.API"}}])
     origins = await origins_of(nats, stream, (COMPLETED, FAILED))
-    assert not origins and not stream_problems(stream, (COMPLETED, FAILED), origins)
+    assert not origins and not stream_problems(stream, WANTED, (COMPLETED, FAILED), origins)
 
 
 @pytest.mark.parametrize("config", [{"subjects": []}, {"subject_transform": {"dest": "x.>"}}])

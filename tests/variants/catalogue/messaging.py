@@ -10,6 +10,7 @@ from itertools import count
 
 import nats
 from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StorageType
 
 from fixtures.clusters.base import Component
 from fixtures.core.polling import StateNotReached, wait_until
@@ -136,6 +137,23 @@ VARIANTS = (
         apply=stream_is(subjects=["agent.>"]),
         is_present=stream_has(subjects=["agent.>"]),
         stretches=("INF-10", "INF-12", "JOB-05", "ORC-10"),
+    ),
+    Variant(
+        name="stream-is-in-memory-as-declared",
+        description="results need not outlive NATS: the stream is in memory, and the profile says so",
+        apply=stream_is(storage=StorageType.MEMORY),
+        is_present=stream_has(storage=StorageType.MEMORY),
+        profile={"nats.storage": "memory"},
+        stretches=("INF-10", "INF-12", "JOB-05", "ORC-05"),
+    ),
+    Variant(
+        name="stream-keeps-what-interests-as-declared",
+        description="messages go once all consumers have them, and the profile says so: nobody can read them later",
+        apply=stream_is(retention=RetentionPolicy.INTEREST),
+        is_present=stream_has(retention=RetentionPolicy.INTEREST),
+        profile={"nats.retention": "interest"},
+        stretches=("INF-10", "INF-12"),
+        exempt={"JOB-05": ("unsupported", "nats.retention"), "ORC-05": ("unsupported", "nats.retention")},
     ),
     Variant(
         name="neighbours-publish-all-the-time",

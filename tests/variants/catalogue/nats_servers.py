@@ -77,6 +77,7 @@ VARIANTS = (
         description="each client meets another of three servers with routes; streams and buckets have three replicas",
         apply=cluster_of_three,
         is_present=has_three_servers,
+        profile={"nats.stream_replicas": len(NAMES)},
         stretches=(
             *("INF-09", "INF-10", "INF-12", "NET-04", "NET-05", "CFG-05", "JOB-05", "E2E-01"),
             *("ORC-01", "ORC-04", "ORC-05", "ORC-06", "ORC-09", "ORC-10", "ORC-11", "ORC-15"),

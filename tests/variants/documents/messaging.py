@@ -9,12 +9,14 @@ from fixtures.core.errors import NonConformance
 from fixtures.core.versions import is_other_release, names_another_release
 from fixtures.probes.packaging import hosts
 from fixtures.probes.payload.basics import server_urls
+from fixtures.profile.model import load
 from fixtures.services.jetstream import Account, ServerInfo, Stream, covers
 from fixtures.services.result_stream import origins_of, room_problems, stream_problems
 from tests.e2e.test_configuration import other_nats
 from tests.variants.model import Document
 
 ANSWERS = ("agent.response.completed", "agent.response.failed")
+WANTED = load("embedded").nats
 
 
 def a_stream(**config: object) -> Stream:
@@ -34,10 +36,10 @@ def subjects_are_patterns() -> None:
 
 def answers_reach_the_stream_by_a_mirror() -> None:
     origin, mirror = a_stream(name="ORIGIN", subjects=["agent.response.>"]), a_stream(mirror={"name": "ORIGIN"})
-    assert not stream_problems(mirror, ANSWERS, {("", "ORIGIN"): origin})
+    assert not stream_problems(mirror, WANTED, ANSWERS, {("", "ORIGIN"): origin})
     source = {"name": "ORIGIN", "external": {"api": "$JS.hub.API"}, "filter_subject": "agent.response.*"}
     hub = {("$JS.hub.API", "ORIGIN"): origin}
-    assert not stream_problems(a_stream(subjects=["agent.notes"], sources=[source]), ANSWERS, hub)
+    assert not stream_problems(a_stream(subjects=["agent.notes"], sources=[source]), WANTED, ANSWERS, hub)
 
 
 class NoOtherStreams:
@@ -51,7 +53,7 @@ def stream_copies_an_archive_too() -> None:
     nats: Any = NoOtherStreams()
     archive = {"name": "ARCHIVE", "external": {"api": "$JS.archive.API"}}
     stream = a_stream(subjects=["agent.response.>"], sources=[archive])
-    assert not stream_problems(stream, ANSWERS, asyncio.run(origins_of(nats, stream, ANSWERS)))
+    assert not stream_problems(stream, WANTED, ANSWERS, asyncio.run(origins_of(nats, stream, ANSWERS)))
 
 
 def limits_come_in_tiers() -> None:
