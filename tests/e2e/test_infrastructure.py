@@ -1,6 +1,6 @@
 """INF: vLLM and Ray are there, complete and of the right version."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
@@ -343,6 +343,11 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     )
 
 
+def shortfall(total: Mapping[str, float], need: Mapping[str, float]) -> str:
+    """What there is less of than must be, in words; "" where there is enough of all."""
+    return ", ".join(f"{key}: {total[key]:g} of {need[key]:g}" for key in need if total[key] < need[key])
+
+
 @check(
     "INF-07",
     MUST,
@@ -350,6 +355,8 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     remedy=steps(
         "Compare the resources and rayStartParams of head and worker groups with the profile's ray.resources.",
         kubectl("-n {ray_namespace} get raycluster {ray_cluster} -o yaml"),
+        do("Where ray.resources.counted is requests, what the pods ask for is summed up in its status:", KUBERNETES),
+        kubectl("-n {ray_namespace} get raycluster {ray_cluster}"),
         shell("curl -sS {dashboard}/api/cluster_status", ENDPOINTS),
         EVIDENCE,
     ),
@@ -359,23 +366,29 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     follows=("INF-05", "INF-06"),
     supports=("works",),
 )
-async def test_ray_resources(ray: Ray, profile: Profile) -> None:
+async def test_ray_resources(ray: Ray, cluster: Cluster, profile: Profile) -> None:
     """GPUs, CPUs and memory of all workers together are at least what the profile names; else agents queue forever.
 
-    What the head offers does not count: no agent of a deliberation may run there.
+    What the head offers does not count: no agent of a deliberation may run there. Where the profile counts requests
+    (ray.resources.counted), it is what all pods of the RayCluster ask for, the head's among them, by its own status:
+    what Ray offers may be any number that somebody gave it.
     """
-    nodes = [node for node in await ray.nodes() if node.alive]
-    names = shown_names(nodes)
     wanted = profile.ray.resources
     need = {"GPU": wanted.gpus, "CPU": wanted.cpus, "memory": bytes_of(wanted.memory)}
+    if wanted.counted == "requests":
+        short = shortfall(await cluster.requested_resources(), need)
+        assert not short, f"the pods of the RayCluster ask for too little of {short} (its status; memory in bytes)"
+        return
+    nodes = [node for node in await ray.nodes() if node.alive]
+    names = shown_names(nodes)
     total = {key: sum(node.resources.get(key, 0.0) for node in nodes if not node.head) for key in need}
-    short = [f"{key}: {total[key]:g} of {need[key]:g}" for key in need if total[key] < need[key]]
     each = "; ".join(
         f"{names[node.id]}: GPU {node.resources.get('GPU', 0):g}, CPU {node.resources.get('CPU', 0):g}, "
         f"memory {node.resources.get('memory', 0) / 2**30:.1f}Gi{' (the head)' if node.head else ''}"
         for node in nodes
     )
-    assert not short, f"Ray's workers have too little of {', '.join(short)} (memory in bytes). By node: {each}"
+    short = shortfall(total, need)
+    assert not short, f"Ray's workers have too little of {short} (memory in bytes). By node: {each}"
 
 
 @check(

@@ -109,6 +109,49 @@ def workers_have_the_template(changed: Callable[[Document], Document]) -> Change
     return change
 
 
+async def desired_cpus(target: KubernetesTarget) -> float:
+    """What the RayCluster's status says that its pods ask for."""
+    name, namespace = target.profile.ray.cluster, target.profile.ray.namespace
+    return (await target.api.get(RAY_CLUSTERS, name, namespace)).status.desiredCPU or 0.0
+
+
+def workers_ask_for(cpus: int) -> Change:
+    """The first worker group's template asks for so many CPUs for each pod; what runs stays as it is.
+
+    KubeRay writes its status only where one of a few numbers in it differs, the resources not among them: so
+    maxReplicas changes, too. Source: InconsistentRayClusterStatus in
+    https://github.com/ray-project/kuberay/blob/master/ray-operator/controllers/ray/utils/consistency.go
+    """
+
+    def asking(template: Document) -> Document:
+        first, *others = template["spec"]["containers"]
+        requests = {**first["resources"].get("requests", {}), "cpu": str(cpus)}
+        container = {**first, "resources": {**first["resources"], "requests": requests}}
+        return {**template, "spec": {**template["spec"], "containers": [container, *others]}}
+
+    @asynccontextmanager
+    async def change(target: KubernetesTarget) -> AsyncIterator[None]:
+        before, asked = await group(target), await desired_cpus(target)
+
+        async def summed_up() -> bool:
+            return bool(await desired_cpus(target) >= cpus * before["replicas"])
+
+        async def as_before() -> bool:
+            return await desired_cpus(target) == asked
+
+        most = before["maxReplicas"]
+        template = asking(before["template"])
+        await patch(target, ("replace", "/0/template", template), ("replace", "/0/maxReplicas", most + 1))
+        try:
+            await wait_until(summed_up, "KubeRay to sum up what the pods ask for", TIMEOUTS.ray_pods_up)
+            yield
+        finally:
+            await patch(target, ("replace", "/0/template", before["template"]), ("replace", "/0/maxReplicas", most))
+            await wait_until(as_before, "KubeRay to sum up what the pods asked for", TIMEOUTS.ray_pods_up)
+
+    return change
+
+
 def placed(template: Document) -> Document:
     """A template that says on which nodes, with which account and priority, and that no image is ever pulled."""
     spec = template["spec"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fixtures.profile.model import load
 from tests.faults.model import Fault
 from tests.targets.kubernetes_injectors import (
     dns_down,
@@ -19,6 +20,15 @@ NAMES = ("NET-03", "NET-04")  # workers reach services by name
 REPLICAS = ("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11")
 
 NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
+
+ASKS_FOR_LESS = Fault(
+    name="pods-ask-for-less-than-the-profile",
+    description="the profile counts requests: 2 GPUs, 8 CPUs and 128Gi, of which Ray was told; the pods ask for less",
+    inject=profile_is({"ray.resources": load("kind").ray.resources.model_copy(update={"counted": "requests"})}),
+    where="kubernetes",
+    expected_failures=("INF-07",),
+    expected_terms=("the pods of the RayCluster ask for", "GPU: 0 of 2", "of 8"),
+)
 
 FAULTS = (
     Fault(
@@ -87,6 +97,7 @@ FAULTS = (
         tolerated_failures=("INF-05",),
         expected_terms=("1", "2"),
     ),
+    ASKS_FOR_LESS,
     Fault(
         name="a-stranger-is-behind-vllms-service",
         description="a pod of another image has the labels and the port that vLLM's service selects",

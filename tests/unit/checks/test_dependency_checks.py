@@ -120,13 +120,32 @@ def offering(id: str, cpus: float, *, head: bool = False, state: str = "ALIVE") 
     return Node(id=id, name="head" if head else "worker", head=head, state=state, resources=resources)
 
 
+NO_CLUSTER: Any = None  # which is not asked
+
+
 async def test_what_the_head_and_dead_nodes_offer_does_not_count() -> None:
     workers = (offering(FIRST, 4.0), offering(SECOND, 4.0))
     for more in ((), (offering("c", 8.0, head=True),), (offering("d", 4.0, state="DEAD"),)):
-        await ray_resources(ray_of(*workers, *more), PROFILE)
+        await ray_resources(ray_of(*workers, *more), NO_CLUSTER, PROFILE)
     short = r"workers have too little of CPU: 2 of 8 .*worker \(1a2b3c4d\): GPU 1, CPU 1.*head: .*CPU 8.*\(the head\)"
     with pytest.raises(AssertionError, match=short):
         nodes = (offering(FIRST, 1.0), offering(SECOND, 1.0), offering("c", 8.0, head=True))
-        await ray_resources(ray_of(*nodes), PROFILE)
+        await ray_resources(ray_of(*nodes), NO_CLUSTER, PROFILE)
     with pytest.raises(AssertionError, match="CPU: 4 of 8"):
-        await ray_resources(ray_of(offering(FIRST, 4.0), offering(SECOND, 4.0, state="DEAD")), PROFILE)
+        await ray_resources(ray_of(offering(FIRST, 4.0), offering(SECOND, 4.0, state="DEAD")), NO_CLUSTER, PROFILE)
+
+
+async def test_requests_are_those_of_the_ray_cluster_the_heads_among_them() -> None:
+    resources = PROFILE.ray.resources.model_copy(update={"counted": "requests"})
+    profile = PROFILE.replaced("ray", resources=resources)
+
+    def asking(**amounts: float) -> Any:
+        async def requested() -> dict[str, float]:
+            return {"GPU": 2.0, "CPU": 8.0, "memory": float(128 << 30), **amounts}
+
+        return SimpleNamespace(requested_resources=requested)
+
+    ray: Any = None  # what it offers may be anything
+    await ray_resources(ray, asking(), profile)
+    with pytest.raises(AssertionError, match=r"^the pods of the RayCluster ask for too little of CPU: 0.3 of 8 "):
+        await ray_resources(ray, asking(CPU=0.3), profile)

@@ -19,6 +19,7 @@ RAISING: dict[str, tuple[Feature, Call]] = {
     "workload": (Feature.REPLICAS, lambda it: it.workload(Component.NATS)),
     "ray_groups": (Feature.REPLICAS, lambda it: it.ray_groups()),
     "memory": (Feature.REPLICAS, lambda it: it.memory(Component.NATS)),
+    "requested_resources": (Feature.KUBERNETES, lambda it: it.requested_resources()),
     "environment": (Feature.REPLICAS, lambda it: it.environment(REPLICA)),
     "exec": (Feature.REPLICAS, lambda it: it.exec(REPLICA, ["true"], timeout=1)),
     "logs": (Feature.REPLICAS, lambda it: it.logs(REPLICA)),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import UsageError
 from fixtures.core.timeouts import Timeouts
+from fixtures.core.toml_writing import toml_text
 from fixtures.probes import census
 from fixtures.profile import model as profiles
 from fixtures.profile.behaviour import Tools
@@ -65,6 +69,7 @@ def test_reference_values() -> None:
         ("[nats]\n", '[nats]\nretention = "work"\n', ["nats.retention", "'limits', 'interest' or 'workqueue'"]),
         ("[nats]\n", '[nats]\nstorage = "disk"\n', ["nats.storage", "'file' or 'memory'"]),
         ("[nats]\n", "[nats]\nstream_replicas = 6\n", ["nats.stream_replicas", "5"]),
+        ('"128Gi" }', '"128Gi", counted = "pods" }', ["ray.resources.counted", "'ray' or 'requests'"]),
         ("port = 8000", "port = 80000", ["vllm.port", "65535"]),
         ('"128Gi"', '"128 gigs"', ["ray.resources.memory", "128Gi", "128 gigs"]),
         ('python = "3.9.23"', 'python = "2.7"', ["ray.python", "pattern"]),
@@ -123,6 +128,31 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, old: str, new: str, w
     assert "\n" not in said
     assert str(file) in said
     assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kubernetes": {}}, 'ray.resources.counted: is "requests", which a RayCluster says, without [kubernetes]'),
+        (
+            {"ray": {"cluster": "", "url": "http://ray:8265", "head_service": "head"}},
+            'ray.resources.counted: is "requests", which a RayCluster says: name it by cluster, service or selector',
+        ),
+    ],
+)
+def test_requests_are_counted_where_there_is_a_ray_cluster(
+    tmp_path: Path, change: dict[str, dict[str, Any]], words: str
+) -> None:
+    document = tomllib.loads(REFERENCE)
+    document["ray"]["resources"]["counted"] = "requests"
+    for section, values in change.items():
+        document[section].update(values)
+    if not change.get("kubernetes", {"": ""}):
+        del document["kubernetes"]
+    file = tmp_path / "mine.toml"
+    file.write_text(toml_text(document), encoding="utf-8")
+    with pytest.raises(UsageError, match=re.escape(words)):
+        profiles.load(str(file))
 
 
 def test_an_executor_takes_the_orchestrators_place(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component, Workload
+from fixtures.clusters.base import Component, Unsupported, Workload
 from fixtures.clusters.kubernetes import workloads
 from fixtures.clusters.kubernetes.client.schemas import Pod, PodSpec, RayCluster
+from fixtures.core.errors import NonConformance
+from fixtures.core.json_models import InvalidDocument
 
 
 def pod(
@@ -189,6 +191,18 @@ def ray_cluster(**status: Any) -> RayCluster:
             "status": status,
         }
     )
+
+
+def test_what_the_pods_ask_for_is_summed_up_by_kuberay() -> None:
+    asked = ray_cluster(desiredCPU="8300m", desiredGPU="2", desiredMemory="128Gi")
+    assert workloads.requested(asked) == {"CPU": 8.3, "GPU": 2.0, "memory": float(128 << 30)}
+    assert workloads.requested(ray_cluster(desiredCPU=8, desiredGPU="0", desiredMemory="1e9"))["CPU"] == 8.0
+    with pytest.raises(NonConformance, match="RayCluster ray-gpu has no status: no KubeRay operator"):
+        workloads.requested(ray_cluster())
+    with pytest.raises(Unsupported, match="does not say how much GPU and memory its pods ask for"):
+        workloads.requested(ray_cluster(desiredCPU="8"))
+    with pytest.raises(InvalidDocument, match="desiredCPU"):
+        ray_cluster(desiredCPU="eight")
 
 
 def test_each_worker_group_has_its_own_image_and_pods() -> None:

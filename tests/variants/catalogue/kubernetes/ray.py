@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from fixtures.profile.model import load
+from fixtures.profile.ray_section import Resources
+from tests.faults.catalogue.kubernetes import ASKS_FOR_LESS
 from tests.targets.kubernetes_injectors import group_names_least_alone, ready_workers
 from tests.targets.kubernetes_ray import (
     ACCOUNT,
     SECOND,
+    desired_cpus,
     group,
     group_asks_for_more_than_its_most,
     one_worker_is_never_ready,
     second_group,
     workers,
     workers_are_placed,
+    workers_ask_for,
 )
 from tests.targets.kubernetes_ray_images import another_image_runs_no_agents
 from tests.targets.kubernetes_target import KubernetesTarget
@@ -54,6 +58,10 @@ async def second_group_has_another_image(target: KubernetesTarget) -> bool:
 
 async def template_says_where(target: KubernetesTarget) -> bool:
     return bool((await group(target))["template"]["spec"].get("serviceAccountName") == ACCOUNT)
+
+
+async def pods_ask_for_cpus(target: KubernetesTarget) -> bool:
+    return await desired_cpus(target) >= 2
 
 
 async def a_worker_is_not_ready(target: KubernetesTarget) -> bool:
@@ -101,6 +109,17 @@ VARIANTS: tuple[Variant, ...] = (
         apply=another_image_runs_no_agents,
         is_present=second_group_has_another_image,
         stretches=(*GROUPS, *IN_WORKERS, "DEP-09", "IMG-04", "INF-07", "INF-08", "NET-03", "NET-04", *AGENTS_START),
+        where="kubernetes",
+    ),
+    Variant(
+        name="requests-are-counted",
+        description="the profile names what the pods ask for, the head's among them, not what Ray was told to offer",
+        apply=workers_ask_for(1),
+        is_present=pods_ask_for_cpus,
+        # of 8 CPUs that Ray offers, the pods ask for 2 and the head's share
+        profile={"ray.resources": Resources(counted="requests", gpus=0, cpus=2, memory="1Gi")},
+        stretches=("INF-06", "INF-07", "IMG-02"),
+        detects=(ASKS_FOR_LESS,),
         where="kubernetes",
     ),
     Variant(
