@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, Remedy, do, kubectl, shell, steps
 
 RAY_PODS = "-l ray.io/cluster={ray_cluster}"
@@ -151,8 +153,13 @@ def nats_cli(why: str, *commands: str) -> Remedy:
 
     Source of commands and flags: https://github.com/nats-io/natscli/tree/v0.3.2/cli (stream_command.go,
     consumer_command.go); those used are the same since v0.1.1, but for `consumer resume`, which is as old as NATS 2.11.
+    A command about a consumer that the profile does not name is left out.
     """
-    cli = "nats --server {nats_server}{nats_api}"
+    cli, consumer = "nats --server {nats_server}{nats_api}", re.compile(r"\{(\w+_consumer)\}")
     return steps(
-        do(why, KUBERNETES, ENDPOINTS), *(shell(f"{cli} {words}", KUBERNETES, ENDPOINTS) for words in commands)
+        do(why, KUBERNETES, ENDPOINTS),
+        *(
+            shell(f"{cli} {words}", KUBERNETES, ENDPOINTS, about="".join(consumer.findall(words)[:1]))
+            for words in commands
+        ),
     )

@@ -7,10 +7,10 @@ from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl,
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.versions import is_other_release
-from fixtures.exercises.acknowledgement import collected
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.components import Components
 from fixtures.profile.amounts import holds, least, shown
+from fixtures.profile.collection import collected
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats, NotThere
@@ -215,28 +215,34 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
             "See what is there:",
             "consumer info {stream} {completed_consumer}",
             "consumer info {stream} {failed_consumer}",
+            "consumer info {stream} {deliberations_consumer}",
         ),
         nats_cli(
             "One is missing; add it:",
-            "consumer add {stream} {completed_consumer} --filter {completed} --pull --ack explicit --deliver all "
-            "--defaults",
-            "consumer add {stream} {failed_consumer} --filter {failed} --pull --ack explicit --deliver all --defaults",
+            *(
+                f"consumer add {{stream}} {{{which}_consumer}} {{{which}_filters}} --pull --ack explicit --deliver all "
+                "--defaults"
+                for which in ("completed", "failed", "deliberations")
+            ),
         ),
         nats_cli(
             "One is paused:",
             "consumer resume {stream} {completed_consumer}",
             "consumer resume {stream} {failed_consumer}",
+            "consumer resume {stream} {deliberations_consumer}",
         ),
         nats_cli(
             "One filters another subject:",
-            "consumer edit {stream} {completed_consumer} --filter {completed}",
-            "consumer edit {stream} {failed_consumer} --filter {failed}",
+            "consumer edit {stream} {completed_consumer} {completed_filters}",
+            "consumer edit {stream} {failed_consumer} {failed_filters}",
+            "consumer edit {stream} {deliberations_consumer} {deliberations_filters}",
         ),
         nats_cli(
             "One is a push consumer, not durable, or has another ack policy. None of it can be edited: remove that "
             "one, then add it as above. It starts again at the stream's first message:",
             "consumer rm {stream} {completed_consumer}",
             "consumer rm {stream} {failed_consumer}",
+            "consumer rm {stream} {deliberations_consumer}",
         ),
         EVIDENCE,
     ),

@@ -11,10 +11,11 @@ from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.core.versions import names_another_release
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.acknowledgement import Awaited, RunStart, collected, repeated, wait_until_acknowledged
+from fixtures.exercises.acknowledgement import Awaited, RunStart, repeated, wait_until_acknowledged
 from fixtures.exercises.agent_actors import AgentGroup, groups_of, label
 from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.exercises.deliberation_run import DeliberationRun
+from fixtures.profile.collection import collected
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats, mentions
@@ -85,6 +86,7 @@ def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
             "Follow one task: what was published, and what was collected:",
             "stream view {stream}",
             "consumer info {stream} {completed_consumer}",
+            "consumer info {stream} {deliberations_consumer}",
         ),
         do("And what the replicas say:", KUBERNETES),
         LOGS,
@@ -180,7 +182,11 @@ async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
     remedy=steps(
         "Acknowledge every message once it is stored, unknown tasks too.",
         nats_reached(),
-        nats_cli("See what is pending:", "consumer info {stream} {completed_consumer}"),
+        nats_cli(
+            "See what is pending:",
+            "consumer info {stream} {completed_consumer}",
+            "consumer info {stream} {deliberations_consumer}",
+        ),
     ),
     concerns=FLEET,
     cuts=(Link.COLLECT,),
@@ -196,7 +202,7 @@ async def test_all_acknowledged(
     run_id: str,
     run_start: RunStart,
 ) -> None:
-    """Both consumers have passed this run's last message, with nothing of it left to acknowledge or to deliver again.
+    """The consumers have passed this run's last message, with nothing of it left to acknowledge or to deliver again.
 
     What others publish meanwhile, or was given up before this run, may be open. Where nobody else publishes, and the
     stream still has all since the run began, each message was delivered once.

@@ -15,7 +15,7 @@ from fixtures.core.polling import StateNotReached, wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.acknowledgement import Awaited, collected, start_of, wait_until_acknowledged
+from fixtures.exercises.acknowledgement import Awaited, start_of, wait_until_acknowledged
 from fixtures.exercises.agent_actors import groups_of
 from fixtures.exercises.causes import (
     INJECTED_STATUS,
@@ -35,6 +35,7 @@ from fixtures.exercises.outages import (
     replica_of,
 )
 from fixtures.harness.outcome import skip_not_applicable, skip_unsupported
+from fixtures.profile.collection import collected
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats, mentions

@@ -109,3 +109,18 @@ async def test_a_consumer_that_is_paused_collects_nothing(rest: dict[str, int], 
         AssertionError, match=rf"(?m){NAMES.consumers.completed} is paused: nothing is delivered{words}$"
     ):
         await consumers_collect(nats, ONE)
+
+
+REVIEWS = load("swe-ai-fleet-d-envelope")
+
+
+async def test_who_collects_what_deliberations_publish_elsewhere() -> None:
+    own, failed, reviews = REVIEWS.nats.consumers.names
+    there = {own: {"filter_subject": COMPLETED}, failed: {"filter_subject": FAILED}}
+    nats: Any = Nats(consumers=there)
+    with pytest.raises(AssertionError, match=rf"(?m)^NATS has no consumer {reviews}$"):
+        await consumers_collect(nats, REVIEWS)
+    reviewed = REVIEWS.contract.messages.completed.deliberation_subject
+    await consumers_collect(Nats(consumers={**there, reviews: {"filter_subject": reviewed}}), REVIEWS)  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match=rf"(?m)^{own} filters {COMPLETED}, not {reviewed}$"):
+        await consumers_collect(nats, with_consumers(REVIEWS, deliberations=""))

@@ -15,6 +15,7 @@ from fixtures.clusters.base import Endpoints
 from fixtures.core.polling import StateNotReached
 from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, JobEnd, Scenario
 from fixtures.exercises.deliberation_run import DeliberationRun
+from fixtures.exercises.deliberations import Deliberations
 from fixtures.exercises.modes import Mode, RpcAsync, RpcThenNats, mode_of
 from fixtures.probes.payload.actors import host_of
 from fixtures.probes.payload.signatures import signatures
@@ -131,13 +132,8 @@ async def called(profile: Profile, bus: Bus) -> AsyncIterator[tuple[Executor, Mo
         await server.stop(None)
 
 
-def where_reviews_are_answered(profile: Profile) -> Profile:
-    contract = profile.contract.with_subjects(completed=REVIEWED)
-    return profile.model_copy(update={"contract": contract})
-
-
 async def test_a_call_of_the_executor_ends_with_the_answers_of_its_agents(bus: Bus) -> None:
-    async with called(where_reviews_are_answered(ENVELOPED), bus) as (executor, mode, orchestrator):
+    async with called(ENVELOPED, bus) as (executor, mode, orchestrator):
         assert isinstance(mode, RpcThenNats) and type(mode.caller) is RpcAsync
         assert (await orchestrator.any.status()).healthy
         trip = DeliberationRun("DEV", 3, "fc-1-task-1", mode.asked(0))
@@ -147,14 +143,48 @@ async def test_a_call_of_the_executor_ends_with_the_answers_of_its_agents(bus: B
     (request,) = executor.asked
     assert (request["task_id"], request["role"], len(request["agents"])) == (trip.task_id, "DEV", 3)
     assert request["constraints"] == {"story_id": "fc-1-task-1", "timeout_seconds": 30}
+    assert {message.subject for message in bus.stored} == {REVIEWED}
     assert (outcome.status, len(outcome.proposals)) == ("COMPLETED", 3)
     assert all(proposal.content.startswith(proposal.author) for proposal in outcome.proposals)
 
 
-async def test_answers_to_a_review_are_not_where_those_to_the_suites_agents_are(bus: Bus) -> None:
-    """One subject is all that a contract can name: docs/reference/eras.md says what is not seen for it."""
+def where_reviews_have_no_subject(profile: Profile) -> Profile:
+    messages = profile.contract.messages
+    completed = messages.completed.model_copy(update={"deliberation_subject": None})
+    changed = messages.model_copy(update={"completed": completed})
+    return profile.model_copy(update={"contract": profile.contract.model_copy(update={"messages": changed})})
+
+
+async def test_answers_to_a_review_are_not_seen_where_the_contract_has_no_subject_for_them(bus: Bus) -> None:
+    """What is there all the same is said by its subject, with the key that names it."""
+    profile = where_reviews_have_no_subject(ENVELOPED)
+    async with called(profile, bus) as (_, mode, _):
+        trip = DeliberationRun("DEV", 3, "fc-1-task-1", mode.asked(0))
+        trip.started = await mode.start(trip, "which name?")
+        with pytest.raises(StateNotReached, match="0 answers of 3 agents") as seen:
+            await mode.outcome(trip, None, 0.05, 0.01)
+    trip.error = str(seen.value)
+    trip.messages = deliberations_of(profile).contract.of_tasks(bus.stored, trip.task_id)
+    assert trip.summary.endswith(
+        f"; 3 messages of it on {REVIEWED} are of no kind that the contract has there "
+        "(messages.completed.deliberation_subject)"
+    )
+
+
+def deliberations_of(profile: Profile) -> Deliberations:
+    stand_in: Any = None
+    return Deliberations(stand_in, stand_in, stand_in, profile, "fc-1")
+
+
+async def test_an_answer_is_of_its_kind_on_the_subject_of_who_publishes_it_alone(bus: Bus) -> None:
+    asked(ENVELOPED, bus)
     async with called(ENVELOPED, bus) as (_, mode, _):
         trip = DeliberationRun("DEV", 3, "fc-1-task-1", mode.asked(0))
         trip.started = await mode.start(trip, "which name?")
-        with pytest.raises(StateNotReached, match="0 answers of 3 agents"):
-            await mode.outcome(trip, None, 0.05, 0.01)
+    own, *reviews = bus.stored
+    contracts = jobs_of(ENVELOPED).contract, deliberations_of(ENVELOPED).contract
+    assert [[contract.read(message).kind for message in (own, *reviews)] for contract in contracts] == [
+        ["completed", "", "", ""],
+        ["", "completed", "completed", "completed"],
+    ]
+    assert {contract.read(own).task_id for contract in contracts} == {"t"}, "it is found wherever it is"

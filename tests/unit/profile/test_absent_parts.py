@@ -11,16 +11,16 @@ import pytest
 from fixtures.clusters.base import Component
 from fixtures.clusters.endpoints import EndpointsCluster
 from fixtures.core.errors import UsageError
-from fixtures.exercises.acknowledgement import collected
 from fixtures.exercises.deliberations import over
 from fixtures.probes import components, replicas
 from fixtures.profile import addresses
 from fixtures.profile.behaviour import Limits
+from fixtures.profile.collection import collected
 from fixtures.profile.components import Consumers, Orchestrator
 from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Part, absences
 from fixtures.services.vllm import names_of
-from tests.support.profiles import profile_text, with_urls
+from tests.support.profiles import profile_text, with_consumers, with_urls
 from tests.unit.probes.test_components import Fleet
 
 REFERENCE = load("swe-ai-fleet")
@@ -95,6 +95,24 @@ def test_none_one_or_two_collect(consumers: Consumers, names: list[str]) -> None
     profile = REFERENCE.replaced("nats", consumers=consumers)
     assert [name for name, _subject in collected(profile)] == names
     assert list(consumers.names) == list(dict.fromkeys(names))
+
+
+def test_what_deliberations_publish_elsewhere_may_have_a_consumer_of_its_own(tmp_path: Path) -> None:
+    profile = load("swe-ai-fleet-d-envelope")
+    own, failed, reviews = profile.nats.consumers.names
+    reviewed = "agent.response.completed.backlog-review.role"
+    assert collected(profile) == [
+        (own, "agent.response.completed"),
+        (reviews, reviewed),
+        (failed, "agent.response.failed"),
+    ]
+    shared = with_consumers(profile, deliberations="")
+    assert collected(shared)[:2] == [(own, "agent.response.completed"), (own, reviewed)]
+    text = profile_text("swe-ai-fleet", nats={"consumers": {"completed": "c", "deliberations": "r"}})
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"nats\.consumers\.deliberations: has nothing to collect: the contract names"):
+        load(str(file))
 
 
 def test_what_has_no_limit_is_not_late() -> None:

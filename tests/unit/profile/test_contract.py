@@ -78,6 +78,17 @@ def test_a_contract_that_shares_nothing_with_the_reference_can_be_said() -> None
     assert contract.messages.outcome and contract.messages.outcome.states.end_of("void") == "failed"
 
 
+def test_deliberations_may_be_answered_on_a_subject_of_their_own() -> None:
+    document = reference()
+    document["messages"]["completed"]["deliberation_subject"] = "reviews.done"
+    messages = taken(document).messages
+    assert messages.subjects == ("agent.response.completed", "reviews.done", "agent.response.failed")
+    assert messages.in_deliberations.subjects == ("reviews.done", "agent.response.failed")
+    assert messages.in_deliberations.completed.fields == messages.completed.fields
+    without = second().messages
+    assert without.in_deliberations == without, "they are where the suite's own agents' are"
+
+
 def changed(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
     """Set keys of a section; None removes one."""
 
@@ -115,6 +126,15 @@ def changed(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
             changed("messages.failed", subject="agent.response.completed", constants={}),
             "messages.failed.constants: do not tell it from messages.completed, which has the subject "
             "agent.response.completed, too: name a path in the constants of both whose values differ",
+        ),
+        (
+            changed("messages.failed", subject="a", deliberation_subject="agent.response.completed", constants={}),
+            "messages.failed.constants: do not tell it from messages.completed, which has the subject "
+            "agent.response.completed, too: name a path in the constants of both whose values differ",
+        ),
+        (
+            changed("messages.completed", deliberation_subject="reviews.*"),
+            "messages.completed.deliberation_subject: string should match pattern '^[^\\s*>]+$', not 'reviews.*'",
         ),
         (changed("messages", failed=None, completed=None), "messages.completed: is missing"),
         (
