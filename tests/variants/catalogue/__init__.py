@@ -3,6 +3,7 @@
 from tests.variants.catalogue import (
     agents,
     endpoints,
+    held_calls,
     kubernetes,
     machine,
     messaging,
@@ -29,6 +30,7 @@ VARIANTS: tuple[Variant, ...] = (
     *orchestrators.VARIANTS,
     *orchestrator_fleets.VARIANTS,
     *orchestrator_behaviour.VARIANTS,
+    *held_calls.VARIANTS,
     *agents.VARIANTS,
     *machine.VARIANTS,
     *other_users.VARIANTS,
