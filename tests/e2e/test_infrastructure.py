@@ -1,6 +1,6 @@
 """INF: vLLM and Ray are there, complete and of the right version."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
@@ -32,6 +32,7 @@ EXPIRED = do(
 DEAD_ENGINE = "Where it answers with another status than 200, its engine is dead."
 
 REPLICAS = (Feature.REPLICAS,)
+WANTS_TOKENS = ("token", "k8s")  # what Ray reports as its mode
 NO_ROUTE = (404, 405)  # vLLM itself has /health in each version
 
 
@@ -222,24 +223,47 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
         kubectl(f"-n {{ray_namespace}} logs {RAY_PODS},ray.io/node-type=head --tail=50"),
         do("Look for the head's process and its log where it runs, and ask its dashboard:", ENDPOINTS),
         shell("curl -sS {dashboard}/api/version", ENDPOINTS),
+        do("Where it answers without a token: see what the head was started with (RAY_AUTH_MODE).", KUBERNETES),
+        kubectl("-n {ray_namespace} exec service/{head_service} -- printenv RAY_AUTH_MODE"),
+        do(
+            "Then set `authOptions: { mode: token }` of the RayCluster, which restarts head and workers, or correct "
+            "ray.auth.mode of the profile.",
+            KUBERNETES,
+        ),
+        do(
+            "Where it answers without a token: start the head again with RAY_AUTH_MODE=token and the token that the "
+            "other parts have, or correct ray.auth.mode of the profile.",
+            ENDPOINTS,
+        ),
         EVIDENCE,
     ),
     concerns=(Component.RAY_HEAD,),
     cuts=(Link.JOB,),
-    impact="No agent job can be started at all.",
+    impact="No agent job can be started at all, or anybody who reaches Ray can start one.",
     supports=("installed", "reconciled"),
 )
-async def test_ray_is_ready(components: Components, cluster: Cluster, evidence: Evidence) -> None:
-    """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows.
+async def test_ray_is_ready(
+    components: Components,
+    cluster: Cluster,
+    evidence: Evidence,
+    ray: Ray,
+    profile: Profile,
+    note: Callable[[str], None],
+) -> None:
+    """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows, and asks for a token where
+    the profile says so (`ray.auth.mode`).
 
-    Without it no job can be submitted and running ones cannot be followed. In Kubernetes it leaves as evidence what the
-    API server reports of KubeRay and of its RayCluster; `ci/report --cncf` reads it.
+    Without it no job can be submitted and running ones cannot be followed. A head without a token, among parts that
+    have one, runs what anybody sends it, and has none for its own requests to the workers. In Kubernetes it leaves as
+    evidence what the API server reports of KubeRay and of its RayCluster; `ci/report --cncf` reads it.
     """
     await operator_evidence.leave(evidence, operator_evidence.OPERATOR, cluster.operator())
     await operator_evidence.leave(evidence, operator_evidence.RAY, cluster.ray_objects())
     workload = components.workload(Component.RAY_HEAD)
     assert workload is None or workload.ready, f"the head's replica is not ready: {workload.not_ready}"
     components.ray_version.get()  # raises where the dashboard does not answer
+    if profile.ray.auth.mode == "token":
+        await raise_if_without_token(ray, note)
     heads = [node for node in components.ray_nodes.get() if node.head]
     alive = [node for node in heads if node.alive]
     replicas = workload.ready if workload else ()
@@ -254,6 +278,20 @@ async def test_ray_is_ready(components: Components, cluster: Cluster, evidence: 
     if complaint and await cluster.raycluster_was_never_ready() and workers_are_not_ready_on_purpose(components):
         return
     assert not complaint, f"Ray answers, but its own object in Kubernetes says: {complaint}"
+
+
+async def raise_if_without_token(ray: Ray, note: Callable[[str], None]) -> None:
+    """Raises AssertionError where Ray asks nobody for a token; what stands before Ray may ask, or let everybody in."""
+    lets_in, mode = await ray.lets_in_strangers("/api/version"), await ray.authentication_mode()
+    wrong = mode == "disabled" or (lets_in and mode not in WANTS_TOKENS)
+    does = f"answers without a token at {ray.url}" if lets_in else f"asks for no token itself, behind {ray.url}"
+    says = f"reports that its mode is {mode!r}" if mode else "knows no such mode, as before 2.52"
+    assert not wrong, (
+        f'Ray\'s head {does}, and the profile says ray.auth.mode = "token": it {says}. Start it with '
+        "RAY_AUTH_MODE=token, or correct the profile"
+    )
+    if lets_in:
+        note(f"{ray.url} lets everybody in: something before Ray adds a token, which Ray itself asks for")
 
 
 def run(workload: Workload, alive: Collection[Node]) -> list[Replica]:

@@ -12,10 +12,14 @@ from tests.faults.catalogue.infrastructure import NO_RAY, THROUGH_RAY, given_up
 from tests.faults.model import Fault
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import restarted
+from tests.targets.ray_injectors import ray_started, with_environment
 from tests.targets.target import Change
 
 WHERE = "embedded-token"
 OLD = "0123456789abcdef" * 4
+#: What the head asks of workers, which refuse whoever sends no token: places for tasks and actors of jobs. It has to be
+#: seen in a fleet which of them fail, and which cannot be decided.
+FROM_THE_HEAD = ("INF-06", "INF-07", *THROUGH_RAY, "DEP-12", "ORC-01")
 #: What a replica does through Ray. Its environment differs from the other's, which CFG-07 reports.
 WITHOUT_RAY = ("CFG-07", "ORC-01", "ORC-03", "ORC-04")
 
@@ -59,6 +63,15 @@ async def suite_has_old_token(target: EmbeddedTarget) -> AsyncIterator[None]:
 
 
 FAULTS = (
+    Fault(
+        name="head-asks-for-no-token",
+        description="the head was started without authentication, and all other parts have a token",
+        inject=ray_started(ray_head=with_environment(RAY_AUTH_MODE="disabled")),
+        expected_failures=("INF-05",),
+        tolerated_failures=FROM_THE_HEAD,
+        expected_terms=("Ray's head answers without a token", "RAY_AUTH_MODE=token"),
+        where=WHERE,
+    ),
     Fault(
         name="one-worker-has-an-old-token",
         description="the second worker was started with another token than the head's",

@@ -212,7 +212,7 @@ def a_head_of_an_earlier_life_is_listed() -> None:
     def judged(*addresses: str) -> None:
         nodes = [Node(id=address, address=address, state="ALIVE", head=True) for address in addresses]
         seen = replace(components(head, head, *nodes), workloads={Component.RAY_HEAD: Answer(head)})
-        asyncio.run(ray_is_ready(seen, nobody, nobody))
+        asyncio.run(ray_is_ready(seen, nobody, nobody, nobody, load("kind"), nobody))
 
     judged("10.0.0.2")
     with pytest.raises(Inconclusive, match="2 living heads, and one of them has a replica"):
