@@ -151,7 +151,8 @@ async def test_workers_reach_vllm(census: Census) -> None:
 async def test_workers_reach_nats(census: Census) -> None:
     """Each worker opens a connection to NATS, is greeted and let in, and JetStream answers it and has the stream.
 
-    Asked over a plain socket, so that it says something about the network even where nats-py is missing.
+    Asked over a plain socket, so that it says something about the network even where nats-py is missing. Of several
+    servers (nats.url, nats.url_inside) one is enough.
     """
     wrong = broken_links((worker.name, worker.nats["nats"]) for worker in census.workers)
     assert not wrong, f"NATS is not usable from every worker: {'; '.join(wrong)}"

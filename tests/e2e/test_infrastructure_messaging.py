@@ -1,5 +1,6 @@
 """INF: NATS has room, stream and consumers for the results, and every orchestrator serves that collects them."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
@@ -32,14 +33,17 @@ from tests.e2e.repairs import EVIDENCE, LOGS, nats_cli, nats_reached
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="No result can be published or received.",
 )
-async def test_jetstream(components: Components, nats: Nats, profile: Profile) -> None:
-    """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results.
+async def test_jetstream(components: Components, nats: Nats, profile: Profile, note: Callable[[str], None]) -> None:
+    """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results. Of several
+    servers (nats.url) one that answers is enough; each that does not is noted.
 
     It may be that of other servers: a server without one of its own, in the same cluster or behind a gateway, leads
     there. Limits may come in tiers, by the replicas of a stream: those of the profile's stream count, one where it is
     missing.
     """
     info, replicas = components.nats.get(), 1
+    for why_not in await nats.unusable_servers():
+        note(why_not)
     try:
         account = await nats.account()
     except NonConformance as error:

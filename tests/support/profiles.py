@@ -33,7 +33,7 @@ def with_urls(
 ) -> Profile:
     """A copy in which every part is reached by an address."""
     profile = profile.replaced("vllm", url=vllm, url_inside=vllm_inside).replaced("ray", url=ray)
-    profile = profile.replaced("nats", url=nats, url_inside=nats_inside)
+    profile = profile.replaced("nats", url=(nats,), url_inside=(nats_inside,) if nats_inside else ())
     return profile.replaced("orchestrator", url=tuple(orchestrator))
 
 

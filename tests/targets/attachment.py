@@ -24,7 +24,7 @@ class Urls:
 
     vllm: str
     dashboard: str
-    nats: str
+    nats: str  # several servers with commas between them
     orchestrators: tuple[str, ...]  # host:port
     fault_proxy: str = ""
     fault_proxy_token: str = ""
@@ -56,7 +56,7 @@ class Urls:
             "embedded",
             vllm={"url": self.vllm, "fault_proxy": self.fault_proxy, **self._inside("vllm"), **vllm},
             ray={"url": self.dashboard, "python": platform.python_version()},
-            nats={"url": self.nats, **self._inside("nats")},
+            nats={"url": self.nats.split(","), **self._inside("nats")},
             orchestrator={"url": list(self.orchestrators)},
         )
         return f"{text}\n{self.sections}\n"

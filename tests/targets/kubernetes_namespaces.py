@@ -143,7 +143,7 @@ def ways_to(profile: Profile) -> dict[str, str]:
     """The orchestrator's variables where NATS and vLLM are in namespaces of their own."""
     elsewhere = profile.replaced("vllm", namespace=MODELS).replaced("nats", namespace=MESSAGING)
     seen, variables = from_pods(elsewhere), profile.orchestrator.variables
-    return {variables.vllm_url: (seen.fault_proxy or seen.vllm).url, variables.nats_url: seen.nats.url}
+    return {variables.vllm_url: (seen.fault_proxy or seen.vllm).url, variables.nats_url: seen.nats_urls}
 
 
 def parts_have_namespaces() -> Change:

@@ -3,16 +3,19 @@ answers or do not keep them; and ways to NATS that have none."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from nats.js.api import AckPolicy, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform
 
 from tests.faults.catalogue.connectivity import WORKERS, workers_led
 from tests.faults.model import Fault
+from tests.targets.attachment import Urls, attached
 from tests.targets.decoy_servers import another_nats, orchestrator_led
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import frozen, killed
+from tests.targets.links import closed_port
 from tests.targets.nats_injectors import (
     another_account,
     consumer_is,
@@ -41,6 +44,14 @@ def with_nats(down: Callable[[EmbeddedTarget], AbstractAsyncContextManager[None]
             yield
 
     return injected
+
+
+@asynccontextmanager
+async def servers_that_are_dead(target: EmbeddedTarget) -> AsyncIterator[Mapping[str, Any]]:
+    """Nobody listens at either server that the profile names; Ray's workers are led to the one that lives."""
+    urls = Urls.of(target)
+    async with closed_port() as first, closed_port() as second:
+        yield {"nats": f"nats://{first},nats://{second}", "inside": {"nats": urls.nats}}
 
 
 FAULTS = (
@@ -73,6 +84,13 @@ FAULTS = (
         expected_failures=NO_NATS,
         tolerated_failures=("INF-11",),
         expected_terms=("NATS", "does not greet"),
+    ),
+    Fault(
+        name="all-servers-of-nats-are-dead",
+        description="the profile names two servers of NATS, and nobody listens at either",
+        inject=attached(servers_that_are_dead),
+        expected_failures=("INF-09", "INF-10", "INF-12"),
+        expected_terms=("none of 2 servers can be used", "does not answer"),
     ),
     Fault(
         name="stream-is-missing",

@@ -29,6 +29,10 @@ class Nats:
         self, account: Account | Exception = NO_LIMIT, consumers: Mapping[str, Mapping[str, Any]] = {}, **state: Any
     ) -> None:
         self._account, self._consumers, self._state = account, consumers, state
+        self._down: list[str] = []
+
+    async def unusable_servers(self) -> list[str]:
+        return [f"NATS at {server} does not answer" for server in self._down]
 
     async def account(self) -> Account:
         if isinstance(self._account, Exception):
@@ -53,14 +57,21 @@ class Greeted:
         return self._info
 
 
-async def judged(nats: Any, *, jetstream: bool) -> None:
+async def judged(nats: Any, *, jetstream: bool, notes: list[str] | None = None) -> None:
     components: Any = Greeted(jetstream=jetstream)
-    await jetstream_has_room(components, nats, PROFILE)
+    await jetstream_has_room(components, nats, PROFILE, notes.append if notes is not None else print)
 
 
 async def test_jetstream_of_other_servers_is_as_good() -> None:
     await judged(Nats(), jetstream=False)
     await judged(Nats(), jetstream=True)
+
+
+async def test_each_server_that_is_down_is_noted_while_another_answers() -> None:
+    nats, notes = Nats(), list[str]()
+    nats._down = ["nats://one:4222", "nats://three:4222"]
+    await judged(nats, jetstream=True, notes=notes)
+    assert notes == ["NATS at nats://one:4222 does not answer", "NATS at nats://three:4222 does not answer"]
 
 
 async def test_a_server_that_leads_to_no_jetstream() -> None:

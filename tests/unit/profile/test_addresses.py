@@ -31,7 +31,7 @@ def test_pods_reach_services_by_their_names() -> None:
     seen = addresses.from_pods(profiles.load("swe-ai-fleet"))
     assert seen.vllm.url == "http://vllm-server-service.swe-ai-fleet.svc:8000"
     assert seen.dashboard.url == "http://ray-gpu-head-svc.ray.svc:8265"
-    assert seen.nats.url == "nats://nats.swe-ai-fleet.svc:4222"
+    assert seen.nats_urls == "nats://nats.swe-ai-fleet.svc:4222"
     assert seen.ray_client is not None
     assert seen.ray_client.url == "ray://ray-gpu-head-svc.ray.svc:10001"
     assert [one.target for one in seen.orchestrators] == ["orchestrator.swe-ai-fleet.svc:50055"]
@@ -47,20 +47,29 @@ def test_a_domain_of_the_cluster_is_part_of_the_names() -> None:
 
 def test_tls_of_the_profile_is_in_every_scheme() -> None:
     seen = addresses.from_pods(with_tls())
-    assert [seen.vllm.scheme, seen.dashboard.scheme, seen.nats.scheme] == ["https", "https", "tls"]
+    assert [seen.vllm.scheme, seen.dashboard.scheme, seen.nats[0].scheme] == ["https", "https", "tls"]
     assert [one.scheme for one in seen.orchestrators] == ["grpcs"]
 
 
 def test_plain_endpoints_are_as_the_profile_names_them() -> None:
     seen = addresses.from_outside(by_address())
-    assert [seen.vllm.url, seen.dashboard.url, seen.nats.url] == [VLLM, DASHBOARD, NATS]
+    assert [seen.vllm.url, seen.dashboard.url, seen.nats_urls] == [VLLM, DASHBOARD, NATS]
     assert tuple(one.target for one in seen.orchestrators) == TARGETS
     assert seen.ray_client is None
 
 
 def test_workers_reach_what_inside_names_and_the_rest_as_the_suite_does() -> None:
     seen = addresses.from_workers(by_address())
-    assert (seen.nats.url, seen.vllm.url) == ("nats://10.0.0.1:4222", VLLM)
+    assert (seen.nats_urls, seen.vllm.url) == ("nats://10.0.0.1:4222", VLLM)
+
+
+def test_nats_may_have_several_servers() -> None:
+    servers = ("nats://one:4222", "nats://[fd00::2]:4223")
+    profile = by_address().replaced("nats", url=servers, url_inside=())
+    assert addresses.from_outside(profile).nats_urls == addresses.from_workers(profile).nats_urls == ",".join(servers)
+    assert addresses.from_pods(profile).nats_urls == ",".join(servers)
+    cluster = EndpointsCluster(profile, "fc-1", allow_disruptive=False)
+    assert cluster.endpoints.nats == cluster.inside.nats == ",".join(servers)
 
 
 def test_the_attached_endpoints_are_those_of_the_table() -> None:

@@ -68,7 +68,7 @@ def test_addresses_become_urls_of_the_parts(tmp_path: Path) -> None:
     assert profile == upgraded(tmp_path, name)
     assert (profile.vllm.url, profile.vllm.fault_proxy) == ("https://vllm:8000", "http://proxy:1")
     assert (profile.ray.url, profile.ray.client_url) == ("http://10.0.0.1:8265", "ray://head:10001")
-    assert (profile.nats.url, profile.nats.url_inside) == ("nats://nats:4222", "tls://nats.in:4222")
+    assert (profile.nats.url, profile.nats.url_inside) == (("nats://nats:4222",), ("tls://nats.in:4222",))
     assert profile.orchestrator.url == ("one:50055", "[::1]:50055")
     assert profile.is_reached_by_url and not load("swe-ai-fleet").is_reached_by_url
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import nats
 import nats.js.errors
 
+from tests.targets.attachment import Urls, attached
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, agent_code, restarted
 from tests.targets.links import closed_port
@@ -71,7 +73,25 @@ async def has_a_list(target: EmbeddedTarget) -> bool:
     return all("," in url for url in urls)
 
 
+@asynccontextmanager
+async def one_server_of_two(target: EmbeddedTarget) -> AsyncIterator[Mapping[str, Any]]:
+    """The profile's first server is down. Agents are given both, and take them."""
+    async with closed_port() as nobody, agent_code(AGENT_SPLITS)(target):
+        yield {"nats": f"nats://{nobody},{Urls.of(target).nats}"}
+
+
+async def names_two_servers(target: EmbeddedTarget) -> bool:
+    return target.attached is not None and "," in target.attached.nats
+
+
 VARIANTS = (
+    Variant(
+        name="one-of-two-nats-servers-is-down",
+        description="the profile names two servers of NATS, the first of which is down: clients take the other",
+        apply=attached(one_server_of_two),
+        is_present=names_two_servers,
+        stretches=("INF-09", "INF-10", "INF-12", "NET-04", "JOB-02", "JOB-05", "JOB-11", "ORC-05", "ORC-10", "E2E-01"),
+    ),
     Variant(
         name="nats-is-a-cluster-of-three",
         description="each client meets another of three servers with routes; streams and buckets have three replicas",

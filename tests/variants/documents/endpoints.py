@@ -25,7 +25,7 @@ def addresses_are_of_version_six() -> None:
         seen = addresses.from_outside(load(str(file)))
     assert seen.vllm.url == "https://[2001:db8::1]/models"
     assert (seen.vllm.host, seen.vllm.port) == ("2001:db8::1", None)
-    assert (seen.dashboard.url, seen.nats.url) == ("http://[::1]:8265", "nats://[fd00::2]:4222")
+    assert (seen.dashboard.url, seen.nats_urls) == ("http://[::1]:8265", "nats://[fd00::2]:4222")
     assert [address.target for address in seen.orchestrators] == ["[fd00::3]:50055", "[fd00::4]:50055"]
 
 

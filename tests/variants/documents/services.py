@@ -117,7 +117,7 @@ def cluster_domains_differ() -> None:
     """No name of a service has the cluster's domain in it, and one that has is the same address."""
     profile: Profile = load("swe-ai-fleet")
     seen = from_pods(profile)
-    addresses = [seen.vllm, seen.nats, seen.dashboard, *seen.orchestrators, *filter(None, [seen.ray_client])]
+    addresses = [seen.vllm, *seen.nats, seen.dashboard, *seen.orchestrators, *filter(None, [seen.ray_client])]
     assert all(address.host.endswith(".svc") for address in addresses)
     short = "http://vllm-server-service:8000"
     for url in (short, f"{seen.vllm.url}", seen.vllm.url.replace(".svc", ".svc.fleet.test")):
