@@ -45,7 +45,8 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
         POLICIES,
         MESH,
         in_orchestrator(
-            "import os, urllib.request as u; print(u.urlopen(os.environ['{name_of_VLLM_URL}'] + '/v1/models').read())"
+            "import os, urllib.request as u; url = os.environ['{name_of_VLLM_URL}'].rstrip('/').removesuffix('/v1'); "
+            "print(u.urlopen(url + '/v1/models').read())"
         ),
         do("On its machine, look for a firewall or a wrong name in {name_of_VLLM_URL}.", ENDPOINTS, EMBEDDED),
     ),
@@ -57,7 +58,10 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     follows=("INF-01", "INF-02", "INF-03", "NET-07"),
 )
 async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
-    """Every replica gets the list of models from VLLM_URL, with the profile's model in it."""
+    """Every replica gets the list of models from VLLM_URL, with the profile's model in it.
+
+    The variable's value may be a server's address, or the base URL of its API, which ends in /v1.
+    """
     named = profile.orchestrator.variables.vllm_url
     asked = [(f"{one.name}: {one.assigned(named)}", one.http("models")) for one in replica_reports]
     wrong = broken_links(asked)

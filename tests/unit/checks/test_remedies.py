@@ -211,6 +211,16 @@ def test_a_variable_is_set_to_what_the_profile_has() -> None:
     assert "VLLM_URL=http://fault-proxy.swe-ai-fleet" in of("kind", "CFG-02")
 
 
+def test_a_variable_of_openais_clients_is_set_to_the_base_of_the_api() -> None:
+    profile = profiles.load("swe-ai-fleet")
+    named = profile.orchestrator.variables.model_copy(update={"vllm_url": "OPENAI_BASE_URL"})
+    profile = profile.replaced("orchestrator", variables=named)
+    values = remedy_values(profile, "attach", TARGET)
+    check = load_catalogue()["CFG-02"]
+    text = "\n".join(step.text for step in filled(check.remedy, values))
+    assert "OPENAI_BASE_URL=http://vllm-server-service.swe-ai-fleet.svc:8000/v1" in text
+
+
 def test_a_log_is_read_before_the_pod_that_has_it_is_deleted() -> None:
     lines = of("attached", "INF-06").splitlines()
     read = next(n for n, line in enumerate(lines) if "raylet.err" in line)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from fixtures.core.errors import NonConformance
 from fixtures.probes import replicas
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.vllm_report import VllmReport
@@ -26,6 +27,27 @@ def test_the_probe_asks_where_they_lead() -> None:
     asked = replicas.request(ENVIRONMENT, PROFILE)
     assert [row["url"] for row in asked["http"]] == ["http://llm:1/v1/models", "http://llm:1/metrics"]
     assert (asked["nats"][0]["url"], asked["ray_client"]) == ("nats://u:p@bus", "ray://pool:2")
+
+
+@pytest.mark.parametrize("base", ["http://llm:1", "http://llm:1/", "http://llm:1/v1", "http://llm:1/v1/"])
+def test_the_probe_asks_a_server_by_its_address_and_by_the_base_of_its_api(base: str) -> None:
+    """OPENAI_BASE_URL ends in /v1; /metrics is beside it."""
+    asked = replicas.request({"LLM_BASE": base}, PROFILE)
+    assert [row["url"] for row in asked["http"]] == ["http://llm:1/v1/models", "http://llm:1/metrics"]
+
+
+def test_a_gateways_own_path_stays() -> None:
+    asked = replicas.request({"LLM_BASE": "http://gateway/team-v1/v1"}, PROFILE)
+    assert [row["url"] for row in asked["http"]] == [
+        "http://gateway/team-v1/v1/models",
+        "http://gateway/team-v1/metrics",
+    ]
+
+
+def test_what_is_no_list_of_models_is_named_by_where_it_was_asked() -> None:
+    listed = {"ok": True, "body": "{}", "ms": []}
+    with pytest.raises(NonConformance, match=r"^http://llm:1/v1/models does not answer as vLLM does"):
+        VllmReport.of(report({"LLM_BASE": "http://llm:1/v1"}, http={"models": listed}))
 
 
 def test_they_are_named_and_shown_without_credentials() -> None:

@@ -7,6 +7,7 @@ from fixtures.clusters.endpoints import EndpointsCluster
 from fixtures.profile import addresses
 from fixtures.profile import model as profiles
 from fixtures.profile.addresses import Address
+from fixtures.profile.components import Vllm
 from fixtures.profile.model import Profile
 from fixtures.profile.sections import Tls
 from tests.support.profiles import with_urls
@@ -49,6 +50,20 @@ def test_tls_of_the_profile_is_in_every_scheme() -> None:
     seen = addresses.from_pods(with_tls())
     assert [seen.vllm.scheme, seen.dashboard.scheme, seen.nats[0].scheme] == ["https", "https", "tls"]
     assert [one.scheme for one in seen.orchestrators] == ["grpcs"]
+
+
+def test_the_base_of_a_model_servers_api_means_the_server() -> None:
+    """Everybody who asks adds the path: the suite, the census, the contract's `{vllm_url}/v1`."""
+    urls = {"url": "https://llm/team/v1", "url_inside": "http://llm:8000/v1/", "fault_proxy": "http://proxy:1/v1"}
+    shipped = profiles.load("swe-ai-fleet").vllm
+    vllm = Vllm.model_validate({"model": "m", **urls})
+    profile = profiles.load("swe-ai-fleet").model_copy(update={"vllm": vllm})
+    seen, workers = addresses.from_outside(profile), addresses.from_workers(profile)
+    assert (seen.vllm.url, workers.vllm.url) == ("https://llm/team", "http://llm:8000")
+    assert seen.fault_proxy and workers.fault_proxy and seen.fault_proxy.url == workers.fault_proxy.url
+    assert seen.fault_proxy.url == "http://proxy:1"
+    within = addresses.from_pods(profile.replaced("vllm", fault_proxy="", service=shipped.service))
+    assert within.vllm.url == "http://llm:8000" and within.fault_proxy is None
 
 
 def test_plain_endpoints_are_as_the_profile_names_them() -> None:
