@@ -218,13 +218,17 @@ async def joined(ray: Ray, new: Replica, known: Collection[str]) -> Node:
 async def test_replaced_worker(
     cluster: Cluster, ray: Ray, profile: Profile, take_census: Callable[[str], Awaitable[Census]], evidence: Evidence
 ) -> None:
-    """A worker is removed and a new one takes its place: it imports all that agents need, their class too, and nothing
-    was by hand.
+    """A worker that agents run on is removed and a new one takes its place: it imports all that agents need, their
+    class too, and nothing was by hand.
     """
     workload = await cluster.workload(Component.RAY_WORKER)
     if not workload.ready:
         raise Inconclusive(f"no worker is ready, to be replaced: {workload.not_ready}")
-    old = workload.ready[-1]
+    elsewhere = {replica.name for replica in await without_agents(cluster)}
+    hosts = [replica for replica in workload.ready if replica.name not in elsewhere]
+    if not hosts:
+        raise Inconclusive("no worker that agents run on is ready, to be replaced: all are of groups without agents")
+    old = hosts[-1]
     known = {node.id for node in await ray.nodes()}
     await operator_evidence.leave(evidence, operator_evidence.BEFORE["worker"], cluster.ray_objects())
     new = await cluster.replace(old)
@@ -276,8 +280,8 @@ async def test_roll_out(
     stock_image_run: OnStockImage,
     evidence: Evidence,
 ) -> None:
-    """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works,
-    head included.
+    """On the stock image agent jobs fail, and say that it is nats; after the roll-out everything works: workers have
+    what agents import, and the head, which may have another image, loads their class, too.
     """
     failed = stock_image_run.run
     evidence.attach("on-stock-image.txt", failed.error)
@@ -289,13 +293,12 @@ async def test_roll_out(
     await cluster.roll_out(profile.ray.head_image)
     alive = [node for node in await ray.nodes() if node.alive]
     stale = behind(await cluster.ray_groups(), alive)
-    assert not stale, f"after the roll-out {stale} do not run {profile.ray.head_image}"
+    assert not stale, f"after the roll-out {stale} do not run what their groups name ({profile.ray.head_image})"
     census = await take_census("census-rolled-out")
     evidence.attach("census.json", dict(census.document))
-    missing = [
-        f"{node.name}: {line}"
-        for node in census.agent_hosts
-        for line in (*missing_in(vars(node), profile), *class_missing_in(node.symbols, profile))
+    missing = [f"{worker.name}: {line}" for worker in census.workers for line in missing_in(vars(worker), profile)]
+    missing += [
+        f"{node.name}: {line}" for node in census.agent_hosts for line in class_missing_in(node.symbols, profile)
     ]
     assert not missing, f"after the roll-out: {'; '.join(missing)}"
     workers = agent_nodes(alive, await without_agents(cluster))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from fixtures.clusters.base import Completed, Component, Replica, Workload
+from fixtures.clusters.base import Completed, Component, Feature, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts
@@ -17,6 +17,7 @@ from fixtures.probes.census import Census, parse
 from fixtures.probes.packaging import BEGIN, END
 from fixtures.profile.behaviour import Tools
 from fixtures.profile.model import Profile, load
+from fixtures.profile.ray_section import Group
 from fixtures.services.ray import Node
 from tests.e2e import test_image as image_checks
 from tests.e2e.test_image import behind
@@ -28,8 +29,13 @@ ABSENT = {"ok": False, "error": "ModuleNotFoundError: No module named 'swe_ai_fl
 UNSET = {"ok": False, "error": "KeyError: 'NATS_URL'"}
 
 
-def group(*replicas: Replica) -> Workload:
-    return Workload("gpu", Component.RAY_WORKER, len(replicas), "x:1", "", replicas)
+OF_TWO_GROUPS = PROFILE.replaced(
+    "ray", groups=(Group(name="gpu", workers=1), Group(name="models", workers=1, runs_agents=False))
+)
+
+
+def group(*replicas: Replica, name: str = "gpu", image: str = "x:1") -> Workload:
+    return Workload(name, Component.RAY_WORKER, len(replicas), image, "", replicas)
 
 
 def replica(name: str, ready: bool = True, image: str = "x:1", address: str = "") -> Replica:
@@ -107,13 +113,19 @@ NEW = Replica("w-2", Component.RAY_WORKER, "gpu", "x:1", "", True, address="10.0
 
 class Replaced:
     """A cluster and its Ray: a new worker joins at the third look, under a name that is not its pod's. The node of
-    before had the same address, and Ray lists it on."""
+    before had the same address, and Ray lists it on. The last worker is of a group for other work."""
 
-    def __init__(self, joins: bool = True) -> None:
+    profile, unsupported = OF_TWO_GROUPS, dict[Feature, str]()
+
+    def __init__(self, joins: bool = True, ready: bool = True) -> None:
         self.joins, self.looks = joins, 0
+        self.groups = group(replica("w-1", ready)), group(replica("w-9"), name="models")
 
     async def workload(self, _component: Component) -> Workload:
-        return group(replica("w-1"))
+        return group(*(replica for group in self.groups for replica in group.replicas))
+
+    async def ray_groups(self) -> tuple[Workload, ...]:
+        return self.groups
 
     async def replace(self, old: Replica) -> Replica:
         assert old.name == "w-1"
@@ -148,6 +160,12 @@ async def test_a_new_worker_is_asked_once_it_has_joined_whatever_it_is_called() 
         await replaced({"error": "no memory"})
 
 
+async def test_a_worker_for_other_work_is_not_replaced() -> None:
+    """`Replaced.replace` takes w-1 alone; w-9 may lack what agents import."""
+    with pytest.raises(Inconclusive, match="no worker that agents run on is ready, to be replaced"):
+        await replaced(probed(), Replaced(ready=False))
+
+
 async def test_a_new_worker_that_ray_never_lists_is_the_fleets_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_checks, "TIMEOUTS", Timeouts(ray_worker_up=0.01))
     with pytest.raises(StateNotReached, match="that Ray lists the new worker w-2"):
@@ -163,3 +181,38 @@ def test_workers_that_ray_counts_are_rolled_out_whatever_their_probe_says() -> N
     assert behind([group(replica("w-1"), asleep)], alive) == []
     assert behind([group(replica("w-1"), asleep)], []) == ["w-2"]
     assert behind([group(replica("w-1", image="x:0"), replica("w-3", ready=False))], alive) == ["w-1", "w-3"]
+
+
+async def rolled_out(head: dict[str, Any]) -> None:
+    """Runs IMG-06 to its end, in a fleet without deliberations; the head answers the census so, and the worker has
+    all."""
+    profile = OF_TWO_GROUPS.replaced("deliberations", mode="none")
+
+    async def of_two(_what: str, *_scenarios: Any) -> Any:
+        rows = [("h", "10.0.0.9", True, head), ("w", "10.0.0.2", False, probed())]
+        nodes = [
+            {"node_id": id, "node_name": id, "hostname": id, "address": at, "head": is_head, "session": "s", **document}
+            for id, at, is_head, document in rows
+        ]
+        return parse({"nodes": nodes})
+
+    async def nothing(*_arguments: Any) -> Any:
+        return SimpleNamespace(healthy=[])
+
+    async def groups() -> tuple[Workload, ...]:
+        return (group(replica("w-1")),)
+
+    async def nodes() -> list[Node]:
+        return [node("w", "10.0.0.2")]
+
+    fleet: Any = SimpleNamespace(profile=profile, unsupported={}, roll_out=nothing, ray_groups=groups, nodes=nodes)
+    jobs: Any = SimpleNamespace(run=nothing)
+    on_stock: Any = SimpleNamespace(run=SimpleNamespace(ok=False, missing_module="nats", error="", summary=""))
+    await image_checks.test_roll_out(fleet, jobs, fleet, profile, cast(Any, None), of_two, on_stock, EVIDENCE)
+
+
+async def test_the_head_may_have_an_image_of_its_own_and_loads_the_agents_class() -> None:
+    lost = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "missing": "nats"}
+    await rolled_out(probed(nats=lost))
+    with pytest.raises(AssertionError, match=r"after the roll-out: h: .*No module named 'swe_ai_fleet'"):
+        await rolled_out(probed(job=ABSENT))

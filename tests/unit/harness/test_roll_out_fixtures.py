@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import AgentRun, AgentRuns, Scenario
 from fixtures.harness.roll_out_fixtures import is_left, require_agents_code, require_image, run_on_stock_image
 from fixtures.profile.model import Profile, load
+from tests.support.profiles import profile_text
 
 STOCK, CUSTOM = "fleet/ray-stock:2.49.2", "fleet/ray:2.49.2"
+OF_RAY = (Component.RAY_WORKER, "gpu")
 OWN = load("swe-ai-fleet").replaced("agent", job_class="acme.agents:Agent", package="images/ray/swe_ai_fleet")
 
 
@@ -42,14 +45,11 @@ class Fleet:
         """Somebody puts the image back at once."""
 
     def __init__(self, specified: str, running: str) -> None:
-        replica = Replica("w-1", Component.RAY_WORKER, "gpu", running, "", True)
-        self.workers = Workload("gpu", Component.RAY_WORKER, 1, specified, "", (replica,))
-
-    async def workload(self, _component: Component) -> Workload:
-        return self.workers
+        replica = Replica("w-1", *OF_RAY, running, "", True)
+        self.groups: tuple[Workload, ...] = (Workload("gpu", Component.RAY_WORKER, 1, specified, "", (replica,)),)
 
     async def ray_groups(self) -> tuple[Workload, ...]:
-        return (self.workers,)
+        return self.groups
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,25 @@ async def test_an_image_that_somebody_puts_back_says_nothing_about_the_fleet(
 )
 async def test_what_still_runs_the_stock_image_is_restarted(specified: str, running: str, left: bool) -> None:
     cluster: Any = Fleet(specified, running)
-    assert await is_left(cluster, CUSTOM) is left
+    assert await is_left(cluster, OWN.with_ray_image(CUSTOM)) is left
+
+
+def workers(name: str, image: str) -> Workload:
+    return Workload(name, Component.RAY_WORKER, 1, image, "", (Replica(f"{name}-1", *OF_RAY, image, "", True),))
+
+
+async def test_groups_with_an_image_each_are_held_against_their_own(tmp_path: Path) -> None:
+    """The profile's image of the head is not that of a group that runs agents: nothing is left to be put back."""
+    groups = [{"name": "gpu-workers", "image": CUSTOM, "workers": 1}, {"name": "models", "workers": 1}]
+    file = tmp_path / "two.toml"
+    file.write_text(profile_text("swe-ai-fleet", ray={"head_image": "fleet/ray-head:1", "groups": groups}))
+    profile, cluster = load(str(file)), Fleet(CUSTOM, CUSTOM)
+    there = (workers("head", "fleet/ray-head:1"), workers("gpu-workers", CUSTOM), workers("models", "fleet/ray-head:1"))
+    cluster.groups = there
+    checked: Any = cluster
+    assert not await is_left(checked, profile)
+    cluster.groups = (*there[:2], workers("models", STOCK))
+    assert await is_left(checked, profile), "a group without agents is put back, too"
 
 
 class Jobs:
