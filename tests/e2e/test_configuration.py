@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pytest
+
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
@@ -248,6 +250,7 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
     impact="The same task behaves differently from call to call: it depends on which replica takes it.",
     needs=(Part.ORCHESTRATOR, Part.SEVERAL_REPLICAS, *REPLICAS),
 )
+@pytest.mark.usefixtures("several_replicas")
 async def test_same_configuration(
     replica_reports: tuple[ReplicaReport, ...], cluster: Cluster, profile: Profile
 ) -> None:
