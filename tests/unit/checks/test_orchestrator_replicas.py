@@ -47,6 +47,19 @@ def test_more_replicas_than_asked_for_are_no_fewer() -> None:
     checks.test_orchestrator_replicas(components(*3 * [f"o:{VERSION}"], desired=2), PROFILE)
 
 
+@pytest.mark.parametrize(("desired", "count"), [(2, 2), (1, 1)])
+def test_replicas_behind_one_address_are_counted_by_their_workload(desired: int, count: int) -> None:
+    """orchestrator.url is a load balancer's, and orchestrator.workload is known, too."""
+    profile = PROFILE.replaced("orchestrator", url=("lb.example:443",))
+    seen = components(*count * [f"o:{VERSION}"], desired=desired)
+    seen = replace(seen, orchestrator={"orchestrator-1": Answer[Any]("healthy")})
+    if desired == 2:
+        checks.test_orchestrator_replicas(seen, profile)
+        return
+    with pytest.raises(AssertionError, match="1 replicas were found, the profile asks for 2"):
+        checks.test_orchestrator_replicas(seen, profile)
+
+
 ROLLOUT = "a roll-out of orchestrator is in progress (1 of 2)"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.components import Answer, Components
 from fixtures.profile.model import Profile, load
+from fixtures.profile.remedy_values import KubernetesTarget
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Node, Version
 from tests.e2e import test_image as image_checks
@@ -44,6 +46,11 @@ def components(desired: int, running: tuple[Replica, ...], behind: int | None = 
     )
 
 
+def cluster_of(behind: int | None) -> Any:
+    """In Kubernetes where a service leads to the server; else it is of this machine."""
+    return SimpleNamespace(kubernetes_target=None if behind is None else KubernetesTarget())
+
+
 def with_vllm(seen: Components, workload: Workload) -> Components:
     return replace(seen, workloads={**seen.workloads, Component.VLLM: Answer(workload)})
 
@@ -61,7 +68,14 @@ def with_vllm(seen: Components, workload: Workload) -> Components:
 def test_fewer_vllm_replicas_are_refused(desired: int, ready: int, behind: int | None, asked: int, words: str) -> None:
     seen = components(desired, replicas(ready), behind)
     with pytest.raises(AssertionError, match=words):
-        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked))
+        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked), cluster_of(behind))
+
+
+def test_replicas_behind_an_address_of_the_profile_are_counted_by_their_workload() -> None:
+    """vllm.url next to vllm.workload, which was scaled down: no service is asked where it leads."""
+    seen = components(1, replicas(1), None)
+    with pytest.raises(AssertionError, match="w: the specification asks for 1, the profile for 4"):
+        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(4), cluster_of(1))
 
 
 ROLL_OUT = "a roll-out of w is in progress (1 of 2)"
@@ -81,17 +95,17 @@ def test_vllm_replicas_that_start_decide_nothing(desired: int, ready: int, late:
     seen = components(desired, replicas(ready, late), ready)
     starting = replace(seen.workloads[Component.VLLM].get(), rollout=rollout)
     with pytest.raises(Inconclusive, match=words):
-        infrastructure_checks.test_vllm_replicas_are_ready(with_vllm(seen, starting), profile(2))
+        infrastructure_checks.test_vllm_replicas_are_ready(with_vllm(seen, starting), profile(2), cluster_of(1))
     stuck = with_vllm(seen, replace(starting, rollout="", stuck=True))
     with pytest.raises(AssertionError, match=f"{ready} of {desired} replicas are ready"):
-        infrastructure_checks.test_vllm_replicas_are_ready(stuck, profile(2))
+        infrastructure_checks.test_vllm_replicas_are_ready(stuck, profile(2), cluster_of(1))
 
 
 @pytest.mark.parametrize(("desired", "ready", "behind", "asked"), [(1, 1, 1, 1), (3, 4, 4, 2), (1, 1, None, 2)])
 def test_as_many_vllm_replicas_or_more_are_taken(desired: int, ready: int, behind: int | None, asked: int) -> None:
     """The suite starts one server on this machine, whatever the profile says of the fleet in Kubernetes."""
     seen = components(desired, replicas(ready), behind)
-    infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked))
+    infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked), cluster_of(behind))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +129,7 @@ def test_what_the_service_leads_to_beside_vllm_is_named() -> None:
     strangers = {Component.VLLM: Answer[Sequence[str]](["stranger (that no controller keeps, x:1)"])}
     seen = replace(components(1, replicas(1), 2), strangers=strangers)
     with pytest.raises(AssertionError, match=r"no replica of w, too: stranger \(that no controller keeps, x:1\)"):
-        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile())
+        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(), cluster_of(2))
 
 
 @pytest.mark.parametrize(

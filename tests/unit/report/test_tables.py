@@ -172,6 +172,17 @@ def test_a_cluster_without_replicas_has_rows_of_what_its_endpoints_say() -> None
     assert run.facts.components["Ray workers"].ready == 2
 
 
+def test_replicas_behind_one_address_are_those_of_their_workload_or_one() -> None:
+    """Of a load balancer's address nobody knows how many there are."""
+    behind = replace(SOUND, orchestrator={"orchestrator-1": SOUND.orchestrator["orchestrator-1"]})
+    profile = PROFILE.replaced("orchestrator", url=("lb.example:443",))
+    for workloads, count in ((SOUND.workloads, 2), ({}, 1)):
+        run = run_with()
+        fill(run.facts, Observations(components=replace(behind, workloads=workloads)), profile, "stub", NOW)
+        row = run.facts.components["orchestrator"]
+        assert (row.ready, row.desired, row.error) == (count, count, "")
+
+
 def test_replicas_that_cannot_be_entered_have_no_row_that_something_is_wrong() -> None:
     assert not run_with(components=SOUND, replicas=Unsupported("the suite may not run commands in pods")).facts.links
     foreign = ReplicaReport(

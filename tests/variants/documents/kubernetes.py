@@ -17,6 +17,7 @@ from fixtures.core.image_reference import is_floating
 from fixtures.probes.components import Answer, Components
 from fixtures.probes.own_variables import comparable, drifted
 from fixtures.profile.model import Profile, load
+from fixtures.profile.remedy_values import KubernetesTarget
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Node, Version
 from tests.e2e.test_image import names_image
@@ -164,7 +165,8 @@ def more_are_ready_than_are_asked_for() -> None:
     nodes = [Node(id=str(number), address=str(number), state="ALIVE") for number in range(2)]
     vllm = Workload("vllm-server", Component.VLLM, 2, "x:1", "", three)
     workers = Workload("gpu", Component.RAY_WORKER, 2, "x:1", "", three)
-    vllm_replicas_are_ready(components(vllm, workers, *nodes), profile())
+    cluster: Any = SimpleNamespace(kubernetes_target=KubernetesTarget())
+    vllm_replicas_are_ready(components(vllm, workers, *nodes), profile(), cluster)
     workers_agree(components(vllm, workers, *nodes), profile())
 
 
