@@ -74,6 +74,12 @@ LEAKS = [
     f'("password", {{"v": "{SECRET}"}})',
     f'("password", ["{SECRET}"])',
     f'{{"name": "DB_PASSWORD", "value": ["{SECRET}"]}}',
+    f'args: ["--redis-password", "{SECRET}", "--port", "6379"]',
+    f"['ray', 'start', '--redis-password', '{SECRET}']",
+    f'"[\\"-auth-token\\", \\"{SECRET}\\"]"',
+    f'[\n  "--redis-password",\n  "{SECRET}"\n]',
+    f"args:\n- --redis-password\n- {SECRET}\n- --port\n",
+    f"    command:\n    - serve\n    - '-api-key'\n    - \"{SECRET}\"\n",
     f"password:\n  old: x\n  new: {SECRET}\nnext: 1",
     f"password:\n- x\n- {SECRET}\nnext: 1",
     f"-----BEGIN USER NKEY SEED-----\n{SECRET}\n------END USER NKEY SEED------",
@@ -90,6 +96,8 @@ HARMLESS = [
     "password=$NATS_PASSWORD TOKEN=${TOKEN} secret: null token=None password=",
     "http://host:8000/v1/models?mail=a@b.c and http://127.0.0.1:4222/path@x",
     'required fields: ["token", "status"]',
+    'args: ["--max-tokens", "32", "--token-limit", "5", "--redis-password", "$(REDIS_PASSWORD)"]',
+    "args:\n- --max-tokens\n- 32\n- --api-key\n- --port\n- 8000\n",
     "password={} token: [] secret=() NATS_TOKEN: (not set), api_key=[ ]",
     "password=$(cat /run/secret) token: ${TOKEN} secret={secret}",
     "tls:\n  enabled: true\nservers:\n- a\n- b\n",
@@ -163,6 +171,22 @@ def test_data_is_judged_by_its_keys() -> None:
         "max_tokens": 32,
         "token": 3,
     }
+
+
+def test_the_words_of_a_command_line_are_judged_by_the_option_before_them() -> None:
+    data = {
+        "args": ["--redis-password", SECRET, "--port", "6379", f"--auth-token={SECRET}", "--api-key", "$(KEY)"],
+        "lifecycle": {"preStop": {"exec": {"command": ["redis-cli", "-pass", "x", "-auth-token", SECRET, "shutdown"]}}},
+        "words": ("serve", "--api-key", SECRET, 8000),
+        "one": ["--password"],
+    }
+    assert Redactor().scrub(data) == {
+        "args": ["--redis-password", MASK, "--port", "6379", f"--auth-token={MASK}", "--api-key", "$(KEY)"],
+        "lifecycle": {"preStop": {"exec": {"command": ["redis-cli", "-pass", "x", "-auth-token", MASK, "shutdown"]}}},
+        "words": ("serve", "--api-key", MASK, 8000),
+        "one": ["--password"],
+    }
+    assert Redactor().scrub(Redactor().scrub({"args": ["--password", SECRET]})) == {"args": ["--password", MASK]}
 
 
 def test_a_key_that_spans_lines_of_a_list_is_found() -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from fixtures.clusters.kubernetes.client.api import Api, connect
 from fixtures.clusters.kubernetes.inspect.operator import VERSION_IN, operator, part, ray_objects
+from fixtures.diagnostics.evidence import Evidence
 from fixtures.profile.model import load
+from fixtures.redaction.redact import MASK, Redactor
 from tests.support.kubernetes_stand_in import Answer, StandIn, status, write_kubeconfig
 
 Attach = Callable[["Server"], Api]
@@ -188,6 +190,34 @@ async def test_the_ray_cluster_comes_with_its_status_and_without_the_rest(attach
     assert told["ray_cluster"]["answer"]["status"] == {"state": "ready", "head": {"podIP": "10.0.0.1"}}
     assert "managedFields" not in told["ray_cluster"]["answer"]["metadata"]
     assert told["pods"] == {"command": "kubectl -n ray get pods -l ray.io/cluster=ray-gpu -o json", "answer": []}
+
+
+async def test_no_secret_in_a_command_line_becomes_evidence(attach: Attach, tmp_path: Path) -> None:
+    """Of Ray's own container, of a side-car and of the operator: as words of a list, in one word, in a script."""
+    secret = "hunter2pw"
+    containers = [
+        {"name": "ray-head", "image": "ray:1", "args": ["--redis-password", secret, "--port", "6379"]},
+        {"name": "side-car", "image": "proxy:1", "args": ["-auth-token", secret, f"--api-key={secret}"]},
+        {"name": "script", "image": "sh:1", "args": ["-c", f"REDIS_PASSWORD={secret} ray start --token '{secret}'"]},
+    ]
+    template = {"spec": {"containers": containers}}
+    cluster = {
+        "metadata": {"name": "ray-gpu", "namespace": "ray"},
+        "spec": {
+            "headGroupSpec": {"template": template},
+            "workerGroupSpecs": [{"groupName": "a", "template": template}],
+        },
+    }
+    operators = {"metadata": DEPLOYMENT["metadata"], "spec": {"template": template}}
+    api = attach(Server(**{f"{RAY}/ray-gpu": ok(cluster), "deployments/kuberay-operator": ok(operators)}))
+    evidence = Evidence(tmp_path, "INF-05", Redactor())
+    written = [
+        evidence.attach("ray.json", dict(await ray_objects(api, PROFILE))),
+        evidence.attach("operator.json", dict(await operator(api, PROFILE, "fc-1", dry_runs=False))),
+    ]
+    for file in written:
+        assert secret not in file.read_text()
+        assert "6379" in file.read_text() and MASK in file.read_text()
 
 
 def test_of_environments_the_version_alone_is_kept() -> None:
