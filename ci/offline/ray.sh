@@ -5,12 +5,6 @@
 # Those that images/images.toml has locks for; the first is that of images/ray/stock.lock, whose base is always there.
 ray_versions() { sed -nE '/^\[ray\]/,/^\[[^r]/s/^versions = \[(.*)\].*/\1/p' "$ROOT/images/images.toml" | tr -d '",'; }
 
-# ray_require OPTION VERSION: a clear line where there is no lock.
-ray_require() {
-    local known
-    known=$(ray_versions)
-    [[ " $known " = *" ${2:-none} "* ]] || die "$1 ${2:-}: there is no lock for it; allowed are ${known// /, }" 4
-}
 ray_has_own_lock() { [ -f "$ROOT/images/ray/$1/stock.lock" ]; }
 
 # The recipe is that of the first version, with another lock; from here on after ./images.sh alone.

@@ -45,6 +45,8 @@ def complaint(ran: SuiteRun) -> str:
         (["--ray-auth", "token"], ["--ray-auth token", "Ray 2.49.2 has no tokens", "--ray-version"]),
         (["--cluster", "kind", "--ray-auth", "token"], ["--ray-auth token", "Ray 2.49.2 has no tokens"]),
         (["--cluster", "attach", "--ray-auth", "token"], ["--ray-auth is for --cluster embedded and kind, not for"]),
+        (["--cluster", "kind", "--kuberay-version", "1.4.0"], ["--kuberay-version 1.4.0", "allowed are 1.6.2, 1.5.1"]),
+        (["--kuberay-version", "1.5.1"], ["--kuberay-version is for --cluster kind, not for embedded"]),
         (["--port-base", "80"], ["80", "between 1024"]),
         (["--cluster", "kind", "--cluster-name", "No_Name"], ["--cluster-name No_Name", "small letters"]),
         (["--cluster", "attach", "--vllm", "stub"], ["--vllm is for --cluster embedded and kind, not for attach"]),

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.clusters import image_recipes
 from fixtures.clusters.base import Timeline
-from fixtures.clusters.kind import recipes, sources
+from fixtures.clusters.kind import kuberay_versions, recipes, sources
 from fixtures.clusters.kind.builder import Builder
 from fixtures.clusters.kind.engine import Engine
 from fixtures.clusters.kind.sources import Sources
@@ -89,7 +89,8 @@ def made_from(**images: str) -> Sources:
 @pytest.mark.parametrize("name", list(image_recipes.recipes().containers))
 def test_every_image_of_the_table_can_be_named(name: str) -> None:
     image = recipes.image(name, made_from())
-    assert image.reference.startswith(image_recipes.recipes().containers[name].tag + "-")
+    tag = image_recipes.recipes().containers[name].tag.replace("{version}", kuberay_versions.first())
+    assert image.reference.startswith(f"{tag}-")
     if image.dockerfile:
         assert image_recipes.IMAGES / image.dockerfile in image.inputs
 
@@ -137,7 +138,8 @@ def test_the_build_context_holds_what_the_tag_covers_and_what_the_sources_add(tm
         builder = Builder(Engine("docker"), behind, Timeline())
         assert builder.lay_out(image, folder) == folder / dockerfile
         laid = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-        inputs = {file.relative_to(image.context).as_posix() for file in image.inputs} | {dockerfile}
+        places = (image.instead_of.get(file, file) for file in image.inputs)
+        inputs = {place.relative_to(image.context).as_posix() for place in places} | {dockerfile}
         assert laid == inputs | ({"ca.crt"} if image.dockerfile else set())
 
 
@@ -152,4 +154,6 @@ def test_the_operator_is_built_where_no_image_of_it_is_named() -> None:
     built = recipes.image("kuberay", made_from(kuberay=""))
     assert built.dockerfile == "kuberay/Dockerfile"
     assert "BASE" not in built.arguments
-    assert all(file.is_relative_to(built.context) for file in built.inputs)
+    names = {file.relative_to(image_recipes.IMAGES / "kuberay").as_posix() for file in built.inputs}
+    version = kuberay_versions.first()
+    assert names == {"Dockerfile", f"{version}/go.mod", f"{version}/go.sum"}
