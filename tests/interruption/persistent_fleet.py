@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ def attached_profile(folder: Path, endpoints: Endpoints, more: str = "") -> Path
     text = profile_text(
         "embedded",
         vllm={"url": endpoints.vllm},
-        ray={"url": endpoints.dashboard, "python": platform.python_version()},
+        ray={"url": endpoints.dashboard},
         nats={"url": endpoints.nats},
         orchestrator={"url": list(endpoints.orchestrators.values())},
     )

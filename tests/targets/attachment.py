@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -55,7 +54,7 @@ class Urls:
         text = profile_text(
             "embedded",
             vllm={"url": self.vllm, "fault_proxy": self.fault_proxy, **self._inside("vllm"), **vllm},
-            ray={"url": self.dashboard, "python": platform.python_version()},
+            ray={"url": self.dashboard},
             nats={"url": self.nats.split(","), **self._inside("nats")},
             orchestrator={"url": list(self.orchestrators)},
         )

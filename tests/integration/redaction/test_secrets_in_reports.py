@@ -56,7 +56,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     (folder / "api-key").write_text(key, "utf-8")
     with indiscreet(Indiscretion(REGISTERED.values())) as endpoints:
         parts = {part: {"url": url} for part, url in endpoints.items()}
-        text = profile_text("embedded", **parts).replace('python = "host"', 'python = "3.11"')
+        text = profile_text("embedded", **parts)
         (folder / "plain.toml").write_text(f"{text}\n{SECTIONS}\n", "utf-8")
         options = ("-rA", "--showlocals", "--cluster", "attach", "--allow-disruptive")
         given = {"FLEET_TEST_USER": "suite", "FLEET_TEST_PASSWORD": password, "FLEET_TEST_TOKEN": token}

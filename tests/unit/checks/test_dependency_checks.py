@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -66,6 +68,17 @@ async def test_each_of_two_namesakes_has_its_own_version() -> None:
         with pytest.raises(AssertionError, match=r"worker \(.{8}\)': '3.10.1'"):
             await python_is_the_profiles(census(*nodes), PROFILE)
     await one_ray_version(census(node(FIRST), node(SECOND)), PROFILE)
+
+
+async def test_a_profile_that_asks_for_the_hosts_python_is_met_by_it_however_it_is_attached_to() -> None:
+    """What is loaded has a version, for clusters of every kind, those of a plug-in as well."""
+    profile, here = load("embedded"), platform.python_version()
+    sound = parse({"nodes": [node("c" * 56, python=here, head=True), node(FIRST, python=here)]})
+    await one_ray_version(sound, profile)
+    await python_is_the_profiles(sound, profile)
+    other = f"3.{sys.version_info.minor + 1}.0"
+    with pytest.raises(AssertionError, match=f"Python 3.{sys.version_info.minor} is expected on every worker"):
+        await python_is_the_profiles(parse({"nodes": [node(FIRST, python=other)]}), profile)
 
 
 async def test_a_version_counts_not_its_spelling() -> None:

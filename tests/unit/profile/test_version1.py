@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from pathlib import Path
 
@@ -97,6 +98,12 @@ def test_addresses_in_the_environment_become_variables() -> None:
 
 def test_a_profile_of_version_2_is_printed_as_it_is() -> None:
     assert tomllib.loads(upgraded_text("kind"))["version"] == 2
+
+
+def test_the_hosts_python_is_printed_as_it_is_written_and_loaded_as_a_version() -> None:
+    name = str(FOLDER / "embedded.toml")
+    assert tomllib.loads(upgraded_text(name))["ray"]["python"] == "host"
+    assert load(name).ray.python == load("embedded").ray.python == f"3.{sys.version_info.minor}"
 
 
 @pytest.mark.parametrize(
