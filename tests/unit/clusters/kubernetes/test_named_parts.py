@@ -14,7 +14,7 @@ from fixtures.clusters.kubernetes.cluster import KubernetesCluster
 from fixtures.clusters.kubernetes.inspect import objects
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
-from fixtures.core.errors import NonConformance
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.profile import addresses
 from fixtures.profile.model import Profile, load
 from tests.support.profiles import profile_text
@@ -114,8 +114,10 @@ async def test_the_evidence_of_a_failure_has_pods_that_are_known_by_their_labels
     assert seen == [["llm-1", "llm-2"], "models", None]
 
 
-async def test_a_part_that_has_no_workload_is_not_looked_for_under_an_empty_name(tmp_path: Path) -> None:
-    profile = loaded(tmp_path, vllm={"workload": "", "service": ""})
+async def test_a_part_that_has_no_workload_is_not_looked_for_under_an_empty_name() -> None:
+    """That the profile does not say what to look for is nothing that the fleet does wrong."""
+    profile = load("swe-ai-fleet").replaced("vllm", workload="", service="")
     lookup = FleetLookup(Api(), profile)  # type: ignore[arg-type]
-    with pytest.raises(NonConformance, match=r"the profile names neither a workload nor a service \(vllm\)"):
+    with pytest.raises(Inconclusive, match=r"the profile names neither a workload nor pods \(vllm\)"):
         await lookup.workload(Component.VLLM)
+    assert lookup.service(Component.VLLM) is None
