@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from fixtures.clusters.kubernetes.client.api import Api, connect
-from fixtures.clusters.kubernetes.inspect.operator import VERSION_IN, operator, part, ray_objects
+from fixtures.clusters.kubernetes.inspect.operator import VERSION_IN, kuberay_versions, operator, part, ray_objects
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.profile.model import load
 from fixtures.redaction.redact import MASK, Redactor
@@ -223,6 +223,30 @@ async def test_no_secret_in_a_command_line_becomes_evidence(attach: Attach, tmp_
 def test_of_environments_the_version_alone_is_kept() -> None:
     container = {"env": [{"name": "TOKEN", "value": "t"}, {"name": VERSION_IN, "value": "kuberay_version=v1.6.2"}]}
     assert part(container, {"env": {}}) == {"env": container["env"][1:]}
+
+
+@pytest.mark.parametrize("version", ["v1.5.1", "v1.6.2", "v1.7.0"])
+def test_the_version_is_read_from_the_mark_on_the_head(version: str) -> None:
+    """As each of them writes it; that of a worker has no mark, and one of a RayService names another kind."""
+    mark = {"name": VERSION_IN, "value": f"kuberay_version={version};kuberay_crd=RayService"}
+    head = {"spec": {"containers": [{"name": "ray-head", "env": [{"name": "OTHER"}, mark]}, {"name": "sidecar"}]}}
+    worker = {"spec": {"containers": [{"name": "ray-worker", "env": []}]}}
+    assert kuberay_versions([worker, head]) == [version]
+    assert kuberay_versions([worker]) == []
+
+
+async def test_events_of_both_apis_are_kept_in_the_order_of_their_times(attach: Attach) -> None:
+    """KubeRay 1.7 writes them by events.k8s.io: those have no lastTimestamp."""
+    old = {"reason": "Old", "lastTimestamp": "2026-11-26T14:00:00Z", "source": {"component": "raycluster-controller"}}
+    new = {
+        "reason": "New",
+        "lastTimestamp": None,
+        "eventTime": "2026-11-26T15:00:00.000000Z",
+        "reportingComponent": "raycluster-controller",
+    }
+    rows = [{"metadata": {"name": row["reason"].lower()}, **row} for row in (new, old)]
+    told = await ray_objects(attach(Server(events=ok({"items": rows}))), PROFILE)
+    assert told["events"]["answer"] == [old, {key: value for key, value in new.items() if value}]
 
 
 def test_lists_are_gone_through() -> None:
