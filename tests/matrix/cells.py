@@ -28,6 +28,7 @@ class Cell(_Strict):
     python: str = ""  # minor
     nats: str = ""
     auth: Literal["", "token"] = ""  # Ray asks everybody for a token, or nobody
+    kuberay: str = ""
 
     @property
     def key(self) -> str:
@@ -47,6 +48,8 @@ class Cell(_Strict):
             options += ["--nats-version", self.nats]
         if self.auth:
             options += ["--ray-auth", self.auth]
+        if self.kuberay:
+            options += ["--kuberay-version", self.kuberay]
         return options if self.checks == "all" else [*options, "-m", "e2e and not disruptive"]
 
 
@@ -59,6 +62,7 @@ class _Group(_Strict):
     python: str | list[str] = ""
     nats: str | list[str] = ""
     auth: Literal["", "token"] = ""
+    kuberay: str | list[str] = ""
 
     def cells(self) -> list[Cell]:
         axes = {name: value if isinstance(value, list) else [value] for name, value in self.model_dump().items()}

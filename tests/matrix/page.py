@@ -13,6 +13,7 @@ from tests.matrix.cells import Cell
 from tests.matrix.records import Record, Records
 
 TITLES = {"embedded": "On one machine (`--cluster embedded`)", "kind": "On Kubernetes (`--cluster kind`)"}
+COLUMNS = ("ray", "nats", "kuberay")  # versions that have one
 CHECKS = {"quiet": "all that disturb nothing", "all": "all"}
 
 
@@ -32,10 +33,14 @@ class Row:
         return self._version("nats", self.cell.nats)
 
     @property
+    def kuberay(self) -> str:
+        return self._version("kuberay", self.cell.kuberay).removeprefix("v")
+
+    @property
     def others(self) -> str:
         """Versions that are not this table's to choose, as the run's parts said them."""
         known = self.record.versions if self.record else {}
-        return ", ".join(f"{name} {version}" for name, version in known.items() if name not in ("ray", "nats"))
+        return ", ".join(f"{name} {version}" for name, version in known.items() if name not in COLUMNS)
 
     @property
     def checks(self) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fixtures.clusters.image_recipes import recipes
 from fixtures.core.errors import UsageError
 from tests.matrix import cells, command, records
 from tests.matrix.cells import Cell
@@ -67,7 +69,7 @@ def test_cells_are_chosen_by_their_values() -> None:
     assert cells.selected([CELL, other], []) == [CELL, other]
     assert cells.selected([CELL, other], ["python=3.12,ray=2.49.2"]) == [CELL]
     assert cells.selected([CELL, other], ["python=3.12", "python=3.11"]) == [CELL, other]
-    with pytest.raises(UsageError, match=r"'pyhton' is no part of a cell; parts: .* ray, python, nats, auth"):
+    with pytest.raises(UsageError, match=r"'pyhton' is no part of a cell; parts: .* ray, python, nats, auth, kuberay"):
         cells.selected([CELL], ["pyhton=3.12"])
 
 
@@ -75,10 +77,19 @@ def test_the_quiet_checks_are_selected_and_the_versions_asked_for() -> None:
     assert CELL.options[-4:] == ["--nats-version", "2.10.26", "-m", "e2e and not disruptive"]
     assert "-m" not in CELL.model_copy(update={"checks": "all"}).options
     assert CELL.model_copy(update={"auth": "token", "checks": "all"}).options[-2:] == ["--ray-auth", "token"]
+    operator = CELL.model_copy(update={"kuberay": "1.5.1", "checks": "all"})
+    assert operator.options[-2:] == ["--kuberay-version", "1.5.1"] and operator.key.endswith(" kuberay=1.5.1")
 
 
 def test_the_shipped_cells_are_as_they_should_be() -> None:
-    assert {cell.cluster for cell in cells.load()} == {"embedded", "kind"}
+    shipped = cells.load()
+    assert {cell.cluster for cell in shipped} == {"embedded", "kind"}
+    assert {cell.kuberay for cell in shipped} <= {"", *recipes().kuberay.versions}
+
+
+def test_what_is_kept_is_of_a_shipped_cell() -> None:
+    """A key that changes would lose its record."""
+    assert set(records.read()) <= {cell.key for cell in cells.load()}
 
 
 def test_what_is_kept_names_the_cause_and_not_its_consequence() -> None:
@@ -121,7 +132,17 @@ def test_the_page_has_every_cell() -> None:
     text = page([CELL, other, never], {CELL.key: GOOD, other.key: BAD})
     assert "| 2.49.2 | 3.12 | 2.10.26 | all that disturb nothing | ✅ partial | 62 | 140 s | 2026-11-29," in text
     assert "❌ nonconformant: INF-10: no" in text and "| vllm 0.1.0 |" in text
-    assert "| 2.49.2 | of the image | of the image | all that disturb nothing | not run |" in text
+    assert "| 2.49.2 | of the image | of the image | of the image | all that disturb nothing | not run |" in text
+
+
+def test_kuberay_has_a_column_on_kubernetes_alone() -> None:
+    wanted = Cell(cluster="kind", checks="all", ray="2.60.0", kuberay="1.5.1")
+    by_default = Cell(cluster="kind", checks="all", ray="2.60.0")
+    ran = replace(GOOD, versions={"ray": "2.60.0", "kuberay": "v1.6.2", "vllm": "0.1.0"})
+    text = page([CELL, wanted, by_default], {by_default.key: ran})
+    assert "| Ray | Python |" in text and "| Ray | KubeRay | Python |" in text
+    assert "| 2.60.0 | 1.5.1 | of the image |" in text
+    assert "| 2.60.0 | 1.6.2 | of the image |" in text and text.count("1.6.2") == 1
 
 
 def test_an_interpreter_is_one_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
