@@ -168,7 +168,7 @@ async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence: 
     concerns=AGENTS,
     cuts=(Link.COLLECT,),
     impact="An agent whose vLLM hangs blocks its CPU and its deliberation far beyond its timeout.",
-    follows=FAILURES_FOLLOW,
+    follows=(*FAILURES_FOLLOW, "JOB-04"),  # whose agents may hold every CPU for as long
     run_last=True,
 )
 async def test_vllm_hangs(hanging_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
