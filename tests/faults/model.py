@@ -30,6 +30,7 @@ class Fault:
     forbidden_terms: tuple[str, ...] = ()  # secrets of the fleet: no file of the reports may have them
     inconclusive: Mapping[str, str] = field(default_factory=dict)  # check -> words: must be broken, and must say them
     profile: Mapping[str, object] = field(default_factory=dict)  # what a user of such a fleet writes, by dotted key
+    applies_here: tuple[str, ...] = ()  # of those that must fail, the checks that do not apply to the fleet without it
     where: str = "embedded"  # a key of TARGETS in tests/targets/program.py
 
     @property
@@ -105,8 +106,16 @@ class Outcome:
 
     @property
     def recovered(self) -> bool:
-        """Without the fault the same checks pass: it was the fault, and nothing is left of it."""
-        return not self.healed.not_passed(self.fault.checks)
+        """Without the fault the same checks pass, or do not apply: it was the fault, and nothing is left of it."""
+        return not self._left
+
+    @property
+    def _left(self) -> dict[str, str]:
+        """The checks that are not as they are without the fault, with what became of them."""
+        here = self.fault.applies_here
+        others = self.healed.not_passed(set(self.fault.checks) - set(here))
+        gone = {check for check in here if self.healed.statuses.get(check) == "not_applicable"}
+        return others | {check: self.healed.statuses.get(check, "not run") for check in here if check not in gone}
 
     @property
     def judged(self) -> dict[str, bool]:
@@ -136,7 +145,7 @@ class Outcome:
             lines.append(f"no cause names {', '.join(self.missing_terms)}: {self.seen.causes}")
         if strangers := set(self.seen.causes) - fault.touches:
             lines.append(f"named as the cause: {', '.join(sorted(strangers))}")
-        after = {} if inside or self.problems else self.healed.not_passed(fault.checks)
+        after = {} if inside or self.problems else self._left
         lines += [f"after it, {check} is {why}" for check, why in after.items()]
         return lines
 

@@ -34,6 +34,7 @@ class Variant:
     is_present: Presence  # must hold before and after the checks: the difference is really there
     stretches: tuple[str, ...]  # the checks that one plausible line of theirs would turn red here; they must pass
     profile: Mapping[str, object] = field(default_factory=dict)  # what a user writes for it, by dotted key
+    applies_here: tuple[str, ...] = ()  # of those it stretches, the checks that do not apply to the fleet without it
     exempt: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # check -> (one of EXEMPT, words of the reason)
     inconclusive: Mapping[str, str] = field(default_factory=dict)  # check -> words: broken while this lasts, not after
     detects: tuple[Fault, ...] = ()  # that must be found inside the variant, too
@@ -45,8 +46,9 @@ class Variant:
 
     @property
     def lasting(self) -> frozenset[str]:
-        """What must pass on the fleet as it was: not the rows of a family, which this profile alone has."""
-        return frozenset(check for check in (*self.stretches, *self.inconclusive) if family_id(check) == check)
+        """What must pass on the fleet as it was: not the rows of a family, nor what applies by this profile alone."""
+        whole = {check for check in (*self.stretches, *self.inconclusive) if family_id(check) == check}
+        return frozenset(whole - set(self.applies_here))
 
 
 @dataclass(frozen=True)

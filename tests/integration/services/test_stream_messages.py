@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from nats.js.api import StreamConfig
+from nats.js.api import ConsumerConfig, StreamConfig
 
 from fixtures.clusters.base import Unsupported
 from fixtures.core.errors import Inconclusive
@@ -88,3 +88,18 @@ def test_words_are_found_however_they_are_written() -> None:
         assert mentions("other", "a/b-é")(data.encode())
         assert not mentions("other")(data.encode())
     assert not mentions()(b"{}")
+
+
+async def test_consumers_and_streams_are_listed(nats: Nats) -> None:
+    js = await nats.jetstream()
+    for number in range(300):  # more than NATS puts on a page
+        await js.add_consumer(STREAM, ConsumerConfig(durable_name=f"reader-{number}", filter_subject=DONE))
+    listed = await nats.consumers(STREAM)
+    assert {consumer.config.durable_name for consumer in listed} == {f"reader-{number}" for number in range(300)}
+    assert all(consumer.config.reads(DONE) and not consumer.config.reads(OTHER) for consumer in listed)
+    assert await nats.streams_of("$KV.>") == []
+    for bucket in ("results", "councils"):
+        await (await js.create_key_value(bucket=bucket)).put("task-1", b"{}")
+    assert sorted(await nats.streams_of("$KV.>")) == ["KV_councils", "KV_results"]
+    state = (await nats.stream("KV_results", subjects="$KV.results.>")).state
+    assert (state.messages, state.subjects) == (1, {"$KV.results.task-1": 1})

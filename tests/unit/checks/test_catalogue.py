@@ -12,7 +12,16 @@ from fixtures.checks.remedy import as_text
 from fixtures.clusters.base import Feature
 from fixtures.report.export.cncf.claims import CLAIMS
 
-COUNTS = {"INF": 12, "CFG": 8, "NET": 7, "DEP": 12, "IMG": 7, "JOB": 14, "ORC": 18, "E2E": 5, "LOAD": 6}
+#: The number of the last check of each area.
+COUNTS = {"INF": 16, "CFG": 8, "NET": 7, "DEP": 12, "IMG": 7, "JOB": 14, "ORC": 18, "E2E": 5, "LOAD": 6}
+
+
+#: Ids below it that are kept for checks to come: an id that was given away once would mean two things in reports.
+RESERVED = {
+    "INF-13": "results are replicated",
+    "INF-14": "the server syncs what it stores",
+    "INF-15": "consumers lose and block nothing",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +32,8 @@ def catalogue() -> dict[str, Check]:
 
 def test_every_id_is_there_once_without_gaps(catalogue: dict[str, Check]) -> None:
     expected = {f"{area}-{number:02}" for area, count in COUNTS.items() for number in range(1, count + 1)}
-    missing, extra = sorted(expected - set(catalogue)), sorted(set(catalogue) - expected)
+    assert expected >= RESERVED.keys() and not RESERVED.keys() & catalogue.keys(), "they are there now"
+    missing, extra = sorted(expected - set(catalogue) - RESERVED.keys()), sorted(set(catalogue) - expected)
     assert not missing, f"no check has these ids; leave no gap, or lower the count: {', '.join(missing)}"
     assert not extra, f"raise the count of the area in COUNTS of this file: {', '.join(extra)}"
 

@@ -40,7 +40,7 @@ def test_a_platforms_fleet_has_no_orchestrator_and_agents_of_a_factory() -> None
         "agents",
     )
     seen = addresses.from_pods(platform)
-    assert (seen.vllm.url, seen.nats.host) == ("https://llm.corp.example", "nats.messaging.svc.corp.local")
+    assert (seen.vllm.url, seen.nats[0].host) == ("https://llm.corp.example", "nats.messaging.svc.corp.local")
     missing = absences(platform, "attach")
     assert {Part.ORCHESTRATOR, Part.DELIBERATIONS, Part.RAY_CLIENT, Part.CONSUMERS, Part.GRPC} <= set(missing)
     assert not {Part.KUBERNETES, Part.CONTEXT, Part.IMAGE} & set(missing)

@@ -13,6 +13,7 @@ from types import FunctionType
 import pytest
 
 from fixtures.checks import families
+from fixtures.checks.applicability import applicability
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.checks.families import family_id, lookup
@@ -67,6 +68,14 @@ def test_a_fault_says_what_it_does_and_what_must_come_of_it(fault: Fault) -> Non
     assert rows <= families.in_run(CATALOGUE, profile.agent.modules).keys(), "its profile must have these rows"
     assert not set(fault.expected_failures) & set(fault.inconclusive), "a check is either failed or broken"
     assert not set(fault.expected_failures) & set(fault.tolerated_failures), "a check either must fail or may"
+    absent = {check for check in fault.expected_failures if fault.where == "embedded" and is_absent(check)}
+    assert set(fault.applies_here) == absent, "what does not apply without it cannot pass in the end"
+
+
+def is_absent(check: str) -> bool:
+    """Whether it does not apply to the embedded fleet."""
+    declared = CATALOGUE.get(check)  # none of a family's rows
+    return declared is not None and applicability(load("embedded"), "embedded")(declared) is not None
 
 
 def edits_in(held: object) -> Iterator[Edit]:

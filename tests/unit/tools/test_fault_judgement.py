@@ -57,6 +57,14 @@ def test_what_is_as_it_should_be() -> None:
     assert found.row()["words"] == {"DEP-04": CAUSE}
 
 
+@pytest.mark.parametrize(("healed", "good"), [("not_applicable", True), ("passed", False), ("failed", False)])
+def test_a_check_that_a_profile_alone_brings_does_not_apply_without_it(healed: str, good: bool) -> None:
+    fault = replace(FAULT, applies_here=("DEP-04",))
+    judged = replace(outcome(*EXPECTED, healed=healed), fault=fault)
+    assert judged.recovered is judged.good is good
+    assert judged.complaints() == ([] if good else [f"after it, DEP-04 is {healed}"])
+
+
 def test_a_secret_in_a_report_is_a_complaint(tmp_path: Path) -> None:
     (tmp_path / "evidence").mkdir()
     (tmp_path / "evidence" / "a.txt").write_text("the password is hunter2")

@@ -76,6 +76,7 @@ def test_a_variant_declares_what_does_not_apply_to_its_fleet(variant: Variant) -
         profile = with_value(profile, key.split("."), value)
     absent = {check.id for check in CATALOGUE.values() if applicability(profile, kind)(check)} - usual
     assert not absent & {*variant.stretches, *variant.inconclusive}
+    assert set(variant.applies_here) == set(variant.stretches) & usual, "what does not apply without it is not left"
     declared = {check for check, (status, _) in variant.exempt.items() if status == "not_applicable"}
     assert declared - absent <= FOUND_AT_RUN_TIME and absent <= declared
 

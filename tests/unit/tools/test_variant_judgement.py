@@ -65,6 +65,11 @@ def test_what_is_as_it_should_be() -> None:
     assert judged.row().keys() >= COLUMNS
 
 
+def test_what_applies_by_the_variants_profile_alone_need_not_pass_after_it() -> None:
+    variant = replace(VARIANT, stretches=("INF-10", "INF-16"), applies_here=("INF-16",))
+    assert variant.lasting == {"INF-10", "JOB-02"}
+
+
 @pytest.mark.parametrize(
     ("judged", "word", "complaint"),
     [

@@ -12,7 +12,8 @@ from nats.js.errors import KeyNotFoundError
 
 from fixtures.clusters.base import Component
 from fixtures.services.grpc_contract import GrpcContract
-from fixtures.services.orchestrator import Orchestrator
+from fixtures.services.orchestrator import Council, Orchestrator
+from tests.faults.catalogue.declared import CONSUMERS_ARE_HIDDEN
 from tests.faults.catalogue.orchestrator import edit
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, imaged, orchestrator_has, orchestrator_released
@@ -95,6 +96,27 @@ async def forget(js: JetStreamContext, role: str) -> None:
     await js.purge_stream(f"KV_{COUNCILS}", subject=f"$KV.{COUNCILS}.{role}")
 
 
+@asynccontextmanager
+async def no_councils(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """Nobody has made a council; in the end they are as they were before."""
+    async with await nats.connect(target.cluster.endpoints.nats) as client:
+        js = client.jetstream()
+        bucket = await js.key_value(COUNCILS)
+        before = {role: (await bucket.get(role)).value for role in await bucket.keys()}
+        try:
+            for role in before:
+                await forget(js, role)
+            yield
+        finally:
+            for role, kept in before.items():
+                await bucket.put(role, kept)
+
+
+async def lists_no_council(target: EmbeddedTarget) -> bool:
+    """Whether no replica lists a council."""
+    return not any(await listed_councils(target))
+
+
 def with_councils(roles: Sequence[str], agents: int, *edits: Edit) -> Change:
     """Orchestrators that run these edits, and have such councils."""
 
@@ -110,16 +132,21 @@ def has_councils(roles: Sequence[str], agents: int) -> Presence:
     """Whether each replica lists councils of these roles, with so many agents."""
 
     async def present(target: EmbeddedTarget) -> bool:
-        orchestrator = Orchestrator(
-            lambda: target.cluster.endpoints.orchestrators, GrpcContract.of(target.cluster.profile.contract)
-        )
-        try:
-            listed = [await replica.councils() for replica in orchestrator.replicas]
-        finally:
-            await orchestrator.close()
+        listed = await listed_councils(target)
         return all(role in rows and rows[role].agents == agents for rows in listed for role in roles)
 
     return present
+
+
+async def listed_councils(target: EmbeddedTarget) -> list[dict[str, Council]]:
+    """What each replica lists, by role."""
+    orchestrator = Orchestrator(
+        lambda: target.cluster.endpoints.orchestrators, GrpcContract.of(target.cluster.profile.contract)
+    )
+    try:
+        return [await replica.councils() for replica in orchestrator.replicas]
+    finally:
+        await orchestrator.close()
 
 
 VARIANTS = (
@@ -166,6 +193,17 @@ VARIANTS = (
         apply=with_councils(FURTHER_ROLES, FURTHER_AGENTS, HAS_FURTHER_ROLES, *LISTS_IN_BRIEF),
         is_present=has_councils(FURTHER_ROLES, FURTHER_AGENTS),
         stretches=("ORC-02", "ORC-03", "ORC-09", "E2E-01"),
+    ),
+    Variant(
+        name="what-is-declared-absent-is-absent",
+        description="the fleet has no councils and raises no temperatures, and its profile says so",
+        apply=no_councils,
+        is_present=lists_no_council,
+        profile={"features.councils": False, "features.diversity": False},
+        stretches=("INF-16", "JOB-05"),
+        applies_here=("INF-16",),
+        exempt={"ORC-02": ("not_applicable", "features.councils"), "E2E-03": ("not_applicable", "features.diversity")},
+        detects=(CONSUMERS_ARE_HIDDEN,),
     ),
     Variant(
         name="tools-are-off",
