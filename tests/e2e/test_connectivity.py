@@ -237,7 +237,8 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
 async def test_names_resolve(cluster: Cluster, census_result: Census | Inconclusive) -> None:
     """Cluster DNS answers for the services' names wherever agents and orchestrators run.
 
-    Of a list of NATS servers one name is enough, as it is for a client.
+    Of a list of NATS servers one name is enough, as it is for a client. An orchestrator that the profile knows by its
+    address alone is not asked: it need not be in this Kubernetes.
     """
     wrong = await unresolved(cluster, census_result)
     assert not wrong, f"names do not resolve: {'; '.join(wrong)}"

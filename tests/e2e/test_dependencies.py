@@ -8,10 +8,11 @@ import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
-from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.clusters.base import Cluster, Component
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_unsupported
+from fixtures.probes.agent_nodes import listed_groups
 from fixtures.probes.census import Census, Signatures, WorkerReport
 from fixtures.profile.contract import AgentCall
 from fixtures.profile.model import Profile
@@ -233,10 +234,8 @@ async def test_same_distributions(census: Census, cluster: Cluster) -> None:
 async def nodes_by_image(census: Census, cluster: Cluster) -> list[list[WorkerReport]]:
     """The nodes whose specifications name one image, for each image; all workers where that is not known of each."""
     workers = census.workers
-    if Feature.REPLICAS in cluster.unsupported:
-        return [list(workers)]
     nodes: dict[str, list[WorkerReport]] = {}
-    for group in await cluster.ray_groups():
+    for group in await listed_groups(cluster):
         nodes.setdefault(group.image_id or group.image, []).extend(
             node
             for node in census.nodes

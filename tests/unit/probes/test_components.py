@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component, Feature, Replica, Workload
+from fixtures.clusters.base import Component, Feature, Replica, Unsupported, Workload
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes.components import Answer, Components, ask
 from fixtures.profile.model import load
@@ -95,3 +95,12 @@ async def test_where_replicas_cannot_be_listed_none_is() -> None:
     found = await asked(fleet)
     assert not found.workloads and found.workload(Component.VLLM) is None
     assert fleet.asked.count("version") == 2
+
+
+async def test_a_part_that_is_known_by_its_address_alone_is_judged_by_what_it_answers() -> None:
+    """INF-05, INF-06 and INF-11 go on as by plain endpoints; what else was raised is raised again."""
+    seen = await asked(Fleet("workload ray-head", fault=Unsupported("ray.url says where it is reached")))
+    assert seen.workload(Component.RAY_HEAD) is None and seen.workload(Component.RAY_WORKER)
+    gone = await asked(Fleet("workload ray-head", fault=NonConformance("there is no RayCluster")))
+    with pytest.raises(NonConformance, match="there is no RayCluster"):
+        gone.workload(Component.RAY_HEAD)

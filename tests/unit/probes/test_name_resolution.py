@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -139,3 +140,46 @@ async def test_pods_of_ray_that_may_not_be_entered_leave_it_open_for_as_long_as_
         await unresolved(ShutPods(), Inconclusive("no job runs"))  # type: ignore[arg-type]
     assert not isinstance(left_open.value, Unsupported)
     assert await unresolved(ShutPods(), census()) == []  # type: ignore[arg-type]
+
+
+class Elsewhere(Pods):
+    """Ray, the orchestrator, or both are known by an address alone; `closed`: nobody may enter pods."""
+
+    def __init__(self, *unknown: str, closed: bool = False) -> None:
+        super().__init__()
+        self.unknown, self.closed = unknown, closed
+
+    async def ray_groups(self) -> tuple[Workload, ...]:
+        if "ray" in self.unknown:
+            raise Unsupported("ray.url says where it is reached")
+        return await super().ray_groups()
+
+    async def workload(self, component: Component) -> Workload:
+        if component.value in self.unknown:
+            raise Unsupported("orchestrator.url says where it is reached")
+        return await super().workload(component)
+
+    async def exec(self, one: Replica, argv: Sequence[str], *, stdin: str = "", **named: float) -> Completed:
+        if self.closed:
+            raise Unsupported("the suite may not run commands in pods")
+        return await super().exec(one, argv, stdin=stdin, **named)
+
+
+async def test_nodes_are_judged_where_nothing_is_known_of_the_orchestrators_pods() -> None:
+    fleet: Any = Elsewhere("orchestrator")
+    assert await unresolved(fleet, census()) == [] and fleet.asked == []
+    assert await unresolved(fleet, census("gaierror: no")) == ["worker: localhost: gaierror: no"]
+
+
+async def test_what_is_wrong_on_a_node_is_so_where_nobody_may_enter_a_replica() -> None:
+    fleet: Any = Elsewhere(closed=True)
+    assert await unresolved(fleet, census("gaierror: no")) == ["worker: localhost: gaierror: no"]
+    with pytest.raises(Unsupported, match="may not run commands"):
+        await unresolved(fleet, census())
+
+
+async def test_nodes_that_neither_ray_nor_kubernetes_shows_are_undecided() -> None:
+    fleet: Any = Elsewhere("ray")
+    with pytest.raises(Inconclusive, match=r"ray\.url .*; and Ray itself could not ask its nodes: no job runs") as seen:
+        await unresolved(fleet, Inconclusive("no job runs"))
+    assert not isinstance(seen.value, Unsupported)

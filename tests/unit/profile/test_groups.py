@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component, Feature, Replica, Workload
+from fixtures.clusters.base import Component, Feature, Replica, Unsupported, Workload
 from fixtures.clusters.kubernetes.workloads import together
 from fixtures.core.errors import UsageError
 from fixtures.probes.agent_nodes import agent_nodes, marked, without_agents
@@ -111,6 +111,15 @@ async def test_nodes_of_a_group_for_other_work_run_no_agents(tmp_path: Path) -> 
     census = marked(Census(reports, {}), elsewhere)
     assert [node.name for node in census.workers] == ["a"]
     assert [node.name for node in census.everyone] == ["h", "a", "b"]
+
+
+async def test_ray_that_is_known_by_its_address_has_no_groups_that_could_be_listed(tmp_path: Path) -> None:
+    async def ray_groups() -> tuple[Workload, ...]:
+        raise Unsupported("ray.url says where it is reached")
+
+    fleet: Any = Fleet(loaded(tmp_path, ray={"groups": GROUPS}))
+    fleet.ray_groups = ray_groups
+    assert await without_agents(fleet) == ()
 
 
 async def test_a_fleet_whose_groups_all_run_agents_is_not_asked() -> None:

@@ -10,13 +10,14 @@ import pytest
 
 from fixtures.clusters.base import Component, Unsupported
 from fixtures.clusters.kubernetes.client.schemas import Pod
-from fixtures.clusters.kubernetes.cluster import KubernetesCluster
+from fixtures.clusters.kubernetes.cluster import AttachOptions, KubernetesCluster
 from fixtures.clusters.kubernetes.inspect import objects
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.profile import addresses
 from fixtures.profile.model import Profile, load
+from fixtures.profile.remedy_values import KubernetesTarget, remedy_values
 from tests.support.profiles import profile_text
 
 EVERYWHERE = {"nats": {"namespace": "messaging"}, "vllm": {"namespace": "models"}, "orchestrator": {"namespace": "app"}}
@@ -77,6 +78,25 @@ async def test_parts_with_a_url_are_reached_by_it_and_the_others_are_looked_up(t
     for asking in (lookup.workload, lookup.pods, lookup.owner):
         with pytest.raises(Unsupported, match=r"vllm\.url of the profile says where it is reached, and nothing of its"):
             await asking(Component.VLLM)
+
+
+RAY_ELSEWHERE = {"url": "http://ray.example:8265", "cluster": "", "head_service": ""}
+
+
+async def test_ray_that_is_known_by_its_address_is_not_looked_up(tmp_path: Path) -> None:
+    profile, api = loaded(tmp_path, ray=RAY_ELSEWHERE), Api()
+    lookup = FleetLookup(api, profile)  # type: ignore[arg-type]
+    for asking in (lookup.ray_groups, lookup.ray_cluster, lookup.ray_pods, lookup.worker_template):
+        with pytest.raises(Unsupported, match=r"ray\.url of the profile says where it is reached, and nothing of its"):
+            await asking()
+    assert api.asked == [""], "nothing is asked of Kubernetes"
+    attached: Any = KubernetesCluster(AttachOptions(profile, None, None, "fc-1", allow_disruptive=False))
+    assert await attached.raycluster_not_ready_reason() == "" and await attached.ray_objects() == {}
+    seen = addresses.from_pods(profile)
+    assert (seen.ray_client, seen.dashboard.url) == (None, RAY_ELSEWHERE["url"])
+    by_address = addresses.from_pods(profile.replaced("ray", client_url="ray://ray.example:10001"))
+    assert by_address.ray_client and by_address.ray_client.url == "ray://ray.example:10001"
+    assert remedy_values(profile, "attach", KubernetesTarget()).names["RAY_ADDRESS"] == "ADDRESS"
 
 
 async def test_pods_of_another_kind_are_found_by_their_labels(tmp_path: Path) -> None:
