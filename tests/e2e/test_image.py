@@ -21,7 +21,7 @@ from fixtures.exercises.agent_jobs import AgentJobs, standard_scenarios
 from fixtures.exercises.deliberations import Deliberations
 from fixtures.harness.roll_out_fixtures import OnStockImage
 from fixtures.probes import schema
-from fixtures.probes.agent_nodes import agent_nodes, without_agents
+from fixtures.probes.agent_nodes import agent_groups, agent_nodes, without_agents
 from fixtures.probes.census import Census
 from fixtures.probes.packaging import document_in, probe_command
 from fixtures.profile.model import Profile
@@ -165,28 +165,44 @@ async def test_pinned(cluster: Cluster) -> None:
     follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "DEP-07", "DEP-08", DEPENDENCIES),
 )
 async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidence) -> None:
-    """A fresh instance of the image, with nothing done to it, imports every required module in its version, and the
-    agent's class where that comes with the image.
+    """A fresh instance of each image that a group of agents names, with nothing done to it, imports every required
+    module in its version, and the agent's class where that comes with the image.
 
     In Kubernetes it has the variables that the RayCluster gives the workers by value.
     """
-    image = (await cluster.workload(Component.RAY_WORKER)).image
+    groups = await agent_groups(cluster)
+    assert groups, "there is no group of workers that agents run on"
+    lacking, undecided = [], []
+    for number, reference in enumerate(dict.fromkeys(group.image for group in groups), 1):
+        try:
+            lines, document = await lacks(cluster, reference, profile)
+        except Inconclusive as error:  # of the next one it may be known
+            undecided.append(error)
+            continue
+        evidence.attach(f"instance-{number}.json" if number > 1 else "instance.json", document)
+        lacking += [f"{reference} lacks: {'; '.join(lines)}"] if lines else []
+    assert not lacking, ". ".join(lacking)
+    if undecided:
+        raise undecided[0]
+
+
+async def lacks(cluster: Cluster, image: str, profile: Profile) -> tuple[list[str], dict[str, Any]]:
+    """What a fresh instance of an image lacks, one line each, and the document that says so. Raises Inconclusive where
+    that cannot be told of it."""
     symbols = [profile.agent_code] if profile.agent.delivery == "image" else []
     modules = list(dict.fromkeys(["ray", *required(profile)]))
     request = json.dumps({"modules": modules, "symbols": symbols, "distributions": True})
     ran = await cluster.run_image(image, probe_command(), stdin=request, timeout=TIMEOUTS.exec)
     what = f"a fresh instance of {image}"
     document = schema.read(document_in(ran.stdout, what), what)
-    evidence.attach("instance.json", document)
     if document["modules"].get("ray", {}).get("missing") == "ray":
         raise Inconclusive(f"the python on the PATH of {what} has no Ray: it is not the interpreter that runs Ray")
     missing = missing_in(document, profile)
     section = schema.ProbeSection(what, document["symbols"])
     unimported = class_missing_in(section, profile) if symbols else []
-    assert not missing, f"{image} lacks: {'; '.join([*missing, *unimported])}"
-    if unimported and not section[profile.agent_code]["missing"]:
+    if unimported and not missing and not section[profile.agent_code]["missing"]:
         raise Inconclusive(f"{what}, which has no ConfigMaps, Secrets and volumes of the workers: {unimported[0]}")
-    assert not unimported, f"{image} lacks: {unimported[0]}"
+    return [*missing, *unimported], document
 
 
 async def joined(ray: Ray, new: Replica, known: Collection[str]) -> Node:

@@ -59,19 +59,25 @@ def probed(profile: Profile = PROFILE, **answers: dict[str, Any]) -> dict[str, A
 
 
 class Images:
-    """A cluster whose image answers the probe so."""
+    """A cluster whose groups have these images, each of which answers the probe so."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        self.document, self.asked = document, dict[str, Any]()
+    profile = OF_TWO_GROUPS
 
-    async def workload(self, _component: Component) -> Workload:
-        return group(replica("w-1"))
+    def __init__(self, *documents: dict[str, Any], also: Sequence[Workload] = ()) -> None:
+        self.documents = {f"x:{number}": document for number, document in enumerate(documents, 1)}
+        self.also, self.asked = also, dict[str, Any]()
+        self.run: list[str] = []
 
-    async def run_image(self, _image: str, argv: Sequence[str], *, stdin: str, timeout: float) -> Completed:
+    async def ray_groups(self) -> tuple[Workload, ...]:
+        return group(name="head", image="h:1"), *(group(name=f"g{n}", image=n) for n in self.documents), *self.also
+
+    async def run_image(self, image: str, argv: Sequence[str], *, stdin: str, timeout: float) -> Completed:
         self.asked = json.loads(stdin)
+        self.run.append(image)
         assert argv[0] == "sh" and "command -v python3" in argv[2] and timeout
-        kept = {name: row for name, row in self.document["symbols"].items() if name in self.asked["symbols"]}
-        return Completed(tuple(argv), 0, f"{BEGIN}{json.dumps({**self.document, 'symbols': kept})}{END}", "")
+        document = self.documents[image]
+        kept = {name: row for name, row in document["symbols"].items() if name in self.asked["symbols"]}
+        return Completed(tuple(argv), 0, f"{BEGIN}{json.dumps({**document, 'symbols': kept})}{END}", "")
 
 
 async def image_alone(document: dict[str, Any], **agent: Any) -> dict[str, Any]:
@@ -95,6 +101,24 @@ async def test_a_class_that_needs_what_only_workers_have_is_not_decided_on() -> 
     lost = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "missing": "nats"}
     with pytest.raises(AssertionError, match=r"lacks: nats: .*No module named 'nats'"):
         await image_alone(probed(job=UNSET, nats=lost), delivery="image")
+
+
+async def test_each_image_of_a_group_of_agents_is_tried_once() -> None:
+    lost = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "missing": "nats"}
+    no_ray = {"ok": False, "error": "ModuleNotFoundError: No module named 'ray'", "missing": "ray"}
+    of_others = (group(name="more", image="x:1"), group(name="models", image="model:1"))  # which agents do not run on
+    sound: Any = Images(probed(), probed(), also=of_others)
+    await image_checks.test_image_alone(sound, PROFILE, EVIDENCE)
+    assert sound.run == ["x:1", "x:2"]
+    second: Any = Images(probed(ray=no_ray), probed(nats=lost))
+    with pytest.raises(AssertionError, match=r"^x:2 lacks: nats: ModuleNotFoundError"):
+        await image_checks.test_image_alone(second, PROFILE, EVIDENCE)
+    unknown: Any = Images(probed(ray=no_ray), probed())
+    with pytest.raises(Inconclusive, match=r"a fresh instance of x:1 has no Ray"):
+        await image_checks.test_image_alone(unknown, PROFILE, EVIDENCE)
+    nobody: Any = Images(also=of_others[1:])
+    with pytest.raises(AssertionError, match="there is no group of workers that agents run on"):
+        await image_checks.test_image_alone(nobody, PROFILE, EVIDENCE)
 
 
 async def test_an_interpreter_without_ray_is_not_the_one_that_runs_it() -> None:

@@ -23,6 +23,7 @@ from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.profile import model as profiles
+from fixtures.profile.ray_section import Group
 
 
 class StandInApi:
@@ -57,6 +58,27 @@ async def test_without_kuberay_the_type_itself_is_unknown() -> None:
 async def test_no_ray_cluster_of_that_name() -> None:
     with pytest.raises(NonConformance, match="there is no RayCluster ray-gpu in namespace ray"):
         await found().ray_groups()
+
+
+async def test_an_instance_is_made_as_the_workers_of_its_image_are() -> None:
+    """Of several groups with it, as those of one that runs agents."""
+
+    def group(name: str, image: str) -> dict[str, Any]:
+        pod_spec = {"containers": [{"name": name, "image": image}]}
+        return {"groupName": name, "replicas": 1, "template": {"spec": pod_spec}}
+
+    groups = [group("models", "ray:b"), group("gpu", "ray:a"), group("cpu", "ray:b")]
+    ray_cluster = {"spec": {"headGroupSpec": {"template": {"spec": {"containers": []}}}, "workerGroupSpecs": groups}}
+    named = (
+        Group(name="models", workers=1, runs_agents=False),
+        Group(name="gpu", workers=1),
+        Group(name="cpu", workers=1),
+    )
+    lookup = found({RAY_CLUSTERS: ray_cluster})
+    lookup.profile = lookup.profile.replaced("ray", groups=named)
+    for image, name in (("ray:a", "gpu"), ("ray:b", "cpu"), ("ray:other", "gpu"), ("", "gpu")):
+        assert (await lookup.worker_template(image)).containers[0].name == name
+    assert lookup.worker_groups == ("models", "gpu", "cpu")
 
 
 async def test_no_workload_of_that_name() -> None:
