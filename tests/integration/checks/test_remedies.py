@@ -62,7 +62,9 @@ def test_kubectl_takes_every_command_and_asks_the_cluster_that_is_named(tmp_path
     kubeconfig = tmp_path / "kube config"
     kubeconfig.write_text(KUBECONFIG)
     target = KubernetesTarget(
-        "nowhere", str(kubeconfig), selectors={"vllm-server": "app=vllm", "orchestrator": "app=o"}
+        "nowhere",
+        str(kubeconfig),
+        selectors={("swe-ai-fleet", "vllm-server"): "app=vllm", ("swe-ai-fleet", "orchestrator"): "app=o"},
     )
     values = remedy_values(profiles.load("swe-ai-fleet"), "attach", target)
     given = [re.sub(r'"\$\(.*?\)"', "a-pod", command) for command in commands(values, "kubectl")]

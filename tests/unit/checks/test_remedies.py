@@ -25,8 +25,11 @@ TARGET = KubernetesTarget(
     "prod-eu",
     "/home/me/kube config",
     worker_groups=("gpu-workers", "cpu-workers"),
-    selectors={"vllm-server": "app.kubernetes.io/name=vllm,tier=models", "orchestrator": "app=orchestrator"},
-    workloads={"vllm-server": "statefulsets"},
+    selectors={
+        ("swe-ai-fleet", "vllm-server"): "app.kubernetes.io/name=vllm,tier=models",
+        ("swe-ai-fleet", "orchestrator"): "app=orchestrator",
+    },
+    workloads={("swe-ai-fleet", "vllm-server"): "statefulsets"},
 )
 DIGEST = "registry.example/ray-custom@sha256:" + "a" * 64
 

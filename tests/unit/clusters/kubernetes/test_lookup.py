@@ -25,6 +25,8 @@ from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.profile import model as profiles
 from fixtures.profile.ray_section import Group
 
+ORCHESTRATOR = ("swe-ai-fleet", "orchestrator")
+
 
 class StandInApi:
     """Answers from a table; what is not in it is absent."""
@@ -97,8 +99,8 @@ async def test_what_was_read_is_remembered_for_the_remedies() -> None:
     await lookup.ray_groups()
     await lookup.workload(Component.ORCHESTRATOR)
     assert lookup.worker_groups == ("gpu-workers", "cpu-workers")
-    assert lookup.selectors == {"orchestrator": "app.kubernetes.io/name=orchestrator,part=api"}
-    assert lookup.workload_kinds == {"orchestrator": "statefulsets"}
+    assert lookup.selectors == {ORCHESTRATOR: "app.kubernetes.io/name=orchestrator,part=api"}
+    assert lookup.workload_kinds == {ORCHESTRATOR: "statefulsets"}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ async def test_pods_are_selected_by_expressions_too() -> None:
     selector = {"matchLabels": {"part": "x"}, "matchExpressions": expressions}
     lookup = found({DEPLOYMENTS: {"spec": {"selector": selector, "template": {"spec": {}}}}})
     await lookup.workload(Component.ORCHESTRATOR)
-    assert lookup.selectors == {"orchestrator": "part=x,tier in (api,web),!canary,app,zone notin (b)"}
+    assert lookup.selectors == {ORCHESTRATOR: "part=x,tier in (api,web),!canary,app,zone notin (b)"}
 
 
 async def strangers(*pods: dict[str, Any]) -> list[str]:
@@ -219,12 +221,35 @@ async def test_a_canary_is_no_stranger() -> None:
     assert await strangers(pod_of("ReplicaSet", "orchestrator-canary-77", canary, name="canary")) == []
 
 
+class TwoNamespaces(StandInApi):
+    """The orchestrator's is a Deployment that was scaled to none; vLLM's, a StatefulSet of its name, has replicas."""
+
+    async def get(self, resource: AnyResource, name: str, namespace: str) -> KubernetesObject:
+        replicas = {DEPLOYMENTS: ("apps", 0), STATEFULSETS: ("models", 2)}
+        if resource not in replicas or replicas[resource][0] != namespace or name != "server":
+            raise NotFound(f"{resource.name} {name} in {namespace}")
+        selector = {"matchLabels": {"in": namespace}}
+        spec = {"replicas": replicas[resource][1], "selector": selector, "template": {"spec": {}}}
+        return resource.model.of({"metadata": {"name": name, "namespace": namespace}, "spec": spec})
+
+
+async def test_workloads_of_one_name_in_two_namespaces_are_two() -> None:
+    profile = profiles.load("swe-ai-fleet").replaced("orchestrator", workload="server", namespace="apps")
+    api: Any = TwoNamespaces()
+    lookup = FleetLookup(api, profile.replaced("vllm", workload="server", namespace="models"))
+    for component, desired in ((Component.ORCHESTRATOR, 0), (Component.VLLM, 2), (Component.ORCHESTRATOR, 0)):
+        assert (await lookup.workload(component)).desired == desired
+    assert await lookup.kind_of("server", "apps") is DEPLOYMENTS
+    assert await lookup.kind_of("server", "models") is STATEFULSETS
+    assert lookup.selectors == {("apps", "server"): "in=apps", ("models", "server"): "in=models"}
+
+
 async def test_a_workload_that_is_gone_may_come_back_as_another_kind() -> None:
     orchestrator = {"spec": {"selector": {"matchLabels": {"app": "x"}}, "template": {"spec": {}}}}
     answers: dict[AnyResource, Any] = {DEPLOYMENTS: orchestrator}
     lookup = found(answers)
     await lookup.owner(Component.ORCHESTRATOR)
-    assert lookup.workload_kinds == {"orchestrator": "deployments"}
+    assert lookup.workload_kinds == {ORCHESTRATOR: "deployments"}
     answers[STATEFULSETS] = answers.pop(DEPLOYMENTS)
     with pytest.raises(NonConformance, match="deployments orchestrator in namespace swe-ai-fleet is gone"):
         await lookup.owner(Component.ORCHESTRATOR)
@@ -245,7 +270,7 @@ async def test_a_deployment_may_be_the_template_of_a_rollout_of_its_name() -> No
     workload = await lookup.workload(Component.ORCHESTRATOR)
     assert (workload.desired, [replica.name for replica in workload.replicas]) == (2, ["o-1", "o-2"])
     with pytest.raises(Unsupported, match="something else keeps the pods of orchestrator"):
-        await lookup.kind_of(workload.name, "ns")
+        await lookup.kind_of(workload.name, "swe-ai-fleet")
 
 
 @pytest.mark.parametrize(

@@ -339,6 +339,32 @@ async def test_pods_that_run_a_killed_runs_image_are_replaced(patched_back: bool
     await later.lease.release()
 
 
+async def test_a_size_is_given_back_to_the_workload_of_its_namespace() -> None:
+    """Both parts are called alike; a name alone would be that of the last one."""
+    asked: list[Component] = []
+
+    async def workload(component: Component) -> Any:
+        asked.append(component)
+        return SimpleNamespace(desired=2)
+
+    profile = PROFILE.replaced("vllm", workload="server", namespace="models")
+    lookup = SimpleNamespace(
+        profile=profile.replaced("orchestrator", workload="server", namespace="apps"), workload=workload
+    )
+    run: Any = SimpleNamespace(lookup=lookup, changes=SimpleNamespace(forget=forgotten))
+    for namespace in ("apps", "models"):
+        sized = Change(kind="deployments", namespace=namespace, name="server", before=["2"], after=["1"])
+        assert await put_back(run, [sized], "fc-1") == []
+    assert asked == [Component.ORCHESTRATOR, Component.VLLM]
+    elsewhere = Change(kind="deployments", namespace="other", name="server", before=["2"], after=["1"])
+    with pytest.raises(Inconclusive, match="the profile names no such workload"):
+        await put_back(run, [elsewhere], "fc-1")
+
+
+async def forgotten(*_keys: object) -> None:
+    """Nothing is noted."""
+
+
 async def test_what_somebody_has_changed_since_stays() -> None:
     fleet = Fleet()
     await killed_while(fleet, "image", 1000)
@@ -385,6 +411,9 @@ async def test_a_cost_is_forgotten_only_where_its_pod_was_looked_for(there: bool
             return self
 
         changes = lookup
+
+        def namespace(self, _component: Component) -> str:
+            return "ns"
 
         async def pods(self, component: Component) -> list[Any]:
             if component is Component.VLLM:
