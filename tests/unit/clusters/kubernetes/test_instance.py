@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from math import inf
 from typing import Any, cast
@@ -113,6 +114,28 @@ async def test_a_quota_that_is_used_up_is_said_in_its_own_words() -> None:
 
     with pytest.raises(Inconclusive, match=r"exceeded quota: team, requested: limits\.memory=2Gi"):
         await run(Full())
+
+
+async def test_a_run_that_ends_while_the_pod_is_made_leaves_none() -> None:
+    """Ctrl-C: the server has the request, and its answer is not there yet."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    class Slow(Cluster):
+        async def create(self, resource: object, body: dict[str, Any], namespace: str) -> None:
+            asked.set()
+            await answered.wait()
+            await super().create(resource, body, namespace)
+
+    cluster = Slow()
+    running = asyncio.create_task(run(cluster))
+    await asked.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    assert not cluster.deleted, "it could be made after that"
+    answered.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert cluster.deleted == [f"{cluster.made['metadata']['name']} 0"]
 
 
 @pytest.mark.parametrize(
