@@ -7,7 +7,6 @@ import re
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, Remedy, do, kubectl, shell, steps
 
 RAY_PODS = "-l ray.io/cluster={ray_cluster}"
-IMAGES = "-o 'custom-columns=POD:.metadata.name,IMAGE:.spec.containers[0].image'"
 
 #: The fleet of this machine is gone when the run ends: there is nothing left that a command could ask.
 EVIDENCE = do(
@@ -38,7 +37,7 @@ WORKERS = kubectl("-n {ray_namespace} get pods " + RAY_PODS + ",ray.io/node-type
 def restart_ray() -> Remedy:
     """Head and workers, by KubeRay: it makes the pods again from the image that the specification names."""
     return steps(
-        kubectl(f"-n {{ray_namespace}} get pods {RAY_PODS} {IMAGES}"),
+        shell("{see_images}", KUBERNETES),
         do("Those of another image are to be replaced. This replaces all:", KUBERNETES),
         kubectl(f"-n {{ray_namespace}} delete pods {RAY_PODS}"),
         do("Start Ray's head and every worker again, from {image}.", ENDPOINTS),
@@ -46,40 +45,42 @@ def restart_ray() -> Remedy:
     )
 
 
-def _rolled_out() -> Remedy:
-    """The patch names the head and every worker group; KubeRay does not restart pods for it."""
+def _rolled_out(rebuilt: str = "") -> Remedy:
+    """The patch names the head and every worker group; `rebuilt`: what must become of the images before."""
     both = (KUBERNETES, EMBEDDED)
     return steps(
-        kubectl(f"-n {{ray_namespace}} get pods {RAY_PODS} {IMAGES}", *both),
+        shell("{see_images}", *both),
+        rebuilt,
         do("{unread_groups}", KUBERNETES),
-        do("Then set the image of all of them and restart them, which ends running jobs:", *both),
-        kubectl("-n {ray_namespace} patch raycluster {ray_cluster} --type json -p {image_patch}", *both),
-        kubectl(f"-n {{ray_namespace}} delete pods {RAY_PODS}", *both),
+        do("{set_images}", *both),
+        shell("{image_patch}", *both),
+        shell("{restart_ray}", *both),
         do("Start Ray's head and every worker on {image}.", ENDPOINTS),
     )
 
 
 def image(why: str = "") -> Remedy:
-    """Build the custom image, and roll it out to the head and every worker group."""
+    """Build the image, and roll it out to the head and every worker group."""
     return steps(
-        do(f"{why} Run the fleet of this machine on the custom image:", EMBEDDED),
+        "{runtime_env}",
+        do(f"{why} Run it again on the custom image, with the other options of this run:", EMBEDDED),
         shell("./ci/e2e --ray-image custom", EMBEDDED),
-        do("In Kubernetes, build the image and see what the head and every worker group run:", EMBEDDED),
-        do(f"{why} Build the custom image, and see what the head and every worker group run:", KUBERNETES),
-        do(f"{why} Build the custom image:", ENDPOINTS),
+        do("{build_and_see}", EMBEDDED),
+        do(f"{why} {{build_and_see}}", KUBERNETES),
+        do(f"{why} {{build}}", ENDPOINTS),
         shell("{build_image}"),
         "{pinned}",
-        _rolled_out(),
+        _rolled_out("{rebuild}"),
     )
 
 
 def roll_out(why: str) -> Remedy:
     """Roll out the image that is there already."""
     return steps(
-        do(f"{why} Run the fleet of this machine on one image:", EMBEDDED),
+        do(f"{why} Run it again on one image, with the other options of this run:", EMBEDDED),
         shell("./ci/e2e --ray-image custom", EMBEDDED),
-        do("In Kubernetes, see what the head and every worker group run:", EMBEDDED),
-        do(f"{why} See what the head and every worker group run:", KUBERNETES),
+        do("{see}", EMBEDDED),
+        do(f"{why} {{see}}", KUBERNETES),
         do(why, ENDPOINTS),
         _rolled_out(),
     )

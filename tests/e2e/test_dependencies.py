@@ -80,7 +80,7 @@ async def test_package(module: str, census: Census, profile: Profile, evidence: 
     MUST,
     "MODULE imports on every worker, in a version that the profile allows",
     remedy=steps(
-        image("The image lacks it, or has another version. Add it to images/ray/custom.in."),
+        image("The image lacks it, or has another version. Add it to {image_sources}."),
         "Where the workers have the package, and its module has another name: say both in agent.dependencies, as in "
         '{ module = "yaml", requirement = "PyYAML>=6" }.',
     ),
@@ -259,7 +259,7 @@ def drift(nodes: Sequence[WorkerReport]) -> dict[str, dict[str, str]]:
     "DEP-10",
     SHOULD,
     "nothing is installed on a worker that its image does not contain",
-    remedy=image("A manual `pip install` is gone with the next restart. Put the package into images/ray/."),
+    remedy=image("A manual `pip install` is gone with the next restart. Put the package into {image_sources}."),
     concerns=RAY,
     cuts=(),
     impact="What was installed by hand is gone as soon as a worker is replaced.",

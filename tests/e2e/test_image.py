@@ -138,7 +138,8 @@ async def test_running_image(cluster: Cluster) -> None:
     "IMG-03",
     SHOULD,
     "the image reference is pinned",
-    remedy="Name a version or a digest, such as {image}. A floating tag such as :latest means something else tomorrow.",
+    remedy="Name a version or a digest, such as registry.example/ray:2.49.2-1 or registry.example/ray@sha256:… A "
+    "floating tag such as :latest means something else tomorrow.",
     concerns=RAY,
     cuts=(),
     impact="The next pull may bring another image without anybody asking for it.",
@@ -156,7 +157,7 @@ async def test_pinned(cluster: Cluster) -> None:
     "IMG-04",
     MUST,
     "the image alone imports all that the profile requires",
-    remedy=image("Add what is missing to images/ray/custom.in."),
+    remedy=image("Add what is missing to {image_sources}."),
     concerns=RAY,
     cuts=(Link.IMPORTS,),
     impact="Every new worker lacks what agents import: the fleet works only as long as repaired workers live.",
@@ -332,7 +333,7 @@ async def test_roll_out(
     SHOULD,
     "the stop-gap: a runtime_env with the missing package works on stock workers",
     remedy="The workers must reach a package index for it, and the image needs pip. "
-    "Rolling out the custom image is the cure.",
+    "Rolling out an image that has the package is the cure.",
     concerns=RAY,
     cuts=(),
     impact="Nothing bridges the time until the custom image is rolled out: until then agents fail on stock workers.",

@@ -434,7 +434,8 @@ async def test_ray_resources(ray: Ray, cluster: Cluster, profile: Profile) -> No
     MUST,
     "Ray: one version of Ray and Python everywhere",
     remedy=steps(
-        correct_the_profile("nodes have one other version"), roll_out("Head and worker groups must run the same image.")
+        correct_the_profile("nodes have one other version"),
+        roll_out("Head and worker groups must run one version of Ray and of Python."),
     ),
     concerns=(Component.RAY_HEAD, Component.RAY_WORKER),
     cuts=(Link.JOB,),

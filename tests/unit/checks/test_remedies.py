@@ -31,7 +31,7 @@ TARGET = KubernetesTarget(
     },
     workloads={("swe-ai-fleet", "vllm-server"): "statefulsets"},
 )
-DIGEST = "registry.example/ray-custom@sha256:" + "a" * 64
+DIGEST = "fleet/ray-custom@sha256:" + "a" * 64
 
 
 def with_tls() -> Profile:
@@ -181,7 +181,7 @@ def test_where_no_worker_group_was_read_the_first_is_patched_and_the_others_are_
 
 def test_a_digest_is_no_tag_to_build() -> None:
     text = of("attached", "DEP-04")
-    assert "-t registry.example/ray-custom:2.49.2 images && docker push registry.example/ray-custom:2.49.2" in text
+    assert "-t fleet/ray-custom:2.49.2 images && docker push fleet/ray-custom:2.49.2" in text
     assert f"The profile pins {DIGEST}" in text
     assert "pins" not in of("kind", "DEP-04")
     assert "kind load docker-image fleet/ray-custom:2.49.2 --name fleet" in of("kind", "DEP-04")

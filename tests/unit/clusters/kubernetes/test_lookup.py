@@ -104,6 +104,23 @@ async def test_what_was_read_is_remembered_for_the_remedies() -> None:
 
 
 @pytest.mark.parametrize(
+    ("owners", "service"),
+    [
+        ([{"kind": "RayService", "name": "agents", "controller": True}], "agents"),
+        ([{"kind": "RayJob", "name": "nightly", "controller": True}], ""),
+        ([{"kind": "RayService", "name": "agents"}], ""),
+        ([], ""),
+    ],
+)
+async def test_the_ray_service_that_keeps_the_cluster_is_remembered(owners: list[Any], service: str) -> None:
+    metadata = {"name": "ray-gpu", "namespace": "ray", "ownerReferences": owners}
+    ray_cluster = {"metadata": metadata, "spec": {"headGroupSpec": {"template": {"spec": {}}}}}
+    lookup = found({RAY_CLUSTERS: ray_cluster})
+    await lookup.ray_cluster()
+    assert lookup.ray_service == service
+
+
+@pytest.mark.parametrize(
     ("annotations", "names", "main"),
     [
         ({"kubectl.kubernetes.io/default-container": "app"}, ["proxy", "app", "orchestrator"], "app"),
