@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, Remedy, do, kubectl, shell, steps
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, Remedy, about, do, kubectl, shell, steps
+from fixtures.profile.remedy_values import About
 
 RAY_PODS = "-l ray.io/cluster={ray_cluster}"
 
@@ -13,30 +14,45 @@ EVIDENCE = do(
     "The evidence has the last lines of the logs. The fleet of this machine is gone: --keep-run-dir keeps all of them.",
     EMBEDDED,
 )
-LOGS = steps(
+LOGS = about(
+    About.ORCHESTRATOR,
     kubectl("-n {orchestrator_namespace} get {orchestrator_pods} -o wide"),
     kubectl("-n {orchestrator_namespace} logs {orchestrator_logs} --tail=100"),
     do("Read the log of each orchestrator, where it runs.", ENDPOINTS),
     EVIDENCE,
 )
-POLICIES = steps(
-    do("Look for a NetworkPolicy, a wrong name or a service that leads to no pod:", KUBERNETES),
-    kubectl("-n {namespace} get networkpolicies,services,endpointslices"),
-)
-MESH = steps(
+MESH = about(
+    About.VLLM,
     do(
         "HTTP 403 with `access denied` is a mesh's: its policy lets nobody through who asks from there. Look for an "
         "AuthorizationPolicy (Istio) or a CiliumNetworkPolicy with HTTP rules that selects vLLM's pods.",
         KUBERNETES,
-    )
+    ),
 )
 #: What a person sets POD to, who has read which worker is meant.
-WORKERS = kubectl("-n {ray_namespace} get pods " + RAY_PODS + ",ray.io/node-type=worker -o wide")
+WORKERS = about(About.RAY, kubectl("-n {ray_namespace} get pods " + RAY_PODS + ",ray.io/node-type=worker -o wide"))
+
+
+def policies(source: About, destination: About) -> Remedy:
+    """What may keep packets from their destination, in the namespace of each of the two."""
+    return steps(
+        about(
+            source,
+            do("Look for a NetworkPolicy that lets nothing out:", KUBERNETES),
+            kubectl(f"-n {{{source}_namespace}} get networkpolicies"),
+        ),
+        about(
+            destination,
+            do("Look for a NetworkPolicy that lets nothing in, or a service that leads to no pod:", KUBERNETES),
+            kubectl(f"-n {{{destination}_namespace}} get networkpolicies,services,endpointslices"),
+        ),
+    )
 
 
 def restart_ray() -> Remedy:
     """Head and workers, by KubeRay: it makes the pods again from the image that the specification names."""
-    return steps(
+    return about(
+        About.RAY,
         shell("{see_images}", KUBERNETES),
         do("Those of another image are to be replaced. This replaces all:", KUBERNETES),
         kubectl(f"-n {{ray_namespace}} delete pods {RAY_PODS}"),
@@ -48,7 +64,8 @@ def restart_ray() -> Remedy:
 def _rolled_out(rebuilt: str = "") -> Remedy:
     """The patch names the head and every worker group; `rebuilt`: what must become of the images before."""
     both = (KUBERNETES, EMBEDDED)
-    return steps(
+    return about(
+        About.RAY,
         shell("{see_images}", *both),
         rebuilt,
         do("{unread_groups}", KUBERNETES),
@@ -61,7 +78,8 @@ def _rolled_out(rebuilt: str = "") -> Remedy:
 
 def image(why: str = "") -> Remedy:
     """Build the image, and roll it out to the head and every worker group."""
-    return steps(
+    return about(
+        About.RAY,
         "{runtime_env}",
         do(f"{why} Run it again on the custom image, with the other options of this run:", EMBEDDED),
         shell("./ci/e2e --ray-image custom", EMBEDDED),
@@ -76,7 +94,8 @@ def image(why: str = "") -> Remedy:
 
 def roll_out(why: str) -> Remedy:
     """Roll out the image that is there already."""
-    return steps(
+    return about(
+        About.RAY,
         do(f"{why} Run it again on one image, with the other options of this run:", EMBEDDED),
         shell("./ci/e2e --ray-image custom", EMBEDDED),
         do("{see}", EMBEDDED),
@@ -100,7 +119,8 @@ def set_variable(name: str, why: str = "") -> Remedy:
     `name`: as the reference calls it; the remedy has what the profile calls it.
     """
     assignment, name = f"{{name_of_{name}}}={{{name}}}", f"{{name_of_{name}}}"
-    return steps(
+    return about(
+        About.ORCHESTRATOR,
         do(f"{why} See what is set:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} set env {orchestrator_workload} --list"),
         do(f"Then set {name}, which restarts the replicas:", KUBERNETES),
@@ -111,7 +131,8 @@ def set_variable(name: str, why: str = "") -> Remedy:
 
 
 def restart_orchestrator(why: str) -> Remedy:
-    return steps(
+    return about(
+        About.ORCHESTRATOR,
         why,
         do("See which replica it is:", KUBERNETES),
         LOGS,
@@ -123,17 +144,19 @@ def restart_orchestrator(why: str) -> Remedy:
 
 def in_orchestrator(python: str) -> Remedy:
     """A line of Python in a replica; it may use single quotes, and neither double ones nor $."""
-    return (kubectl(f'-n {{orchestrator_namespace}} exec {{orchestrator_workload}} -- python -c "{python}"'),)
+    command = f'-n {{orchestrator_namespace}} exec {{orchestrator_workload}} -- python -c "{python}"'
+    return about(About.ORCHESTRATOR, kubectl(command))
 
 
 def in_worker(python: str) -> Remedy:
     """A line of Python in one of Ray's workers, as `in_orchestrator` has it."""
-    return (kubectl(f'-n {{ray_namespace}} exec {{worker_pod}} -- python -c "{python}"'),)
+    return about(About.RAY, kubectl(f'-n {{ray_namespace}} exec {{worker_pod}} -- python -c "{python}"'))
 
 
 def ray_cli(arguments: str) -> Remedy:
     """A command of Ray's command line: in the head's pod, or on a machine that has Ray and reaches the dashboard."""
-    return steps(
+    return about(
+        About.RAY,
         kubectl(f"-n {{ray_namespace}} exec service/{{head_service}} -- ray {arguments}"),
         shell(f"ray {arguments} --address {{dashboard}}", ENDPOINTS),
         EVIDENCE,
@@ -142,7 +165,8 @@ def ray_cli(arguments: str) -> Remedy:
 
 def nats_reached() -> Remedy:
     """How the commands of nats_cli() reach the server."""
-    return steps(
+    return about(
+        About.NATS_PORT,
         do("Forward NATS's port in a second terminal:", KUBERNETES),
         kubectl("-n {nats_namespace} port-forward service/{nats_service} {nats_port}:{nats_port}"),
         do("{nats_tls}", KUBERNETES),

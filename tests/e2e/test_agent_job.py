@@ -5,7 +5,7 @@ from typing import Any
 
 from fixtures.checks.contract import AgentMessage, MessageContract
 from fixtures.checks.declaration import MUST, Link, check
-from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
@@ -13,6 +13,7 @@ from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.remedy_values import About
 from fixtures.services.vllm import ModelNames
 from tests.e2e.repairs import EVIDENCE, image, in_worker, ray_cli
 from tests.e2e.runs import AGENTS, DEPENDENCIES, described, keep_agent_jobs
@@ -132,8 +133,12 @@ async def test_run_raises_nothing(agent_runs: AgentRuns, profile: Profile, evide
     MUST,
     "the agent job connects to NATS from every worker",
     remedy=steps(
-        do("Compare nats_url with the service:", KUBERNETES),
-        kubectl("-n {nats_namespace} get service {nats_service}"),
+        about(
+            About.NATS,
+            do("Compare nats_url with the service:", KUBERNETES),
+            kubectl("-n {nats_namespace} get service {nats_service}"),
+            do("Compare nats_url with nats.url of the profile, or its nats.url_inside.", ENDPOINTS),
+        ),
         "A job that returned all the same published elsewhere, or not to JetStream: js.publish on {completed} waits "
         "for the stream.",
         image("The image may lack nats-py."),
@@ -187,18 +192,21 @@ def proposal_problem(run: AgentRun, profile: Profile) -> tuple[str, Any]:
     remedy=steps(
         "A model with a reasoning parser leaves content null while max_tokens is small: give it room, "
         "or turn thinking off.",
-        do("Ask vLLM as the agent does, from a worker:", KUBERNETES),
+        about(About.RAY, do("Ask vLLM as the agent does, from a worker:", KUBERNETES)),
         in_worker(
             "import json, urllib.request as u; "
             "body = json.dumps({'model': '{model}', 'messages': [{'role': 'user', 'content': 'hello'}], 'max_tokens': "
             "512}); kind = {'Content-Type': 'application/json'}; "
             "print(u.urlopen(u.Request('{vllm_url}/v1/chat/completions', body.encode(), kind)).read())"
         ),
-        do("Ask vLLM as the agent does:", ENDPOINTS),
-        shell(
-            "curl -sS {vllm_reached}/v1/chat/completions -H 'Content-Type: application/json' -d '"
-            '{"model": "{model}", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 512}\'',
-            ENDPOINTS,
+        about(
+            About.RAY,
+            do("Ask vLLM as the agent does:", ENDPOINTS),
+            shell(
+                "curl -sS {vllm_reached}/v1/chat/completions -H 'Content-Type: application/json' -d '"
+                '{"model": "{model}", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 512}\'',
+                ENDPOINTS,
+            ),
         ),
         "{vllm_key}",
     ),

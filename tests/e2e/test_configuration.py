@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks.declaration import MUST, Link, check
-from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, steps
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.core.versions import is_version
@@ -17,6 +17,7 @@ from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.vllm_report import VllmReport
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part, literal_settings
+from fixtures.profile.remedy_values import About
 from fixtures.redaction.environments import difference, shown
 from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from fixtures.services.nats import Nats
@@ -208,7 +209,7 @@ def other_nats(seen: Mapping[str, Any], info: ServerInfo, stream: Stream) -> str
     remedy=steps(
         "Build the orchestrator's image with ray[client]=={ray_version} on Python {python}: Ray Client needs the same "
         "Ray and the same Python minor on both sides.",
-        do("See what a replica has:", KUBERNETES),
+        about(About.ORCHESTRATOR, do("See what a replica has:", KUBERNETES)),
         in_orchestrator("import sys, ray; print(sys.version, ray.__version__)"),
     ),
     concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
@@ -286,7 +287,8 @@ async def test_same_configuration(
     "CFG-08",
     MUST,
     "the environment has the profile's values",
-    remedy=steps(
+    remedy=about(
+        About.ORCHESTRATOR,
         do("See what is set, and compare it with [orchestrator.environment] of the profile:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} set env {orchestrator_workload} --list"),
         do("Where the profile is right: set NAME to its VALUE, which restarts the replicas:", KUBERNETES),

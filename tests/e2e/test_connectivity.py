@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
-from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.census import Census
@@ -15,9 +15,10 @@ from fixtures.probes.name_resolution import unresolved
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.remedy_values import About
 from fixtures.report.model import Facts
 from fixtures.services.vllm import parse_models
-from tests.e2e.repairs import EVIDENCE, MESH, POLICIES, in_orchestrator, in_worker
+from tests.e2e.repairs import EVIDENCE, MESH, in_orchestrator, in_worker, policies
 
 GREETED = "import socket; print(socket.create_connection(('{nats_host}', {nats_port}), 5).recv(200))"
 
@@ -42,13 +43,13 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     MUST,
     "orchestrator → vLLM, from every replica",
     remedy=steps(
-        POLICIES,
+        policies(About.ORCHESTRATOR, About.VLLM),
         MESH,
         in_orchestrator(
             "import os, urllib.request as u; url = os.environ['{name_of_VLLM_URL}'].rstrip('/').removesuffix('/v1'); "
             "print(u.urlopen(url + '/v1/models').read())"
         ),
-        do("On its machine, look for a firewall or a wrong name in {name_of_VLLM_URL}.", ENDPOINTS, EMBEDDED),
+        about(About.VLLM, do("Look for a firewall or a wrong name in {name_of_VLLM_URL}.", ENDPOINTS, EMBEDDED)),
     ),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(Link.VLLM,),
@@ -79,9 +80,10 @@ async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, .
         "The time includes opening the connection: with TLS or a service mesh the handshake is part of it. Look for a "
         "proxy in between and for distance, or raise limits.vllm_latency_ms ({vllm_latency_ms}) where the path needs "
         "it.",
-        do("See where the pods run, and in which zones the nodes are:", KUBERNETES),
-        kubectl("-n {namespace} get pods -o wide"),
+        do("See in which zones the nodes are, and where the pods run:", KUBERNETES),
         kubectl("get nodes -L topology.kubernetes.io/zone"),
+        about(About.ORCHESTRATOR, kubectl("-n {orchestrator_namespace} get {orchestrator_pods} -o wide")),
+        about(About.VLLM, kubectl("-n {vllm_namespace} get {vllm_pods} -o wide")),
     ),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
     cuts=(),
@@ -115,12 +117,14 @@ async def test_orchestrator_vllm_latency(
     MUST,
     "every Ray worker → vLLM",
     remedy=steps(
-        POLICIES,
-        kubectl("-n {ray_namespace} get networkpolicies"),
+        policies(About.RAY, About.VLLM),
         MESH,
         in_worker("import urllib.request as u; print(u.urlopen('{vllm_url}/v1/models', timeout=5).read())"),
-        do("On a worker that the finding names, look for a firewall or a wrong name:", ENDPOINTS),
-        shell("curl -sS {vllm_url}/v1/models", ENDPOINTS),
+        about(
+            About.RAY,
+            do("On a worker that the finding names, look for a firewall or a wrong name:", ENDPOINTS),
+            shell("curl -sS {vllm_url}/v1/models", ENDPOINTS),
+        ),
         EVIDENCE,
     ),
     concerns=(Component.RAY_WORKER, Component.VLLM),
@@ -139,11 +143,13 @@ async def test_workers_reach_vllm(census: Census) -> None:
     MUST,
     "every Ray worker → NATS: TCP, protocol, JetStream",
     remedy=steps(
-        POLICIES,
-        kubectl("-n {ray_namespace} get networkpolicies"),
+        policies(About.RAY, About.NATS),
         in_worker(GREETED),
-        do("On a worker that the finding names, look for a firewall or a wrong name:", ENDPOINTS),
-        shell(f'python3 -c "{GREETED}"', ENDPOINTS),
+        about(
+            About.RAY,
+            do("On a worker that the finding names, look for a firewall or a wrong name:", ENDPOINTS),
+            shell(f'python3 -c "{GREETED}"', ENDPOINTS),
+        ),
         do("NATS greets with INFO. Where the stage is authentication, compare user and password in nats_url."),
         EVIDENCE,
     ),
@@ -167,7 +173,7 @@ async def test_workers_reach_nats(census: Census) -> None:
     MUST,
     "orchestrator → NATS, from every replica",
     remedy=steps(
-        POLICIES,
+        policies(About.ORCHESTRATOR, About.NATS),
         in_orchestrator(
             "import os, socket, urllib.parse as p; u = p.urlsplit(os.environ['{name_of_NATS_URL}'].split(',')[0]); "
             "print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))"
@@ -193,7 +199,8 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
     "NET-06",
     MUST,
     "orchestrator → Ray Client port, from every replica",
-    remedy=steps(
+    remedy=about(
+        About.RAY,
         do("Port {client_port} must be among the service's, and no NetworkPolicy in the way:", KUBERNETES),
         kubectl("-n {ray_namespace} get service {head_service}"),
         kubectl("-n {ray_namespace} get networkpolicies,endpointslices"),
@@ -225,7 +232,7 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
     remedy=steps(
         do("See whether the cluster's DNS runs, and ask it from a worker:", KUBERNETES),
         kubectl("-n kube-system get pods -l k8s-app=kube-dns"),
-        kubectl("-n {ray_namespace} exec {worker_pod} -- getent hosts {nats_host}"),
+        about(About.RAY, kubectl("-n {ray_namespace} exec {worker_pod} -- getent hosts {hosts}")),
         do("The machines' own resolver decides: look at /etc/resolv.conf there.", ENDPOINTS, EMBEDDED),
     ),
     concerns=(Component.RAY_WORKER, Component.ORCHESTRATOR),

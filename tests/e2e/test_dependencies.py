@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
-from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, steps
 from fixtures.clusters.base import Cluster, Component
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
@@ -17,6 +17,7 @@ from fixtures.probes.census import Census, Signatures, WorkerReport
 from fixtures.profile.contract import AgentCall
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.remedy_values import About
 from tests.e2e.repairs import EVIDENCE, WORKERS, image
 from tests.e2e.runs import DEPENDENCIES
 
@@ -207,7 +208,8 @@ async def test_tools(census: Census, profile: Profile) -> None:
     "DEP-09",
     SHOULD,
     "all workers hold the same distributions",
-    remedy=steps(
+    remedy=about(
+        About.RAY,
         "One worker was changed by hand or runs an older image.",
         do("Set POD to its name and compare what it holds with the others:", KUBERNETES),
         WORKERS,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 
 from fixtures.checks.declaration import MUST, Link, check
-from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.core.versions import is_version
@@ -15,6 +15,7 @@ from fixtures.probes.components import Components
 from fixtures.profile.amounts import holds, least, shown
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.remedy_values import About
 from fixtures.profile.scalars import bytes_of
 from fixtures.services.ray import Node, Ray, shown_names
 from fixtures.services.vllm import Server, Vllm, context_of, share
@@ -24,7 +25,9 @@ VLLM_ARGUMENTS = steps(
     do("Its arguments are:", KUBERNETES),
     kubectl("-n {vllm_namespace} get {vllm_workload} -o jsonpath='{.spec.template.spec.containers[*].args}'"),
 )
-SERVED = steps(do("It serves:", ENDPOINTS), shell("curl -sS {vllm_reached}/v1/models", ENDPOINTS))
+SERVED = steps(
+    do("It serves:", ENDPOINTS), shell("curl -sS {vllm_reached}/v1/models", ENDPOINTS), do("{vllm_key}", ENDPOINTS)
+)
 
 EXPIRED = do(
     "Where the server's certificate has expired: renew it. A restart alone does not help.", KUBERNETES, ENDPOINTS
@@ -62,13 +65,14 @@ def uneven_groups(workers: Workload, profile: Profile) -> list[str]:
     "INF-01",
     MUST,
     "vLLM: all replicas are ready",
-    remedy=steps(
+    remedy=about(
+        About.VLLM,
         do("See why a replica is not ready, and what its log says:", KUBERNETES),
         kubectl("-n {vllm_namespace} get {vllm_pods} -o wide"),
         kubectl("-n {vllm_namespace} describe {vllm_pods}"),
         kubectl("-n {vllm_namespace} logs {vllm_workload} --tail=50"),
         do("Where all of them are ready: the service's selector or port leads elsewhere:", KUBERNETES),
-        kubectl("-n {namespace} get services,endpointslices -o wide"),
+        kubectl("-n {vllm_namespace} get services,endpointslices -o wide"),
         EXPIRED,
         do("Where the specification asks for too few: see who has scaled it, a person or an autoscaler:", KUBERNETES),
         kubectl("-n {vllm_namespace} get {vllm_workload} -o yaml"),
@@ -118,7 +122,8 @@ def test_vllm_replicas_are_ready(components: Components, profile: Profile, clust
     "INF-02",
     MUST,
     "vLLM: /health answers 200",
-    remedy=steps(
+    remedy=about(
+        About.VLLM,
         do(
             "Where nothing answers: see whether its process runs, of what it ended (memory?), and whether its port is "
             "open:",
@@ -157,7 +162,8 @@ async def test_vllm_is_healthy(vllm: Vllm, profile: Profile) -> None:
     "INF-03",
     MUST,
     "vLLM lists the profile's model",
-    remedy=steps(
+    remedy=about(
+        About.VLLM,
         "Serve the model under the name that the agents ask for: start vLLM with --served-model-name {model}.",
         VLLM_ARGUMENTS,
         SERVED,
@@ -186,7 +192,7 @@ async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
     "INF-04",
     MUST,
     "vLLM: the model's context is the profile's",
-    remedy=steps("Start vLLM with --max-model-len {max_model_len}.", VLLM_ARGUMENTS, SERVED),
+    remedy=about(About.VLLM, "Start vLLM with --max-model-len {max_model_len}.", VLLM_ARGUMENTS, SERVED),
     concerns=(Component.VLLM,),
     cuts=(Link.VLLM,),
     impact="Long tasks are refused by vLLM: the context is smaller than the agents assume.",
@@ -216,7 +222,8 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
     "INF-05",
     MUST,
     "Ray: head runs, GCS and dashboard answer",
-    remedy=steps(
+    remedy=about(
+        About.RAY,
         do("See what KubeRay says of the cluster, and what the head's log says:", KUBERNETES),
         kubectl("-n {ray_namespace} get raycluster {ray_cluster} -o wide"),
         kubectl(f"-n {{ray_namespace}} describe pods {RAY_PODS},ray.io/node-type=head"),
@@ -320,7 +327,8 @@ def workers_are_not_ready_on_purpose(components: Components) -> bool:
     "INF-06",
     MUST,
     "Ray: desired workers = running replicas = alive nodes",
-    remedy=steps(
+    remedy=about(
+        About.RAY,
         do("See why a worker is not there or not ready. The cluster's events name a quota that it meets:", KUBERNETES),
         WORKERS,
         kubectl(f"-n {{ray_namespace}} describe pods {RAY_PODS},ray.io/node-type=worker"),
@@ -390,7 +398,8 @@ def shortfall(total: Mapping[str, float], need: Mapping[str, float]) -> str:
     "INF-07",
     MUST,
     "Ray: resources cover the profile's",
-    remedy=steps(
+    remedy=about(
+        About.RAY,
         "Compare the resources and rayStartParams of head and worker groups with the profile's ray.resources.",
         kubectl("-n {ray_namespace} get raycluster {ray_cluster} -o yaml"),
         do("Where ray.resources.counted is requests, what the pods ask for is summed up in its status:", KUBERNETES),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
-from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, do, kubectl, steps
+from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.versions import is_other_release
@@ -14,6 +14,7 @@ from fixtures.profile.amounts import holds, least, shown
 from fixtures.profile.collection import collected
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.remedy_values import About
 from fixtures.services.nats import Nats, NotThere
 from fixtures.services.result_stream import origins_of, room_problems, stream_problems
 from tests.e2e.repairs import EVIDENCE, LOGS, nats_cli, nats_reached
@@ -132,7 +133,8 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     "INF-11",
     MUST,
     "orchestrator: every replica serves, in the profile's version",
-    remedy=steps(
+    remedy=about(
+        About.ORCHESTRATOR,
         do("See how far the roll-out is, and what events and the replicas say:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} rollout status {orchestrator_workload} --watch=false"),
         kubectl("-n {orchestrator_namespace} describe {orchestrator_pods}"),
@@ -148,7 +150,7 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
         do("Then scale it to what the profile names, or correct orchestrator.replicas of the profile:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} scale {orchestrator_workload} --replicas={orchestrator_replicas}"),
         do("Where the service leads to what is no replica: see whose labels its selector fits, too:", KUBERNETES),
-        kubectl("-n {namespace} get services,endpointslices -o wide"),
+        kubectl("-n {orchestrator_namespace} get services,endpointslices -o wide"),
     ),
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),

@@ -6,7 +6,7 @@ from collections import Counter
 from statistics import median
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
-from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.diagnostics.evidence import Evidence
@@ -18,6 +18,7 @@ from fixtures.exercises.load.plot import drawn
 from fixtures.exercises.residue import actors_that_stay
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.remedy_values import About
 from fixtures.report.model import Facts
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray, shown_names
@@ -165,7 +166,8 @@ async def test_collector_takes_in_all(load: Load, nats: Nats, profile: Profile) 
     "LOAD-04",
     SHOULD,
     "a load is spread over all workers",
-    remedy=steps(
+    remedy=about(
+        About.RAY,
         "See what holds a worker's CPUs, or keeps its processes from starting.",
         kubectl("-n {ray_namespace} exec service/{head_service} -- ray status -v"),
         shell("curl -sS {dashboard}/api/cluster_status", ENDPOINTS),

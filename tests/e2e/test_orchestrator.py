@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
-from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, shell, steps
+from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature, Replica, Unsupported
 from fixtures.core.polling import wait_until
 from fixtures.core.tasks import together
@@ -15,6 +15,7 @@ from fixtures.exercises.plans import approved_plan
 from fixtures.probes.replicas import ray_is_out_of_reach
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.remedy_values import About
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator, Refused
 from fixtures.services.vllm import ModelNames
@@ -28,7 +29,7 @@ GRPC = "grpcurl {grpc_tls} {grpc_schema} "
     "ORC-01",
     MUST,
     "GetStatus is healthy on every replica",
-    remedy=steps(do("See what the replicas say:", KUBERNETES), LOGS),
+    remedy=about(About.ORCHESTRATOR, do("See what the replicas say:", KUBERNETES), LOGS),
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
     impact="The orchestrator itself reports that it lacks NATS or Ray: deliberations fail or are refused.",
@@ -63,10 +64,13 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     "councils for all roles exist, as configured",
     remedy=steps(
         "Create the councils that are missing, one for each role.",
-        do("Forward the orchestrator's port in a second terminal:", KUBERNETES),
-        kubectl(
-            "-n {orchestrator_namespace} port-forward service/{orchestrator_service} "
-            "{orchestrator_port}:{orchestrator_port}"
+        about(
+            About.ORCHESTRATOR_PORT,
+            do("Forward the orchestrator's port in a second terminal:", KUBERNETES),
+            kubectl(
+                "-n {orchestrator_namespace} port-forward service/{orchestrator_service} "
+                "{orchestrator_port}:{orchestrator_port}"
+            ),
         ),
         do("List the councils, then create the one of ROLE:", KUBERNETES, ENDPOINTS),
         shell(GRPC + "{orchestrator} {list_councils}", KUBERNETES, ENDPOINTS),

@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.checks.contract import MessageContract
 from fixtures.checks.declaration import MUST, Link, check
-from fixtures.checks.remedy import KUBERNETES, do, steps
+from fixtures.checks.remedy import KUBERNETES, about, do, steps
 from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.core.versions import names_another_release
@@ -18,6 +18,7 @@ from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.collection import collected
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.remedy_values import About
 from fixtures.services.nats import Nats, mentions
 from fixtures.services.orchestrator import Outcome, Started
 from fixtures.services.ray import Node, Ray
@@ -88,7 +89,7 @@ def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
             "consumer info {stream} {completed_consumer}",
             "consumer info {stream} {deliberations_consumer}",
         ),
-        do("And what the replicas say:", KUBERNETES),
+        about(About.ORCHESTRATOR, do("And what the replicas say:", KUBERNETES)),
         LOGS,
     ),
     concerns=FLEET,

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from fixtures.checks.applicability import applicability
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import AREAS
 from fixtures.checks.remedy import Remedy, filled
+from fixtures.core.paths import ROOT
 from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
 from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
@@ -56,21 +58,51 @@ def known_by_labels() -> Profile:
     return profile.replaced("orchestrator", workload="", pods="app=api")
 
 
-SYSTEMS: dict[str, RemedyValues] = {
-    "embedded": remedy_values(profiles.load("embedded"), "embedded", None),
-    "kind": remedy_values(profiles.load("kind"), "kind", KubernetesTarget("kind-fleet", "/cache/fleet.kubeconfig")),
-    "kind-offline": remedy_values(profiles.load("kind-offline"), "kind", KubernetesTarget("kind-fleet", "/k")),
-    "swe-ai-fleet": remedy_values(profiles.load("swe-ai-fleet"), "attach", KubernetesTarget()),
-    "attached": remedy_values(with_tls(), "attach", TARGET),
-    "in-cluster": remedy_values(with_tls(), "attach", KubernetesTarget(server="https://10.96.0.1:443")),
-    "labels": remedy_values(known_by_labels(), "attach", KubernetesTarget("prod-eu")),
-    "endpoints": remedy_values(without_kubernetes(), "attach", None),
+def by_url(profile: Profile) -> Profile:
+    """vLLM, NATS and the orchestrator by their URL alone, Ray in Kubernetes."""
+    profile = profile.replaced("vllm", workload="", service="", url="https://models.example/v")
+    profile = profile.replaced("orchestrator", workload="", service="", url=("api.example:443",))
+    return profile.replaced("nats", service="", url="tls://bus.example:4333", url_inside="tls://bus.internal:4444")
+
+
+def everywhere(profile: Profile) -> Profile:
+    """Each part in a namespace of its own."""
+    for part in ("vllm", "ray", "nats", "orchestrator"):
+        profile = profile.replaced(part, namespace=f"of-{part}")
+    return profile
+
+
+ROOM = KubernetesTarget("prod-eu")
+REFERENCE = profiles.load("swe-ai-fleet")
+PLATFORM = profiles.load(str(ROOT / "tests" / "unit" / "profile" / "platform.toml"))
+ERAS = ("a-council", "b-executor", "c-hexagonal", "d-envelope")
+#: A fleet, the kind of cluster, and Kubernetes as far as the run knows it.
+CASES: dict[str, tuple[Profile, str, KubernetesTarget | None]] = {
+    "embedded": (profiles.load("embedded"), "embedded", None),
+    "votes": (profiles.load(str(ROOT / "tests" / "second_stack" / "votes.toml")), "embedded", None),
+    "kind": (profiles.load("kind"), "kind", KubernetesTarget("kind-fleet", "/cache/fleet.kubeconfig")),
+    "kind-offline": (profiles.load("kind-offline"), "kind", KubernetesTarget("kind-fleet", "/k")),
+    "swe-ai-fleet": (REFERENCE, "attach", KubernetesTarget()),
+    **{f"era-{era}": (profiles.load(f"swe-ai-fleet-{era}"), "attach", ROOM) for era in ERAS},
+    "attached": (with_tls(), "attach", TARGET),
+    "in-cluster": (with_tls(), "attach", KubernetesTarget(server="https://10.96.0.1:443")),
+    "labels": (known_by_labels(), "attach", ROOM),
+    "platform": (PLATFORM, "attach", ROOM),
+    "everywhere": (everywhere(REFERENCE), "attach", ROOM),
+    "selector": (REFERENCE.replaced("ray", cluster="", selector="team=agents", head_service="h"), "attach", ROOM),
+    "by-url": (by_url(REFERENCE), "attach", ROOM),
+    "ray-by-url": (REFERENCE.replaced("ray", cluster="", url="https://ray.example"), "attach", ROOM),
+    "url-and-name": (without_kubernetes(), "attach", TARGET),
+    "endpoints": (without_kubernetes(), "attach", None),
 }
+SYSTEMS: dict[str, RemedyValues] = {name: remedy_values(*case) for name, case in CASES.items()}
 
 
 def remedies(system: str) -> Iterator[tuple[str, Remedy]]:
+    """Of the checks that apply to its fleet."""
+    absent = applicability(*CASES[system][:2])
     for check in load_catalogue().values():
-        if check.id.partition("-")[0] in AREAS:
+        if check.id.partition("-")[0] in AREAS and not absent(check):
             yield check.id, filled(check.remedy, SYSTEMS[system])
 
 
@@ -129,6 +161,15 @@ def test_a_command_that_reads_comes_before_the_first_that_changes_something_and_
                 f"{id}: {remedy[first]}"
             )
             assert not remedy[first - 1].is_command, f"{id}: one paste reads and changes"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_no_command_has_a_gap_where_a_name_should_be(system: str) -> None:
+    """Such as `-n  get`, `service/ 4222`, `-t  images` or `http:///v1`."""
+    for id, command in commands(system):
+        outside_quotes = re.sub(r"'[^']*'|\"[^\"]*\"", "''", command)
+        assert not re.search(r"\s\s|/ |/$|=(\s|$|,)|:// |:///| -n (-|get|exec)", outside_quotes), f"{id}: {command}"
+        assert '"value": ""' not in command, f"{id}: {command}"
 
 
 @pytest.mark.parametrize("system", ["embedded", "endpoints"])
