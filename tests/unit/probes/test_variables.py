@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fixtures.core.errors import NonConformance
+from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes import replicas
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.vllm_report import VllmReport
 from fixtures.profile.components import Variables
-from fixtures.profile.model import load
+from fixtures.profile.credentials import Credentials, HttpAccess
+from fixtures.profile.model import Profile, load
+from fixtures.profile.sections import Secret, Tls, VllmAuth
 
 OWN = Variables(vllm_url="LLM_BASE", vllm_model="LLM_NAME", nats_url="BUS", ray_address="POOL")
 PROFILE = load("embedded").replaced("orchestrator", variables=OWN)
@@ -68,3 +70,30 @@ def test_no_two_have_one_name() -> None:
     with pytest.raises(ValidationError, match="has a name twice"):
         Variables(vllm_url="URL", nats_url="URL")
     assert Variables().names == ()
+
+
+KEY = Credentials(vllm=HttpAccess("vllm.auth.api_key", "K", {"Authorization": "Bearer k"}))
+SECURED = PROFILE.replaced("vllm", auth=VllmAuth(api_key=Secret(env="K")), tls=Tls())
+
+
+@pytest.mark.parametrize(
+    ("profile", "address", "sent"),
+    [
+        (SECURED, "https://llm:1", True),
+        (SECURED, "http://llm:1", False),
+        (SECURED.replaced("vllm", url="https://llm", url_inside="http://llm:1"), "http://llm:1", True),
+        (SECURED.replaced("vllm", tls=None), "http://llm:1", True),
+    ],
+)
+def test_a_key_goes_in_the_clear_only_where_the_profile_says_so(profile: Profile, address: str, sent: bool) -> None:
+    asked = replicas.request({"LLM_BASE": address}, profile, KEY)
+    assert ["headers" in row for row in asked["http"]] == [sent, sent]
+
+
+def test_a_key_that_was_not_sent_is_not_called_refused() -> None:
+    answers = {"models": {"ok": False, "status": 401, "error": "HTTP 401", "ms": []}}
+    seen = ReplicaReport("clerk-1", ENVIRONMENT, {"http": answers}, variables=OWN, without_key=True)
+    with pytest.raises(
+        Inconclusive, match=r"wants a key, and the suite's is not sent: LLM_BASE is http, .*\[vllm\.tls"
+    ):
+        seen.http("models")

@@ -92,3 +92,18 @@ def test_an_empty_name_is_none_and_the_default_is_taken(tmp_path: Path) -> None:
 def test_ray_that_is_an_address_has_no_name_that_could_resolve(tmp_path: Path) -> None:
     profile = loaded(tmp_path, ray={"cluster": "", "head_service": "", "url": "http://ray.example:8265"})
     assert addresses.from_pods(profile).ray_client is None
+
+
+@pytest.mark.parametrize(("section", "part"), [("vllm", "vllm"), ("ray", "ray")])
+def test_an_address_without_tls_is_none_of_a_part_that_asks_for_it(tmp_path: Path, section: str, part: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        loaded(tmp_path, **{section: {"url": "HTTP://10.0.0.1:8000", "tls": {}}})
+    line = f"{part}.url: is http, and [{part}.tls] asks for TLS: write https"
+    assert str(caught.value) == f"profile {tmp_path / 'mine.toml'}: {line}"
+
+
+def test_tls_is_of_the_way_from_outside_where_workers_have_one_of_their_own(tmp_path: Path) -> None:
+    """NATS says in its greeting whether TLS follows, and gRPC has no scheme: there the section alone decides."""
+    ways = {"url": "https://llm.example", "url_inside": "http://10.0.0.1:8000", "tls": {}}
+    profile = loaded(tmp_path, vllm=ways, nats={"url": "nats://10.0.0.1:4222", "tls": {}})
+    assert addresses.from_pods(profile).vllm.url == "http://10.0.0.1:8000"

@@ -74,6 +74,14 @@ def test_addresses_become_urls_of_the_parts(tmp_path: Path) -> None:
     assert profile.is_reached_by_url and not load("swe-ai-fleet").is_reached_by_url
 
 
+@pytest.mark.parametrize(("key", "section"), [("vllm", "vllm"), ("dashboard", "ray")])
+def test_an_address_without_tls_is_none_of_a_part_that_asks_for_it(tmp_path: Path, key: str, section: str) -> None:
+    text = REFERENCE + BY_ADDRESS.replace("https://", "http://") + f"[{section}.tls]\n"
+    with pytest.raises(UsageError) as caught:
+        load(written(tmp_path, text))
+    assert str(caught.value).endswith(f"endpoints.{key}: is http, and [{section}.tls] asks for TLS: write https")
+
+
 def test_names_subjects_and_files_are_kept(tmp_path: Path) -> None:
     start, end = REFERENCE.index("[nats]"), REFERENCE.index("[orchestrator]")
     name = written(tmp_path, REFERENCE[:start] + OTHER_NAMES + REFERENCE[end:])
