@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.clusters.base import Component, Feature, Replica, Unsupported, Workload
 from fixtures.clusters.kubernetes.workloads import together
-from fixtures.core.errors import UsageError
+from fixtures.core.errors import Inconclusive, UsageError
 from fixtures.probes.agent_nodes import agent_nodes, marked, without_agents
 from fixtures.probes.census import Census, WorkerReport
 from fixtures.profile.amounts import Span, holds, least, most, shown
@@ -120,6 +120,17 @@ async def test_ray_that_is_known_by_its_address_has_no_groups_that_could_be_list
     fleet: Any = Fleet(loaded(tmp_path, ray={"groups": GROUPS}))
     fleet.ray_groups = ray_groups
     assert await without_agents(fleet) == ()
+
+
+def test_workers_of_other_groups_are_not_called_absent() -> None:
+    head = WorkerReport("h", "head", True, "3.9", "s", {})
+    other = WorkerReport("n", "ray-gpu-1", False, "3.9", "s", {}, runs_agents=False)
+    for nodes, words in (
+        ((head,), "only the head is alive"),
+        ((head, other), "alive are the head and ray-gpu-1, whose"),
+    ):
+        with pytest.raises(Inconclusive, match=f"no worker for agents that could be asked: {words}"):
+            _ = Census(nodes, {}).workers
 
 
 async def test_a_fleet_whose_groups_all_run_agents_is_not_asked() -> None:
