@@ -52,6 +52,7 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
         (PROFILE.replaced("ray", client=False), "kind", {"CFG-04", "CFG-06", "NET-06"}),
         (without_variable("vllm_url"), "kind", {"CFG-02", "NET-01", "NET-02"}),
         (PROFILE.with_ray_image(""), "kind", {"IMG-01", "IMG-06", "IMG-07"}),
+        (PROFILE.replaced("ray", head_image=""), "kind", {"IMG-06", "IMG-07"}),
         (without_variable("vllm_model"), "kind", {"CFG-03"}),
         (without_variable("ray_address"), "kind", {"CFG-04", "CFG-06", "NET-06"}),
         (without_variable("nats_url"), "kind", {"CFG-05", "NET-05"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -16,6 +17,7 @@ from fixtures.checks.remedy import Remedy, filled
 from fixtures.core.paths import ROOT
 from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
+from fixtures.profile.ray_section import Group
 from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
 from fixtures.profile.sections import Secret, Tls, VllmAuth
 from tests.support.profiles import with_urls
@@ -212,6 +214,19 @@ def test_the_roll_out_reaches_every_worker_group_that_was_read() -> None:
         assert f"/spec/{group}/template/spec/containers/0/image" in patch
     assert '"op": "test", "path": "/spec/workerGroupSpecs/1/groupName", "value": "cpu-workers"' in patch
     assert "did not read" not in patch
+
+
+def test_the_roll_out_gives_each_group_its_own_image_and_leaves_alone_what_may_have_any() -> None:
+    groups = (Group(name="cpu", image="fleet/cpu:1", workers=1), Group(name="gpu", image="fleet/gpu:1", workers=1))
+    profile = profiles.load("swe-ai-fleet").replaced("ray", head_image="", groups=groups)
+    names = remedy_values(profile, "attach", KubernetesTarget("c", worker_groups=("cpu", "gpu", "other"))).names
+    rows = [row for row in json.loads(shlex.split(names["image_patch"])[0]) if row["op"] == "replace"]
+    place = "/spec/workerGroupSpecs/{}/template/spec/containers/0/image"
+    assert {row["path"]: row["value"] for row in rows} == {
+        place.format(0): "fleet/cpu:1",
+        place.format(1): "fleet/gpu:1",
+    }
+    assert names["image"] == "fleet/cpu:1"
 
 
 def test_where_no_worker_group_was_read_the_first_is_patched_and_the_others_are_spoken_of() -> None:

@@ -14,6 +14,7 @@ from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.components import Answer, Components
 from fixtures.profile.model import Profile, load
+from fixtures.profile.ray_section import Group
 from fixtures.profile.remedy_values import KubernetesTarget
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Node, Version
@@ -190,6 +191,21 @@ async def test_a_group_of_another_image_is_told_before_one_that_is_not_decided()
     cluster = fleet("fleet/x:1@sha256:a", "fleet/x:1", "sha256:configuration")
     cluster.groups += (Workload("cpu", Component.RAY_WORKER, 0, "fleet/y:1", "", ()),)
     with pytest.raises(AssertionError, match=r"specified are cpu: fleet/y:1\n"):
+        await image_checks.test_specified_image(cluster)
+
+
+async def test_a_group_without_an_image_in_the_profile_may_have_any() -> None:
+    """That the head may run what it likes is no reason to look at no group."""
+    cluster = fleet("", "fleet/x:1")
+    gpu = Group(name="gpu", image="fleet/x:1", workers=1)
+    cluster.profile = profile().with_ray_image("").replaced("ray", groups=(gpu,))
+    cluster.groups += (Workload("head", Component.RAY_HEAD, 1, "fleet/head:7", "", ()),)
+    await image_checks.test_specified_image(cluster)
+    cluster.groups = (Workload("gpu", Component.RAY_WORKER, 1, "fleet/x:2", "", ()), *cluster.groups[1:])
+    with pytest.raises(AssertionError, match=r"the profile's image is fleet/x:1; specified are gpu: fleet/x:2\n"):
+        await image_checks.test_specified_image(cluster)
+    cluster.groups = cluster.groups[1:]
+    with pytest.raises(Inconclusive, match="no group is there of those that the profile names an image of"):
         await image_checks.test_specified_image(cluster)
 
 

@@ -107,3 +107,10 @@ def test_tls_is_of_the_way_from_outside_where_workers_have_one_of_their_own(tmp_
     ways = {"url": "https://llm.example", "url_inside": "http://10.0.0.1:8000", "tls": {}}
     profile = loaded(tmp_path, vllm=ways, nats={"url": "nats://10.0.0.1:4222", "tls": {}})
     assert addresses.from_pods(profile).vllm.url == "http://10.0.0.1:8000"
+
+
+@pytest.mark.parametrize("section", ["vllm", "orchestrator"])
+def test_labels_and_a_workload_do_not_stand_side_by_side(tmp_path: Path, section: str) -> None:
+    """The labels would be taken without a word, and what restarts replicas would be unsupported."""
+    with pytest.raises(UsageError, match=rf"{section}\.pods: comes in the place of workload, which is there, too"):
+        loaded(tmp_path, **{section: {"pods": "app=llm"}})

@@ -35,6 +35,7 @@ def without_variable(name: str) -> Profile:
 
 #: What else such a fleet lacks.
 IMPLIED = {Part.CALLS: {Part.REPORTS, Part.ENDS}, Part.REPORTS: {Part.ENDS}, Part.ENDS: {Part.REPORTS}}
+IMPLIED |= {Part.IMAGE: {Part.HEAD_IMAGE}}
 #: Each part: a profile and a kind that lack it alone, and a word of the reason.
 WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.KUBERNETES: (PROFILE, "embedded", "no cluster DNS"),
@@ -54,6 +55,7 @@ WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.RAY_CLIENT: (PROFILE.replaced("ray", client=False), "kind", "ray.client"),
     Part.CONTEXT: (PROFILE.replaced("vllm", max_model_len=0), "kind", "vllm.max_model_len"),
     Part.IMAGE: (PROFILE.with_ray_image(""), "kind", "ray.head_image"),
+    Part.HEAD_IMAGE: (PROFILE.replaced("ray", head_image=""), "kind", "ray.head_image"),
     Part.CONSUMERS: (PROFILE.replaced("nats", consumers=Consumers()), "kind", "nats.consumers"),
     Part.CONSTRAINTS: (PROFILE.replaced("features", constraints=False), "kind", "features.constraints"),
     Part.RESULTS_SHARED: (PROFILE.replaced("features", results_shared=False), "kind", "features.results_shared"),
