@@ -33,14 +33,18 @@ from tests.e2e.runs import AGENTS, DEPENDENCIES, described, keep_agent_jobs
 )
 async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     """Inside a Ray job, in the interpreter that runs the agents, nats and nats.js import, and no agent dies on them."""
-    wrong = [
-        f"{worker.name}: {worker.modules[module]['error']}"
+    without = [
+        (worker.name, worker.modules[module]["error"])
         for worker in census.workers
         for module in ("nats", "nats.js")
         if not worker.modules[module]["ok"]
     ]
+    wrong = [f"{name}: {error}" for name, error in without]
     wrong += [run.summary for run in agent_runs.healthy if run.missing_module.split(".")[0] == "nats"]
-    assert not wrong, f"nats cannot be imported in a Ray job: {'; '.join(wrong)}"
+    finding = f"nats cannot be imported in a Ray job: {'; '.join(wrong)}"
+    if len(wrong) == len(without):
+        census.raise_if_elsewhere([name for name, _error in without], finding)
+    assert not wrong, finding
 
 
 @check(

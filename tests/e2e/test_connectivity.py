@@ -38,6 +38,14 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     return broken
 
 
+def assert_reached(census: Census, answers: Mapping[str, Mapping[str, Any]], finding: str) -> None:
+    """Every worker that runs agents has its answer; they are by the worker's name."""
+    finding = f"{finding}: {'; '.join(broken_links(answers.items()))}"
+    failed = [name for name, answer in answers.items() if not answer["ok"]]
+    census.raise_if_elsewhere(failed, finding)
+    assert not failed, finding
+
+
 @check(
     "NET-01",
     MUST,
@@ -134,8 +142,8 @@ async def test_orchestrator_vllm_latency(
 )
 async def test_workers_reach_vllm(census: Census) -> None:
     """Agents run on the workers: each of them gets 200 from vLLM, across namespaces."""
-    wrong = broken_links((worker.name, worker.http["vllm"]) for worker in census.workers)
-    assert not wrong, f"vLLM is not reached from every worker: {'; '.join(wrong)}"
+    answers = {worker.name: worker.http["vllm"] for worker in census.workers}
+    assert_reached(census, answers, "vLLM is not reached from every worker")
 
 
 @check(
@@ -164,8 +172,8 @@ async def test_workers_reach_nats(census: Census) -> None:
     Asked over a plain socket, so that it says something about the network even where nats-py is missing. Of several
     servers (nats.url, nats.url_inside) one is enough.
     """
-    wrong = broken_links((worker.name, worker.nats["nats"]) for worker in census.workers)
-    assert not wrong, f"NATS is not usable from every worker: {'; '.join(wrong)}"
+    answers = {worker.name: worker.nats["nats"] for worker in census.workers}
+    assert_reached(census, answers, "NATS is not usable from every worker")
 
 
 @check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -101,16 +101,23 @@ def assert_usable(module: str, census: Census, profile: Profile, evidence: Evide
     wanted = profile.dependency(module)
     if wanted is None:  # then the check does not apply, and is not run
         raise Inconclusive(f"the profile names no {module} (agent.dependencies)")
-    wrong = []
+    wrong = {}
     for worker in census.workers:
         seen = worker.modules[module]
         found = wanted.version_in(worker.distributions) if seen["ok"] else ""
         if not seen["ok"]:
-            wrong.append(f"{worker.name}: {seen['error']}")
+            wrong[worker.name] = seen["error"]
             evidence.attach(f"{worker.name}.txt", seen["traceback"])
         elif not wanted.is_met_by(found):
-            wrong.append(f"{worker.name}: {found or 'no version'} at {seen['file']}")
-    assert not wrong, f"{wanted.name} is not usable on every worker: {'; '.join(wrong)}"
+            wrong[worker.name] = f"{found or 'no version'} at {seen['file']}"
+    assert_none(wrong, census, f"{wanted.name} is not usable on every worker")
+
+
+def assert_none(wrong: Mapping[str, str], census: Census, finding: str) -> None:
+    """Nothing is wrong on a node that runs agents; `wrong`: what is wrong, by the node's name."""
+    finding = f"{finding}: {'; '.join(f'{name}: {why}' for name, why in wrong.items())}"
+    census.raise_if_elsewhere(wrong, finding)
+    assert not wrong, finding
 
 
 @check(
@@ -127,12 +134,12 @@ def assert_usable(module: str, census: Census, profile: Profile, evidence: Evide
 )
 async def test_jetstream_client(census: Census) -> None:
     """A stray `nats.py` on the path, or a broken installation, lets `import nats` pass and the publication fail."""
-    wrong = [
-        f"{worker.name}: {seen['error']} (nats is {worker.modules['nats'].get('file') or 'not there'})"
+    wrong = {
+        worker.name: f"{seen['error']} (nats is {worker.modules['nats'].get('file') or 'not there'})"
         for worker in census.workers
         if not (seen := worker.symbols["nats.js:JetStreamContext"])["ok"]
-    ]
-    assert not wrong, f"nats.js:JetStreamContext is not there on every worker: {'; '.join(wrong)}"
+    }
+    assert_none(wrong, census, "nats.js:JetStreamContext is not there on every worker")
 
 
 @check(
@@ -153,7 +160,9 @@ async def test_python(census: Census, profile: Profile) -> None:
         for worker in census.workers
         if worker.python.split(".")[:depth] != profile.ray.python.split(".")
     }
-    assert not wrong, f"Python {profile.ray.python} is expected on every worker; seen: {wrong}"
+    finding = f"Python {profile.ray.python} is expected on every worker; seen: {wrong}"
+    census.raise_if_elsewhere(wrong, finding)
+    assert not wrong, finding
 
 
 @check(
@@ -171,12 +180,10 @@ async def test_agent_class(census: Census, profile: Profile) -> None:
 
     Workers of a group for other work (`runs_agents = false`) never load it.
     """
-    wrong = [
-        f"{node.name}: {seen['error']}"
-        for node in census.agent_hosts
-        if not (seen := node.symbols[profile.agent_code])["ok"]
-    ]
-    assert not wrong, f"{profile.agent_code} does not import everywhere: {'; '.join(wrong)}"
+    wrong = {
+        node.name: seen["error"] for node in census.agent_hosts if not (seen := node.symbols[profile.agent_code])["ok"]
+    }
+    assert_none(wrong, census, f"{profile.agent_code} does not import everywhere")
 
 
 @check(
@@ -195,13 +202,12 @@ async def test_tools(census: Census, profile: Profile) -> None:
 
     To a fleet whose agents run without tools it does not apply: there is nothing to look at.
     """
-    wrong = [
-        f"{worker.name}: {module}: {worker.modules[module]['error']}"
+    wrong = {
+        worker.name: "; ".join(f"{module}: {worker.modules[module]['error']}" for module in missing)
         for worker in census.workers
-        for module in profile.agent.tools.imports
-        if not worker.modules[module]["ok"]
-    ]
-    assert not wrong, f"modules for tools are missing: {'; '.join(wrong)}"
+        if (missing := [name for name in profile.agent.tools.imports if not worker.modules[name]["ok"]])
+    }
+    assert_none(wrong, census, "modules for tools are missing")
 
 
 @check(
@@ -230,6 +236,8 @@ async def test_same_distributions(census: Census, cluster: Cluster) -> None:
     wrong = [
         f"nodes differ in {drifted}" for nodes in await nodes_by_image(census, cluster) if (drifted := drift(nodes))
     ]
+    if wrong and census.unplaced.groups:
+        raise Inconclusive(f"{'; '.join(wrong)}; {census.unplaced.why}")
     assert not wrong, "; ".join(wrong)
 
 
@@ -277,7 +285,9 @@ async def test_nothing_installed_by_hand(census: Census, profile: Profile) -> No
         )
     nodes = [*census.workers, *(node for node in census.nodes if node.head)]
     extra = {node.name: dict(node.installed_since_start) for node in nodes if node.installed_since_start}
-    assert not extra, f"installed after the nodes had started, so not from the image: {extra}"
+    finding = f"installed after the nodes had started, so not from the image: {extra}"
+    census.raise_if_elsewhere(extra, finding)
+    assert not extra, finding
 
 
 def mismatches(seen: Signatures, path: str, agent: AgentCall) -> list[str]:
@@ -330,4 +340,6 @@ async def test_agent_signatures(census: Census, profile: Profile, evidence: Evid
             raise Inconclusive(f"{worker.name}: the census says nothing of what {path} takes")
         for line in [f"{path}: {seen.error}"] if seen.error else mismatches(seen, path, profile.contract.agent):
             wrong.setdefault(line, []).append(worker.name)
-    assert not wrong, "; ".join(f"{', '.join(workers)}: {line}" for line, workers in wrong.items())
+    finding = "; ".join(f"{', '.join(workers)}: {line}" for line, workers in wrong.items())
+    census.raise_if_elsewhere([name for workers in wrong.values() for name in workers], finding)
+    assert not wrong, finding

@@ -10,6 +10,7 @@ from fixtures.core.versions import is_version
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_unsupported
+from fixtures.probes.agent_nodes import require_groups
 from fixtures.probes.census import Census
 from fixtures.probes.components import Components
 from fixtures.profile.amounts import holds, least, shown
@@ -369,6 +370,9 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     A pod can be Running while the raylet in it is dead: then Ray does not count it, and Kubernetes does not notice.
     One that Ray counts runs, ready or not: where Ray Serve is used, a worker without a replica of Serve is not ready on
     purpose. Source: https://docs.ray.io/en/latest/cluster/kubernetes/user-guides/rayservice-high-availability.html
+
+    Where the profile names other groups than there are, their sum is judged. A group for other work (`runs_agents =
+    false`) must be there: else nobody knows where agents are not placed.
     """
     wanted = profile.ray.wanted
     alive = [node for node in components.ray_nodes.get() if node.alive and not node.head]
@@ -387,6 +391,8 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     assert holds(expected, len(alive)), (
         f"Ray's node table has {len(alive)} living workers ({names}), not {shown(expected)}"
     )
+    if workload:
+        require_groups([group.name for group in profile.ray.groups if not group.runs_agents], list(workload.by_group))
 
 
 def shortfall(total: Mapping[str, float], need: Mapping[str, float]) -> str:

@@ -74,6 +74,9 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -
     wrong = [f"{error} (×{count})" for error, count in Counter(job.error for job in load.jobs).items() if error]
     if len(load.jobs) < load.asked:
         wrong.append(f"{load.asked - len(load.jobs)} were not begun within {load.limit:g} s")
+    failed_on = {job.node for job in load.jobs if job.error}
+    if len(load.jobs) == load.asked and "" not in failed_on and load.unplaced.may_be(len(failed_on), len(load.workers)):
+        raise Inconclusive(f"{some(wrong)}; {load.unplaced.why}")
     assert not wrong, f"{load.asked - len(load.good)} of {load.asked} agent jobs returned no result: {some(wrong)}"
 
 
@@ -190,6 +193,8 @@ async def test_spread(load: Load) -> None:
         if ran[node.id] < FAIR * share:
             wrong.append(f"{names[node.id]} ran {ran[node.id]}, its share is {share:.0f}")
     assert ran, "no agent job of the load was begun"
+    if load.unplaced.may_be(len(wrong), len(load.workers)):
+        raise Inconclusive(f"{some(wrong)}; {load.unplaced.why}")
     assert not wrong, f"of {load.asked} agent jobs on {len(load.workers)} workers {some(wrong)}"
 
 

@@ -38,6 +38,9 @@ def group(*replicas: Replica, name: str = "gpu", image: str = "x:1") -> Workload
     return Workload(name, Component.RAY_WORKER, len(replicas), image, "", replicas)
 
 
+FOR_OTHER_WORK = group(name="models", image="model:1")
+
+
 def replica(name: str, ready: bool = True, image: str = "x:1", address: str = "") -> Replica:
     return Replica(name, Component.RAY_WORKER, "gpu", image, "", ready, address=address, running=True)
 
@@ -63,13 +66,14 @@ class Images:
 
     profile = OF_TWO_GROUPS
 
-    def __init__(self, *documents: dict[str, Any], also: Sequence[Workload] = ()) -> None:
+    def __init__(self, *documents: dict[str, Any], also: Sequence[Workload] = (FOR_OTHER_WORK,)) -> None:
         self.documents = {f"x:{number}": document for number, document in enumerate(documents, 1)}
         self.also, self.asked = also, dict[str, Any]()
         self.run: list[str] = []
 
     async def ray_groups(self) -> tuple[Workload, ...]:
-        return group(name="head", image="h:1"), *(group(name=f"g{n}", image=n) for n in self.documents), *self.also
+        head = Workload("head", Component.RAY_HEAD, 1, "h:1", "", ())
+        return head, *(group(name=f"g{image}", image=image) for image in self.documents), *self.also
 
     async def run_image(self, image: str, argv: Sequence[str], *, stdin: str, timeout: float) -> Completed:
         self.asked = json.loads(stdin)
@@ -106,8 +110,7 @@ async def test_a_class_that_needs_what_only_workers_have_is_not_decided_on() -> 
 async def test_each_image_of_a_group_of_agents_is_tried_once() -> None:
     lost = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "missing": "nats"}
     no_ray = {"ok": False, "error": "ModuleNotFoundError: No module named 'ray'", "missing": "ray"}
-    of_others = (group(name="more", image="x:1"), group(name="models", image="model:1"))  # which agents do not run on
-    sound: Any = Images(probed(), probed(), also=of_others)
+    sound: Any = Images(probed(), probed(), also=(group(name="more", image="x:1"), FOR_OTHER_WORK))
     await image_checks.test_image_alone(sound, PROFILE, EVIDENCE)
     assert sound.run == ["x:1", "x:2"]
     second: Any = Images(probed(ray=no_ray), probed(nats=lost))
@@ -116,7 +119,7 @@ async def test_each_image_of_a_group_of_agents_is_tried_once() -> None:
     unknown: Any = Images(probed(ray=no_ray), probed())
     with pytest.raises(Inconclusive, match=r"a fresh instance of x:1 has no Ray"):
         await image_checks.test_image_alone(unknown, PROFILE, EVIDENCE)
-    nobody: Any = Images(also=of_others[1:])
+    nobody: Any = Images()
     with pytest.raises(AssertionError, match="there is no group of workers that agents run on"):
         await image_checks.test_image_alone(nobody, PROFILE, EVIDENCE)
 
@@ -224,7 +227,7 @@ async def rolled_out(head: dict[str, Any]) -> None:
         return SimpleNamespace(healthy=[])
 
     async def groups() -> tuple[Workload, ...]:
-        return (group(replica("w-1")),)
+        return group(replica("w-1")), FOR_OTHER_WORK
 
     async def nodes() -> list[Node]:
         return [node("w", "10.0.0.2")]

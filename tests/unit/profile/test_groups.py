@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +12,16 @@ import pytest
 from fixtures.clusters.base import Component, Feature, Replica, Unsupported, Workload
 from fixtures.clusters.kubernetes.workloads import together
 from fixtures.core.errors import Inconclusive, UsageError
-from fixtures.probes.agent_nodes import agent_nodes, marked, without_agents
-from fixtures.probes.census import Census, WorkerReport
+from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
+from fixtures.probes.agent_nodes import agent_nodes, marked, unplaced, without_agents
+from fixtures.probes.census import Census, Unplaced, WorkerReport
+from fixtures.probes.components import Answer, Components
 from fixtures.profile.amounts import Span, holds, least, most, shown
 from fixtures.profile.model import Profile, load
 from fixtures.services.ray import Node
+from tests.e2e.test_connectivity import test_workers_reach_vllm as workers_reach_vllm
+from tests.e2e.test_dependencies import assert_usable
+from tests.e2e.test_infrastructure import test_workers_agree as workers_agree
 from tests.e2e.test_infrastructure import uneven_groups
 from tests.support.profiles import profile_text
 
@@ -111,6 +117,104 @@ async def test_nodes_of_a_group_for_other_work_run_no_agents(tmp_path: Path) -> 
     census = marked(Census(reports, {}), elsewhere)
     assert [node.name for node in census.workers] == ["a"]
     assert [node.name for node in census.everyone] == ["h", "a", "b"]
+
+
+async def test_a_group_for_other_work_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The flag would be dropped, and its workers judged as those that run agents."""
+    named = [GROUPS[0], {**GROUPS[1], "name": "models"}]
+    profile = loaded(tmp_path, ray={"groups": named})
+    fleet: Any = Fleet(profile)
+    words = r"^ray\.groups: the RayCluster has no group models; it has: cpu, gpu$"
+    with pytest.raises(Inconclusive, match=words):
+        await without_agents(fleet)
+    workers = together([CPU, GPU], "cpu")
+    nodes = [Node(id=one.name, address=one.address, state="ALIVE") for one in workers.replicas]
+    nothing: Answer[Any] = Answer()
+    parts = {Component.RAY_WORKER: Answer(workers)}
+    with pytest.raises(Inconclusive, match=words):
+        workers_agree(Components(nothing, nothing, nothing, Answer(nodes), nothing, {}, parts), profile)
+
+
+def reports(*names: str) -> tuple[WorkerReport, ...]:
+    return tuple(WorkerReport(name, name, name == "head", "3.9", "s", {}) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "undecided"),
+    [
+        (["w-1"], True),
+        (["w-1", "w-1", "w-2"], True),
+        (["w-1", "w-2", "w-3"], False),  # all: one of them runs agents
+        (["head"], False),  # which loads the agents' class
+        ([], False),
+    ],
+)
+def test_what_is_wrong_on_workers_that_may_be_for_other_work_is_not_decided(wrong: list[str], undecided: bool) -> None:
+    nodes = reports("head", "w-1", "w-2", "w-3")
+    census = Census(nodes, {}, Unplaced(("models",), 2))
+    census_of_one = Census(nodes, {}, Unplaced(("models",), 1))
+    if undecided:
+        with pytest.raises(
+            Inconclusive, match=r"^nats is lost; which workers are of models, where no agents run \(ray"
+        ):
+            census.raise_if_elsewhere(wrong, "nats is lost")
+    else:
+        census.raise_if_elsewhere(wrong, "nats is lost")
+    if len(set(wrong)) != 1 or not undecided:
+        census_of_one.raise_if_elsewhere(wrong, "nats is lost")
+    Census(nodes, {}).raise_if_elsewhere(wrong, "nats is lost")
+
+
+async def test_by_plain_endpoints_it_is_known_how_many_nodes_are_for_other_work(tmp_path: Path) -> None:
+    profile = loaded(tmp_path, ray={"groups": GROUPS})
+    assert await unplaced(Fleet(profile)) == Unplaced()  # type: ignore[arg-type]
+    blind: Any = SimpleNamespace(profile=profile, unsupported={Feature.REPLICAS: "by URLs"})
+    assert await unplaced(blind) == Unplaced(("gpu",), 4)
+    blind.profile = load("swe-ai-fleet")
+    assert await unplaced(blind) == Unplaced()
+
+
+async def test_a_package_and_a_link_that_some_workers_lack_may_be_no_matter_of_agents() -> None:
+    lost = {"ok": False, "error": "No module named 'nats'", "traceback": ""}
+    good = {"ok": True, "file": "f"}
+    profile = load("swe-ai-fleet")
+    version = profile.dependency("nats")
+    assert version is not None
+    nodes = tuple(
+        replace(
+            node,
+            modules={"nats": lost if node.name == "w-2" else good},
+            distributions={version.distribution: version.asked},
+            http={"vllm": {"ok": node.name != "w-2", "error": "timed out"}},
+        )
+        for node in reports("w-1", "w-2")
+    )
+    known, unknown = Census(nodes, {}), Census(nodes, {}, Unplaced(("models",), 1))
+    evidence: Any = SimpleNamespace(attach=lambda *_: None)
+    with pytest.raises(AssertionError, match="w-2: No module named 'nats'"):
+        assert_usable("nats", known, profile, evidence)
+    with pytest.raises(Inconclusive, match=r"w-2: No module named 'nats'; which workers are of models"):
+        assert_usable("nats", unknown, profile, evidence)
+    with pytest.raises(AssertionError, match=r"vLLM is not reached from every worker: w-2: timed out"):
+        await workers_reach_vllm(known)
+    with pytest.raises(Inconclusive, match=r"w-2: timed out; which workers are of models"):
+        await workers_reach_vllm(unknown)
+
+
+def agent_run(node: str, ok: bool) -> AgentRun:
+    return AgentRun(
+        task_id=node, name=f"worker {node}", ok=ok, started=1.0, agent_id="a", node_id=node, messages=(), cause="E: no"
+    )
+
+
+def test_agents_that_fail_where_none_need_run_are_untried() -> None:
+    runs = AgentRuns({"a": agent_run("a", True), "b": agent_run("b", False)}, (), "01000000")
+    assert runs.without_those_elsewhere(Unplaced()) is runs
+    seen = runs.without_those_elsewhere(Unplaced(("models",), 1))
+    assert [run.node_id for run in seen.healthy] == ["a"]
+    assert len(seen.untried) == 1 and seen.untried[0].startswith("worker b: E: no; which workers are of models")
+    none = AgentRuns({"b": agent_run("b", False)}, (), "01000000")
+    assert none.without_those_elsewhere(Unplaced(("models",), 1)) is none, "a worker at least runs agents"
 
 
 async def test_ray_that_is_known_by_its_address_has_no_groups_that_could_be_listed(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ class TwoNamespaces(StandInApi):
     """The orchestrator's is a Deployment that was scaled to none; vLLM's, a StatefulSet of its name, has replicas."""
 
     async def get(self, resource: AnyResource, name: str, namespace: str) -> KubernetesObject:
-        replicas = {DEPLOYMENTS: ("apps", 0), STATEFULSETS: ("models", 2)}
+        replicas: dict[AnyResource, tuple[str, int]] = {DEPLOYMENTS: ("apps", 0), STATEFULSETS: ("models", 2)}
         if resource not in replicas or replicas[resource][0] != namespace or name != "server":
             raise NotFound(f"{resource.name} {name} in {namespace}")
         selector = {"matchLabels": {"in": namespace}}
