@@ -21,6 +21,7 @@ from fixtures.core.errors import StartupError, UsageError
 
 TABLE = """
 ray.versions = ["2.49.2"]
+kuberay.versions = ["1.6.2"]
 [containers]
 
 [environments.plain]

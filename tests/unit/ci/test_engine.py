@@ -107,7 +107,8 @@ class Machine:
         self.folder, self.state, self.offline = folder, folder / "state", folder / "ci" / "offline"
         self.offline.mkdir(parents=True)
         shutil.copy(ROOT / "ci" / "cache.sh", self.offline.parent)
-        for name in ("up", "down", "lib.sh", "packages.sh", "firewall.sh"):
+        versions = ("versions.sh", "ray.sh", "kuberay.sh")
+        for name in ("up", "down", "lib.sh", "packages.sh", "firewall.sh", *versions):
             shutil.copy(ROOT / "ci" / "offline" / name, self.offline)
         (self.offline / "engine").mkdir()
         (self.offline / "engine" / "nsinit").touch()

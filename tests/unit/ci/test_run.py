@@ -28,7 +28,7 @@ def state(tmp_path: Path) -> Path:
     """The folder of the stand-ins' state; below it the command with stand-ins for ci/offline/up and down."""
     offline = tmp_path / "the suite" / "ci" / "offline"
     offline.mkdir(parents=True)
-    for name in ("run", "lib.sh", "ray.sh"):
+    for name in ("run", "lib.sh", "versions.sh", "ray.sh", "kuberay.sh"):
         shutil.copy(ROOT / "ci" / "offline" / name, offline)
     shutil.copy(ROOT / "ci" / "cache.sh", offline.parent)
     for path, text in (

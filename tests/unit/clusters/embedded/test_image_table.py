@@ -13,6 +13,7 @@ from fixtures.core.errors import UsageError
 
 TABLE = """
 ray.versions = ["2.49.2"]
+kuberay.versions = ["1.6.2"]
 [containers]
 
 [environments.ray-small]

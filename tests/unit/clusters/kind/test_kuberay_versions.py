@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.clusters.base import Timeline
 from fixtures.clusters.image_recipes import IMAGES, recipes
-from fixtures.clusters.kind import deployer, manifests
+from fixtures.clusters.kind import crds, deployer, manifests, waits
 from fixtures.clusters.kind import recipes as container_recipes
 from fixtures.clusters.kind.builder import Builder
 from fixtures.clusters.kind.cluster import KindCluster
@@ -169,12 +169,12 @@ async def test_what_another_operator_made_is_made_again_by_the_new_one(
     api: Any = type("Api", (), {"list": nothing})()
     builder: Any = type("Builder", (), {"engine": Engine("docker")})()
     one = deployer.Deployer(plan, Any, builder, api, Timeline())  # type: ignore[arg-type]
-    monkeypatch.setattr(deployer.crds, "definitions", definitions)
+    monkeypatch.setattr(crds, "definitions", definitions)
     monkeypatch.setattr(deployer, "apply", applied)
     monkeypatch.setattr(deployer, "apply_all", nothing)
     monkeypatch.setattr(deployer, "up_to_date", no)
-    monkeypatch.setattr(deployer.waits, "served", nothing)
-    monkeypatch.setattr(deployer.waits, "ready", nothing)
+    monkeypatch.setattr(waits, "served", nothing)
+    monkeypatch.setattr(waits, "ready", nothing)
     monkeypatch.setattr(deployer.Deployer, "_deployed_image", deployed)
     monkeypatch.setattr(deployer.Deployer, "_up", up)
     one._loaded.set()

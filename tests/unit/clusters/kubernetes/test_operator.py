@@ -244,7 +244,7 @@ async def test_events_of_both_apis_are_kept_in_the_order_of_their_times(attach: 
         "eventTime": "2026-11-26T15:00:00.000000Z",
         "reportingComponent": "raycluster-controller",
     }
-    rows = [{"metadata": {"name": row["reason"].lower()}, **row} for row in (new, old)]
+    rows = [{"metadata": {"name": str(row["reason"]).lower()}, **row} for row in (new, old)]
     told = await ray_objects(attach(Server(events=ok({"items": rows}))), PROFILE)
     assert told["events"]["answer"] == [old, {key: value for key, value in new.items() if value}]
 
