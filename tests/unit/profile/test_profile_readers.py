@@ -58,7 +58,7 @@ SPELT = {
 #: They make fleets, or show the profile; neither holds a fleet against it.
 NO_READERS = (
     *("fixtures/clusters/embedded/", "fixtures/clusters/kind/", "fixtures/report/", "fixtures/profile/contract"),
-    *(f"fixtures/profile/{name}.py" for name in ("model", "sections", "remedy_values")),
+    *("fixtures/profile/model.py", "fixtures/profile/sections.py", "fixtures/profile/remedy_"),
 )
 
 
