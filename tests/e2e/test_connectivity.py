@@ -117,7 +117,7 @@ async def test_orchestrator_vllm_latency(
         for name, value in medians.items()
         if limit is not None and value >= limit
     }
-    assert not slow, f"the median latency must be under {limit} ms; it is {slow}"
+    assert not slow, f"the median latency must be under {limit:g} ms; it is {slow}"
 
 
 @check(

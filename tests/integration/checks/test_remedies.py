@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checks.applicability import Applicability, applicability, everything_applies
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.remedy import filled
 from fixtures.core.paths import ROOT
@@ -21,6 +22,7 @@ from fixtures.profile import model as profiles
 from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
 from tests.support.profiles import with_urls
 
+PLATFORM = str(ROOT / "tests" / "unit" / "profile" / "platform.toml")
 NOBODY = "127.0.0.1:1"  # where nothing listens
 KUBECONFIG = f"""
 apiVersion: v1
@@ -31,8 +33,8 @@ users: [{{name: u, user: {{token: t}}}}]
 """
 
 
-def commands(values: RemedyValues, program: str) -> list[str]:
-    remedies = [filled(check.remedy, values) for check in load_catalogue().values()]
+def commands(values: RemedyValues, program: str, absent: Applicability = everything_applies) -> list[str]:
+    remedies = [filled(check.remedy, values) for check in load_catalogue().values() if not absent(check)]
     texts = {step.text for remedy in remedies for step in remedy if step.is_command}
     found = sorted(text for text in texts if text.startswith(f"{program} "))
     assert found, f"no remedy has a command of {program}"
@@ -58,16 +60,21 @@ def all_ended(commands: list[str]) -> dict[str, subprocess.CompletedProcess[str]
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl on this machine")
-def test_kubectl_takes_every_command_and_asks_the_cluster_that_is_named(tmp_path: Path) -> None:
-    kubeconfig = tmp_path / "kube config"
+@pytest.mark.parametrize(
+    ("name", "ray_cluster", "ray_service", "groups"),
+    [("swe-ai-fleet", "", "", ()), (PLATFORM, "agents-x7k2p", "agents", ("cpu", "gpu"))],
+    ids=["reference", "ray-service"],
+)
+def test_kubectl_takes_every_command_and_asks_the_cluster_that_is_named(
+    tmp_path: Path, name: str, ray_cluster: str, ray_service: str, groups: tuple[str, ...]
+) -> None:
+    kubeconfig, profile = tmp_path / "kube config", profiles.load(name)
     kubeconfig.write_text(KUBECONFIG)
-    target = KubernetesTarget(
-        "nowhere",
-        str(kubeconfig),
-        selectors={("swe-ai-fleet", "vllm-server"): "app=vllm", ("swe-ai-fleet", "orchestrator"): "app=o"},
-    )
-    values = remedy_values(profiles.load("swe-ai-fleet"), "attach", target)
-    given = [re.sub(r'"\$\(.*?\)"', "a-pod", command) for command in commands(values, "kubectl")]
+    selectors = {("swe-ai-fleet", "vllm-server"): "app=vllm", ("swe-ai-fleet", "orchestrator"): "app=o"}
+    target = KubernetesTarget("nowhere", str(kubeconfig), "", ray_cluster, ray_service, groups, selectors)
+    values = remedy_values(profile, "attach", target)
+    taken = commands(values, "kubectl", applicability(profile, "attach"))
+    given = [re.sub(r'"\$\(.*?\)"', "a-pod", command) for command in taken]
     for command, seen in all_ended(given).items():
         assert seen.returncode and NOBODY in seen.stderr and "refused" in seen.stderr, f"{command}: {seen.stderr}"
 

@@ -102,7 +102,7 @@ def test_nats_by_its_url_is_asked_there_and_not_forwarded() -> None:
 
 
 def test_without_a_port_in_its_url_nats_has_its_own() -> None:
-    profile = REFERENCE.replaced("nats", service="", url="nats://bus.example")
+    profile = REFERENCE.replaced("nats", service="", url=("nats://bus.example",))
     assert remedy_values(profile, "attach", KubernetesTarget("prod")).names["nats_port"] == "4222"
 
 

@@ -64,7 +64,7 @@ def by_url(profile: Profile) -> Profile:
     """vLLM, NATS and the orchestrator by their URL alone, Ray in Kubernetes."""
     profile = profile.replaced("vllm", workload="", service="", url="https://models.example/v")
     profile = profile.replaced("orchestrator", workload="", service="", url=("api.example:443",))
-    return profile.replaced("nats", service="", url="tls://bus.example:4333", url_inside="tls://bus.internal:4444")
+    return profile.replaced("nats", service="", url=("tls://bus.example:4333",), url_inside=("tls://bus.internal:4444",))
 
 
 def everywhere(profile: Profile) -> Profile:

@@ -59,7 +59,7 @@ def test_each_part_may_be_in_a_namespace_of_its_own(tmp_path: Path) -> None:
     assert (spaces, lookup.namespace(Component.RAY_WORKER)) == (["messaging", "models", "app"], "ray")
     assert lookup.service(Component.NATS) == ("nats", "messaging", 4222)
     seen = addresses.from_pods(profile)
-    assert (seen.nats.host, seen.vllm.host) == ("nats.messaging.svc", "vllm-server-service.models.svc")
+    assert (seen.nats[0].host, seen.vllm.host) == ("nats.messaging.svc", "vllm-server-service.models.svc")
 
 
 def test_without_one_it_is_in_that_of_all(tmp_path: Path) -> None:
