@@ -124,5 +124,5 @@ def test_ray_by_its_url_is_asked_at_its_dashboard() -> None:
 
 def test_pods_of_no_workload_are_those_that_the_service_selects() -> None:
     profile = with_tls().replaced("vllm", workload="")
-    target = KubernetesTarget("prod", selectors={"vllm-server-service": "app=llm"})
+    target = KubernetesTarget("prod", selectors={(profile.vllm.namespace, "vllm-server-service"): "app=llm"})
     assert remedy_values(profile, "attach", target).names["vllm_pods"] == "pods -l app=llm"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import subprocess
@@ -17,7 +16,6 @@ from fixtures.checks.remedy import Remedy, filled
 from fixtures.core.paths import ROOT
 from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
-from fixtures.profile.ray_section import Group
 from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
 from fixtures.profile.sections import Secret, Tls, VllmAuth
 from tests.support.profiles import with_urls
@@ -64,7 +62,9 @@ def by_url(profile: Profile) -> Profile:
     """vLLM, NATS and the orchestrator by their URL alone, Ray in Kubernetes."""
     profile = profile.replaced("vllm", workload="", service="", url="https://models.example/v")
     profile = profile.replaced("orchestrator", workload="", service="", url=("api.example:443",))
-    return profile.replaced("nats", service="", url=("tls://bus.example:4333",), url_inside=("tls://bus.internal:4444",))
+    return profile.replaced(
+        "nats", service="", url=("tls://bus.example:4333",), url_inside=("tls://bus.internal:4444",)
+    )
 
 
 def everywhere(profile: Profile) -> Profile:
@@ -74,7 +74,7 @@ def everywhere(profile: Profile) -> Profile:
     return profile
 
 
-ROOM = KubernetesTarget("prod-eu")
+PROD = KubernetesTarget("prod-eu")
 REFERENCE = profiles.load("swe-ai-fleet")
 PLATFORM = profiles.load(str(ROOT / "tests" / "unit" / "profile" / "platform.toml"))
 ERAS = ("a-council", "b-executor", "c-hexagonal", "d-envelope")
@@ -85,15 +85,15 @@ CASES: dict[str, tuple[Profile, str, KubernetesTarget | None]] = {
     "kind": (profiles.load("kind"), "kind", KubernetesTarget("kind-fleet", "/cache/fleet.kubeconfig")),
     "kind-offline": (profiles.load("kind-offline"), "kind", KubernetesTarget("kind-fleet", "/k")),
     "swe-ai-fleet": (REFERENCE, "attach", KubernetesTarget()),
-    **{f"era-{era}": (profiles.load(f"swe-ai-fleet-{era}"), "attach", ROOM) for era in ERAS},
+    **{f"era-{era}": (profiles.load(f"swe-ai-fleet-{era}"), "attach", PROD) for era in ERAS},
     "attached": (with_tls(), "attach", TARGET),
     "in-cluster": (with_tls(), "attach", KubernetesTarget(server="https://10.96.0.1:443")),
-    "labels": (known_by_labels(), "attach", ROOM),
-    "platform": (PLATFORM, "attach", ROOM),
-    "everywhere": (everywhere(REFERENCE), "attach", ROOM),
-    "selector": (REFERENCE.replaced("ray", cluster="", selector="team=agents", head_service="h"), "attach", ROOM),
-    "by-url": (by_url(REFERENCE), "attach", ROOM),
-    "ray-by-url": (REFERENCE.replaced("ray", cluster="", url="https://ray.example"), "attach", ROOM),
+    "labels": (known_by_labels(), "attach", PROD),
+    "platform": (PLATFORM, "attach", PROD),
+    "everywhere": (everywhere(REFERENCE), "attach", PROD),
+    "selector": (REFERENCE.replaced("ray", cluster="", selector="team=agents", head_service="h"), "attach", PROD),
+    "by-url": (by_url(REFERENCE), "attach", PROD),
+    "ray-by-url": (REFERENCE.replaced("ray", cluster="", url="https://ray.example"), "attach", PROD),
     "url-and-name": (without_kubernetes(), "attach", TARGET),
     "endpoints": (without_kubernetes(), "attach", None),
 }
@@ -214,19 +214,6 @@ def test_the_roll_out_reaches_every_worker_group_that_was_read() -> None:
         assert f"/spec/{group}/template/spec/containers/0/image" in patch
     assert '"op": "test", "path": "/spec/workerGroupSpecs/1/groupName", "value": "cpu-workers"' in patch
     assert "did not read" not in patch
-
-
-def test_the_roll_out_gives_each_group_its_own_image_and_leaves_alone_what_may_have_any() -> None:
-    groups = (Group(name="cpu", image="fleet/cpu:1", workers=1), Group(name="gpu", image="fleet/gpu:1", workers=1))
-    profile = profiles.load("swe-ai-fleet").replaced("ray", head_image="", groups=groups)
-    names = remedy_values(profile, "attach", KubernetesTarget("c", worker_groups=("cpu", "gpu", "other"))).names
-    rows = [row for row in json.loads(shlex.split(names["image_patch"])[0]) if row["op"] == "replace"]
-    place = "/spec/workerGroupSpecs/{}/template/spec/containers/0/image"
-    assert {row["path"]: row["value"] for row in rows} == {
-        place.format(0): "fleet/cpu:1",
-        place.format(1): "fleet/gpu:1",
-    }
-    assert names["image"] == "fleet/cpu:1"
 
 
 def test_where_no_worker_group_was_read_the_first_is_patched_and_the_others_are_spoken_of() -> None:
