@@ -20,11 +20,7 @@ from tests.e2e.repairs import nats_cli, nats_reached
     remedy=steps(
         "Where it belongs to the fleet: correct the profile's key that the finding names, so that the checks about it "
         "apply.",
-        do(
-            "Where it is left of earlier software, see what there is before something is removed:",
-            KUBERNETES,
-            ENDPOINTS,
-        ),
+        do("Where it is left of earlier software, see what there is before you remove it.", KUBERNETES, ENDPOINTS),
         nats_reached(),
         nats_cli("Consumers, and buckets:", "consumer ls {stream}", "kv ls"),
         do("Variables of the orchestrator:", KUBERNETES),

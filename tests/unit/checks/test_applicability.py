@@ -10,6 +10,7 @@ from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Need
 from fixtures.clusters.base import Feature
 from fixtures.profile.behaviour import Tools
 from fixtures.profile.components import Consumers, Orchestrator
+from fixtures.profile.declared_absent import declared_absent
 from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Absence, Part
 from tests.unit.profile.contracts import second
