@@ -9,14 +9,14 @@ import pytest
 
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.checks.families import lookup
-from fixtures.clusters.base import Cluster, Component, Feature, Workload
+from fixtures.clusters.base import Cluster, Component, Feature, Workload, front_of, services_of
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.diagnostics.collector import Diagnostics
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_not_applicable, skip_unsupported
 from fixtures.harness.recorder import CALL
 from fixtures.probes.components import Components
-from fixtures.profile.amounts import least, shown
+from fixtures.profile.amounts import least, most, shown
 from fixtures.profile.model import Profile
 from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
@@ -44,31 +44,46 @@ async def model_names(vllm: Vllm, profile: Profile) -> ModelNames:
     return names_of(models, profile.vllm.model, profile.vllm.aliases)
 
 
-async def require_several_replicas(cluster: Cluster, profile: Profile) -> None:
-    """Ends the check as not applicable where the profile allows a single replica of the orchestrator, and that is what
-    is asked for and there: an autoscaler has nothing to do at night. Where it cannot be looked up, other checks say so.
+async def require_several_replicas(cluster: Cluster, profile: Profile, *services: Component) -> None:
+    """Ends the check as not applicable where the profile allows a single replica of each of these services, and that is
+    what is asked for and there: an autoscaler has nothing to do at night. Where it cannot be looked up, other checks
+    say so.
     """
+    for service in services:
+        if not await _is_single(cluster, profile, service):
+            return
+    keys = ", ".join(f"{service}.replicas" for service in services)
+    skip_not_applicable(f"one replica is there now, which the profile allows ({keys})")
+
+
+async def _is_single(cluster: Cluster, profile: Profile, service: Component) -> bool:
     workload: Workload | None = None
-    if least(profile.orchestrator.replicas) == 1 and Feature.REPLICAS not in cluster.unsupported:
+    if least(getattr(profile, service.value).replicas) == 1 and Feature.REPLICAS not in cluster.unsupported:
         with suppress(NonConformance, Inconclusive):
-            workload = await cluster.workload(Component.ORCHESTRATOR)
-    if workload and workload.desired == len(workload.replicas) == len(workload.ready) == 1:
-        skip_not_applicable("one replica is there now, which the profile allows (orchestrator.replicas)")
+            workload = await cluster.workload(service)
+    return bool(workload and workload.desired == len(workload.replicas) == len(workload.ready) == 1)
 
 
 @pytest.fixture
 async def several_replicas(cluster: Cluster, profile: Profile) -> None:
-    """For what compares replicas, or needs another one that goes on."""
-    await require_several_replicas(cluster, profile)
+    """For what needs another replica of who has the deliberations, which goes on, or answers, too."""
+    await require_several_replicas(cluster, profile, front_of(profile))
+
+
+@pytest.fixture
+async def comparable_replicas(cluster: Cluster, profile: Profile) -> None:
+    """For what compares the replicas of each service."""
+    several = [service for service in services_of(profile) if most(profile.services[service].replicas) > 1]
+    await require_several_replicas(cluster, profile, *several)
 
 
 def require_several_addresses(cluster: Cluster, orchestrator: Orchestrator, profile: Profile) -> None:
     """Ends the check where all replicas share one address: nobody knows which of them answers."""
     if len(orchestrator.replicas) > 1:
         return
-    wanted = f"{len(orchestrator.replicas)} of {shown(profile.orchestrator.replicas)} replicas can be asked"
-    if profile.orchestrator.url or Feature.REPLICAS in cluster.unsupported:
-        skip_unsupported(f"all replicas are behind one address: {wanted} on its own (orchestrator.url)")
+    wanted = f"{len(orchestrator.replicas)} of {shown(profile.front.replicas)} replicas can be asked"
+    if profile.front.url or Feature.REPLICAS in cluster.unsupported:
+        skip_unsupported(f"all replicas are behind one address: {wanted} on its own ({profile.front_name}.url)")
     raise Inconclusive(f"{wanted}: there is none whose answer could differ")
 
 

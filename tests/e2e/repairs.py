@@ -39,12 +39,12 @@ def policies(source: About, destination: About) -> Remedy:
         about(
             source,
             do("Look for a NetworkPolicy that lets nothing out:", KUBERNETES),
-            kubectl(f"-n {{{source}_namespace}} get networkpolicies"),
+            kubectl(f"-n {source.namespace} get networkpolicies"),
         ),
         about(
             destination,
             do("Look for a NetworkPolicy that lets nothing in, or a service that leads to no pod:", KUBERNETES),
-            kubectl(f"-n {{{destination}_namespace}} get networkpolicies,services,endpointslices"),
+            kubectl(f"-n {destination.namespace} get networkpolicies,services,endpointslices"),
         ),
     )
 
@@ -114,19 +114,21 @@ def correct_the_profile(what: str) -> Remedy:
 
 
 def set_variable(name: str, why: str = "") -> Remedy:
-    """Set an environment variable of every orchestrator to the profile's value. `kubectl set env` restarts them.
+    """Set an environment variable of the service that has it, on every replica, to the profile's value. `kubectl set
+    env` restarts them.
 
     `name`: as the reference calls it; the remedy has what the profile calls it.
     """
-    assignment, name = f"{{name_of_{name}}}={{{name}}}", f"{{name_of_{name}}}"
+    assignment, called = f"{{name_of_{name}}}={{{name}}}", f"{{name_of_{name}}}"
     return about(
-        About.ORCHESTRATOR,
+        About(name),
+        do(f"{{others_of_{name}}}", KUBERNETES),
         do(f"{why} See what is set:", KUBERNETES),
-        kubectl("-n {orchestrator_namespace} set env {orchestrator_workload} --list"),
-        do(f"Then set {name}, which restarts the replicas:", KUBERNETES),
-        kubectl(f"-n {{orchestrator_namespace}} set env {{orchestrator_workload}} {assignment}"),
-        do(f"{why} Start every orchestrator with {assignment}.", ENDPOINTS),
-        do(f"{why} Set {name} under [orchestrator.environment] of the profile.", EMBEDDED),
+        kubectl(f"-n {{namespace_of_{name}}} set env {{workload_of_{name}}} --list"),
+        do(f"Then set {called}, which restarts the replicas:", KUBERNETES),
+        kubectl(f"-n {{namespace_of_{name}}} set env {{workload_of_{name}}} {assignment}"),
+        do(f"{why} Start every {{section_of_{name}}} with {assignment}.", ENDPOINTS),
+        do(f"{why} Set {called} under [{{section_of_{name}}}.environment] of the profile.", EMBEDDED),
     )
 
 
@@ -142,14 +144,18 @@ def restart_orchestrator(why: str) -> Remedy:
     )
 
 
-def in_orchestrator(python: str) -> Remedy:
-    """A line of Python in a replica; it may use single quotes, and neither double ones nor $."""
-    command = f'-n {{orchestrator_namespace}} exec {{orchestrator_workload}} -- python -c "{python}"'
-    return about(About.ORCHESTRATOR, kubectl(command))
+def in_service(name: str, python: str) -> Remedy:
+    """A line of Python in a replica of the service that has this variable, as `set_variable` calls it; it may use
+    single quotes, and neither double ones nor $."""
+    return about(
+        About(name),
+        do(f"{{others_of_{name}}}", KUBERNETES),
+        kubectl(f'-n {{namespace_of_{name}}} exec {{workload_of_{name}}} -- python -c "{python}"'),
+    )
 
 
 def in_worker(python: str) -> Remedy:
-    """A line of Python in one of Ray's workers, as `in_orchestrator` has it."""
+    """A line of Python in one of Ray's workers, as `in_service` has it."""
     return about(About.RAY, kubectl(f'-n {{ray_namespace}} exec {{worker_pod}} -- python -c "{python}"'))
 
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
-from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.clusters.base import Cluster, Component, Feature, services_of
 from fixtures.core.errors import Inconclusive
 from fixtures.core.versions import is_version
+from fixtures.probes import replicas
 from fixtures.probes.own_variables import comparable, drifted
-from fixtures.probes.replicas import ReplicaReport
+from fixtures.probes.replicas import ReplicaReport, Reports, naming, of_service
 from fixtures.probes.vllm_report import VllmReport
+from fixtures.profile.amounts import most
 from fixtures.profile.model import Profile
-from fixtures.profile.parts import Part, literal_settings
+from fixtures.profile.parts import AGENT_TYPE, Part, literal_settings
 from fixtures.profile.remedy_values import About
 from fixtures.redaction.environments import difference, shown
 from fixtures.services.jetstream import ServerInfo, Stream, same_instant
 from fixtures.services.nats import Nats
 from fixtures.services.ray import Ray
 from fixtures.services.vllm import Model, Server, Vllm, parse_models
-from tests.e2e.repairs import in_orchestrator, restart_orchestrator, set_variable
+from tests.e2e.repairs import in_service, restart_orchestrator, set_variable
 
 REPLICAS = (Feature.REPLICAS,)
 
@@ -52,14 +54,21 @@ def raise_if_unsure(reports: Iterable[ReplicaReport], finding: str) -> None:
     impact="Answers are made up by mock agents: nothing runs on Ray or vLLM.",
     needs=(Part.ORCHESTRATOR, Part.AGENT_TYPE, *REPLICAS),
 )
-async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
+async def test_agent_type(replica_reports: Reports, profile: Profile) -> None:
     """With AGENT_TYPE=mock everything looks green and no agent ever runs. Orchestrators read it in any case."""
-    wanted = profile.orchestrator.environment["AGENT_TYPE"]
-    other = {one.name: one.shown("AGENT_TYPE") for one in replica_reports}
-    other = {name: value for name, value in other.items() if value.strip().casefold() != wanted.casefold()}
-    if other:
-        raise_if_unsure(replica_reports, f"AGENT_TYPE must be {wanted}; it is {other}")
-    assert not other, f"AGENT_TYPE must be {wanted}; in the environment of the main process it is {other}"
+    asked: list[ReplicaReport] = []
+    wrong: dict[str, dict[str, str]] = {}  # what it must be → by replica, what it is
+    for component in services_of(profile):
+        if not (wanted := profile.services[component].environment.get(AGENT_TYPE)):
+            continue
+        for one in of_service(replica_reports, component):
+            asked.append(one)
+            if one.shown(AGENT_TYPE).strip().casefold() != wanted.casefold():
+                wrong.setdefault(wanted, {})[one.name] = one.shown(AGENT_TYPE)
+    words = "; ".join(f"{AGENT_TYPE} must be {wanted}; it is {other}" for wanted, other in wrong.items())
+    if wrong:
+        raise_if_unsure(asked, words)
+    assert not wrong, words.replace("; it is", "; in the environment of the main process it is")
 
 
 @check(
@@ -73,7 +82,7 @@ async def test_agent_type(replica_reports: tuple[ReplicaReport, ...], profile: P
     needs=(Part.ORCHESTRATOR, Part.VLLM_URL, *REPLICAS),
     follows=("INF-01", "INF-02", "NET-01"),
 )
-async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm, cluster: Cluster) -> None:
+async def test_vllm_url(replica_reports: Reports, vllm: Vllm, cluster: Cluster) -> None:
     """From every replica, VLLM_URL reaches a running server that the suite reached, too, with the same models.
 
     Servers are told apart by the start of their process. Several may share one address: the suite makes connections
@@ -81,7 +90,7 @@ async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm, 
     with several API servers) are the same where their address is, or where their list of models is as old. One that
     the suite does not meet at the very address that the replica has may be right: that cannot be decided.
     """
-    reports = {replica.name: VllmReport.of(replica) for replica in replica_reports}
+    reports = {replica.name: VllmReport.of(replica) for replica in naming(replica_reports, "vllm_url")}
     servers: list[Server[dict[str, Model]]] = []
     for _ in range(LOOKS):
         servers += await vllm.of_each_server(Vllm.models)
@@ -113,10 +122,10 @@ async def test_vllm_url(replica_reports: tuple[ReplicaReport, ...], vllm: Vllm, 
     needs=(Part.ORCHESTRATOR, Part.VLLM_MODEL, *REPLICAS),
     follows=("INF-03", "CFG-02"),
 )
-async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
+async def test_vllm_model(replica_reports: Reports, profile: Profile) -> None:
     """The model that each replica hands to its agents is one that its vLLM serves; else every agent gets a 404."""
     wrong = []
-    for one in replica_reports:
+    for one in naming(replica_reports, "vllm_model"):
         variables, listed = one.variables, one.http("models")
         model = one.environment.get(variables.vllm_model, "")
         served = parse_models(listed["body"], one.shown(variables.vllm_url)) if listed["ok"] else {}
@@ -137,11 +146,11 @@ async def test_vllm_model(replica_reports: tuple[ReplicaReport, ...], profile: P
     needs=(Part.ORCHESTRATOR, Part.RAY_CLIENT, Part.RAY_ADDRESS, *REPLICAS),
     follows=("INF-05", "NET-06", "CFG-06"),
 )
-async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray) -> None:
+async def test_ray_address(replica_reports: Reports, ray: Ray) -> None:
     """From every replica, RAY_ADDRESS reaches the cluster with the node ids that the dashboard shows."""
     ours = {node.id for node in await ray.nodes()}
     wrong = []
-    for one in replica_reports:
+    for one in naming(replica_reports, "ray_address"):
         shaken, address = one.ray_client, f"{one.name}: {one.assigned(one.variables.ray_address)}"
         if not shaken["ok"]:
             why = one.refused_token or one_line(shaken["error"])
@@ -162,7 +171,7 @@ async def test_ray_address(replica_reports: tuple[ReplicaReport, ...], ray: Ray)
     needs=(Part.ORCHESTRATOR, Part.NATS_URL, *REPLICAS),
     follows=("INF-09", "NET-05"),
 )
-async def test_nats_url(replica_reports: tuple[ReplicaReport, ...], nats: Nats, profile: Profile) -> None:
+async def test_nats_url(replica_reports: Reports, nats: Nats, profile: Profile) -> None:
     """From every replica, NATS_URL reaches the same server, or the same cluster, and there the same stream.
 
     Accounts of one server have streams of their own: it is the same stream that was created at the same time. Of a
@@ -170,7 +179,7 @@ async def test_nats_url(replica_reports: tuple[ReplicaReport, ...], nats: Nats, 
     """
     info, stream = await nats.info(), await nats.stream(profile.nats.stream)
     wrong = []
-    for replica in replica_reports:
+    for replica in naming(replica_reports, "nats_url"):
         seen, url = replica.nats, f"{replica.name}: {replica.assigned(replica.variables.nats_url)}"
         if not seen["ok"]:
             wrong.append(f"{url}: {seen['stage']}: {seen['error']}")
@@ -207,10 +216,10 @@ def other_nats(seen: Mapping[str, Any], info: ServerInfo, stream: Stream) -> str
     MUST,
     "the orchestrator's Ray and Python fit the cluster's",
     remedy=steps(
-        "Build the orchestrator's image with ray[client]=={ray_version} on Python {python}: Ray Client needs the same "
-        "Ray and the same Python minor on both sides.",
-        about(About.ORCHESTRATOR, do("See what a replica has:", KUBERNETES)),
-        in_orchestrator("import sys, ray; print(sys.version, ray.__version__)"),
+        "Build the {section_of_RAY_ADDRESS}'s image with ray[client]=={ray_version} on Python {python}: Ray Client "
+        "needs the same Ray and the same Python minor on both sides.",
+        about(About.WITH_RAY_ADDRESS, do("See what a replica has:", KUBERNETES)),
+        in_service("RAY_ADDRESS", "import sys, ray; print(sys.version, ray.__version__)"),
     ),
     concerns=(Component.ORCHESTRATOR, Component.RAY_HEAD),
     cuts=(Link.JOB,),
@@ -218,13 +227,13 @@ def other_nats(seen: Mapping[str, Any], info: ServerInfo, stream: Stream) -> str
     needs=(Part.ORCHESTRATOR, Part.RAY_CLIENT, Part.RAY_ADDRESS, *REPLICAS),
     follows=("INF-05", "INF-08", "NET-06"),
 )
-async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
+async def test_ray_client_handshake(replica_reports: Reports, profile: Profile) -> None:
     """A ray:// handshake from every replica succeeds, with the profile's Ray and Python minor on both sides.
 
     Where Ray refuses a replica's token there is no handshake: then what the replica has is compared.
     """
     wrong = []
-    for one in replica_reports:
+    for one in naming(replica_reports, "ray_address"):
         shaken = one.ray_client
         if one.refused_token:
             shaken = {**shaken, "ok": True, "ray": shaken["installed"]}
@@ -242,44 +251,59 @@ async def test_ray_client_handshake(replica_reports: tuple[ReplicaReport, ...], 
     MUST,
     "all replicas have the same configuration",
     remedy=steps(
+        do("{other_service}", KUBERNETES),
         restart_orchestrator("One replica was not restarted after a change."),
         "Where each replica is given a value of its own, as from a vault: name the variable in "
-        "orchestrator.own_variables of the profile.",
+        "own_variables of {own_sections} in the profile.",
     ),
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
     impact="The same task behaves differently from call to call: it depends on which replica takes it.",
-    needs=(Part.ORCHESTRATOR, Part.SEVERAL_REPLICAS, *REPLICAS),
+    needs=(Part.ORCHESTRATOR, Part.COMPARABLE_REPLICAS, *REPLICAS),
 )
-@pytest.mark.usefixtures("several_replicas")
-async def test_same_configuration(
-    replica_reports: tuple[ReplicaReport, ...], cluster: Cluster, profile: Profile
-) -> None:
+@pytest.mark.usefixtures("comparable_replicas")
+async def test_same_configuration(replica_reports: Reports, cluster: Cluster, profile: Profile) -> None:
     """Replicas of one workload differ in nothing but what is theirs by nature; else answers depend on who is asked.
 
     Theirs by nature are names, addresses and places, under the exact names in which platforms hand them out, what the
     specification takes from where a replica runs, and what the profile calls their own (own_variables). In Kubernetes
     command and arguments are compared, too. While a roll-out brings another configuration, they differ until its end.
     """
-    workload = await cluster.workload(Component.ORCHESTRATOR)
-    replicas = {replica.name: replica for replica in workload.replicas}
+    unsure: list[Inconclusive] = []
+    for component in services_of(profile):
+        if most(profile.services[component].replicas) < 2:
+            continue
+        try:
+            await raise_if_replicas_differ(of_service(replica_reports, component), cluster, profile, component)
+        except Inconclusive as error:  # that the other one's differ is a failure
+            unsure.append(error)
+    if unsure:
+        raise unsure[0]
+
+
+async def raise_if_replicas_differ(
+    reports: Sequence[ReplicaReport], cluster: Cluster, profile: Profile, component: Component
+) -> None:
+    """Judges the replicas of a service of the fleet's own."""
+    workload = await cluster.workload(component)
+    there = {replicas.label(profile, component, replica.name): replica for replica in workload.replicas}
     commands: dict[str, Mapping[str, str]] = {}
     shared: dict[str, dict[str, str]] = {}
-    for report in replica_reports:
-        replica = replicas.get(report.name)
-        address = replica.address if replica else ""
+    for report in reports:
+        replica = there.get(report.name)
+        name, address = (replica.name, replica.address) if replica else (report.name, "")
         declared = await cluster.placement_variables(replica) if replica else ()
         if replica:
             commands[report.name] = await cluster.command_line(replica)
-        own = {*declared, *profile.orchestrator.own_variables}
-        shared[report.name] = comparable(report.environment, report.name, address, own)
-    differing = drifted({report.name: report.environment for report in replica_reports}, shared)
+        own = {*declared, *profile.services[component].own_variables}
+        shared[report.name] = comparable(report.environment, name, address, own)
+    differing = drifted({report.name: report.environment for report in reports}, shared)
     differing |= drifted(commands, commands)
     lines = [difference(key, values) for key, values in differing.items()]
     if lines and workload.rollout:
         raise Inconclusive(f"{workload.rollout}; replicas differ: {'. '.join(lines)}")
     if lines:
-        raise_if_unsure(replica_reports, f"replicas differ: {'. '.join(lines)}")
+        raise_if_unsure(reports, f"replicas differ: {'. '.join(lines)}")
     assert not lines, f"replicas differ: {'. '.join(lines)}"
 
 
@@ -289,11 +313,12 @@ async def test_same_configuration(
     "the environment has the profile's values",
     remedy=about(
         About.ORCHESTRATOR,
-        do("See what is set, and compare it with [orchestrator.environment] of the profile:", KUBERNETES),
+        do("{other_service}", KUBERNETES),
+        do("See what is set, and compare it with environment of {own_sections} in the profile:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} set env {orchestrator_workload} --list"),
         do("Where the profile is right: set NAME to its VALUE, which restarts the replicas:", KUBERNETES),
         kubectl('-n {orchestrator_namespace} set env {orchestrator_workload} "${NAME:?}=${VALUE:?}"'),
-        do("Correct the one that is wrong: [orchestrator.environment] of the profile.", ENDPOINTS, EMBEDDED),
+        do("Correct the one that is wrong: environment of {own_sections} in the profile.", ENDPOINTS, EMBEDDED),
     ),
     concerns=(Component.ORCHESTRATOR,),
     cuts=(Link.ORCHESTRATOR,),
@@ -301,20 +326,21 @@ async def test_same_configuration(
     needs=(Part.ORCHESTRATOR, Part.SETTINGS, *REPLICAS),
     follows=("CFG-03", "CFG-07"),
 )
-async def test_environment(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
+async def test_environment(replica_reports: Reports, profile: Profile) -> None:
     """The main process of every replica has each variable that the profile names, with the very value.
 
     Left to other checks are AGENT_TYPE and the addresses, which can be spelt in several ways: where they lead decides,
     and whether the replica is reached.
-    Variables that the profile does not name are the orchestrator's own affair.
+    Variables that the profile does not name are the replicas' own affair.
     """
-    wanted = literal_settings(profile)
+    wanted = {component: literal_settings(profile.services[component]) for component in services_of(profile)}
+    reports = [report for component in wanted if wanted[component] for report in of_service(replica_reports, component)]
     wrong = [
         f"{report.name}: {name} is {report.shown(name)}, the profile has {shown(name, value)}"
-        for report in replica_reports
-        for name, value in wanted.items()
+        for report in reports
+        for name, value in wanted[report.service].items()
         if report.environment.get(name) != value
     ]
     if wrong:
-        raise_if_unsure(replica_reports, "; ".join(wrong))
+        raise_if_unsure(reports, "; ".join(wrong))
     assert not wrong, f"the environment is not the profile's: {'; '.join(wrong)}"

@@ -11,14 +11,15 @@ from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, k
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.census import Census
+from fixtures.probes.executor_link import leads_elsewhere
 from fixtures.probes.name_resolution import unresolved
-from fixtures.probes.replicas import ReplicaReport
+from fixtures.probes.replicas import Reports, naming
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.profile.remedy_values import About
 from fixtures.report.model import Facts
 from fixtures.services.vllm import parse_models
-from tests.e2e.repairs import EVIDENCE, MESH, in_orchestrator, in_worker, policies
+from tests.e2e.repairs import EVIDENCE, MESH, in_service, in_worker, policies
 
 GREETED = "import socket; print(socket.create_connection(('{nats_host}', {nats_port}), 5).recv(200))"
 
@@ -51,11 +52,12 @@ def assert_reached(census: Census, answers: Mapping[str, Mapping[str, Any]], fin
     MUST,
     "orchestrator → vLLM, from every replica",
     remedy=steps(
-        policies(About.ORCHESTRATOR, About.VLLM),
+        policies(About.WITH_VLLM_URL, About.VLLM),
         MESH,
-        in_orchestrator(
+        in_service(
+            "VLLM_URL",
             "import os, urllib.request as u; url = os.environ['{name_of_VLLM_URL}'].rstrip('/').removesuffix('/v1'); "
-            "print(u.urlopen(url + '/v1/models').read())"
+            "print(u.urlopen(url + '/v1/models').read())",
         ),
         about(About.VLLM, do("Look for a firewall or a wrong name in {name_of_VLLM_URL}.", ENDPOINTS, EMBEDDED)),
     ),
@@ -66,13 +68,13 @@ def assert_reached(census: Census, answers: Mapping[str, Mapping[str, Any]], fin
     needs=(Part.ORCHESTRATOR, Part.VLLM_URL, *REPLICAS),
     follows=("INF-01", "INF-02", "INF-03", "NET-07"),
 )
-async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, ...], profile: Profile) -> None:
+async def test_orchestrator_reaches_vllm(replica_reports: Reports, profile: Profile) -> None:
     """Every replica gets the list of models from VLLM_URL, with the profile's model in it.
 
     The variable's value may be a server's address, or the base URL of its API, which ends in /v1.
     """
-    named = profile.orchestrator.variables.vllm_url
-    asked = [(f"{one.name}: {one.assigned(named)}", one.http("models")) for one in replica_reports]
+    reports = naming(replica_reports, "vllm_url")
+    asked = [(f"{one.name}: {one.assigned(one.variables.vllm_url)}", one.http("models")) for one in reports]
     wrong = broken_links(asked)
     for where, models in asked:
         if models["ok"] and profile.vllm.model not in (served := parse_models(models["body"], where)):
@@ -90,7 +92,7 @@ async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, .
         "it.",
         do("See in which zones the nodes are, and where the pods run:", KUBERNETES),
         kubectl("get nodes -L topology.kubernetes.io/zone"),
-        about(About.ORCHESTRATOR, kubectl("-n {orchestrator_namespace} get {orchestrator_pods} -o wide")),
+        about(About.WITH_VLLM_URL, kubectl("-n {namespace_of_VLLM_URL} get {pods_of_VLLM_URL} -o wide")),
         about(About.VLLM, kubectl("-n {vllm_namespace} get {vllm_pods} -o wide")),
     ),
     concerns=(Component.ORCHESTRATOR, Component.VLLM),
@@ -99,15 +101,13 @@ async def test_orchestrator_reaches_vllm(replica_reports: tuple[ReplicaReport, .
     needs=(Part.ORCHESTRATOR, Part.VLLM_URL, *REPLICAS),
     follows=("NET-01",),
 )
-async def test_orchestrator_vllm_latency(
-    replica_reports: tuple[ReplicaReport, ...], profile: Profile, facts: Facts
-) -> None:
+async def test_orchestrator_vllm_latency(replica_reports: Reports, profile: Profile, facts: Facts) -> None:
     """The median time of a small request from each replica is under the profile's limit (milliseconds).
 
     Single requests may take longer: the slowest is named beside a median that is too long. Where the profile has no
     limit, the time is measured and not judged.
     """
-    answers = {report.name: report.http("models")["ms"] for report in replica_reports}
+    answers = {report.name: report.http("models")["ms"] for report in naming(replica_reports, "vllm_url")}
     medians = {name: median(times) for name, times in answers.items() if times}
     assert medians, "no replica got an answer from vLLM"
     facts.measurements["orchestrator → vLLM, median ms"] = round(median(medians.values()), 2)
@@ -181,10 +181,11 @@ async def test_workers_reach_nats(census: Census) -> None:
     MUST,
     "orchestrator → NATS, from every replica",
     remedy=steps(
-        policies(About.ORCHESTRATOR, About.NATS),
-        in_orchestrator(
+        policies(About.WITH_NATS_URL, About.NATS),
+        in_service(
+            "NATS_URL",
             "import os, socket, urllib.parse as p; u = p.urlsplit(os.environ['{name_of_NATS_URL}'].split(',')[0]); "
-            "print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))"
+            "print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))",
         ),
         "NATS greets with INFO; where it does not, look for a firewall or a wrong name in {name_of_NATS_URL}.",
     ),
@@ -194,12 +195,12 @@ async def test_workers_reach_nats(census: Census) -> None:
     needs=(Part.ORCHESTRATOR, Part.NATS_URL, *REPLICAS),
     follows=("INF-09", "INF-10", "NET-07"),
 )
-async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, ...]) -> None:
+async def test_orchestrator_reaches_nats(replica_reports: Reports) -> None:
     """Each replica is let into the NATS of its NATS_URL, and JetStream answers it and has the stream.
 
     Of a list of servers one is enough, as it is for a client.
     """
-    wrong = broken_links((replica.name, replica.nats) for replica in replica_reports)
+    wrong = broken_links((replica.name, replica.nats) for replica in naming(replica_reports, "nats_url"))
     assert not wrong, f"NATS is not usable from every replica: {'; '.join(wrong)}"
 
 
@@ -224,11 +225,11 @@ async def test_orchestrator_reaches_nats(replica_reports: tuple[ReplicaReport, .
     needs=(Part.ORCHESTRATOR, Part.RAY_CLIENT, Part.RAY_ADDRESS, *REPLICAS),
     follows=("INF-05", "NET-07"),
 )
-async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ...]) -> None:
+async def test_orchestrator_reaches_ray(replica_reports: Reports) -> None:
     """Each replica opens a connection to the Ray Client port of its RAY_ADDRESS."""
     wrong = broken_links(
         (f"{replica.name}: {replica.assigned(replica.variables.ray_address)}", replica.ray_port)
-        for replica in replica_reports
+        for replica in naming(replica_reports, "ray_address")
     )
     assert not wrong, f"Ray's client port is not reached: {'; '.join(wrong)}"
 
@@ -252,8 +253,59 @@ async def test_orchestrator_reaches_ray(replica_reports: tuple[ReplicaReport, ..
 async def test_names_resolve(cluster: Cluster, census_result: Census | Inconclusive) -> None:
     """Cluster DNS answers for the services' names wherever agents and orchestrators run.
 
-    Of a list of NATS servers one name is enough, as it is for a client. An orchestrator that the profile knows by its
-    address alone is not asked: it need not be in this Kubernetes.
+    Of a list of NATS servers one name is enough, as it is for a client. An orchestrator, or executor, that the profile
+    knows by its address alone is not asked: it need not be in this Kubernetes.
     """
     wrong = await unresolved(cluster, census_result)
     assert not wrong, f"names do not resolve: {'; '.join(wrong)}"
+
+
+@check(
+    "NET-08",
+    MUST,
+    "orchestrator → executor, from every replica",
+    remedy=steps(
+        policies(About.WITH_EXECUTOR, About.EXECUTOR),
+        about(
+            About.EXECUTOR,
+            do("The service must have a ready pod behind its port {executor_port}:", KUBERNETES),
+            kubectl("-n {executor_namespace} get service {executor_service}"),
+            kubectl("-n {executor_namespace} get endpointslices -o wide"),
+        ),
+        in_service(
+            "EXECUTOR",
+            "import os, socket; t = os.environ['{name_of_EXECUTOR}'].split('//')[-1].split('/')[0].rpartition(':'); "
+            "print(socket.create_connection((t[0], t[2]), 5))",
+        ),
+        about(About.EXECUTOR, do("Look for a firewall or a wrong name in {name_of_EXECUTOR}.", ENDPOINTS, EMBEDDED)),
+        "Where it leads to another executor: correct {name_of_EXECUTOR}, or what the profile says under [executor].",
+    ),
+    concerns=(Component.ORCHESTRATOR, Component.EXECUTOR),
+    cuts=(Link.JOB,),
+    impact="The orchestrator cannot have the executor start agents: deliberations fail or wait until they time out.",
+    needs=(Part.ORCHESTRATOR, Part.EXECUTOR, *REPLICAS),
+    follows=("INF-11", "NET-07"),
+)
+async def test_orchestrator_reaches_executor(replica_reports: Reports, cluster: Cluster) -> None:
+    """The address in the variable that leads each replica to the executor resolves there and accepts a connection, and
+    it is that of the executor that was described.
+
+    Nothing in gRPC says who a server is. It is the executor's where it resolves to what the profile's address does, or
+    where, in Kubernetes, the same pods are behind it. At another address the executor may answer, too: that cannot be
+    decided.
+    """
+    reports = naming(replica_reports, "to_executor")
+    asked = {one.name: (one, f"{one.name}: {one.assigned(one.variables.to_executor)}") for one in reports}
+    wrong = broken_links((where, one.executor_port) for one, where in asked.values())
+    unsure: list[Inconclusive] = []
+    for one, where in asked.values():
+        if not one.executor_port["ok"]:
+            continue
+        value, resolved = one.environment[one.variables.to_executor], one.document["resolve"]
+        try:
+            wrong += filter(None, [await leads_elsewhere(cluster, where, value, resolved)])
+        except Inconclusive as error:  # that another replica does not reach it is a failure
+            unsure.append(error)
+    assert not wrong, f"the executor is not reached from the orchestrator: {'; '.join(wrong)}"
+    if unsure:
+        raise Inconclusive("; ".join(map(str, unsure)))

@@ -23,7 +23,8 @@ from tests.e2e.repairs import nats_cli, nats_reached
         do("Where it is left of earlier software, see what there is before you remove it.", KUBERNETES, ENDPOINTS),
         nats_reached(),
         nats_cli("Consumers, and buckets:", "consumer ls {stream}", "kv ls"),
-        do("Variables of the orchestrator:", KUBERNETES),
+        do("{other_service}", KUBERNETES),
+        do("Variables of the {section}:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} set env {orchestrator_workload} --list"),
     ),
     concerns=(Component.ORCHESTRATOR, Component.NATS),
@@ -36,8 +37,8 @@ async def test_nothing_is_hidden(
     cluster: Cluster, orchestrator: Orchestrator, nats: Nats, run_start_sequence: int, note: Callable[[str], None]
 ) -> None:
     """The fleet does not show what its profile declares absent: councils that a replica lists, consumers that read what
-    agents publish, a bucket with results of this run, answers with diversity, variables of the orchestrator that lead
-    to vLLM, NATS or Ray.
+    agents publish, a bucket with results of this run, answers with diversity, variables of the orchestrator, or of an
+    executor, that lead to vLLM, NATS or Ray.
 
     A part that is declared absent narrows the scope: checks about it do not apply, and the verdict does not suffer.
     What a fleet does not show by itself (deadlines, tools) is not looked at, which is noted.

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
-from fixtures.clusters.base import Component
+from fixtures.clusters.base import Component, front_of, services_of
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.versions import is_other_release
 from fixtures.harness.outcome import skip_unsupported
@@ -135,19 +135,20 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     "orchestrator: every replica serves, in the profile's version",
     remedy=about(
         About.ORCHESTRATOR,
+        do("{other_service}", KUBERNETES),
         do("See how far the roll-out is, and what events and the replicas say:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} rollout status {orchestrator_workload} --watch=false"),
         kubectl("-n {orchestrator_namespace} describe {orchestrator_pods}"),
         LOGS,
         do("Where a container ends again and again: add --previous to logs.", KUBERNETES),
         do(
-            "Where the version differs: roll out the image of the profile's orchestrator.version, or correct that.",
+            "Where the version differs: roll out the image of the profile's {section}.version, or correct that.",
             KUBERNETES,
             EMBEDDED,
         ),
         do("Where the number differs: see who has scaled it, a person or an autoscaler:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} get {orchestrator_workload} -o yaml"),
-        do("Then scale it to what the profile names, or correct orchestrator.replicas of the profile:", KUBERNETES),
+        do("Then scale it to what the profile names, or correct {section}.replicas of the profile:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} scale {orchestrator_workload} --replicas={orchestrator_replicas}"),
         do("Where the service leads to what is no replica: see whose labels its selector fits, too:", KUBERNETES),
         kubectl("-n {orchestrator_namespace} get services,endpointslices -o wide"),
@@ -161,14 +162,33 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
 def test_orchestrator_replicas(components: Components, profile: Profile) -> None:
     """As many replicas as specified are ready, gRPC answers on each of them, they are of the profile's version, and the
     service leads to nothing else. Where one address is all that is known of them, it answers; where no method of gRPC
-    says how a replica is, its pods are looked at alone. Behind addresses of the profile (`orchestrator.url`) next to a
-    workload, it is the workload that says how many there are.
+    says how a replica is, its pods are looked at alone. So are those of an executor beside an orchestrator, or of an
+    orchestrator beside an executor that serves gRPC (grpc.at). Behind addresses of the profile (`orchestrator.url`)
+    next to a workload, it is the workload that says how many there are.
 
     The version, where the profile names one, is that of the image's tag. A tag that names none (a commit, a digest
     alone) proves nothing. During a roll-out there may be more replicas, of which some start.
     """
-    workload = components.workload(Component.ORCHESTRATOR)
-    silent, asked = [], components.orchestrator
+    unseen: list[str] = []
+    unsure: list[Inconclusive] = []
+    for component in services_of(profile):
+        try:
+            unseen += replicas_serve(components, profile, component)
+        except Inconclusive as error:  # a failure of the other one is a failure
+            unsure.append(error)
+    if unsure:
+        raise unsure[0]
+    if unseen:
+        skip_unsupported("; ".join(unseen))
+
+
+def replicas_serve(components: Components, profile: Profile, component: Component) -> list[str]:
+    """Judges the replicas of a service of the fleet's own. Returns why nothing of them can be seen; nothing where they
+    are as they must be."""
+    workload, service = components.workload(component), profile.services[component]
+    is_asked = component is front_of(profile) and profile.contract.tells_status
+    what = f"{component}: " if len(profile.services) > 1 else ""
+    silent, asked = [], components.orchestrator if is_asked else {}
     for status in asked.values():
         try:
             status.get()
@@ -177,35 +197,34 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
     if silent and workload and workload.rollout:
         raise Inconclusive(f"{workload.rollout}; gRPC does not answer on every replica: {'; '.join(silent)}")
     assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
-    wanted = profile.orchestrator.replicas
-    if not profile.contract.tells_status and workload is None:
-        skip_unsupported("neither its replicas nor its gRPC can be asked from here (grpc.status)")
+    wanted = service.replicas
+    if workload is None and not is_asked:
+        return [f"{what}neither its replicas nor its gRPC can be asked from here (grpc.status)"]
     if workload is None:
         if len(asked) != 1 and not holds(wanted, len(asked)):
             raise Inconclusive(
-                f"the profile names {len(asked)} addresses (orchestrator.url) of {shown(wanted)} replicas "
-                "(orchestrator.replicas): name all of them, or the one of a load balancer"
+                f"the profile names {len(asked)} addresses ({component}.url) of {shown(wanted)} replicas "
+                f"({component}.replicas): name all of them, or the one of a load balancer"
             )
-        return
+        return []
     if workload.rollout and len(workload.ready) < workload.desired and workload.desired >= least(wanted):
         raise Inconclusive(f"{workload.rollout}: {workload.not_ready}")
-    each_is_asked = profile.contract.tells_status and not profile.orchestrator.url
+    each_is_asked = is_asked and not service.url
     there = len(asked) if each_is_asked else workload.desired
     count = min(there, workload.desired) if workload.rollout else there
-    assert holds(wanted, count), f"{count} replicas were found, the profile asks for {shown(wanted)}"
+    assert holds(wanted, count), f"{what}{count} replicas were found, the profile asks for {shown(wanted)}"
     assert len(workload.ready) >= workload.desired, (
-        f"{len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
+        f"{what}{len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )
-    strangers = components.strangers_behind(Component.ORCHESTRATOR)
-    assert not strangers, (
-        f"{profile.orchestrator.service} leads to what is no replica of {workload.name}, too: {strangers}"
-    )
-    if not (version := profile.orchestrator.version):
-        return
+    strangers = components.strangers_behind(component)
+    assert not strangers, f"{service.service} leads to what is no replica of {workload.name}, too: {strangers}"
+    if not (version := service.version):
+        return []
     other = {replica.name: replica.image for replica in workload.ready if is_other_release(replica.image, version)}
     if other and workload.rollout:
         raise Inconclusive(f"{workload.rollout}; not of version {version}: {other}")
-    assert not other, f"expected version {version}; these run another image: {other}"
+    assert not other, f"{what}expected version {version}; these run another image: {other}"
+    return []
 
 
 @check(

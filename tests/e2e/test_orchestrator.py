@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
-from fixtures.clusters.base import Cluster, Component, Feature, Replica, Unsupported
+from fixtures.clusters.base import Cluster, Feature, Replica, Unsupported, front_of
 from fixtures.core.polling import wait_until
 from fixtures.core.tasks import together
 from fixtures.core.timeouts import TIMEOUTS
@@ -52,7 +52,7 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     await wait_until(healthy, "healthy on every replica", TIMEOUTS.ray_client, detail=lambda: str(seen))
     replicas: Sequence[Replica] = ()
     with suppress(Unsupported):  # none can be entered, or they are known by an address alone
-        replicas = (await cluster.workload(Component.ORCHESTRATOR)).ready
+        replicas = (await cluster.workload(front_of(cluster.profile))).ready
     reasons = await asyncio.gather(*(ray_is_out_of_reach(cluster, replica) for replica in replicas))
     cut_off = [f"{replica.name}: {why}" for replica, why in zip(replicas, reasons, strict=True) if why]
     assert not cut_off, f"called healthy, and without Ray: {'; '.join(cut_off)}"

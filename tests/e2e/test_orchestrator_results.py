@@ -48,7 +48,7 @@ async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], pr
     wrong = [f"{trip.description}: {trip.error}" for trip in round_trips if not trip.started]
     seconds = {trip.description: trip.started.seconds for trip in round_trips if trip.started}
     slow = {label: f"{took:.2f} s" for label, took in seconds.items() if took > TIMEOUTS.deliberate}
-    version = profile.orchestrator.version
+    version = profile.front.version
     reported = versions_of(round_trips)
     accepting = {trip.replica for trip in round_trips if trip.started}
     silent = [name for name, answers in reported.items() if name in accepting and not answers]
@@ -60,7 +60,7 @@ async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], pr
     ]
     assert not wrong, f"Deliberate is refused: {'; '.join(wrong)}"
     assert not slow, f"Deliberate must return within {TIMEOUTS.deliberate:g} s: {slow}"
-    assert not others, f"the orchestrator's version must be {version}: {'; '.join(others)}"
+    assert not others, f"the {profile.front_name}'s version must be {version}: {'; '.join(others)}"
     if version and (grpc := profile.contract.grpc) and grpc.reports("version"):
         path = grpc.paths["version"].text
         assert not silent, f"no version is reported ({path} is empty) by {', '.join(silent)}"

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.checks.contract import AgentMessage
 from fixtures.checks.declaration import MUST, Disruption, Link, check
-from fixtures.clusters.base import Cluster, Component, Feature
+from fixtures.clusters.base import Cluster, Feature, front_of
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.polling import StateNotReached, wait_until
 from fixtures.core.timeouts import TIMEOUTS
@@ -171,9 +171,12 @@ async def test_all_agents_fail(
 async def test_results_survive_downtime(
     cluster: Cluster, deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence
 ) -> None:
-    """All replicas are killed while the agents wait for vLLM; the agents answer; the restarted replicas collect it."""
+    """All replicas are killed while the agents wait for vLLM; the agents answer; the restarted replicas collect it.
+
+    Of an orchestrator and an executor those are killed that have the deliberations: who serves gRPC (grpc.at).
+    """
     trip = deliberations.new()
-    replicas = (await cluster.workload(Component.ORCHESTRATOR)).replicas
+    replicas = (await cluster.workload(front_of(cluster.profile))).replicas
     async with deliberations.observed(trip) as before:
         async with killed_while_agents_work(cluster, deliberations, fault_proxy, trip, *replicas):
             await all_results_published(deliberations, trip, before)
@@ -292,17 +295,20 @@ async def test_replica_killed(
     """The replica that started a deliberation is killed while its agents work: another one completes and shows it.
 
     It is the last one by name: a StatefulSet cannot leave another down. Where an event starts deliberations, which
-    replica took it cannot be seen: the last one is killed, and the end must come.
+    replica took it cannot be seen: the last one is killed, and the end must come. Of an orchestrator and an executor it
+    is one of who has the deliberations (grpc.at).
     """
-    workload, asked = await cluster.workload(Component.ORCHESTRATOR), deliberations.orchestrator.replicas
-    if asked and profile.orchestrator.url:
-        skip_unsupported("which replica is behind an address of the profile (orchestrator.url) is not known")
+    workload, asked = await cluster.workload(front_of(profile)), deliberations.orchestrator.replicas
+    if asked and profile.front.url:
+        named = f"{profile.front_name}.url"
+        skip_unsupported(f"which replica is behind an address of the profile ({named}) is not known")
     last = max((replica.name for replica in asked or workload.replicas), key=lambda name: (len(name), name))
     trip = deliberations.new(replica=next((replica for replica in asked if replica.name == last), None))
     others = [replica for replica in asked if replica is not trip.asked]
     if asked and not others and len(workload.replicas) > 1:
         raise Inconclusive(f"of {len(workload.replicas)} replicas {last} alone can be asked: others came while it ran")
-    assert others or not asked, f"{trip.replica} is the orchestrator's only replica: nobody can go on when it is killed"
+    only = f"{trip.replica} is the {profile.front_name}'s only replica"
+    assert others or not asked, f"{only}: nobody can go on when it is killed"
     victim = replica_of(workload, last)
     killed = killed_while_agents_work(cluster, deliberations, fault_proxy, trip, victim)
     async with deliberations.observed(trip), killed:

@@ -1,4 +1,4 @@
-"""Puts the second stack into the embedded cluster: the clerk takes the orchestrator's place. A plug-in of pytest:
+"""Puts the second stack into the embedded cluster: clerks are an executor without orchestrator. A plug-in of pytest:
 
 ./ci/e2e -p tests.second_stack.cluster
 """
@@ -36,12 +36,12 @@ class VotesFactory(ReplicaFactory):
     def orchestrator_ports(self, block: PortBlock) -> dict[str, int]:
         """A clerk serves nothing."""
         del block
-        return {f"clerk-{number}": 0 for number in range(1, least(self.plan.profile.orchestrator.replicas) + 1)}
+        return {f"clerk-{number}": 0 for number in range(1, least(self.plan.profile.executor.replicas) + 1)}
 
     def orchestrators(self) -> list[LocalReplica]:
         image, timeout = self.plan.orchestrator, TIMEOUTS.orchestrator_up
         return [
-            self._member(name, Component.ORCHESTRATOR, image, partial(self._clerk, name), timeout)
+            self._member(name, Component.EXECUTOR, image, partial(self._clerk, name), timeout)
             for name in self._orchestrators
         ]
 
@@ -62,7 +62,7 @@ class VotesFactory(ReplicaFactory):
             "RAY_USAGE_STATS_ENABLED": "0",
             "PYTHONPATH": str(self.folder),
             "READY_FILE": str(ready),
-            **profile.orchestrator.environment,
+            **profile.executor.environment,
         }
         return LaunchSpec(["-m", "clerk"], environment, probe)
 

@@ -8,9 +8,18 @@ from typing import Any
 
 from fixtures.core.toml_writing import toml_text
 from fixtures.profile.components import Consumers
+from fixtures.profile.fleet_services import Executor, OrchestratorVariables
 from fixtures.profile.model import PROFILES, Profile, load
 
 VARIABLES = load("embedded").orchestrator.variables  # as the reference orchestrator calls them
+
+
+def with_executor(profile: Profile, **keys: Any) -> Profile:
+    """With an executor between the orchestrator and Ray, which has these keys, and the variable that leads to it."""
+    names = profile.orchestrator.variables.model_dump() | {"executor": "EXECUTOR_ADDRESS"}
+    place = {"namespace": profile.orchestrator.namespace, "workload": "ray-executor", "service": "ray-executor"}
+    profile = profile.replaced("orchestrator", variables=OrchestratorVariables(**names))
+    return profile.model_copy(update={"executor": Executor(**{**place, **keys})})
 
 
 def profile_text(name: str, **sections: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fixtures.clusters.base import Component, Feature, Timeline
+from fixtures.clusters.base import Component, Feature, Timeline, front_of
 from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 from fixtures.clusters.embedded.fleet import Fleet
 from fixtures.clusters.embedded.replica import LocalReplica
@@ -137,7 +137,8 @@ class EmbeddedTarget(Target):
 
     @property
     def orchestrators(self) -> list[str]:
-        return [member.name for member in self.members(Component.ORCHESTRATOR)]
+        """The replicas of the service that has the deliberations."""
+        return [member.name for member in self.members(front_of(self.cluster.plan.profile))]
 
     @contextmanager
     def overridden(self, **instead: Any) -> Iterator[None]:

@@ -18,6 +18,7 @@ from fixtures.checks.families import family_id
 from fixtures.core.paths import ROOT
 from fixtures.core.timeouts import applied
 from tests.targets.embedded_target import EmbeddedTarget, EmbeddedTokenTarget
+from tests.targets.executor_target import EmbeddedExecutorTarget
 from tests.targets.kubernetes_target import KubernetesTarget, there
 from tests.targets.target import Target
 
@@ -25,6 +26,7 @@ WHOLE_EVERY = 10  # under each tenth change all MUST checks that disturb nothing
 TARGETS: Mapping[str, type[Target]] = {
     "embedded": EmbeddedTarget,
     "embedded-token": EmbeddedTokenTarget,
+    "embedded-executor": EmbeddedExecutorTarget,
     "kubernetes": KubernetesTarget,
 }
 

@@ -8,6 +8,7 @@ from tests.faults.catalogue import (
     connectivity,
     declared,
     dependencies,
+    executor,
     images,
     infrastructure,
     kubernetes,
@@ -39,6 +40,7 @@ FAULTS: tuple[Fault, ...] = (
     *kubernetes.FAULTS,
     *replicas.FAULTS,
     *ray_tokens.FAULTS,
+    *executor.FAULTS,
 )
 
 #: The few of `./ci/test faults`, one of each kind of injection.

@@ -9,26 +9,26 @@ from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Check, Need
 from fixtures.clusters.base import Feature
 from fixtures.profile.behaviour import Tools
-from fixtures.profile.components import Consumers, Orchestrator
+from fixtures.profile.components import Consumers
 from fixtures.profile.declared_absent import declared_absent
 from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Absence, Part
+from tests.support.profiles import with_executor
 from tests.unit.profile.contracts import second
-from tests.unit.profile.test_parts import with_contract, without_variable
+from tests.unit.profile.test_parts import with_contract, without_services, without_variable
 
-PROFILE = load("embedded")
+PROFILE = with_executor(load("embedded"))
 
 
 #: Of a fleet without deliberations, and what is asked of an orchestrator all the same.
 DELIBERATED = {*(f"ORC-{number:02}" for number in (*range(3, 9), *range(10, 19)))}
 DELIBERATED |= {f"E2E-{number:02}" for number in range(1, 6)}
-ORCHESTRATED = {"INF-11", "NET-01", "NET-02", "NET-05", "NET-06", "ORC-01", "ORC-02", "ORC-09"}
+ORCHESTRATED = {"INF-11", "NET-01", "NET-02", "NET-05", "NET-06", "NET-08", "ORC-01", "ORC-02", "ORC-09"}
 ORCHESTRATED |= {f"CFG-{number:02}" for number in range(1, 9)}
 
 
 def without_orchestrator() -> Profile:
-    profile = PROFILE.model_copy(update={"orchestrator": Orchestrator.absent()})
-    return profile.replaced("deliberations", mode="none")
+    return without_services(PROFILE).replaced("deliberations", mode="none")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
     [
         (PROFILE, "kind", set()),
         (PROFILE, "embedded", {"NET-07"}),
+        (load("embedded"), "kind", {"NET-08"}),
         (PROFILE.replaced("orchestrator", replicas=1), "kind", {"CFG-07", "ORC-06", "ORC-15"}),
         (without_orchestrator(), "kind", ORCHESTRATED | DELIBERATED),
         (PROFILE.replaced("deliberations", mode="none"), "kind", DELIBERATED),

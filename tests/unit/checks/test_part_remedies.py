@@ -26,7 +26,7 @@ def test_steps_about_a_part_are_chosen_by_how_that_part_is_known() -> None:
         ("swe-ai-fleet", set()),
         ("labels", set()),
         ("platform", {About.VLLM}),
-        ("by-url", set(About) - {About.RAY}),
+        ("by-url", set(About) - {About.RAY, About.EXECUTOR}),
         ("ray-by-url", {About.RAY}),
         ("url-and-name", {About.NATS_PORT, About.ORCHESTRATOR_PORT}),
         ("endpoints", set()),

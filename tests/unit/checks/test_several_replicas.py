@@ -13,6 +13,7 @@ from fixtures.profile.amounts import Span
 from fixtures.profile.model import Profile, load
 from tests.e2e.conftest import require_several_addresses, require_several_replicas
 from tests.e2e.test_orchestrator_survival import test_replica_killed as replica_killed
+from tests.support.profiles import with_executor
 
 AT_NIGHT = "^not applicable: one replica is there now, which the profile allows"
 LB = ("lb.example:443",)
@@ -42,7 +43,7 @@ def asked(count: int) -> Any:
 
 async def test_one_replica_that_the_profile_allows_is_nothing_to_compare() -> None:
     with pytest.raises(pytest.skip.Exception, match=AT_NIGHT):
-        await require_several_replicas(fleet(1, 1), profile())
+        await require_several_replicas(fleet(1, 1), profile(), Component.ORCHESTRATOR)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,14 @@ async def test_one_replica_that_the_profile_allows_is_nothing_to_compare() -> No
     ],
 )
 async def test_elsewhere_the_check_itself_decides(cluster: Any, least: int) -> None:
-    await require_several_replicas(cluster, profile(least))
+    await require_several_replicas(cluster, profile(least), Component.ORCHESTRATOR)
+
+
+async def test_of_two_services_one_with_several_replicas_is_enough_to_compare() -> None:
+    both, services = with_executor(profile(), replicas=Span(min=1, max=2)), (Component.ORCHESTRATOR, Component.EXECUTOR)
+    with pytest.raises(pytest.skip.Exception, match=r"\(orchestrator\.replicas, executor\.replicas\)"):
+        await require_several_replicas(fleet(1, 1), both, *services)
+    await require_several_replicas(fleet(1, 1), both.replaced("executor", replicas=2), *services)
 
 
 def test_one_address_of_the_profile_shows_no_replica_on_its_own() -> None:

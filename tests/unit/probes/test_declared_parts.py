@@ -12,12 +12,14 @@ import pytest
 from fixtures.clusters.base import Endpoints, Unsupported
 from fixtures.core.errors import NonConformance
 from fixtures.probes.declared_parts import LOOKS, NOTHING_SHOWS_IT, Findings, Sources, look_for_declared
-from fixtures.profile.components import Consumers, Variables
+from fixtures.profile.components import Consumers
 from fixtures.profile.declared_absent import declared_absent
+from fixtures.profile.fleet_services import Orchestrator, OrchestratorVariables, Variables
 from fixtures.profile.model import Profile, load
 from fixtures.services.jetstream import Consumer, Stream
 from fixtures.services.nats import Message
 from tests.e2e.test_infrastructure_declared import test_nothing_is_hidden as nothing_is_hidden
+from tests.support.profiles import with_executor
 from tests.unit.profile.test_parts import without_diversity
 
 PROFILE = load("embedded")
@@ -27,6 +29,11 @@ INSIDE = Endpoints("http://llm.models.svc:8000", "http://ray:8265", "ray://ray:1
 
 def without(**features: bool) -> Profile:
     return PROFILE.replaced("features", **features)
+
+
+def without_variable(profile: Profile, name: str) -> Profile:
+    variables = profile.orchestrator.variables.model_copy(update={name: ""})
+    return profile.replaced("orchestrator", variables=variables)
 
 
 def an_answer(task: str, **more: Any) -> Message:
@@ -65,9 +72,9 @@ def councils(*roles: str) -> Any:
     return SimpleNamespace(any=SimpleNamespace(name="orchestrator-1", councils=listed))
 
 
-def fleet(profile: Profile, environment: Mapping[str, str] | None = None) -> Any:
-    async def workload(_: Any) -> Any:
-        if environment is None:
+def fleet(profile: Profile, environment: Mapping[str, str] | None = None, closed: str = "") -> Any:
+    async def workload(component: str) -> Any:
+        if environment is None or component == closed:
             raise Unsupported("replicas cannot be entered")
         return SimpleNamespace(ready=[SimpleNamespace(name="orchestrator-1")])
 
@@ -86,10 +93,11 @@ async def found(
 
 def test_the_reference_declares_nothing_absent_and_each_key_that_is_looked_for_may_be() -> None:
     assert not declared_absent(PROFILE)
-    bare = PROFILE.replaced("nats", consumers=Consumers(), results_bucket="")
-    bare = bare.replaced("orchestrator", variables=Variables())
+    bare = with_executor(PROFILE.replaced("nats", consumers=Consumers(), results_bucket=""))
+    bare = bare.replaced("orchestrator", variables=OrchestratorVariables())
     bare = bare.replaced("features", **dict.fromkeys(type(PROFILE.features).model_fields, False))
-    assert LOOKS.keys() <= declared_absent(bare).keys()
+    executor_alone = bare.model_copy(update={"orchestrator": Orchestrator.absent()})
+    assert LOOKS.keys() <= declared_absent(bare).keys() | declared_absent(executor_alone).keys()
     alone = load("embedded").model_copy(update={"orchestrator": type(PROFILE.orchestrator).absent()})
     assert list(declared_absent(alone)) == ["[orchestrator]"]
 
@@ -143,14 +151,35 @@ LEADING = {
 
 @pytest.mark.parametrize("name", LEADING)
 async def test_a_variable_that_leads_where_none_is_declared_to(name: str) -> None:
-    variables = PROFILE.orchestrator.variables.model_copy(update={name: ""})
-    profile = PROFILE.replaced("orchestrator", variables=variables, environment={"KNOWN": LEADING[name][0]})
+    profile = without_variable(PROFILE, name).replaced("orchestrator", environment={"KNOWN": LEADING[name][0]})
     key = f"orchestrator.variables.{name}"
     environment = {"OURS": LEADING[name][0], "KNOWN": LEADING[name][0], "OTHER": LEADING[name][1]}
     (line,) = (await found(profile, environment=environment)).seen
     assert line.startswith("orchestrator-1 has a variable that ") and line.endswith(f", OURS ({key})")
     assert "s3cret" not in line
     assert (await found(profile)).unknown == {key: "replicas cannot be entered"}
+
+
+async def test_a_variable_of_either_service_is_declared() -> None:
+    """And one that neither names is looked for in both: what one has is there, whatever keeps the other closed."""
+    both = with_executor(without_variable(PROFILE, "ray_address"))
+    named = both.replaced("executor", variables=Variables(ray_address="POOL"))
+    assert declared_absent(both).keys() == {"orchestrator.variables.ray_address"} and not declared_absent(named)
+    seen = await found(both, environment={"POOL": LEADING["ray_address"][0]})
+    assert [line.partition(" has ")[0] for line in seen.seen] == ["orchestrator-1", "executor orchestrator-1"]
+    closed = Sources(fleet(both, {"POOL": LEADING["ray_address"][0]}, closed="executor"), None, None, SINCE)  # type: ignore[arg-type]
+    assert [line.partition(" has ")[0] for line in (await look_for_declared(closed)).seen] == ["orchestrator-1"]
+
+
+async def test_a_variable_that_leads_to_an_executor_to_which_none_is_declared_to_lead() -> None:
+    unled = with_executor(PROFILE).replaced("orchestrator", variables=PROFILE.orchestrator.variables)
+    environment = {
+        "TO": f"dns:///ray-executor.{unled.executor.namespace}:50056",
+        "ELSE": "ray-executor:50055",
+        "N": "2",
+    }
+    (line,) = (await found(unled, environment=environment)).seen
+    assert line == "orchestrator-1 has a variable that leads to the executor, TO (orchestrator.variables.executor)"
 
 
 async def test_what_cannot_be_looked_at_is_said_by_its_reason() -> None:

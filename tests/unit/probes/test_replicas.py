@@ -13,7 +13,7 @@ import pytest
 from fixtures.clusters.base import Completed, Component, MainProcess, Replica, Unsupported
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.packaging import BEGIN, END
-from fixtures.probes.replicas import EARLIER_LIFE, RAY_CLIENT_MEMORY, ReplicaReport, ask_all
+from fixtures.probes.replicas import EARLIER_LIFE, RAY_CLIENT_MEMORY, ReplicaReport, answered, ask_all
 from fixtures.profile.model import load
 
 ENVIRONMENT = {"RAY_ADDRESS": "ray://ray:10001"}
@@ -66,7 +66,7 @@ class Cluster:
 
 
 async def reports(cluster: Any) -> dict[str, ReplicaReport]:
-    return {report.name: report for report in await ask_all(cluster)}
+    return {report.name: report for report in answered(await ask_all(cluster))}
 
 
 async def test_what_imports_ray_goes_from_one_replica_to_the_next() -> None:

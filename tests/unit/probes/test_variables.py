@@ -11,8 +11,8 @@ from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.probes import replicas
 from fixtures.probes.replicas import ReplicaReport
 from fixtures.probes.vllm_report import VllmReport
-from fixtures.profile.components import Variables
 from fixtures.profile.credentials import Credentials, HttpAccess
+from fixtures.profile.fleet_services import Variables
 from fixtures.profile.model import Profile, load
 from fixtures.profile.sections import Secret, Tls, VllmAuth
 

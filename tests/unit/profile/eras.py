@@ -129,7 +129,7 @@ def page() -> str:
 
 
 def _agents(profile: Profile) -> str:
-    service = "an executor" if "executor" in profile.orchestrator.workload else "the orchestrator"
+    service = "an executor" if profile.front_name == "executor" else "the orchestrator"
     made = "a factory's" if profile.contract.agent.factory else "a class's"
     return f"{made}, started by {service}; failures are {profile.contract.agent.failure}"
 

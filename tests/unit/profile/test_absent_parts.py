@@ -16,7 +16,8 @@ from fixtures.probes import components, replicas
 from fixtures.profile import addresses
 from fixtures.profile.behaviour import Limits
 from fixtures.profile.collection import collected
-from fixtures.profile.components import Consumers, Orchestrator
+from fixtures.profile.components import Consumers
+from fixtures.profile.fleet_services import Orchestrator
 from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Part, absences
 from fixtures.services.vllm import names_of

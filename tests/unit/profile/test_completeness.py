@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from fixtures.core.errors import UsageError
+from fixtures.core.toml_models import MistakeAt
 from fixtures.profile import addresses
 from fixtures.profile.completeness import check_in_kubernetes, missing_urls
 from fixtures.profile.components import Kubernetes
 from fixtures.profile.model import Profile, load
-from tests.support.profiles import profile_text
+from tests.support.profiles import profile_text, with_executor
 
 REFERENCE = load("swe-ai-fleet")
 
@@ -72,15 +73,30 @@ def test_an_address_and_labels_do_as_well(tmp_path: Path, sections: dict[str, An
 
 def test_an_orchestrator_that_serves_nothing_needs_neither_a_service_nor_an_address() -> None:
     profile = without_grpc(service="")
-    check_in_kubernetes(profile, "orchestrator")
+    check_in_kubernetes(profile)
     assert addresses.from_pods(profile).orchestrators == ()
     assert missing_urls(profile) == ["vllm.url", "ray.url", "nats.url"]
     assert missing_urls(REFERENCE)[-1] == "orchestrator.url"
 
 
+def test_an_executor_beside_an_orchestrator_is_looked_up_and_not_called() -> None:
+    """So it needs what keeps its pods, and a service or an address only where it serves gRPC."""
+    both = with_executor(REFERENCE)
+    check_in_kubernetes(both.replaced("executor", service=""))
+    with pytest.raises(MistakeAt, match=r"executor\.workload: is missing, and executor\.pods, too"):
+        check_in_kubernetes(both.replaced("executor", workload=""))
+    assert "executor.url" not in missing_urls(both)
+    assert both.contract.grpc is not None
+    at = both.contract.model_copy(update={"grpc": both.contract.grpc.model_copy(update={"at": "executor"})})
+    serving = both.model_copy(update={"contract": at})
+    assert missing_urls(serving)[-1] == "executor.url"
+    with pytest.raises(MistakeAt, match=r"executor\.service: is missing, and executor\.url, too"):
+        check_in_kubernetes(serving.replaced("executor", service=""))
+
+
 def test_outside_kubernetes_nothing_is_looked_up() -> None:
     nameless = REFERENCE.replaced("vllm", service="", workload="").replaced("nats", service="")
-    check_in_kubernetes(nameless.model_copy(update={"kubernetes": Kubernetes.absent()}), "orchestrator")
+    check_in_kubernetes(nameless.model_copy(update={"kubernetes": Kubernetes.absent()}))
 
 
 def test_an_empty_name_is_none_and_the_default_is_taken(tmp_path: Path) -> None:

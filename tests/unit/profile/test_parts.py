@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from fixtures.profile.behaviour import Tools
-from fixtures.profile.components import Consumers, Kubernetes, Orchestrator
+from fixtures.profile.components import Consumers, Kubernetes
+from fixtures.profile.fleet_services import Executor, Orchestrator, Variables
 from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import ROWS, Absence, Part, absence_of_package, absences, literal_settings
 from fixtures.report.texts import LANGUAGES, Texts
+from tests.support.profiles import with_executor
 
-PROFILE = load("embedded")
+PROFILE = with_executor(load("embedded"))
 REFERENCE = load("swe-ai-fleet")
 
 
@@ -33,15 +35,29 @@ def without_variable(name: str) -> Profile:
     return PROFILE.replaced("orchestrator", variables=variables)
 
 
+def without_services(profile: Profile) -> Profile:
+    return profile.model_copy(update={"orchestrator": Orchestrator.absent(), "executor": Executor.absent()})
+
+
 #: What else such a fleet lacks.
-IMPLIED = {Part.CALLS: {Part.REPORTS, Part.ENDS}, Part.REPORTS: {Part.ENDS}, Part.ENDS: {Part.REPORTS}}
-IMPLIED |= {Part.IMAGE: {Part.HEAD_IMAGE}}
+IMPLIED: dict[Part, set[Part]] = {
+    Part.CALLS: {Part.REPORTS, Part.ENDS},
+    Part.REPORTS: {Part.ENDS},
+    Part.ENDS: {Part.REPORTS},
+}
+IMPLIED |= {
+    Part.IMAGE: {Part.HEAD_IMAGE},
+    Part.ORCHESTRATOR: {Part.EXECUTOR},
+    Part.COMPARABLE_REPLICAS: {Part.SEVERAL_REPLICAS},
+}
 #: Each part: a profile and a kind that lack it alone, and a word of the reason.
 WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.KUBERNETES: (PROFILE, "embedded", "no cluster DNS"),
-    Part.ORCHESTRATOR: (PROFILE.model_copy(update={"orchestrator": Orchestrator.absent()}), "kind", "[orchestrator]"),
+    Part.EXECUTOR: (load("embedded"), "kind", "[executor]"),
+    Part.ORCHESTRATOR: (without_services(PROFILE), "kind", "[orchestrator]"),
     Part.DELIBERATIONS: (PROFILE.replaced("deliberations", mode="none"), "kind", "deliberations.mode"),
-    Part.SEVERAL_REPLICAS: (PROFILE.replaced("orchestrator", replicas=1), "kind", "orchestrator.replicas"),
+    Part.SEVERAL_REPLICAS: (with_contract(PROFILE, "grpc", at="executor"), "kind", "executor.replicas"),
+    Part.COMPARABLE_REPLICAS: (PROFILE.replaced("orchestrator", replicas=1), "kind", "orchestrator.replicas"),
     Part.SEVERAL_AGENTS: (PROFILE.replaced("deliberations", agents=1), "kind", "deliberations.agents"),
     Part.AGENT_TYPE: (
         PROFILE.replaced("orchestrator", environment={"MAX_TOKENS": "32"}),
@@ -121,9 +137,37 @@ def test_a_fleet_outside_kubernetes_has_none() -> None:
 
 
 @pytest.mark.parametrize("kind", ["kind", "attach"])
-def test_the_reference_lacks_nothing(kind: str) -> None:
+def test_the_reference_lacks_nothing_but_an_executor(kind: str) -> None:
     assert not lacking(PROFILE, kind)
+    assert set(lacking(load("embedded"), kind)) == {Part.EXECUTOR}
     assert Part.KUBERNETES not in absences(REFERENCE, kind)
+
+
+def test_an_executor_to_which_nothing_leads_is_none_between() -> None:
+    variables = PROFILE.orchestrator.variables.model_copy(update={"executor": ""})
+    absence = lacking(PROFILE.replaced("orchestrator", variables=variables), "kind")
+    because = "no variable of the orchestrator leads to the executor (orchestrator.variables.executor)"
+    assert absence == {Part.EXECUTOR: Absence("executor", because)}
+
+
+def test_a_variable_of_either_service_is_one() -> None:
+    moved = without_variable("ray_address")
+    assert absences(moved, "kind")[Part.RAY_ADDRESS].because == (
+        "no variable of the orchestrator or executor leads to Ray (orchestrator.variables.ray_address)"
+    )
+    executor = moved.executor.model_copy(update={"variables": Variables(ray_address="RAY")})
+    assert not lacking(moved.model_copy(update={"executor": executor}), "kind")
+
+
+def test_an_executor_alone_is_asked_as_an_orchestrator_and_named_by_its_own_section() -> None:
+    alone = PROFILE.model_copy(update={"orchestrator": Orchestrator.absent()})
+    absence = absences(alone, "kind")
+    assert absence[Part.EXECUTOR].because == (
+        "no executor sits between an orchestrator and Ray ([orchestrator], [executor])"
+    )
+    assert Part.ORCHESTRATOR not in absence
+    assert absence[Part.SEVERAL_REPLICAS].because == "the executor has one replica (executor.replicas)"
+    assert absence[Part.NATS_URL].because == "no variable of the executor leads to NATS (executor.variables.nats_url)"
 
 
 def test_a_package_that_the_profile_does_not_name() -> None:
@@ -136,7 +180,7 @@ def test_a_package_that_the_profile_does_not_name() -> None:
 
 def test_settings_are_what_is_compared_literally() -> None:
     environment = {"AGENT_TYPE": "vllm", "MAX_TOKENS": "32", "EMPTY": ""}
-    assert literal_settings(PROFILE.replaced("orchestrator", environment=environment)) == {
+    assert literal_settings(PROFILE.orchestrator.model_copy(update={"environment": environment})) == {
         "MAX_TOKENS": "32",
         "EMPTY": "",
     }

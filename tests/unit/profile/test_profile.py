@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fixtures.core.toml_writing import toml_text
 from fixtures.probes import census
 from fixtures.profile import model as profiles
 from fixtures.profile.behaviour import Tools
+from fixtures.profile.model import Profile
 from fixtures.profile.scalars import bytes_of
 from tests.e2e.test_image import required
 
@@ -158,20 +160,85 @@ def test_requests_are_counted_where_there_is_a_ray_cluster(
         profiles.load(str(file))
 
 
-def test_an_executor_takes_the_orchestrators_place(tmp_path: Path) -> None:
+def loaded(tmp_path: Path, text: str) -> Profile:
     file = tmp_path / "mine.toml"
-    text = REFERENCE.replace("[orchestrator]", "[executor]")
     file.write_text(text, encoding="utf-8")
-    assert profiles.load(str(file)) == profiles.load("swe-ai-fleet")
-    file.write_text(text.replace("replicas = 2", 'replicas = "2"'), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"executor\.replicas: must be a number"):
-        profiles.load(str(file))
-    file.write_text(text.replace("replicas = 2", "replicas = 2\nreplica = 2"), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"executor\.replica: unknown key; allowed here: .*workload, "):
-        profiles.load(str(file))
-    file.write_text(f"{REFERENCE}\n[executor]\nreplicas = 1\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"executor: takes the place of \[orchestrator\]"):
-        profiles.load(str(file))
+    return profiles.load(str(file))
+
+
+def refused(tmp_path: Path, text: str) -> str:
+    """The one line that is said of it."""
+    with pytest.raises(UsageError) as caught:
+        loaded(tmp_path, text)
+    said = str(caught.value)
+    assert "\n" not in said and str(tmp_path / "mine.toml") in said
+    return said
+
+
+def test_an_executor_may_be_alone(tmp_path: Path) -> None:
+    text = REFERENCE.replace("[orchestrator]", "[executor]").replace("port = 50055\n", "")
+    profile = loaded(tmp_path, text)
+    assert (list(profile.services), profile.front_name, profile.front) == (["executor"], "executor", profile.executor)
+    assert not profile.orchestrator.is_there and (profile.executor.port, profile.executor.replicas) == (50056, 2)
+    assert "executor.replicas: must be a number" in refused(tmp_path, text.replace("replicas = 2", 'replicas = "2"'))
+    unknown = refused(tmp_path, text.replace("replicas = 2", "replicas = 2\nreplica = 2"))
+    assert re.search(r"executor\.replica: unknown key; allowed here: .*workload, ", unknown)
+    led = text.replace("variables = {", 'variables = { executor = "EXECUTOR",')
+    assert "executor.variables.executor: unknown key; allowed here: vllm_url, " in refused(tmp_path, led)
+
+
+LED = REFERENCE.replace("variables = {", 'variables = { executor = "EXECUTOR",', 1)
+EXECUTOR = """
+[executor]
+workload = "ray-executor"
+service = "ray-executor"
+variables = { nats_url = "BUS", ray_address = "RAY" }
+"""
+
+
+def test_an_executor_may_sit_between_the_orchestrator_and_ray(tmp_path: Path) -> None:
+    profile = loaded(tmp_path, LED + EXECUTOR)
+    assert list(profile.services) == ["orchestrator", "executor"]
+    assert (profile.front_name, profile.orchestrator.variables.executor) == ("orchestrator", "EXECUTOR")
+    assert (profile.executor.namespace, profile.executor.port) == (profile.kubernetes.namespace, 50056)
+    at = 'descriptor = "orchestrator.json"\nat = "executor"'
+    contract = (profiles.PROFILES / "contracts" / "reference.toml").read_text(encoding="utf-8")
+    (tmp_path / "own.toml").write_text(contract.replace('descriptor = "orchestrator.json"', at), encoding="utf-8")
+    shutil.copy(profiles.PROFILES / "contracts" / "orchestrator.json", tmp_path)
+    own = LED.replace('contract = "reference"', 'contract = "own.toml"')
+    served = loaded(tmp_path, own + EXECUTOR)
+    assert (served.front_name, served.front) == ("executor", served.executor)
+    said = refused(tmp_path, own)
+    assert 'grpc.at: is "executor", and there is no [executor]; there is: orchestrator' in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('workload = "ray-executor"', 'workload = "orchestrator"', "executor.workload: is orchestrator.workload, too"),
+        (
+            'service = "ray-executor"\n',
+            "",
+            "executor.service: is missing, and executor.url, too: nothing says where the",
+        ),
+        ('service = "ray-executor"', 'url = ["executor"]', "executor.url.0: string should match pattern"),
+        ('service = "ray-executor"', "replicas = -1", "executor.replicas: "),
+        (
+            'ray_address = "RAY"',
+            'executor = "SELF"',
+            "executor.variables.executor: unknown key; allowed here: vllm_url, ",
+        ),
+        ('ray_address = "RAY"', 'ray_address = "BUS"', "executor.variables: has a name twice"),
+    ],
+)
+def test_what_is_wrong_with_an_executor_is_said_in_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in EXECUTOR
+    assert words in refused(tmp_path, LED + EXECUTOR.replace(old, new))
+
+
+def test_an_executor_needs_a_workload_of_its_own_in_its_own_namespace_alone(tmp_path: Path) -> None:
+    elsewhere = EXECUTOR.replace('workload = "ray-executor"', 'workload = "orchestrator"\nnamespace = "other"')
+    assert loaded(tmp_path, LED + elsewhere).executor.workload == "orchestrator"
 
 
 def test_the_contract_of_an_era_serves_what_its_profile_asks_for() -> None:

@@ -11,7 +11,7 @@ from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.paths import ROOT
 from fixtures.profile.behaviour import Features
-from fixtures.profile.model import Profile
+from fixtures.profile.model import SERVICES, Profile
 from fixtures.profile.readers import REPORTS
 from tests.unit.profile.test_profile_keys import readers
 
@@ -24,15 +24,18 @@ OF_REPORTS |= {key for key in READERS if key.startswith("timeouts")}
 
 GROUPS = {"name": "group.name", "image": "image_of", "workers": "ray.wanted"}
 GROUPS["runs_agents"] = "runs_agents"
+OF_SERVICES = {"own_variables": ".own_variables", "variables": "variables.addresses", "tls": "front.tls"}
 #: How the code spells a key where it is not as `section.key`.
 SPELT = {
     "kubernetes.namespace": "kubernetes.namespace",
     "kubernetes.cluster_domain": "kubernetes.cluster_domain",
-    **{f"{part}.{key}": f"named.{key}" for part in ("vllm", "orchestrator") for key in ("namespace", "pods")},
+    **{f"{part}.{key}": f"named.{key}" for part in ("vllm", *SERVICES) for key in ("namespace", "workload", "pods")},
+    **{f"{part}.{key}": f"service.{key}" for part in SERVICES for key in ("service", "port", "url", "version")},
+    **{f"{part}.{key}": f"service.{key}" for part in SERVICES for key in ("environment", "replicas")},
+    **{f"{part}.{key}": spelt for part in SERVICES for key, spelt in OF_SERVICES.items()},
     "nats.namespace": "named.namespace",
     "ray.gcs_port": "named.gcs_port",
     **{f"ray.groups.{key}": spelt for key, spelt in GROUPS.items()},
-    "orchestrator.variables": "variables.addresses",
     "agent.tools.import": "tools.imports",
     **{f"features.{name}": f'"{name}"' for name in Features.model_fields},
     "vllm.metrics": "has_metrics",
@@ -50,6 +53,7 @@ SPELT = {
     "contract.messages.completed": "MessageContract",
     "contract.messages.failed": "MessageContract",
     **{f"contract.grpc.{key}": "GrpcContract" for key in ("service", "descriptor")},
+    "contract.grpc.at": "front_of",
     **{f"contract.grpc.{key}": f"section.{key}" for key in ("start", "status", "councils")},
     "contract.grpc.create_council": "create_council",
     "contract.grpc.refusals": "contract.refusals",

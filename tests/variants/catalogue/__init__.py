@@ -3,6 +3,7 @@
 from tests.variants.catalogue import (
     agents,
     endpoints,
+    executor,
     held_calls,
     kubernetes,
     machine,
@@ -37,6 +38,7 @@ VARIANTS: tuple[Variant, ...] = (
     *endpoints.VARIANTS,
     *kubernetes.VARIANTS,
     *replicas.VARIANTS,
+    *executor.VARIANTS,
 )
 
 #: The few of `./ci/test variants`.

@@ -3,6 +3,7 @@
 from tests.variants.documents import (
     agents,
     endpoints,
+    executor,
     kubernetes,
     kubernetes_rollouts,
     machine,
@@ -24,5 +25,6 @@ DOCUMENTS: tuple[Document, ...] = (
     *kubernetes_rollouts.DOCUMENTS,
     *replicas.DOCUMENTS,
     *services.DOCUMENTS,
+    *executor.DOCUMENTS,
     *machine.DOCUMENTS,
 )

@@ -23,6 +23,7 @@ from fixtures.core import timeouts
 from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts
 from fixtures.profile import model as profiles
+from fixtures.profile.model import load
 from tests.support.kubernetes_objects import StoredObjects
 
 PROFILE = profiles.load("swe-ai-fleet")
@@ -411,6 +412,7 @@ async def test_a_cost_is_forgotten_only_where_its_pod_was_looked_for(there: bool
             return self
 
         changes = lookup
+        profile = load("swe-ai-fleet")
 
         def namespace(self, _component: Component) -> str:
             return "ns"
