@@ -129,7 +129,8 @@ def page() -> str:
 
 
 def _agents(profile: Profile) -> str:
-    service = "an executor" if profile.front_name == "executor" else "the orchestrator"
+    by_executor = profile.executor.is_there and (profile.mode == "event" or profile.front_name == "executor")
+    service = "an executor" if by_executor else "the orchestrator"
     made = "a factory's" if profile.contract.agent.factory else "a class's"
     return f"{made}, started by {service}; failures are {profile.contract.agent.failure}"
 
