@@ -5,13 +5,15 @@ from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
-from fixtures.clusters.base import Component, front_of, services_of
+from fixtures.clusters.base import Component, Replica, front_of, services_of
 from fixtures.core.errors import Inconclusive, NonConformance
+from fixtures.core.image_reference import runs_image
 from fixtures.core.versions import is_other_release
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.components import Components
 from fixtures.profile.amounts import holds, least, shown
 from fixtures.profile.collection import collected
+from fixtures.profile.fleet_services import FleetService
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.profile.remedy_values import About
@@ -167,7 +169,8 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
     next to a workload, it is the workload that says how many there are.
 
     The version, where the profile names one, is that of the image's tag. A tag that names none (a commit, a digest
-    alone) proves nothing. During a roll-out there may be more replicas, of which some start.
+    alone) proves nothing. The image, where the profile names one, is compared by digest, else as a reference. During a
+    roll-out there may be more replicas, of which some start.
     """
     unseen: list[str] = []
     unsure: list[Inconclusive] = []
@@ -218,13 +221,26 @@ def replicas_serve(components: Components, profile: Profile, component: Componen
     )
     strangers = components.strangers_behind(component)
     assert not strangers, f"{service.service} leads to what is no replica of {workload.name}, too: {strangers}"
-    if not (version := service.version):
-        return []
-    other = {replica.name: replica.image for replica in workload.ready if is_other_release(replica.image, version)}
-    if other and workload.rollout:
-        raise Inconclusive(f"{workload.rollout}; not of version {version}: {other}")
-    assert not other, f"{what}expected version {version}; these run another image: {other}"
+    for wanted_image, runs in ((f"version {service.version}", of_version), (service.image, of_image)):
+        judged = {replica: runs(service, replica) for replica in workload.ready}
+        other = {replica.name: replica.image for replica, fits in judged.items() if fits is False}
+        if other and workload.rollout:
+            raise Inconclusive(f"{workload.rollout}; not of {wanted_image}: {other}")
+        assert not other, f"{what}expected {wanted_image}; these run another image: {other}"
+        if unknown := [replica.name for replica, fits in judged.items() if fits is None]:
+            raise Inconclusive(f"{what}neither a digest nor a tag says whether they run {wanted_image}: {unknown}")
     return []
+
+
+def of_version(service: FleetService, replica: Replica) -> bool:
+    """Whether its image's tag is none of another release than the profile's, where that names one."""
+    return not (service.version and is_other_release(replica.image, service.version))
+
+
+def of_image(service: FleetService, replica: Replica) -> bool | None:
+    """Whether it runs the profile's image, where that names one; None: it cannot be told."""
+    pinned = service.image if "@" in service.image else ""
+    return not service.image or runs_image(service.image, pinned, replica.image, replica.image_id)
 
 
 @check(

@@ -77,7 +77,7 @@ async def one(cluster: EmbeddedCluster, component: Component) -> Replica:
 
 
 async def test_every_workload_is_complete_and_runs_what_is_asked(cluster: EmbeddedCluster) -> None:
-    for component in Component:
+    for component in set(Component) - {Component.EXECUTOR}:  # of which an embedded fleet has none
         workload = await cluster.workload(component)
         assert len(workload.ready) == workload.desired, workload
         assert {replica.image_id for replica in workload.replicas} == {workload.image_id}

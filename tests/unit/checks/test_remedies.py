@@ -15,10 +15,11 @@ from fixtures.checks.declaration import AREAS
 from fixtures.checks.remedy import Remedy, filled
 from fixtures.core.paths import ROOT
 from fixtures.profile import model as profiles
+from fixtures.profile.fleet_services import Variables
 from fixtures.profile.model import Profile
 from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
 from fixtures.profile.sections import Secret, Tls, VllmAuth
-from tests.support.profiles import with_urls
+from tests.support.profiles import with_executor, with_urls
 
 PROGRAMS = {"kubectl", "docker", "nats", "grpcurl", "ray", "curl", "python3", "./ci/e2e", "#"}
 DESTRUCTIVE = re.compile(r"\b(delete|patch|restart|scale|set env (?!.*--list)|stream (rm|edit)|consumer (rm|edit))\b")
@@ -96,6 +97,7 @@ CASES: dict[str, tuple[Profile, str, KubernetesTarget | None]] = {
     "ray-by-url": (REFERENCE.replaced("ray", cluster="", url="https://ray.example"), "attach", PROD),
     "url-and-name": (without_kubernetes(), "attach", TARGET),
     "endpoints": (without_kubernetes(), "attach", None),
+    "executor": (with_executor(with_tls(), variables=Variables(nats_url="BUS")), "attach", TARGET),
 }
 SYSTEMS: dict[str, RemedyValues] = {name: remedy_values(*case) for name, case in CASES.items()}
 

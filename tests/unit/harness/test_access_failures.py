@@ -20,6 +20,7 @@ from fixtures.harness.access_failures import reclassify_access_failures
 from fixtures.harness.outcome import judge
 from fixtures.harness.suite import SUITE
 from fixtures.plugin import pytest_runtest_call, pytest_runtest_setup
+from fixtures.profile.model import load
 from fixtures.report.model import Status
 
 FAILURE = AssertionError("vLLM does not answer")
@@ -81,7 +82,7 @@ def test_a_check_that_meets_what_cannot_be_had_is_unsupported(hook: Callable[[An
     load_catalogue()
     mark = SimpleNamespace(args=[CATALOGUE["INF-11"]])
     recorder = SimpleNamespace(applicability=everything_applies)
-    suite = SimpleNamespace(cluster=SimpleNamespace(unsupported={}), recorder=recorder)
+    suite = SimpleNamespace(cluster=SimpleNamespace(unsupported={}, profile=load("embedded")), recorder=recorder)
     config = SimpleNamespace(stash={SUITE: suite})
     item: Any = SimpleNamespace(config=config, get_closest_marker=lambda _: mark)
     wrapper = hook(item)

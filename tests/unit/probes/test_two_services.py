@@ -186,6 +186,17 @@ def test_the_replicas_of_both_are_judged() -> None:
         messaging.test_orchestrator_replicas(components(sound, late), PROFILE)
 
 
+def test_the_image_of_each_is_compared_where_the_profile_names_it() -> None:
+    runs = "registry.example/fleet/executor:3.1"
+    seen = components(state(Component.EXECUTOR, True, image=runs))
+    for image in (runs, "fleet/executor:3.1"):
+        messaging.test_orchestrator_replicas(seen, both(image=image))
+    with pytest.raises(AssertionError, match=r"executor: expected fleet/executor:3\.2; these run another image: "):
+        messaging.test_orchestrator_replicas(seen, both(image="fleet/executor:3.2"))
+    with pytest.raises(Inconclusive, match=r"executor: neither a digest nor a tag says .*executor-1"):
+        messaging.test_orchestrator_replicas(seen, both(image=f"registry.example/fleet/executor@sha256:{'1' * 64}"))
+
+
 def test_a_failure_of_one_goes_before_what_cannot_be_told_of_the_other() -> None:
     unsure: Answer[Workload] = Answer(error=Inconclusive("may not list pods"))
     late = state(Component.EXECUTOR, False)
@@ -260,8 +271,8 @@ def test_remedies_name_the_service_that_has_the_variable() -> None:
     assert (values["workload_of_RAY_ADDRESS"], values["name_of_RAY_ADDRESS"]) == ("deployment/ray-executor", "RAY")
     assert (values["workload_of_VLLM_URL"], values["others_of_VLLM_URL"]) == ("deployment/orchestrator", "")
     assert values["EXECUTOR"] == "ray-executor.swe-ai-fleet.svc:50056"
-    also = "Where the finding names the executor: take namespace swe-ai-fleet and deployment/ray-executor in these "
-    also += "commands."
-    assert values["others_of_NATS_URL"] == values["other_service"] == also
+    also = "Where the finding names the executor: take namespace swe-ai-fleet and deployment/ray-executor"
+    assert values["other_service"] == f"{also} in these commands."
+    assert values["others_of_NATS_URL"] == f"{also} and BUS in these commands."
     alone = remedy_values(load("swe-ai-fleet"), "attach", KubernetesTarget("prod")).names
     assert not alone["other_service"] and not alone["others_of_NATS_URL"]

@@ -223,6 +223,7 @@ def test_an_executor_may_sit_between_the_orchestrator_and_ray(tmp_path: Path) ->
         ),
         ('service = "ray-executor"', 'url = ["executor"]', "executor.url.0: string should match pattern"),
         ('service = "ray-executor"', "replicas = -1", "executor.replicas: "),
+        ('service = "ray-executor"', 'python = "python3"', "executor.python: string should match pattern"),
         (
             'ray_address = "RAY"',
             'executor = "SELF"',

@@ -31,7 +31,9 @@ SPELT = {
     "kubernetes.cluster_domain": "kubernetes.cluster_domain",
     **{f"{part}.{key}": f"named.{key}" for part in ("vllm", *SERVICES) for key in ("namespace", "workload", "pods")},
     **{f"{part}.{key}": f"service.{key}" for part in SERVICES for key in ("service", "port", "url", "version")},
-    **{f"{part}.{key}": f"service.{key}" for part in SERVICES for key in ("environment", "replicas")},
+    **{
+        f"{part}.{key}": f"service.{key}" for part in SERVICES for key in ("environment", "replicas", "image", "python")
+    },
     **{f"{part}.{key}": spelt for part in SERVICES for key, spelt in OF_SERVICES.items()},
     "nats.namespace": "named.namespace",
     "ray.gcs_port": "named.gcs_port",

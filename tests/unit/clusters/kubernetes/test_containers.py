@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from fixtures.clusters.base import Unsupported
+from fixtures.clusters.base import Component, Unsupported
 from fixtures.clusters.kubernetes import main_process
 from fixtures.clusters.kubernetes.client.errors import ApiError
 from fixtures.clusters.kubernetes.containers import STARTS, Containers
@@ -47,6 +47,18 @@ async def test_the_first_python_that_there_is_is_taken_and_remembered() -> None:
         for name in ("o-1", "o-2"):
             await containers.main_process(pod(name), "ns")
     assert [command[0] for command in pods.commands] == ["python3", "python", "python"]
+
+
+async def test_the_python_that_the_profile_names_is_taken_and_no_other() -> None:
+    named = {Component.ORCHESTRATOR: sys.executable}
+    pods = Pods(ENVIRONMENT, has=lambda program: program == sys.executable)
+    async with serving(pods) as api:
+        ran = await Containers(api, named).execute(pod("o-1"), "ns", ["python", "-c", "print(1)"], timeout=20)
+        assert ran.stdout.strip() == "1"
+        wrong = {Component.ORCHESTRATOR: "/opt/none/python"}
+        with pytest.raises(Inconclusive, match=r"^o-1: no /opt/none/python starts in its container \(orchestrator\.py"):
+            await Containers(api, wrong).main_process(pod("o-1"), "ns")
+    assert {command[0] for command in pods.commands} == {sys.executable, "/opt/none/python"}
 
 
 async def test_a_shell_finds_the_python_of_a_process_where_none_is_on_the_path() -> None:
