@@ -12,12 +12,16 @@ from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.causes import temperatures_differ
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.exercises.deliberations import Deliberations, over, percentile
+from fixtures.exercises.proxied import raise_if_bypassed
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
+from fixtures.profile.start_request import can_say
 from fixtures.report.model import Facts
 from fixtures.services.vllm import FaultProxy
 
 FLEET = (Component.ORCHESTRATOR, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS, Component.VLLM)
+#: What a caller demands: each value of the request, and the texts by which it is known in a prompt.
+DEMANDS = {"rubric": ("rubric",), "requirements": ("requirement",), "metadata": ("key", "value")}
 CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
 
 
@@ -90,7 +94,8 @@ async def test_diversity(
 ) -> None:
     """Of each deliberation's messages one has diversity=false and the base temperature, all others true and × 1.3.
 
-    Where the suite's proxy is between the agents and vLLM, their requests have these temperatures, too.
+    Where the suite's proxy is between the agents and vLLM, and can know their requests by the task, these have the
+    temperatures, too.
     """
     fields = profile.contract.messages.completed.fields.paths
     base, raised = profile.agent.temperature, profile.agent.temperature * profile.deliberations.diversity_factor
@@ -111,7 +116,7 @@ async def test_diversity(
                 )
     assert looked, "no completed message of a deliberation to look at"
     assert not wrong, "; ".join(wrong)
-    if "temperature" in fields and Feature.FAULT_PROXY not in cluster.unsupported:
+    if "temperature" in fields and can_say(profile, "task") and Feature.FAULT_PROXY not in cluster.unsupported:
         await _asked_as_they_say(round_trips, fault_proxy)
 
 
@@ -142,24 +147,29 @@ async def _asked_as_they_say(trips: list[DeliberationRun], fault_proxy: FaultPro
     concerns=FLEET,
     cuts=(),
     impact="Agents do not see what the caller demanded: proposals ignore rubric, requirements or metadata.",
-    needs=(Part.CONSTRAINTS, Part.DELIBERATIONS, Feature.FAULT_PROXY),
+    needs=(Part.CONSTRAINTS, Part.DELIBERATIONS, Part.TASKS, Feature.FAULT_PROXY),
     follows=CHAIN,
 )
 async def test_constraints_reach_the_prompt(
     deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence
 ) -> None:
-    """What the caller demands of a proposal is in every agent's request to vLLM, as the suite's proxy sees it."""
+    """What the caller demands of a proposal is in every agent's request to vLLM, as the suite's proxy sees it.
+
+    A request for a deliberation need not have a place for all of it.
+    """
     trip = deliberations.new(profile.deliberations.roles[0])
-    marks = {part: f"{part}-{trip.marker}" for part in ("rubric", "requirement", "key", "value")}
+    marks = {part: f"{part}-{trip.marker}" for parts in DEMANDS.values() for part in parts}
+    demanded = [part for value, parts in DEMANDS.items() if can_say(profile, value) for part in parts]
     await deliberations.begin(
         trip, rubric=marks["rubric"], requirements=[marks["requirement"]], metadata={marks["key"]: marks["value"]}
     )
     await deliberations.finish(trip)
     prompts = await fault_proxy.prompts(f"Task {trip.marker}.")
     evidence.attach("prompts.json", prompts)
+    raise_if_bypassed(trip, len(prompts))
     assert prompts, f"no request of this task reached vLLM: {trip.summary}"
     texts = [str(prompt.get("messages")) for prompt in prompts]
-    without = {part: sum(mark not in text for text in texts) for part, mark in marks.items()}
+    without = {part: sum(marks[part] not in text for text in texts) for part in demanded}
     dropped = [f"{part} (missing in {count} of {len(texts)} requests)" for part, count in without.items() if count]
     assert not dropped, f"not in the prompt of each of {trip.agents} agents: {', '.join(dropped)}"
     if len(texts) < trip.agents:

@@ -10,14 +10,17 @@ from fixtures.clusters.base import Cluster, Feature, Replica, Unsupported, front
 from fixtures.core.polling import wait_until
 from fixtures.core.tasks import together
 from fixtures.core.timeouts import TIMEOUTS
+from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.exercises.deliberations import Deliberations
-from fixtures.exercises.plans import approved_plan
+from fixtures.exercises.modes import caller_of
+from fixtures.exercises.plans import approved_plan, task_of
 from fixtures.probes.replicas import ray_is_out_of_reach
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.profile.remedy_values import About
+from fixtures.profile.start_request import can_say
 from fixtures.services.nats import Nats
-from fixtures.services.orchestrator import Orchestrator, Refused
+from fixtures.services.orchestrator import Orchestrator, OrchestratorReplica, Refused
 from fixtures.services.vllm import ModelNames
 from tests.e2e.repairs import LOGS
 from tests.e2e.runs import FLEET
@@ -43,7 +46,7 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     """
 
     async def healthy() -> bool:
-        now = {replica.name: await replica.status() for replica in orchestrator.replicas}
+        now = {replica.name: await replica.status() for replica in orchestrator.all}
         seen.clear()
         seen.update({name: answer.status for name, answer in now.items()})
         return all(answer.healthy for answer in now.values())
@@ -72,9 +75,12 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
                 "{orchestrator_port}:{orchestrator_port}"
             ),
         ),
-        do("List the councils, then create the one of ROLE:", KUBERNETES, ENDPOINTS),
+        do("List the councils:", KUBERNETES, ENDPOINTS),
         shell(GRPC + "{orchestrator} {list_councils}", KUBERNETES, ENDPOINTS),
-        shell(GRPC + "-d {council_of_role} {orchestrator} {create_council}", KUBERNETES, ENDPOINTS),
+        do("Then create the one of ROLE:", KUBERNETES, ENDPOINTS, about="create_council"),
+        shell(
+            GRPC + "-d {council_of_role} {orchestrator} {create_council}", KUBERNETES, ENDPOINTS, about="create_council"
+        ),
     ),
     concerns=FLEET,
     cuts=(Link.ORCHESTRATOR,),
@@ -90,7 +96,7 @@ async def test_councils(
     Where disruption is allowed the suite creates what is missing before it looks.
     """
     wrong = []
-    for replica in orchestrator.replicas:
+    for replica in orchestrator.all:
         found = await replica.councils()
         for role in profile.deliberations.roles:
             council = found.get(role)
@@ -112,15 +118,17 @@ async def test_councils(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="Callers take their own mistake for a broken server, and retry requests that can never succeed.",
-    needs=(Part.ORCHESTRATOR, Part.GRPC, Part.CALLS),
+    needs=(Part.ORCHESTRATOR, Part.GRPC, Part.CALLS, Part.REFUSALS),
     follows=("INF-11", "ORC-01"),
 )
-async def test_unknown_things(orchestrator: Orchestrator, run_id: str) -> None:
+async def test_unknown_things(orchestrator: Orchestrator, profile: Profile, run_id: str) -> None:
     """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller sees that the mistake is its own.
 
-    Tasks are asked for where the contract has a method for that (`grpc.result`).
+    An unknown role is all that is wrong with a request, which is else that of a deliberation of the suite; it is asked
+    for where a request has a place for a role, and tasks where the contract has a method for that (`grpc.result`).
     """
-    contract = orchestrator.any.contract.section
+    replicas, caller = orchestrator.all, caller_of(profile, orchestrator)
+    contract = replicas[0].contract.section
     allowed, wrong = contract.refusals, []
 
     async def ask(name: str, what: str, call: Awaitable[object]) -> None:
@@ -130,12 +138,16 @@ async def test_unknown_things(orchestrator: Orchestrator, run_id: str) -> None:
             if refused.code not in allowed:
                 wrong.append(f"{name} answers {what} with {refused.code}: {refused.details[:200]}")
 
-    roles = [(replica, replica.deliberate("x", f"NO-SUCH-ROLE-{run_id}", 1)) for replica in orchestrator.replicas]
-    asked = orchestrator.replicas if contract.result else ()  # else nobody can ask for a task
-    tasks = [(replica, replica.result(f"no-such-task-{run_id}")) for replica in asked]
+    async def ask_for_a_role(number: int, replica: OrchestratorReplica) -> None:
+        marker, agents = f"{run_id}-no-such-role-{number}", profile.deliberations.agents
+        trip = DeliberationRun(f"NO-SUCH-ROLE-{run_id}", agents, marker, replica)
+        await ask(replica.name, "an unknown role", caller.start(trip, task_of(marker)))
+
+    of_roles = replicas if can_say(profile, "role", "roles") else ()
+    of_tasks = replicas if contract.result else ()
     await together(
-        *(ask(replica.name, "an unknown role", call) for replica, call in roles),
-        *(ask(replica.name, "an unknown task", call) for replica, call in tasks),
+        *(ask_for_a_role(number, replica) for number, replica in enumerate(of_roles, 1)),
+        *(ask(replica.name, "an unknown task", replica.result(f"no-such-task-{run_id}")) for replica in of_tasks),
     )
     assert not wrong, f"expected {' or '.join(allowed)}: {'; '.join(wrong)}"
 

@@ -25,15 +25,16 @@ from fixtures.exercises.causes import (
     room_for_a_task,
     shows_the_injected_error,
 )
-from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.exercises.deliberations import Deliberations, agents_ended
 from fixtures.exercises.outages import (
     all_results_published,
     killed_while_agents_work,
     raise_if_agents_gave_up,
     raise_if_agents_wait_for_room,
+    raise_if_its_time_was_up,
     replica_of,
 )
+from fixtures.exercises.proxied import raise_if_bypassed
 from fixtures.harness.outcome import skip_not_applicable, skip_unsupported
 from fixtures.profile.collection import collected
 from fixtures.profile.model import Profile
@@ -46,11 +47,6 @@ from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
 
 #: gRPC's words for a request that is refused for what is in it. Source: https://grpc.io/docs/guides/status-codes/
 REFUSES_LENGTH = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED")
-
-
-def agents_that_answered(trip: DeliberationRun) -> set[str]:
-    """The agents of which NATS has a completed answer."""
-    return {message.agent_id for message in trip.messages if message.kind == "completed"} - {""}
 
 
 def reports_errors(profile: Profile) -> bool:
@@ -94,10 +90,14 @@ async def test_one_agent_fails(
     trip = deliberations.new()
     words = {"message": "injected by the conformance suite", "type": "UnprocessableEntityError"}
     refusal = {"error": words | {"code": INJECTED_STATUS}}
-    async with fault_proxy.fault(action="status", code=INJECTED_STATUS, body=refusal, contains=trip.marker, times=1):
+    async with fault_proxy.fault(
+        action="status", code=INJECTED_STATUS, body=refusal, contains=trip.marker, times=1
+    ) as fault:
         await deliberations.run([trip])
+        refused = await fault_proxy.hits(fault)
     keep_deliberations(evidence, [trip])
-    if len(answered := agents_that_answered(trip)) >= trip.agents:
+    raise_if_bypassed(trip, refused)
+    if len(answered := trip.answered) >= trip.agents:
         finding = f"vLLM refused one of the agents of {trip.description} with {INJECTED_STATUS}, and each published an "
         finding += f"answer as completed ({', '.join(sorted(answered))})"
         assert len(await fault_proxy.prompts(trip.marker)) > trip.agents, f"{finding}: the failure is hidden"
@@ -118,7 +118,7 @@ async def test_one_agent_fails(
     concerns=FLEET,
     cuts=(Link.COLLECT,),
     impact="A deliberation in which every agent failed waits until it times out, or ends without the reason.",
-    needs=(Part.CONTEXT, Part.DELIBERATIONS, Part.ENDS),
+    needs=(Part.CONTEXT, Part.DELIBERATIONS, Part.TASKS, Part.ENDS),
     follows=(*CHAIN, "ORC-02", "JOB-09"),
 )
 async def test_all_agents_fail(
@@ -134,8 +134,9 @@ async def test_all_agents_fail(
             f"the orchestrator refuses a task of {len(task_beyond_the_context)} bytes at once, so that no agent has a "
             f"prompt that is too long: {trip.error}"
         )
+    assert trip.started, f"the start failed: {trip.summary}"
     assert trip.outcome is not None, f"the deliberation did not end: {trip.summary}"
-    if trip.completed and len(agents_that_answered(trip)) >= trip.agents:
+    if trip.completed and len(trip.answered) >= trip.agents:
         raise Inconclusive(
             f"no agent failed: vLLM refused none of {trip.agents} prompts that exceed the context of the profile "
             f"({profile.vllm.max_model_len} tokens), or the agents shorten them: {trip.summary}"
@@ -180,9 +181,12 @@ async def test_results_survive_downtime(
     async with deliberations.observed(trip) as before:
         async with killed_while_agents_work(cluster, deliberations, fault_proxy, trip, *replicas):
             await all_results_published(deliberations, trip, before)
+        since = time.monotonic()
         await deliberations.finish(trip)
+        waited = time.monotonic() - since
     keep_deliberations(evidence, [trip])
     raise_if_agents_gave_up(trip)
+    raise_if_its_time_was_up(deliberations.profile, trip, waited)
     assert trip.completed, f"results published during the downtime were lost: {trip.summary}"
     assert len(trip.proposals) == trip.agents, f"expected {trip.agents} proposals: {trip.summary}"
 
@@ -203,7 +207,10 @@ async def test_results_survive_downtime(
 async def test_duplicate_counts_once(
     deliberations: Deliberations, fault_proxy: FaultProxy, nats: Nats, profile: Profile, evidence: Evidence
 ) -> None:
-    """While one agent is still at work, another's message is published again: no proposal is counted twice."""
+    """While one agent is still at work, another's message is published again: no proposal is counted twice.
+
+    An agent that was not held may have been the last, after which nothing is counted any more.
+    """
     if deliberations.mode.holds_callers:
         skip_unsupported(
             "the call that starts a deliberation lasts until its end, and only then its task id is known: none of its "
@@ -214,20 +221,23 @@ async def test_duplicate_counts_once(
 
         async def first_answer() -> AgentMessage | None:
             messages = await nats.messages(profile.nats.stream, before, ours=mentions(trip.task_id))
-            return next(iter(deliberations.contract.of_tasks(messages, trip.task_id)), None)
+            return next(iter(deliberations.contract.answers_to(messages, trip.task_id)), None)
 
-        async with fault_proxy.fault(action="hold", contains=trip.marker, times=1):
+        async with fault_proxy.fault(action="hold", contains=trip.marker, times=1) as hold:
             await deliberations.begin(trip)
+            assert trip.started, f"the start failed: {trip.summary}"
             what = "the first agent's answer on NATS"
             try:
                 message = await wait_until(first_answer, what, TIMEOUTS.deliberation)
             except StateNotReached as error:
                 await raise_if_agents_wait_for_room(deliberations, trip, str(error))
                 raise
-            for _ in range(trip.agents):
+            held = await fault_proxy.hits(hold)
+            for _ in range(trip.agents if held else 0):
                 await nats.publish(message.subject, message.data)
         await deliberations.finish(trip)
     keep_deliberations(evidence, [trip])
+    raise_if_bypassed(trip, held)
     assert trip.completed, f"the deliberation did not complete: {trip.summary}"
     authors = Counter(proposal.author for proposal in trip.proposals)
     assert len(authors) == trip.agents and set(authors.values()) == {1}, (
@@ -312,9 +322,12 @@ async def test_replica_killed(
     victim = replica_of(workload, last)
     killed = killed_while_agents_work(cluster, deliberations, fault_proxy, trip, victim)
     async with deliberations.observed(trip), killed:
+        since = time.monotonic()
         await deliberations.finish(trip, at=others[0] if others else None)
+        waited = time.monotonic() - since
     keep_deliberations(evidence, [trip])
     raise_if_agents_gave_up(trip)
+    raise_if_its_time_was_up(deliberations.profile, trip, waited)
     assert trip.completed and len(trip.proposals) == trip.agents, (
         f"{others[0].name if others else 'no other replica'} does not complete what {last} began: {trip.summary}"
     )
@@ -347,9 +360,11 @@ async def test_deliberation_times_out(
         await deliberations.begin(trip, deadline=int(limit))
         await deliberations.finish(trip, timeout=limit + TIMEOUTS.settle)
         keep_deliberations(evidence, [trip])
+        assert trip.started, f"the start failed: {trip.summary}"
         assert trip.outcome is not None, f"still not ended {TIMEOUTS.settle:g} s after its timeout: {trip.summary}"
-        assert trip.outcome.status in ("TIMEOUT", "FAILED"), f"expected TIMEOUT or FAILED: {trip.summary}"
         asked, status, early = await fault_proxy.hits(hang), trip.outcome.status, trip.seconds < limit - 1
+        raise_if_bypassed(trip, asked)
+        assert status in ("TIMEOUT", "FAILED"), f"expected TIMEOUT or FAILED: {trip.summary}"
         assert not early or asked >= trip.agents, (
             f"{asked} of {trip.agents} agents asked vLLM before it ended, {trip.seconds:.1f} s after its start: "
             f"{trip.summary}"

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from fixtures.checks.declaration import CATALOGUE, MUST, Check
+from fixtures.profile.parts import Part
 
 #: Fixtures that take long or change the fleet: agent jobs, deliberations, councils, and probes in replicas.
 SLOW = frozenset(
@@ -28,7 +29,7 @@ def _declared(test: Callable[..., Any]) -> Iterator[Check]:
 
 @cache
 def quick() -> frozenset[str]:
-    """The checks that disturb nothing and ask for nothing slow.
+    """The checks that disturb nothing and ask for nothing slow, nor for a deliberation.
 
     They are run in every experiment: they look everywhere.
     """
@@ -39,7 +40,7 @@ def quick() -> frozenset[str]:
         for test in tests
         if SLOW.isdisjoint(inspect.signature(test).parameters)
         for check in _declared(test)
-        if not (check.disrupts or check.opt_in)
+        if not (check.disrupts or check.opt_in or Part.CALLS in check.needs)
     )
 
 

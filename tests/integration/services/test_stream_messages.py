@@ -88,6 +88,7 @@ def test_words_are_found_however_they_are_written() -> None:
         assert mentions("other", "a/b-é")(data.encode())
         assert not mentions("other")(data.encode())
     assert not mentions()(b"{}")
+    assert not mentions("")(b"{}"), "of a task that was refused nothing is known"
 
 
 async def test_consumers_and_streams_are_listed(nats: Nats) -> None:

@@ -15,7 +15,7 @@ from fixtures.profile.model import Profile, load
 from fixtures.profile.parts import Absence, Part
 from tests.support.profiles import with_executor
 from tests.unit.profile.contracts import second
-from tests.unit.profile.test_parts import with_contract, without_services, without_variable
+from tests.unit.profile.test_parts import with_contract, without_services, without_values, without_variable
 
 PROFILE = with_executor(load("embedded"))
 
@@ -66,6 +66,10 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
             "kind",
             {"ORC-06", "ORC-15", "ORC-16", "E2E-04"},
         ),
+        (without_values("rubric", "requirements", "metadata", "timeout_seconds"), "kind", {"E2E-04", "ORC-16"}),
+        (without_values("task_description"), "kind", {"E2E-04", "ORC-08"}),
+        (without_values("role"), "kind", set()),
+        (with_contract(without_values("role"), "grpc", result=None), "kind", {"ORC-09", "ORC-14"}),
         (PROFILE.replaced("features", agent_failures=False), "kind", {"ORC-07"}),
         (PROFILE.replaced("deliberations", agents=1), "kind", {"ORC-07", "ORC-12"}),
         (PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm"}), "kind", {"CFG-08"}),
@@ -74,14 +78,15 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
         (with_contract(PROFILE, "messages", plan=None), "kind", {"ORC-14"}),
         (with_contract(PROFILE, "agent", returns="other", factory="a:make"), "kind", {"JOB-07", "JOB-12"}),
         (
-            with_contract(PROFILE, grpc=None).replaced("deliberations", mode="event"),  # and no message of an end
+            # and no message of an end, and no constraints in a plan
+            with_contract(PROFILE, grpc=None).replaced("deliberations", mode="event"),
             "kind",
-            {f"ORC-{number:02}" for number in (1, 2, 3, 5, 6, 7, 8, 9, 12, 14, 16)},
+            {"E2E-04", *(f"ORC-{number:02}" for number in (1, 2, 3, 5, 6, 7, 8, 9, 12, 14, 16))},
         ),
         (
             with_contract(PROFILE, grpc=None, messages=second().messages).replaced("deliberations", mode="event"),
             "kind",
-            {"E2E-03", *(f"ORC-{number:02}" for number in (1, 2, 3, 5, 6, 9, 14))},
+            {"E2E-03", "E2E-04", *(f"ORC-{number:02}" for number in (1, 2, 3, 5, 6, 9, 14))},
         ),
         (PROFILE.replaced("deliberations", mode="rpc-sync"), "kind", {"ORC-03", "ORC-06", "ORC-11", "ORC-15"}),
         (

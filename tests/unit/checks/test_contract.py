@@ -240,3 +240,23 @@ def test_a_file_that_is_no_schema_is_refused_when_it_is_named(tmp_path: Path, sc
     assert line.startswith(f"profile platform.toml: messages.completed.schema: {tmp_path}/result.json ")
     assert words in line
     assert "\n" not in line
+
+
+def test_a_plan_and_an_end_are_no_answers_of_agents() -> None:
+    contract, document = MessageContract(VOTES), {"type": "ballot.opened", "data": {"ballot": "b-1"}}
+    assert VOTES.outcome is not None
+    readings = [agent_message(VOTES, kind, document) for kind in ("plan", "outcome")]
+    answers = [agent_message(VOTES, "completed", VOTE), agent_message(VOTES, "failed", SPOILED)]
+    assert [(reading.kind, reading.task_id) for reading in readings] == [("plan", "b-1"), ("outcome", "b-1")]
+    messages = [reading.message for reading in (*readings, *answers)]
+    assert contract.of_tasks(messages, "b-1") == [*readings, *answers], "all are evidence"
+    assert contract.answers_to(messages, "b-1") == answers
+
+
+def test_a_plan_on_the_subject_of_answers_is_told_from_them_by_their_constants() -> None:
+    assert VOTES.plan is not None
+    plan = VOTES.plan.model_copy(update={"subject": VOTES.completed.subject})
+    messages = VOTES.model_copy(update={"plan": plan})
+    opened = {"type": "ballot.opened", "data": {"ballot": "b-1"}}
+    kinds = [agent_message(messages, "completed", document).kind for document in (VOTE, opened)]
+    assert kinds == ["completed", "plan"]

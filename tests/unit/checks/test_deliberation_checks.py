@@ -17,6 +17,7 @@ from fixtures.exercises.acknowledgement import RunStart
 from fixtures.exercises.agent_actors import ActorsBefore
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile import model as profiles
+from fixtures.profile.model import Profile
 from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Proposal, Started
 from fixtures.services.ray import Actor, Listing, Node
@@ -29,6 +30,7 @@ from tests.e2e.test_orchestrator_survival import test_deliberation_times_out as 
 from tests.e2e.test_orchestrator_survival import test_one_agent_fails as one_agent_fails
 from tests.e2e.test_orchestrator_survival import test_ray_restart as ray_restart
 from tests.support.agent_messages import agent_message
+from tests.unit.profile.test_parts import without_values
 
 PROFILE = profiles.load("embedded")
 MESSAGES = PROFILE.contract.messages
@@ -43,12 +45,18 @@ def trip_of(agents: int) -> DeliberationRun:
     return DeliberationRun("DEV", agents, "fc-1-task-1", asked, started=Started("task-1", "0.8.1", 0.1, 0.0))
 
 
+def proposals_of(agents: int) -> tuple[Proposal, ...]:
+    return tuple(Proposal(f"agent-{n}", "DEV", "a name", 1.0, n) for n in range(agents))
+
+
 class Scene:
     """A deliberation that ends so, the suite's proxy, and Ray, in one."""
 
-    def __init__(self, status: str = "TIMEOUT", seconds: float = 6.1, error: str = "", hits: int = 2) -> None:
+    def __init__(
+        self, status: str = "TIMEOUT", seconds: float = 6.1, error: str = "", hits: int = 2, answers: int = 0
+    ) -> None:
         self.trip, self._hits = trip_of(2), hits
-        self.trip.outcome = Outcome("task-1", status, (), "", error)
+        self.trip.outcome = Outcome("task-1", status, proposals_of(answers), "", error)
         self.trip.seconds = seconds
 
     def new(self, agents: int) -> DeliberationRun:
@@ -90,6 +98,8 @@ async def test_a_deliberation_ends_after_its_timeout(scene: Scene) -> None:
     ("scene", "words"),
     [
         (Scene("COMPLETED"), "expected TIMEOUT or FAILED"),
+        (Scene("COMPLETED", hits=0, answers=1), "expected TIMEOUT or FAILED"),
+        (Scene("COMPLETED", answers=2), "expected TIMEOUT or FAILED"),
         (Scene("FAILED", 0.4, REFUSED, hits=0), "0 of 2 agents asked vLLM before it ended, 0.4 s after its start"),
         (Scene("FAILED", 0.4, REFUSED), r"FAILED after 0\.4 s, before its 6 s were over"),
         (Scene(seconds=2.0), r"TIMEOUT after 2\.0 s, before its 6 s were over"),
@@ -100,16 +110,36 @@ async def test_a_deliberation_that_does_not_is_told_apart(scene: Scene, words: s
         await times_out(scene)
 
 
+@pytest.mark.parametrize("code", ["INTERNAL", "DEADLINE_EXCEEDED"])
+async def test_a_start_that_fails_is_no_deliberation_that_lasts_too_long(code: str) -> None:
+    scene = Scene(hits=0)
+    scene.trip.started, scene.trip.outcome, scene.trip.error = (
+        None,
+        None,
+        f"orchestrator-1 answers Deliberate with {code}",
+    )
+    with pytest.raises(AssertionError, match=f"the start failed: .*{code}"):
+        await times_out(scene)
+
+
 async def test_without_a_hang_nothing_is_decided() -> None:
     with pytest.raises(Inconclusive, match="1 of 2 agents asked vLLM within the 6 s"):
         await times_out(Scene(hits=1))
 
 
+async def test_a_hang_that_nobody_met_decides_nothing() -> None:
+    words = r"\(vllm\.fault_proxy\), .* VLLM_URL .* has seen none of the requests of 2 agents, .* and all have answered"
+    with pytest.raises(Inconclusive, match=words):
+        await times_out(Scene("COMPLETED", hits=0, answers=2))
+
+
 class Provoked:
     """Deliberations and the suite's proxy: one that ends so, after so many completed answers on NATS."""
 
-    def __init__(self, status: str, error: str = "", answers: int = 0, refusal: str = "", requests: int = 2) -> None:
-        self.trip, self.requests = trip_of(2), requests
+    def __init__(
+        self, status: str, error: str = "", answers: int = 0, refusal: str = "", requests: int = 2, hits: int = 1
+    ) -> None:
+        self.trip, self.requests, self._hits = trip_of(2), requests, hits
         if refusal:
             self.trip.started, self.trip.refusal, self.trip.error = (
                 None,
@@ -117,8 +147,7 @@ class Provoked:
                 f"Deliberate with {refusal}: too long",
             )
         else:
-            proposals = tuple(Proposal(f"agent-{n}", "DEV", "a name", 1.0, n) for n in range(answers))
-            self.trip.outcome = Outcome("task-1", status, proposals, "agent-0", error)
+            self.trip.outcome = Outcome("task-1", status, proposals_of(answers), "agent-0", error)
         self.trip.messages = [
             agent_message(MESSAGES, "completed", {"task_id": "task-1", "agent_id": f"agent-{n}"}, n)
             for n in range(answers)
@@ -141,6 +170,9 @@ class Provoked:
     @asynccontextmanager
     async def fault(self, **_: Any) -> AsyncIterator[str]:
         yield "rule"
+
+    async def hits(self, _rule: str) -> int:
+        return self._hits
 
     async def prompts(self, _contains: str) -> list[dict[str, Any]]:
         return [{}] * self.requests
@@ -169,14 +201,25 @@ async def test_an_agent_that_asks_again_after_any_failure_has_not_failed() -> No
         await with_one_failure(Provoked("COMPLETED", answers=2))
 
 
+async def test_a_refusal_that_no_agent_met_decides_nothing() -> None:
+    with pytest.raises(Inconclusive, match="has seen none of the requests of 2 agents"):
+        await with_one_failure(Provoked("COMPLETED", answers=2, requests=0, hits=0))
+    with pytest.raises(AssertionError, match="expected COMPLETED with 1 proposals"):
+        await with_one_failure(Provoked("FAILED", REFUSED, requests=0, hits=0))
+
+
 async def test_a_task_that_is_too_long_fails_with_the_cause() -> None:
     await with_long_task(Provoked("FAILED", f"the maximum context length is {PROFILE.vllm.max_model_len} tokens"))
     with pytest.raises(AssertionError, match="the error does not name the cause"):
         await with_long_task(Provoked("FAILED", "bad gateway"))
     with pytest.raises(AssertionError, match="expected FAILED, since vLLM refuses every agent"):
         await with_long_task(Provoked("COMPLETED", answers=1))
-    with pytest.raises(AssertionError, match="the deliberation did not end"):
+    with pytest.raises(AssertionError, match=r"the start failed: .*INTERNAL: too long"):
         await with_long_task(Provoked("", refusal="INTERNAL"))
+    no_end = Provoked("FAILED")
+    no_end.trip.outcome = None
+    with pytest.raises(AssertionError, match="the deliberation did not end"):
+        await with_long_task(no_end)
 
 
 @pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED"])
@@ -248,7 +291,7 @@ async def test_an_agent_without_a_name_on_the_head_may_be_others() -> None:
         await ran_on("w", "w", "h", named=False, agents=2)
 
 
-async def asked_with(*temperatures: float | None, proxied: bool = True) -> None:
+async def asked_with(*temperatures: float | None, proxied: bool = True, profile: Profile = PROFILE) -> None:
     """Three agents that say that they used 0.7, 0.91 and 0.91."""
 
     async def prompts(contains: str) -> list[dict[str, Any]]:
@@ -263,13 +306,14 @@ async def asked_with(*temperatures: float | None, proxied: bool = True) -> None:
     trip.messages = [message(False, 0.7), message(True, 0.7 * 1.3), message(True, 0.7 * 1.3)]
     cluster: Any = SimpleNamespace(unsupported={} if proxied else {Feature.FAULT_PROXY: "none"})
     proxy: Any = SimpleNamespace(prompts=prompts)
-    await diversity([trip], PROFILE, cluster, proxy)
+    await diversity([trip], profile, cluster, proxy)
 
 
 async def test_the_requests_have_the_temperatures_that_messages_name() -> None:
     await asked_with(0.7, 0.7 * 1.3, 0.7 * 1.3)
     await asked_with(0.7, 0.91, 0.91, 0.91)
     await asked_with(proxied=False)
+    await asked_with(profile=without_values("task_description"))
 
 
 async def test_an_agent_that_names_another_temperature_than_it_used_is_found_out() -> None:

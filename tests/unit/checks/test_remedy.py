@@ -77,3 +77,13 @@ def test_kubectl_names_the_cluster_of_the_run() -> None:
     assert KubernetesTarget("a b", "/k/my config").kubectl == "kubectl --kubeconfig '/k/my config' --context 'a b'"
     assert KubernetesTarget(server="https://10.0.0.1").kubectl == "kubectl"
     assert KubernetesTarget().kubectl == 'kubectl --context "${CONTEXT:?}"', "an unset $CONTEXT must stop the shell"
+
+
+def test_what_is_about_nothing_is_left_out() -> None:
+    remedy = steps(do("Then make it:", about="method"), shell("call {method}", about="method"), "Look again.")
+    assert texts(filled(remedy, RemedyValues(names={"method": "Make"}))) == [
+        "Then make it:",
+        "call Make",
+        "Look again.",
+    ]
+    assert texts(filled(remedy, RemedyValues(names={"method": ""}))) == ["Look again."]

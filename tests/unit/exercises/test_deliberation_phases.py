@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.checks.contract import MessageContract
+from fixtures.checks.contract import AgentMessage, MessageContract
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.model import load
 from fixtures.services.jetstream import Stream
@@ -15,17 +15,22 @@ from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Started
 
 BEGAN = 1767225600.0  # by this machine
-CONTRACT = MessageContract(load("embedded").contract.messages)
+MESSAGES = load("embedded").contract.messages
+CONTRACT = MessageContract(MESSAGES)
 ANSWER = {"duration_ms": 400}
+
+
+def message(subject: str, ahead: float, document: dict[str, Any]) -> AgentMessage:
+    """One that NATS, whose clock is so far ahead, has stored one second after the start."""
+    return CONTRACT.read(Message(1, subject, b"", document, datetime.fromtimestamp(BEGAN + 1.0 + ahead, UTC)))
 
 
 def trip(ahead: float | None) -> DeliberationRun:
     """One of two seconds whose last answer NATS stored one second after its start."""
-    stored = datetime.fromtimestamp(BEGAN + 1.0 + (ahead or 0.0), UTC)
     asked: Any = None
     outcome = Outcome("t", "COMPLETED", (), "", "")
     run = DeliberationRun("DEV", 1, "m", asked, started=Started("t", "", 0.1, BEGAN), outcome=outcome, seconds=2.0)
-    run.messages, run.nats_ahead = [CONTRACT.read(Message(1, "s", b"", ANSWER, stored))], ahead
+    run.messages, run.nats_ahead = [message(MESSAGES.completed.subject, ahead or 0.0, ANSWER)], ahead
     return run
 
 
@@ -34,6 +39,18 @@ def test_legs_do_not_depend_on_this_machines_clock(ahead: float) -> None:
     assert trip(ahead).phases() == pytest.approx(
         {"submit": 0.1, "agents' start": 0.5, "agents' work": 0.4, "collection": 1.0}
     )
+
+
+def test_what_is_no_answer_is_in_no_leg_and_is_not_counted() -> None:
+    """A plan and an end may be on the stream of the answers, and name the task."""
+    plan, late = MESSAGES.plan, 0.9
+    assert plan is not None
+    run = trip(0.0)
+    run.messages += [message(plan.subject, late, ANSWER), message("elsewhere", late, ANSWER)]
+    assert run.phases() == trip(0.0).phases()
+    run.outcome, run.seen = Outcome("t", "TIMEOUT", (), "", ""), {"orchestrator-1": "under way"}
+    assert "; on NATS there are 1 answers to it; 1 messages of it on elsewhere are of no kind" in run.summary
+    assert plan.subject not in run.summary
 
 
 def test_where_nats_does_not_say_its_time_there_are_no_legs() -> None:

@@ -125,6 +125,19 @@ async def test_where_no_end_is_published_the_last_agent_s_answer_is_it(stream: S
     assert (outcome.status, outcome.error, len(outcome.proposals)) == ("COMPLETED", "v-2: no model", 1)
 
 
+async def test_what_agents_say_before_their_end_is_no_answer(stream: Stream) -> None:
+    messages = CONTRACT.messages
+    assert messages.failed is not None
+    one_subject = {"subject": messages.completed.subject, "constants": {"/type": "vote.spoiled"}}
+    failed = messages.failed.model_copy(update=one_subject)
+    results = await results_of(stream, messages.model_copy(update={"outcome": None, "failed": failed}))
+    for agent in ("v-1", "v-2"):
+        data = {"ballot": "b-1", "voter": {"id": agent}}
+        await stream.publish("votes.cast", {"type": "vote.begun", "data": data})
+    with pytest.raises(StateNotReached, match="0 answers of 2 agents"):
+        await results.ended(a_trip(), 0.0, 0.01)
+
+
 async def test_what_was_there_before_is_not_read_and_each_message_once(stream: Stream) -> None:
     await stream.close(result="void")
     results = await results_of(stream)

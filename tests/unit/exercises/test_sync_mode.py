@@ -153,7 +153,7 @@ async def test_how_long_such_a_call_takes_is_no_leg() -> None:
         trip = a_trip(mode)
         trip.started = await mode.start(trip, "which name?")
     trip.outcome, trip.seconds, trip.started = trip.started.end, 2.0, replace(trip.started, at=100.0)
-    answer: Any = SimpleNamespace(seconds=0.4, stored=SimpleNamespace(timestamp=lambda: 101.0))
+    answer: Any = SimpleNamespace(is_answer=True, seconds=0.4, stored=SimpleNamespace(timestamp=lambda: 101.0))
     trip.messages = [answer]
     assert trip.phases() == pytest.approx({"agents' start": 0.6, "agents' work": 0.4, "collection": 1.0})
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.remedy import filled
 from fixtures.core.paths import ROOT
 from fixtures.profile.model import Profile, load
-from fixtures.profile.remedy_values import KubernetesTarget, remedy_values
+from fixtures.profile.remedy_values import KubernetesTarget, RemedyValues, remedy_values
 from tests.unit.profile.contracts import second
 from tests.unit.profile.test_parts import with_contract
 
@@ -45,3 +47,14 @@ def test_grpcurl_gets_what_it_reads(descriptor: str, words: str) -> None:
 def test_without_grpc_there_is_nothing_to_call() -> None:
     names = values(PROFILE.model_copy(update={"contract": second()}))
     assert (names["grpc_schema"], names["list_councils"], names["council_of_role"]) == ("", "", "")
+
+
+def test_a_council_that_no_call_makes_is_only_looked_for() -> None:
+    without = values(with_contract(PROFILE, "grpc", create_council=None))
+    lines = {bool(names["create_council"]): _remedy_of_councils(names) for names in (values(PROFILE), without)}
+    assert lines[True][:-2] == lines[False] and "ListCouncils" in lines[False][-1]
+    assert lines[True][-2] == "Then create the one of ROLE:" and lines[True][-1].endswith("/CreateCouncil")
+
+
+def _remedy_of_councils(names: dict[str, str]) -> list[str]:
+    return [step.text for step in filled(load_catalogue()["ORC-02"].remedy, RemedyValues(names=names))]

@@ -30,6 +30,15 @@ def without_diversity(profile: Profile) -> Profile:
     return with_contract(profile, "messages", completed=completed.model_copy(update={"fields": fields}))
 
 
+def without_values(*fields: str) -> Profile:
+    """Without these fields in the request of grpc.start, or in its constraints."""
+    assert PROFILE.contract.grpc is not None
+    start = PROFILE.contract.grpc.start
+    constraints = {key: value for key, value in start.request["constraints"].items() if key not in fields}
+    request = {key: value for key, value in {**start.request, "constraints": constraints}.items() if key not in fields}
+    return with_contract(PROFILE, "grpc", start=start.model_copy(update={"request": request}))
+
+
 def without_variable(name: str) -> Profile:
     variables = PROFILE.orchestrator.variables.model_copy(update={name: ""})
     return PROFILE.replaced("orchestrator", variables=variables)
@@ -41,11 +50,10 @@ def without_services(profile: Profile) -> Profile:
 
 #: What else such a fleet lacks.
 IMPLIED: dict[Part, set[Part]] = {
-    Part.CALLS: {Part.REPORTS, Part.ENDS},
+    Part.CALLS: {Part.REPORTS, Part.ENDS, Part.TASKS, Part.CONSTRAINTS, Part.DEADLINES},
     Part.REPORTS: {Part.ENDS},
     Part.ENDS: {Part.REPORTS},
-}
-IMPLIED |= {
+    Part.REFUSALS: {Part.PLANS},
     Part.IMAGE: {Part.HEAD_IMAGE},
     Part.ORCHESTRATOR: {Part.EXECUTOR},
     Part.COMPARABLE_REPLICAS: {Part.SEVERAL_REPLICAS},
@@ -73,10 +81,11 @@ WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.IMAGE: (PROFILE.with_ray_image(""), "kind", "ray.head_image"),
     Part.HEAD_IMAGE: (PROFILE.replaced("ray", head_image=""), "kind", "ray.head_image"),
     Part.CONSUMERS: (PROFILE.replaced("nats", consumers=Consumers()), "kind", "nats.consumers"),
-    Part.CONSTRAINTS: (PROFILE.replaced("features", constraints=False), "kind", "features.constraints"),
+    Part.TASKS: (without_values("task_description"), "kind", "grpc.start.request"),
+    Part.CONSTRAINTS: (without_values("rubric", "requirements", "metadata"), "kind", "grpc.start.request"),
     Part.RESULTS_SHARED: (PROFILE.replaced("features", results_shared=False), "kind", "features.results_shared"),
     Part.AGENT_FAILURES: (PROFILE.replaced("features", agent_failures=False), "kind", "features.agent_failures"),
-    Part.DEADLINES: (PROFILE.replaced("features", deadlines=False), "kind", "features.deadlines"),
+    Part.DEADLINES: (without_values("timeout_seconds"), "kind", "grpc.start.request"),
     Part.SETTINGS: (
         PROFILE.replaced("orchestrator", environment={"AGENT_TYPE": "vllm"}),
         "kind",
@@ -85,6 +94,7 @@ WITHOUT: dict[Part, tuple[Profile, str, str]] = {
     Part.TOOLS: (PROFILE.replaced("agent", tools=Tools()), "kind", "agent.tools"),
     Part.GRPC: (with_contract(PROFILE, grpc=None), "kind", "[grpc]"),
     Part.CALLS: (PROFILE.replaced("deliberations", mode="event"), "kind", "deliberations.mode"),
+    Part.REFUSALS: (with_contract(without_values("role"), "grpc", result=None), "kind", "grpc.start.request"),
     Part.BACKGROUND: (PROFILE.replaced("deliberations", mode="rpc-sync"), "kind", "deliberations.mode"),
     Part.REPORTS: (PROFILE.replaced("deliberations", results="nats"), "kind", "deliberations.results"),
     Part.ENDS: (PROFILE.replaced("deliberations", results="nats"), "kind", "messages.outcome"),
@@ -118,11 +128,29 @@ def test_a_fleet_lacks_a_part_with_its_reason(part: Part) -> None:
 
 @pytest.mark.parametrize(
     ("feature", "part"),
-    [("councils", Part.COUNCILS), ("plan_events", Part.PLANS), ("diversity", Part.DIVERSITY), ("tools", Part.TOOLS)],
+    [
+        ("councils", Part.COUNCILS),
+        ("plan_events", Part.PLANS),
+        ("diversity", Part.DIVERSITY),
+        ("tools", Part.TOOLS),
+        ("constraints", Part.CONSTRAINTS),
+        ("deadlines", Part.DEADLINES),
+    ],
 )
 def test_what_is_declared_absent_is(feature: str, part: Part) -> None:
     absence = lacking(PROFILE.replaced("features", **{feature: False}), "kind")
     assert absence == {part: Absence(part.value, f"the profile declares it absent (features.{feature})")}
+
+
+def test_what_an_event_has_no_place_for_is_named_by_its_key() -> None:
+    absence = absences(PROFILE.replaced("deliberations", mode="event"), "kind")
+    because = "what starts a deliberation has no place for a deadline (messages.plan.body)"
+    assert absence[Part.DEADLINES] == Absence("deadlines", because)
+
+
+@pytest.mark.parametrize("fields", [("rubric",), ("requirements", "metadata")])
+def test_some_of_the_constraints_are_constraints(fields: tuple[str, ...]) -> None:
+    assert not absences(without_values(*fields), "kind")
 
 
 def test_plans_whose_deliberations_nobody_can_ask_for_are_none() -> None:
