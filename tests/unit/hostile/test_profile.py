@@ -206,7 +206,7 @@ def test_any_file_or_variable_of_a_credential(file: Path, content: bytes, variab
 def test_a_target_that_is_no_host_with_a_port_is_refused_in_one_line(file: Path, target: str) -> None:
     document = {**VALID, "orchestrator": {**VALID["orchestrator"], "url": [target]}}
     file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in document.items()), "utf-8")
-    with pytest.raises(UsageError, match=r"must be host:port, an IPv6 address in brackets|match pattern"):
+    with pytest.raises(UsageError, match=r"must be host:port, an IPv6 address in brackets"):
         use(file)
 
 

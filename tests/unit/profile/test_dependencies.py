@@ -74,8 +74,8 @@ def test_both_forms_stand_next_to_each_other(tmp_path: Path) -> None:
         ('{ distribution = "acme", version = "1.0" }', ["agent.dependencies.0.module", "is missing"]),
         ('{ requirement = "acme", version = "1.0" }', ["agent.dependencies.0", "leave version out"]),
         ('{ requirement = "acme", modul = "a" }', ["agent.dependencies.0.modul", "unknown key", "module, requirement"]),
-        ('{ module = "../acme", requirement = "acme" }', ["agent.dependencies.0.module", "pattern"]),
-        ("", ["agent.dependencies", "at least 1"]),
+        ('{ module = "../acme", requirement = "acme" }', ["agent.dependencies.0.module: must be a module's name"]),
+        ("", ["agent.dependencies", "must not be empty"]),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_one_line(tmp_path: Path, entries: str, words: list[str]) -> None:

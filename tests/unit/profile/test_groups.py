@@ -54,7 +54,7 @@ def test_a_number_is_a_range_of_one() -> None:
 @pytest.mark.parametrize(
     ("section", "values", "words"),
     [
-        ("ray", {"groups": []}, ["ray.groups", "at least 1"]),
+        ("ray", {"groups": []}, ["ray.groups", "must not be empty"]),
         ("ray", {"groups": [{"name": "a", "workers": -1}]}, ["ray.groups.0.workers", "a number", "min = 2"]),
         ("ray", {"groups": [{"name": "a", "workers": {"min": 3, "max": 2}}]}, ["ray.groups.0.workers", "not above"]),
         ("ray", {"groups": [{"name": "a", "workers": {"min": 3}}]}, ["ray.groups.0.workers", "{ min = 2, max = 4 }"]),

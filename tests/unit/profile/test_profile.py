@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 import shutil
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import UsageError
 from fixtures.core.timeouts import Timeouts
 from fixtures.core.toml_writing import toml_text
+from fixtures.core.versions import is_other_release
 from fixtures.probes import census
 from fixtures.profile import model as profiles
+from fixtures.profile import version1
 from fixtures.profile.behaviour import Tools
+from fixtures.profile.contract import ContractFile
 from fixtures.profile.model import Profile
 from fixtures.profile.scalars import bytes_of
 from tests.e2e.test_image import required
@@ -48,7 +53,7 @@ def test_reference_values() -> None:
     ("old", "new", "words"),
     [
         ('model = "Qwen', 'modle = "Qwen', ["vllm", "model"]),
-        ("max_model_len = 40960", 'max_model_len = "40960"', ["vllm.max_model_len", "integer", "40960"]),
+        ("max_model_len = 40960", 'max_model_len = "40960"', ["vllm.max_model_len", "must be a whole number", "40960"]),
         ("max_model_len = 40960", "max_model_len = -1", ["vllm.max_model_len", "greater than or equal to 0"]),
         ('"rpc-async"', '"rpc-sync"', ["deliberations.results: ", "grpc.start.response names no proposals"]),
         ('"rpc-async"', '"mail"', ["deliberations.mode: must be one of rpc-async, rpc-sync, event, none"]),
@@ -77,7 +82,7 @@ def test_reference_values() -> None:
         ("[nats]\n", '[nats]\nurl = "nats://a:1,nats://b:1"\n', ["nats.url: must be one URL, or a list"]),
         ("port = 8000", "port = 80000", ["vllm.port", "65535"]),
         ('"128Gi"', '"128 gigs"', ["ray.resources.memory", "128Gi", "128 gigs"]),
-        ('python = "3.9.23"', 'python = "2.7"', ["ray.python", "pattern"]),
+        ('python = "3.9.23"', 'python = "2.7"', ["ray.python", "must be a version such as 3.11"]),
         ('delivery = "image"', 'delivery = "post"', ["agent.delivery", "'image', 'job' or 'runtime_env'"]),
         ('delivery = "image"', 'delivery = "runtime_env"', ["agent: ", "runtime_env and delivery", "come together"]),
         (
@@ -86,20 +91,45 @@ def test_reference_values() -> None:
             ["agent.runtime_env.env_vars.NATS_TOKEN", "must not hold a secret"],
         ),
         ('delivery = "image"', 'runtime_env.conda = "x"', ["agent.runtime_env.conda", "unknown key", "py_modules"]),
-        ('delivery = "image"', 'actor_class = "a.b:C"', ["agent.actor_class", "pattern"]),
+        ('delivery = "image"', 'actor_class = "a.b:C"', ["agent.actor_class: must be the name of a class"]),
         ('name = "swe-ai-fleet"', 'nmae = "x"\nname = "swe-ai-fleet"', ["nmae", "unknown key", "allowed here", "vllm"]),
         (
             'version = "0.8.1"',
             'version = "0.8.1"\nown_variables = ["DB_USER", "VLLM_MODEL"]',
             ["orchestrator", "own_variables names VLLM_MODEL", "environment"],
         ),
-        ('version = "0.8.1"', 'version = "0.8.1"\nown_variables = ["DB_USER=x"]', ["own_variables", "pattern"]),
+        (
+            'version = "0.8.1"',
+            'version = "0.8.1"\nown_variables = ["DB_USER=x"]',
+            ["own_variables.0: must be the name of an environment variable"],
+        ),
         ("[limits]", "[limits", ["not TOML", "line"]),
         (
             "[limits]",
             "[ray.auth]\nheader = 'X-Token'\n[limits]",
             ["ray.auth.header", "'Authorization'", "'X-Ray-Authorization'"],
         ),
+        (
+            'version = "0.8.1"',
+            'version = "latest"',
+            ["orchestrator.version: must be a release such as 1.2.3 or v1.2.3"],
+        ),
+        (
+            'groups = [{ name = "gpu-workers", workers = 2 }]',
+            'groups = { name = "gpu-workers", workers = 2 }',
+            ["ray.groups: must be a list of tables: [[ray.groups]]"],
+        ),
+        (
+            'AGENT_TYPE = "vllm"',
+            'API_TOKEN = "s3cr3t"',
+            ["orchestrator.environment.API_TOKEN: must not hold a secret: leave the variable out here"],
+        ),
+        (
+            'AGENT_TYPE = "vllm"',
+            'BUS = "nats://a,nats://u:s3cr3t@b"',
+            ["orchestrator.environment.BUS: must not hold a secret"],
+        ),
+        ("port = 8000", 'fault_proxy_token = "s3cr3t"', ["vllm.fault_proxy_token: is a secret"]),
         ("workers = 2", "workers = 2, worker = 3", ["ray.groups.0.worker", "unknown key", "workers"]),
         ('AGENT_TYPE = "vllm"', 'NATS_URL = "nats://n:1"', ["environment has NATS_URL", "variables"]),
         (
@@ -133,6 +163,31 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, old: str, new: str, w
     assert "\n" not in said
     assert str(file) in said
     assert all(word in said for word in words), said
+    assert "s3cr3t" not in said
+
+
+def test_a_version_may_be_written_as_tags_are(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(REFERENCE.replace('version = "0.8.1"', 'version = "v0.8.1"'), encoding="utf-8")
+    version = profiles.load(str(file)).orchestrator.version
+    assert not any(is_other_release(f"orchestrator:{tag}", version) for tag in ("v0.8.1", "0.8.1", "sha-1a2b"))
+    assert is_other_release("orchestrator:0.8.2", version)
+
+
+def _choices(schema: object) -> Iterator[object]:
+    """The unions in a schema of pydantic's, whose errors name the type that was tried behind the key."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "union":
+            yield schema
+        elif schema.get("type") != "function-before":  # which decides before the types do
+            yield from (choice for value in schema.values() for choice in _choices(value))
+    elif isinstance(schema, list | tuple):
+        yield from (choice for value in schema for choice in _choices(value))
+
+
+@pytest.mark.parametrize("model", [profiles.Profile, ContractFile, version1.Profile])
+def test_the_key_of_an_error_is_one_that_a_user_can_write(model: type[BaseModel]) -> None:
+    assert not list(_choices(model.__pydantic_core_schema__))
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,14 @@ def test_names_subjects_and_files_are_kept(tmp_path: Path) -> None:
     assert 'file = "suite.creds"' in upgraded_text(name)
 
 
+def test_what_is_called_as_secrets_are_is_taken_as_it_was(tmp_path: Path) -> None:
+    """Version 2 asks to leave such a variable out, which may be none: a profile that was taken still is."""
+    name = written(tmp_path, REFERENCE.replace("environment]\n", 'environment]\nSORT_KEY = "age"\n', 1))
+    assert load(name).orchestrator.environment["SORT_KEY"] == "age"
+    with pytest.raises(UsageError, match=r"orchestrator\.environment\.SORT_KEY: must not hold a secret"):
+        upgraded(tmp_path, name)
+
+
 def test_addresses_in_the_environment_become_variables() -> None:
     orchestrator = load(str(FOLDER / "swe-ai-fleet.toml")).orchestrator
     assert orchestrator.environment == {"AGENT_TYPE": "vllm", "VLLM_MODEL": "Qwen/Qwen3-0.6B"}
@@ -119,7 +127,7 @@ def test_the_hosts_python_is_printed_as_it_is_written_and_loaded_as_a_version() 
     [
         ("workers = 2", "workers = 2\nworker = 3", ["ray.worker", "unknown key", "worker_group"]),
         ("job = ", "class = ", ["agent.", "job", "missing"]),
-        ("tools = true", "tools = 1", ["agent.tools", "boolean"]),
+        ("tools = true", "tools = 1", ["agent.tools", "true or false"]),
         (
             'version = "0.8.1"',
             'version = "0.8.1"\nown_variables = ["DB_USER", "VLLM_MODEL"]',
