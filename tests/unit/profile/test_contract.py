@@ -134,7 +134,7 @@ def changed(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
         ),
         (
             changed("messages.completed", deliberation_subject="reviews.*"),
-            "messages.completed.deliberation_subject: string should match pattern '^[^\\s*>]+$', not 'reviews.*'",
+            "messages.completed.deliberation_subject: must be a subject without blanks, * and >, not 'reviews.*'",
         ),
         (changed("messages", failed=None, completed=None), "messages.completed: is missing"),
         (

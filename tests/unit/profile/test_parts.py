@@ -150,7 +150,7 @@ def test_what_an_event_has_no_place_for_is_named_by_its_key() -> None:
 
 @pytest.mark.parametrize("fields", [("rubric",), ("requirements", "metadata")])
 def test_some_of_the_constraints_are_constraints(fields: tuple[str, ...]) -> None:
-    assert not absences(without_values(*fields), "kind")
+    assert not lacking(without_values(*fields), "kind")
 
 
 def test_plans_whose_deliberations_nobody_can_ask_for_are_none() -> None:

@@ -276,9 +276,9 @@ def test_an_executor_may_sit_between_the_orchestrator_and_ray(tmp_path: Path) ->
             "",
             "executor.service: is missing, and executor.url, too: nothing says where the",
         ),
-        ('service = "ray-executor"', 'url = ["executor"]', "executor.url.0: string should match pattern"),
+        ('service = "ray-executor"', 'url = ["executor"]', "executor.url.0: must be host:port"),
         ('service = "ray-executor"', "replicas = -1", "executor.replicas: "),
-        ('service = "ray-executor"', 'python = "python3"', "executor.python: string should match pattern"),
+        ('service = "ray-executor"', 'python = "python3"', "executor.python: must be an absolute path"),
         (
             'ray_address = "RAY"',
             'executor = "SELF"',

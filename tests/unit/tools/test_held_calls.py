@@ -147,7 +147,7 @@ async def test_what_is_not_about_deliberations_is_passed_on() -> None:
     async with a_session(Reference(), HeldCalls()) as (deliberations, _):
         replica = deliberations.orchestrator.any
         status, councils = await replica.status(), await replica.councils()
-        await unknown_things(deliberations.orchestrator, deliberations)
+        await unknown_things(deliberations.orchestrator, deliberations.profile, deliberations.run_id)
     assert (status.healthy, status.uptime_s) == (True, 7)
     assert (councils["DEV"].agents, councils["DEV"].model) == (3, "m")
 

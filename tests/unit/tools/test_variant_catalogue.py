@@ -15,10 +15,12 @@ from fixtures.checks.families import family_id, lookup
 from fixtures.core.paths import ROOT
 from fixtures.profile.model import load
 from tests.faults.catalogue import FAULTS
+from tests.targets.executor_target import with_executor
 from tests.targets.injectors import Edit
 from tests.targets.target import with_value
 from tests.unit.tools.test_fault_catalogue import edits_in
 from tests.variants.catalogue import SUBSET, VARIANTS
+from tests.variants.catalogue.executor import WHERE
 from tests.variants.documents import DOCUMENTS
 from tests.variants.known_red import KNOWN_RED, UNSTRETCHED
 from tests.variants.model import EXEMPT, Document, Variant
@@ -71,6 +73,8 @@ def test_a_variant_declares_what_does_not_apply_to_its_fleet(variant: Variant) -
     """By its profile. What the reference lacks on one machine is asked for in no variant."""
     kind = "kind" if variant.where == "kubernetes" else "embedded"
     profile = load(kind)
+    if variant.where == WHERE:
+        profile = with_executor(profile, "127.0.0.1:50056")
     usual = {check.id for check in CATALOGUE.values() if applicability(profile, kind)(check)}
     for key, value in variant.profile.items():
         profile = with_value(profile, key.split("."), value)
