@@ -15,12 +15,12 @@ from fixtures.checks.families import family_id, lookup
 from fixtures.core.paths import ROOT
 from fixtures.profile.model import load
 from tests.faults.catalogue import FAULTS
+from tests.faults.catalogue.executor import WHERE
 from tests.targets.executor_target import with_executor
 from tests.targets.injectors import Edit
 from tests.targets.target import with_value
 from tests.unit.tools.test_fault_catalogue import edits_in
 from tests.variants.catalogue import SUBSET, VARIANTS
-from tests.variants.catalogue.executor import WHERE
 from tests.variants.documents import DOCUMENTS
 from tests.variants.known_red import KNOWN_RED, UNSTRETCHED
 from tests.variants.model import EXEMPT, Document, Variant
