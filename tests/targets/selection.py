@@ -29,9 +29,9 @@ def _declared(test: Callable[..., Any]) -> Iterator[Check]:
 
 @cache
 def quick() -> frozenset[str]:
-    """The checks that disturb nothing and ask for nothing slow, nor for a deliberation.
+    """The checks that disturb nothing, and ask for nothing slow, for no deliberation, and for nothing declared absent.
 
-    They are run in every experiment: they look everywhere.
+    They are run in every experiment: they look everywhere. The reference fleet declares nothing absent.
     """
     modules = [module for name, module in sys.modules.items() if name.startswith("tests.e2e.test_")]
     tests = [test for module in modules for _, test in inspect.getmembers(module, inspect.isfunction)]
@@ -40,7 +40,7 @@ def quick() -> frozenset[str]:
         for test in tests
         if SLOW.isdisjoint(inspect.signature(test).parameters)
         for check in _declared(test)
-        if not (check.disrupts or check.opt_in or Part.CALLS in check.needs)
+        if not (check.disrupts or check.opt_in or check.needs & {Part.CALLS, Part.DECLARED_ABSENT})
     )
 
 
