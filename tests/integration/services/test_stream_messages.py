@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -81,14 +80,6 @@ async def test_no_reader_is_left(nats: Nats) -> None:
     for subjects in ([], [DONE], ["answers.nobody"]):
         await nats.messages(STREAM, 0, subjects=subjects)
     assert await (await nats.jetstream()).consumers_info(STREAM) == []
-
-
-def test_words_are_found_however_they_are_written() -> None:
-    for data in (json.dumps({"t": "a/b-é"}), json.dumps({"t": "a/b-é"}, ensure_ascii=False)):
-        assert mentions("other", "a/b-é")(data.encode())
-        assert not mentions("other")(data.encode())
-    assert not mentions()(b"{}")
-    assert not mentions("")(b"{}"), "of a task that was refused nothing is known"
 
 
 async def test_consumers_and_streams_are_listed(nats: Nats) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,7 @@ class Stream:
     def __init__(self) -> None:
         self.stored: list[Message] = []
         self.looks = 0
+        self.written: Callable[[Any], str] = json.dumps  # as a publisher writes a document
 
     async def stream_of(self, subject: str) -> str:
         return "VOTES" if subject else ""
@@ -45,7 +47,7 @@ class Stream:
 
     async def publish(self, subject: str, document: dict[str, Any]) -> int:
         number = len(self.stored) + 1
-        data = json.dumps(document).encode()
+        data = self.written(document).encode()
         self.stored.append(Message(number, subject, data, document, BEGAN + timedelta(seconds=number)))
         return number
 
@@ -123,6 +125,22 @@ async def test_where_no_end_is_published_the_last_agent_s_answer_is_it(stream: S
     await stream.fail("v-2")
     outcome = await results.end_of(a_trip())
     assert (outcome.status, outcome.error, len(outcome.proposals)) == ("COMPLETED", "v-2: no model", 1)
+
+
+@pytest.mark.parametrize("written", [json.dumps, partial(json.dumps, ensure_ascii=False)])
+async def test_a_task_is_found_however_its_publisher_writes_it(stream: Stream, written: Callable[[Any], str]) -> None:
+    stream.written = written
+    results, task = NatsResults(stream, "VOTES", CONTRACT.messages), "b-1:JURÍDICO"  # type: ignore[arg-type]
+    await results.begin()
+    results.follow(task)
+    trip = DeliberationRun("JURÍDICO", 1, "b", asked=None, started=Started(task, "", 0.0, 0.0))
+    await stream.vote("v-1", task=task)
+    await stream.publish("ballots.closed", {"ballot": task})
+    with pytest.raises(StateNotReached, match=r"1 messages name it and are no end of it .*, 1 answers of 1 agents"):
+        await results.ended(trip, 0.0, 0.01)
+    await stream.publish("ballots.closed", {"data": {"ballot": task, "result": "decided"}})
+    outcome = await results.end_of(trip)
+    assert (outcome.status, len(outcome.proposals)) == ("COMPLETED", 1)
 
 
 async def test_what_agents_say_before_their_end_is_no_answer(stream: Stream) -> None:
