@@ -47,12 +47,55 @@ def test_a_platforms_fleet_has_no_orchestrator_and_agents_of_a_factory() -> None
     assert not {Part.KUBERNETES, Part.CONTEXT, Part.IMAGE} & set(missing)
 
 
+def platform_with(folder: Path, *changes: tuple[str, str]) -> Profile:
+    """The platform's fleet, with texts of its profile replaced."""
+    text, file = (Path(__file__).parent / "platform.toml").read_text(encoding="utf-8"), folder / "mine.toml"
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text, encoding="utf-8")
+    return load(str(file))
+
+
 def test_something_makes_agents(tmp_path: Path) -> None:
-    text = (Path(__file__).parent / "platform.toml").read_text(encoding="utf-8")
-    file = tmp_path / "mine.toml"
-    file.write_text(text.replace('factory = "corp.agents:make_agent"\n', ""), encoding="utf-8")
     with pytest.raises(UsageError, match=r"agent\.class: is missing, and agent\.factory, too"):
-        load(str(file))
+        platform_with(tmp_path, ('factory = "corp.agents:make_agent"\n', ""))
+
+
+NONE = 'deliberations = { mode = "none" }'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "given"),
+    [
+        ('name = "{agent_id}" }', 'name = "{agent_id}-{role}" }', r'agent\.keywords gives agents "\{role\}"'),
+        ('prompt = "{task}"', 'prompt = "{task}", as = "{roles}"', r'agent\.call gives agents "\{roles\}"'),
+    ],
+)
+def test_agents_are_given_a_role_that_there_is(tmp_path: Path, old: str, new: str, given: str) -> None:
+    """Also where no deliberations are started, and roles are needed for nothing else."""
+    with pytest.raises(UsageError, match=rf"deliberations\.roles: is missing, and {given}"):
+        platform_with(tmp_path, (old, new))
+    assert platform_with(tmp_path, (old, new), (NONE, NONE.replace(" }", ', roles = ["SUPPORT"] }'))).role == "SUPPORT"
+
+
+def test_agents_of_deliberations_have_a_class_that_ray_lists(tmp_path: Path) -> None:
+    """A factory makes the suite's own; what class the fleet's have, it does not say."""
+    plan = """[messages.plan]
+subject = "plans"
+task_id = "{marker}"
+body = { id = "{marker}" }
+
+[messages.completed]"""
+    started = (
+        (NONE, 'deliberations = { mode = "event", roles = ["SUPPORT"] }\norchestrator = { workload = "desk" }'),
+        ("[messages.completed]", plan),
+    )
+    with pytest.raises(UsageError, match=r"agent\.actor_class: is missing, and agent\.class, too"):
+        platform_with(tmp_path, *started)
+    factory = 'factory = "corp.agents:make_agent"'
+    for key in ('actor_class = "Desk"', 'class = "corp.agents:Desk"'):
+        assert platform_with(tmp_path, *started, (factory, f"{factory}\n{key}")).agent.product_class == "Desk"
 
 
 def test_it_is_loaded(tmp_path: Any) -> None:
