@@ -15,7 +15,7 @@ from fixtures.exercises.acknowledgement import Awaited, RunStart, repeated, wait
 from fixtures.exercises.agent_actors import AgentGroup, groups_of, label
 from fixtures.exercises.agent_jobs import AgentRuns
 from fixtures.exercises.deliberation_run import DeliberationRun
-from fixtures.profile.collection import collected
+from fixtures.profile.collection import by_consumer
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.profile.remedy_values import About
@@ -213,8 +213,8 @@ async def test_all_acknowledged(
     readings = MessageContract(profile.contract.messages).read_all(read)
     own = [m for m in readings if m.task_id in tasks or run_id.encode() in m.data]
     awaited = [
-        Awaited(name, frozenset(m.sequence for m in own if m.subject == subject), run_start.of(name))
-        for name, subject in collected(profile)
+        Awaited(name, frozenset(m.sequence for m in own if m.subject in subjects), run_start.of(name))
+        for name, subjects in by_consumer(profile).items()
     ]
     assert own, "no message of this run is on the stream: nothing could have been acknowledged"
     what = "the acknowledgement of this run's messages"

@@ -36,7 +36,7 @@ from fixtures.exercises.outages import (
 )
 from fixtures.exercises.proxied import raise_if_bypassed
 from fixtures.harness.outcome import skip_not_applicable, skip_unsupported
-from fixtures.profile.collection import collected
+from fixtures.profile.collection import by_consumer
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.services.nats import Nats, mentions
@@ -262,16 +262,20 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     wrong_types = deliberations.contract.completed.with_wrong_types({"run": deliberations.run_id})
     poison = [b"{not json", b"[]", json.dumps(wrong_types).encode()]
     start = await start_of(nats, profile.nats)
-    consumers = {subject: consumer for consumer, subject in collected(profile)}
-    published = {subject: [await nats.publish(subject, data) for data in poison] for subject in consumers}
+    consumers = by_consumer(profile)
+    subjects = dict.fromkeys(subject for collected in consumers.values() for subject in collected)
+    published = {subject: [await nats.publish(subject, data) for data in poison] for subject in subjects}
     since = time.monotonic()
     trip = (await deliberations.run([deliberations.new()]))[0]
     keep_deliberations(evidence, [trip])
     assert trip.completed, f"a malformed message stalls the next deliberation: {trip.summary}"
-    answers = {subject: [m.sequence for m in trip.messages if m.subject == subject] for subject in consumers}
+    own = {
+        subject: [*published[subject], *(m.sequence for m in trip.messages if m.subject == subject)]
+        for subject in subjects
+    }
     awaited = [
-        Awaited(name, frozenset([*published[subject], *answers[subject]]), start.of(name), may_give_up=True)
-        for subject, name in consumers.items()
+        Awaited(name, frozenset(n for subject in collected for n in own[subject]), start.of(name), may_give_up=True)
+        for name, collected in consumers.items()
     ]
     last = max(number for sequences in published.values() for number in sequences)
     what = f"that no malformed message (up to sequence {last}) waits for acknowledgement"

@@ -1,0 +1,110 @@
+"""One durable consumer for several subjects: what is looked at, and what is pasted to mend it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.declaration import CATALOGUE
+from fixtures.checks.remedy import filled
+from fixtures.exercises.acknowledgement import RunStart
+from fixtures.profile.collection import by_consumer
+from fixtures.profile.model import Profile, load
+from fixtures.profile.remedy_values import remedy_values
+from fixtures.services.jetstream import Consumer
+from fixtures.services.nats import Message
+from tests.e2e.test_orchestrator_results import test_all_acknowledged as all_acknowledged
+from tests.support.profiles import with_consumers
+from tests.unit.profile.test_parts import with_contract
+
+PROFILE, REVIEWS = load("swe-ai-fleet"), load("swe-ai-fleet-d-envelope")
+CLERK = with_consumers(PROFILE, completed="clerk", failed="clerk")
+assert PROFILE.contract.messages.failed
+COMPLETED, FAILED = PROFILE.contract.messages.completed.subject, PROFILE.contract.messages.failed.subject
+BOTH = f"--filter {COMPLETED} --filter {FAILED}"
+START = 100
+
+
+class Clerk:
+    """NATS with one consumer of both subjects, that had so many deliveries of this run's two messages."""
+
+    def __init__(self, deliveries: int) -> None:
+        self._deliveries = deliveries
+
+    @staticmethod
+    def state(sequence: int, deliveries: int) -> Consumer:
+        place = {"stream_seq": sequence, "consumer_seq": deliveries}
+        config = {"filter_subjects": [COMPLETED, FAILED]}
+        return Consumer.of({"config": config, "delivered": place, "ack_floor": place})
+
+    async def consumer(self, _stream: str, name: str) -> Consumer:
+        assert name == "clerk"
+        return self.state(START + 2, 40 + self._deliveries)
+
+    async def messages(self, _stream: str, after: int, **_: Any) -> list[Message]:
+        at = datetime.now(UTC)
+        return [
+            Message(after + place, subject, b"fc-1", None, at) for place, subject in enumerate((COMPLETED, FAILED), 1)
+        ]
+
+
+async def acknowledged(deliveries: int) -> None:
+    start, unused = RunStart(START, {"clerk": Clerk.state(START, 40)}), cast(Any, None)
+    await all_acknowledged([], unused, cast(Any, Clerk(deliveries)), CLERK, "fc-1", start)
+
+
+async def test_what_one_consumer_delivers_again_is_seen() -> None:
+    await acknowledged(2)
+    words = "clerk had 2 messages of this run to deliver, and delivered 3 times"
+    with pytest.raises(AssertionError, match=rf"(?m)messages were delivered again: {words}$"):
+        await acknowledged(3)
+
+
+def test_each_consumer_has_all_that_it_collects() -> None:
+    assert by_consumer(CLERK) == {"clerk": [COMPLETED, FAILED]}
+    reviewed = REVIEWS.contract.messages.completed.deliberation_subject
+    assert by_consumer(with_consumers(REVIEWS, completed="a", failed="b", deliberations="")) == {
+        "a": [COMPLETED, reviewed],
+        "b": [FAILED],
+    }
+
+
+def commands(profile: Profile, word: str) -> list[str]:
+    """The commands of the remedy for consumers that have this word, from it on."""
+    load_catalogue()
+    remedy = filled(CATALOGUE["INF-12"].remedy, remedy_values(profile, "attach", None))
+    lines = [step.text for step in remedy if step.is_command]
+    return [line[line.index(word) :] for line in lines if word in line]
+
+
+@pytest.mark.parametrize("word", ["consumer add", "consumer edit"])
+def test_one_command_gives_a_consumer_all_of_its_subjects(word: str) -> None:
+    """A second one would replace what the first has set."""
+    (command,) = commands(CLERK, word)
+    assert command.startswith(f"{word} {PROFILE.nats.stream} clerk {BOTH}")
+
+
+@pytest.mark.parametrize("word", ["consumer add", "consumer edit", "consumer rm", "consumer info", "consumer resume"])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        with_consumers(PROFILE, completed="clerk", failed=""),
+        with_contract(with_consumers(PROFILE, completed="clerk", failed="idle"), "messages", failed=None),
+    ],
+    ids=["nobody collects failures", "none are published"],
+)
+def test_no_command_is_about_a_consumer_that_collects_nothing(profile: Profile, word: str) -> None:
+    (command,) = commands(profile, word)
+    assert command.startswith(f"{word} {PROFILE.nats.stream} clerk")
+    assert command.count("--filter") == (word in ("consumer add", "consumer edit"))
+
+
+def test_a_subject_of_both_kinds_is_filtered_once() -> None:
+    """Constants tell them apart; NATS refuses filters that overlap."""
+    assert CLERK.contract.messages.failed
+    failed = CLERK.contract.messages.failed.model_copy(update={"subject": COMPLETED})
+    (command,) = commands(with_contract(CLERK, "messages", failed=failed), "consumer add")
+    assert command.count("--filter") == 1
