@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from fixtures.checks.catalogue import load_catalogue
+from fixtures.checks.contract import MessageContract
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.checks.remedy import filled
+from fixtures.core.polling import StateNotReached
+from fixtures.core.timeouts import Timeouts, applied
 from fixtures.exercises.acknowledgement import RunStart
+from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.collection import by_consumer
 from fixtures.profile.model import Profile, load
 from fixtures.profile.remedy_values import remedy_values
-from fixtures.services.jetstream import Consumer
+from fixtures.services.jetstream import Consumer, Place
 from fixtures.services.nats import Message
+from fixtures.services.orchestrator import Outcome, Started
 from tests.e2e.test_orchestrator_results import test_all_acknowledged as all_acknowledged
+from tests.e2e.test_orchestrator_survival import test_poison_pill as poison_pill
 from tests.support.profiles import with_consumers
 from tests.unit.profile.test_parts import with_contract
 
@@ -108,3 +115,53 @@ def test_a_subject_of_both_kinds_is_filtered_once() -> None:
     failed = CLERK.contract.messages.failed.model_copy(update={"subject": COMPLETED})
     (command,) = commands(with_contract(CLERK, "messages", failed=failed), "consumer add")
     assert command.count("--filter") == 1
+
+
+class Collecting(Clerk):
+    """A stream that takes what is published, and a deliberation that completes. `unfinished`: of the last messages, how
+    many are not acknowledged."""
+
+    run_id = "fc-1"
+    contract = MessageContract(CLERK.contract.messages)
+
+    def __init__(self, unfinished: int) -> None:
+        super().__init__(0)
+        self.published, self._unfinished = list[str](), unfinished
+
+    async def publish(self, subject: str, _data: bytes) -> int:
+        self.published.append(subject)
+        return START + len(self.published)
+
+    async def last_sequence(self, _stream: str) -> int:
+        return START + len(self.published)
+
+    async def consumer(self, _stream: str, name: str) -> Consumer:
+        assert name == "clerk"
+        last = await self.last_sequence(_stream)
+        floor = last - self._unfinished if self.published else last
+        return self.state(last, last).model_copy(
+            update={"ack_floor": Place(stream_seq=floor), "num_ack_pending": last - floor}
+        )
+
+    async def messages(self, _stream: str, after: int, **_: Any) -> list[Message]:
+        assert after == START
+        at = datetime.now(UTC)
+        return [Message(START + place, subject, b"", None, at) for place, subject in enumerate(self.published, 1)]
+
+    def new(self) -> DeliberationRun:
+        outcome = Outcome("b-1", "COMPLETED", (), "", "")
+        return DeliberationRun("DEV", 1, "b", None, Started("b-1", "", 0.0, 0.0), outcome)
+
+    async def run(self, trips: list[DeliberationRun]) -> list[DeliberationRun]:
+        return trips
+
+
+async def test_malformed_messages_of_one_consumer_are_awaited_together() -> None:
+    """Three of each subject; the last one is of failures."""
+    evidence: Any = SimpleNamespace(attach=lambda *_: None)
+    with applied(Timeouts(settle=0.01)):
+        sound, stuck = Collecting(unfinished=0), Collecting(unfinished=1)
+        await poison_pill(cast(Any, sound), cast(Any, sound), CLERK, evidence)
+        assert sound.published == [COMPLETED] * 3 + [FAILED] * 3
+        with pytest.raises(StateNotReached, match=r"clerk: 1 unacknowledged, .* up to 105 of 106; no more than 0"):
+            await poison_pill(cast(Any, stuck), cast(Any, stuck), CLERK, evidence)
