@@ -47,6 +47,30 @@ async def test_those_of_a_filter_end_before_the_stream_does(nats: Nats) -> None:
     assert await nats.messages(STREAM, 0, subjects=["answers.nobody"]) == []
 
 
+async def test_a_stream_that_was_emptied_holds_nothing(nats: Nats) -> None:
+    js = await nats.jetstream()
+    await js.delete_msg(STREAM, 6)
+    assert [m.sequence for m in await nats.messages(STREAM, 3)] == [4, 5]
+    assert await nats.messages(STREAM, 5) == []
+    await js.purge_stream(STREAM)
+    assert await nats.messages(STREAM, 0) == []
+    await nats.publish(DONE, {})
+    assert [m.sequence for m in await nats.messages(STREAM, 0)] == [7]
+
+
+async def test_a_message_larger_than_the_suite_reads_decides_nothing(tmp_path: Path) -> None:
+    with secured_nats(tmp_path, "max_payload: 16MB") as address:
+        client = Nats(f"nats://{address}", "test")
+        js = await client.jetstream()
+        await js.add_stream(StreamConfig(name=STREAM, subjects=["answers.>"]))
+        await client.publish(DONE, {})
+        await client.publish(OTHER, b"x" * (9 << 20))
+        with pytest.raises(Inconclusive, match="NATS sends a message of 9437184 bytes, more than the 8 MiB"):
+            await client.messages(STREAM, 0)
+        assert [m.sequence for m in await client.messages(STREAM, 0, bodies=False)] == [1, 2]
+        await client.close()
+
+
 async def test_without_their_data(nats: Nats) -> None:
     messages = await nats.messages(STREAM, 0, subjects=["answers.>"], bodies=False)
     assert [message.sequence for message in messages] == [1, 2, 3, 4, 5, 6]

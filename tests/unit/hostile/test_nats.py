@@ -232,7 +232,7 @@ class JetStream:
     """Answers requests for a stream and its consumer, then delivers whatever the test gives."""
 
     def __init__(self, deliver: Callable[[str], Iterator[bytes]], last: int) -> None:
-        self.deliver = deliver
+        self.deliver, self.last = deliver, last
         self.stream = {**STREAM, "state": {**STREAM["state"], "last_seq": last}}
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -255,6 +255,8 @@ class JetStream:
                 subject, reply = words[1:3]
                 sid = next(sid for prefix, sid in subscriptions.items() if reply.startswith(prefix))
                 answer: dict[str, Any] = self.stream
+                if ".CONSUMER.INFO" in subject:
+                    answer = {**CONSUMER, "delivered": {"consumer_seq": 0, "stream_seq": 0}, "num_pending": self.last}
                 if ".CONSUMER.CREATE" in subject:
                     answer = {**CONSUMER, "config": json.loads(body)["config"]}
                     target = answer["config"]["deliver_subject"]
@@ -268,7 +270,7 @@ class JetStream:
 
 
 def delivery(place: str, sequence: int, data: bytes) -> bytes:
-    ack = f"$JS.ACK.AGENT_RESPONSES.c.1.{sequence}.{sequence}.1700000000000000000.0"
+    ack = f"$JS.ACK.AGENT_RESPONSES.c.1.{sequence}.{sequence}.1700000000000000000.1"
     return b"MSG %s %s %d\r\n%s\r\n" % (place.encode(), ack.encode(), len(data), data)
 
 
@@ -321,6 +323,12 @@ async def test_any_delivery(name: str, impatient: None) -> None:
             with a_reason_at_most(NonConformance, Inconclusive):
                 await nats.messages("AGENT_RESPONSES", 0)
                 pytest.fail("such a delivery was understood")
+
+
+async def test_a_message_larger_than_the_suite_reads_decides_nothing(impatient: None) -> None:
+    async with reading(DELIVERIES["a message too large"], 100) as nats:
+        with pytest.raises(Inconclusive, match="message of 41943040 bytes, more than the 8 MiB that the suite reads"):
+            await nats.messages("AGENT_RESPONSES", 0)
 
 
 @given(wounded(COMPLETED), st.sampled_from(["agent_id", "content", "temperature", "diversity", "duration"]))
