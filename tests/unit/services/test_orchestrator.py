@@ -18,7 +18,7 @@ from fixtures.core.paths import ROOT
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts, applied
 from fixtures.services.orchestrator import OrchestratorReplica, Outcome, Proposal, Refused
-from tests.support.orchestrator_messages import GRPC
+from tests.support.orchestrator_messages import GRPC, pb
 
 CERTIFICATE = ROOT / "tests" / "support" / "kubernetes_stand_in.pem"
 IMPATIENT = Timeouts(settle=0.02)
@@ -150,3 +150,43 @@ async def test_a_server_that_wants_tls_is_told_from_one_that_is_dead() -> None:
     with pytest.raises(Refused, match="UNAVAILABLE"):
         await replica.status()
     await replica.close()
+
+
+class Verbose(grpc.GenericRpcHandler):  # type: ignore[misc,type-arg,unused-ignore]
+    """Answers every call with the same message."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+
+    def service(self, _details: Any) -> Any:
+        async def answer(_request: bytes, _context: Any) -> bytes:
+            return self.answer
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@asynccontextmanager
+async def answered_with(answer: Any) -> AsyncIterator[OrchestratorReplica]:
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers([Verbose(answer.SerializeToString())])
+    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", GRPC)
+    await server.start()
+    try:
+        yield replica
+    finally:
+        await replica.close()
+        await server.stop(None)
+
+
+async def test_an_answer_that_any_client_reads_is_read() -> None:
+    proposal = pb.DeliberationResult(proposal=pb.Proposal(content="x" * (3 << 20)))
+    ended = pb.GetDeliberationResultResponse(status=pb.DELIBERATION_STATUS_COMPLETED, results=[proposal])
+    async with answered_with(ended) as replica:
+        outcome = await replica.result("task-1")
+    assert [len(proposal.content) for proposal in outcome.proposals] == [3 << 20]
+
+
+async def test_a_list_that_is_not_read_decides_nothing_and_says_whose_it_is() -> None:
+    async with answered_with(pb.GetDeliberationResultResponse(results=[pb.DeliberationResult()] * 1001)) as replica:
+        with pytest.raises(Inconclusive, match=r"orchestrator-1 .* answers .* with a list results of 1001 entries"):
+            await replica.result("task-1")
