@@ -32,6 +32,7 @@ def keep_agent_jobs(evidence: Evidence, runs: Iterable[AgentRun]) -> None:
             {
                 "task_id": run.task_id,
                 "returned": run.result,
+                "returned_left_out_bytes": run.result_left_out,
                 "error": run.error,
                 "cause": run.cause,
                 "seconds": run.seconds,

@@ -228,7 +228,8 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_name
     are not its own.
     """
     wrong, renamed = [], set()
-    for run in agent_runs.healthy:
+    unread = [run for run in agent_runs.healthy if run.result_left_out and profile.contract.agent.returns != "other"]
+    for run in [run for run in agent_runs.healthy if run not in unread]:
         problem, model = proposal_problem(run, profile)
         if problem:
             wrong.append(problem)
@@ -243,6 +244,8 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_name
         f"{len(agent_runs.healthy)} agent jobs returned proposals, and vLLM counted 0 requests meanwhile: what they "
         "return is not what a model said"
     )
+    for run in unread:
+        run.require_result()
     if renamed:
         raise Inconclusive(
             f"answers name {', '.join(sorted(renamed))}: what {profile.vllm.model} stands for, the list of models does "
@@ -365,10 +368,14 @@ async def test_message_contract(agent_runs: AgentRuns, profile: Profile, model_n
 async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile) -> None:
     """Who waits for the Ray call and who listens on NATS learn the same."""
     contract = MessageContract(profile.contract.messages)
-    wrong, compared = [], 0
+    wrong, compared, unread = [], 0, [run for run in agent_runs.healthy if run.result_left_out]
     for run in agent_runs.healthy:
         for message in run.completed:
             compared += 1
+            if run in unread:
+                continue
             wrong += [f"{run.name}: {line}" for line in contract.differences(run.result, message)]
     assert compared, f"nothing was published that could be compared: {described(agent_runs.healthy)}"
     assert not wrong, "; ".join(wrong)[:1500]
+    for run in unread:
+        run.require_result()

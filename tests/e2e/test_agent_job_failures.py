@@ -55,6 +55,8 @@ def reported_failure(run: AgentRun, profile: Profile, evidence: Evidence, grace:
     within = TIMEOUTS.agent_fault + grace
     returns = profile.contract.agent.failure == "returned"
     instead = "that it failed" if returns else "instead of raising"
+    if returns:
+        run.require_result()
     assert not run.ok, f"{run.name}: the job returned {run.result!r} {'and not ' if returns else ''}{instead}"
     raise_if_held_up(run)
     assert not run.silent, f"{run.name}: the job neither returned nor raised"

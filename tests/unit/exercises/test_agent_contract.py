@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Endpoints
+from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import HANGING, AgentJobs, AgentRun, AgentRuns, JobEnd, Scenario
 from fixtures.exercises.load import jobs as loads
 from fixtures.exercises.plans import approved_plan
@@ -151,6 +152,20 @@ async def test_a_healthy_vote_passes() -> None:
     await job_generates(healthy(), PROFILE, NAMES)
     await message_contract(healthy(), PROFILE, NAMES)
     await returns_what_it_published(healthy(), PROFILE)
+
+
+async def test_a_result_that_is_more_than_the_suite_reads_decides_nothing() -> None:
+    run = run_of("completed", VOTE, node_id="1" * 56, result_left_out=2 << 20)
+    for judging in (job_generates(runs(run), PROFILE, NAMES), returns_what_it_published(runs(run), PROFILE)):
+        with pytest.raises(Inconclusive, match="returned 2097152 bytes, more than the suite reads"):
+            await judging
+    with pytest.raises(Inconclusive, match="returned 2097152 bytes"):
+        await unknown_model(runs(run), PROFILE, EVIDENCE)
+    wrong = run_of("completed", VOTE, node_id="2" * 56, result={"vote": None})
+    both = AgentRuns({"1": run, "2": wrong}, (), "")
+    for judging in (job_generates(both, PROFILE, NAMES), returns_what_it_published(both, PROFILE)):
+        with pytest.raises(AssertionError):
+            await judging
 
 
 async def test_what_a_vote_names_is_what_the_agent_was_given() -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import ast
+import json
 from typing import Any
 
 import pytest
 
 from fixtures.probes.packaging import REMOTE
+from fixtures.probes.payload.basics import reason
+from fixtures.probes.payload.probe import plain
 
 
-def made_with() -> Any:
-    """The function, without the rest of its module, which needs Ray."""
-    module = ast.parse((REMOTE / "actors.py").read_text(encoding="utf-8"))
-    (definition,) = (node for node in module.body if getattr(node, "name", "") == "made_with")
-    namespace: dict[str, Any] = {"Any": Any}
-    exec(compile(ast.Module([definition], []), "actors", "exec"), namespace)
-    return namespace["made_with"]
+def defined(name: str, module: str, **names: Any) -> Any:
+    """A function or class, with these names, and without the rest of its module, which needs Ray."""
+    source = ast.parse((REMOTE / f"{module}.py").read_text(encoding="utf-8"))
+    (definition,) = (node for node in source.body if getattr(node, "name", "") == name)
+    namespace: dict[str, Any] = {"Any": Any, **names}
+    exec(compile(ast.Module([definition], []), module, "exec"), namespace)
+    return namespace[name]
 
 
 class Detached:
@@ -28,7 +31,11 @@ class Detached:
 
 
 def test_agents_end_with_their_handles_whatever_their_decorator_says() -> None:
-    assert made_with()(Detached, name="t") == {"lifetime": "non_detached", "num_cpus": 1, "name": "t"}
+    assert defined("made_with", "actors")(Detached, name="t") == {
+        "lifetime": "non_detached",
+        "num_cpus": 1,
+        "name": "t",
+    }
 
 
 @pytest.mark.parametrize("module", ["agents", "load"])
@@ -36,3 +43,9 @@ def test_each_job_makes_its_agents_so(module: str) -> None:
     source = (REMOTE / f"{module}.py").read_text(encoding="utf-8")
     assert "made_with(" in source
     assert ".options(" not in source
+
+
+def test_what_an_agent_returned_is_carried_or_its_size_is() -> None:
+    returned = defined("returned", "agents", json=json, plain=plain, reason=reason, RETURNED=100, TEXT=4000)
+    assert returned({"proposal": "yes"}) == {"result": {"proposal": "yes"}}
+    assert returned("x" * 200) == {"result_left_out": 202}
