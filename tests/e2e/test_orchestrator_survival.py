@@ -35,6 +35,7 @@ from fixtures.exercises.outages import (
     replica_of,
 )
 from fixtures.exercises.proxied import raise_if_bypassed
+from fixtures.exercises.publications import stored_sequences
 from fixtures.harness.outcome import skip_not_applicable, skip_unsupported
 from fixtures.profile.collection import by_consumer
 from fixtures.profile.model import Profile
@@ -263,12 +264,15 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
     poison = [b"{not json", b"[]", json.dumps(wrong_types).encode()]
     start = await start_of(nats, profile.nats)
     consumers = by_consumer(profile)
-    subjects = dict.fromkeys(subject for collected in consumers.values() for subject in collected)
-    published = {subject: [await nats.publish(subject, data) for data in poison] for subject in subjects}
+    subjects = list(dict.fromkeys(subject for collected in consumers.values() for subject in collected))
+    for subject in subjects:
+        for data in poison:
+            await nats.publish(subject, data)
     since = time.monotonic()
     trip = (await deliberations.run([deliberations.new()]))[0]
     keep_deliberations(evidence, [trip])
     assert trip.completed, f"a malformed message stalls the next deliberation: {trip.summary}"
+    published = await stored_sequences(nats, profile.nats.stream, start.sequence, dict.fromkeys(subjects, poison))
     own = {
         subject: [*published[subject], *(m.sequence for m in trip.messages if m.subject == subject)]
         for subject in subjects
