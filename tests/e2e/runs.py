@@ -36,6 +36,7 @@ def keep_agent_jobs(evidence: Evidence, runs: Iterable[AgentRun]) -> None:
                 "error": run.error,
                 "cause": run.cause,
                 "seconds": run.seconds,
+                "seconds_of_call": run.seconds_of_call,
                 "actor": vars(run.actor) if run.actor else None,
                 "published": _published(run.messages),
             },

@@ -43,13 +43,29 @@ class Failure:
     error_type: str  # "" where it says none
 
 
+def assert_in_time(run: AgentRun, what: str, within: float, own: float | None = None) -> None:
+    """The job took no longer, by its `own` message, else from when its actor was ready to the end of the call.
+
+    Raises Inconclusive where that is not known, and it took longer from its submission: it may have waited for a CPU,
+    or for its environment.
+    """
+    seconds = run.seconds_of_call if own is None else own
+    if seconds is None and run.seconds > within:
+        raise Inconclusive(
+            f"{run.name}: {what} {run.seconds:.1f} s after its submission; since when its actor was ready is not known"
+        )
+    assert seconds is None or seconds <= within, (
+        f"{run.name}: {what} after {seconds:.1f} s; at most {within:g} s are allowed"
+    )
+
+
 def reported_failure(run: AgentRun, profile: Profile, evidence: Evidence, grace: float = 0.0) -> Failure:
     """What a failed job says, which published that one message alone, conformant and in time, and raised.
 
     Where the contract has it so, it returned its failure instead; where failures are not published, the Ray call alone
     says it.
 
-    `grace`: seconds beyond the job's own timeout.
+    `grace`: seconds beyond the job's own timeout, which begins with its call.
     """
     keep_agent_jobs(evidence, [run])
     within = TIMEOUTS.agent_fault + grace
@@ -66,7 +82,7 @@ def reported_failure(run: AgentRun, profile: Profile, evidence: Evidence, grace:
     assert not run.completed, f"{run.name}: a failed job published a completed message"
     messages = MessageContract(profile.contract.messages)
     if messages.failed is None:
-        assert run.seconds <= within, f"{run.name}: ended after {run.seconds:.1f} s; at most {within:g} s are allowed"
+        assert_in_time(run, "ended", within)
         kind, _, text = (run.cause or run.reason).partition(": ")
         return Failure(text, kind)
     subject = messages.failed.section.subject
@@ -74,8 +90,7 @@ def reported_failure(run: AgentRun, profile: Profile, evidence: Evidence, grace:
     failed = run.failed[0]
     broken = messages.problems(failed)
     assert not broken, f"{run.name}: the failed message breaks the contract: {'; '.join(broken)}"
-    seconds = run.seconds if failed.seconds is None else failed.seconds
-    assert seconds <= within, f"{run.name}: reported after {seconds:.1f} s; at most {within:g} s are allowed"
+    assert_in_time(run, "reported", within, failed.seconds)
     return Failure(failed.text("error"), failed.text("error_type"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from fixtures.services.vllm import ModelNames
 from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_message_contract as message_contract
 from tests.e2e.test_agent_job import test_returns_what_it_published as returns_what_it_published
+from tests.e2e.test_agent_job_failures import assert_in_time
 from tests.e2e.test_agent_job_failures import test_unknown_model as unknown_model
 from tests.support.agent_messages import agent_message
 from tests.unit.profile.contracts import second
@@ -224,8 +226,37 @@ async def test_where_failures_are_not_published_the_call_alone_says_it() -> None
     await unknown_model(runs(run), profile, EVIDENCE)
     with pytest.raises(AssertionError, match="does not name the model"):
         await unknown_model(runs(run.model_copy(update={"cause": "RuntimeError: no"})), profile, EVIDENCE)
-    with pytest.raises(AssertionError, match=r"ended after 60\.0 s; at most 8 s are allowed"):
+    with pytest.raises(AssertionError, match=r"ended after 20\.0 s; at most 8 s are allowed"):
+        await unknown_model(runs(run.model_copy(update={"ready": 41.0, "ended": 61.0})), profile, EVIDENCE)
+    await unknown_model(runs(run.model_copy(update={"ready": 60.8, "ended": 61.0})), profile, EVIDENCE)
+    with pytest.raises(
+        Inconclusive, match=r"ended 60\.0 s after its submission; since when its actor was ready is not"
+    ):
         await unknown_model(runs(run.model_copy(update={"ended": 61.0})), profile, EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    ("ready", "own", "words"),
+    [
+        (60.8, None, ""),
+        (None, 0.2, ""),
+        (60.8, 9.0, r"reported after 9\.0 s; at most 8 s are allowed"),
+        (41.0, None, r"reported after 20\.0 s; at most 8 s are allowed"),
+    ],
+)
+def test_a_failure_is_timed_by_its_message_or_from_when_its_actor_was_ready(
+    ready: float | None, own: float | None, words: str
+) -> None:
+    """The job was submitted a minute before it ended: it waited for a CPU."""
+    run = run_of("failed", SPOILED, ok=False, ready=ready, ended=61.0)
+    with pytest.raises(AssertionError, match=words) if words else nullcontext():
+        assert_in_time(run, "reported", 8.0, own)
+
+
+def test_a_failure_whose_beginning_is_not_known_decides_nothing_unless_it_was_in_time_anyhow() -> None:
+    assert_in_time(run_of("failed", SPOILED, ok=False, ended=9.0), "reported", 8.0)
+    with pytest.raises(Inconclusive, match=r"reported 60\.0 s after its submission"):
+        assert_in_time(run_of("failed", SPOILED, ok=False, ended=61.0), "reported", 8.0)
 
 
 def test_a_load_is_told_where_an_answer_says_that_its_agent_failed() -> None:

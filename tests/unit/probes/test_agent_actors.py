@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -49,3 +51,31 @@ def test_what_an_agent_returned_is_carried_or_its_size_is() -> None:
     returned = defined("returned", "agents", json=json, plain=plain, reason=reason, RETURNED=100, TEXT=4000)
     assert returned({"proposal": "yes"}) == {"result": {"proposal": "yes"}}
     assert returned("x" * 200) == {"result_left_out": 202}
+
+
+class Answers:
+    """Stands in for Ray: `get` gives what is behind a reference, or raises it."""
+
+    def get(self, reference: Any, timeout: float) -> Any:
+        assert 0 <= timeout <= 9
+        if isinstance(reference, Exception):
+            raise reference
+        return reference
+
+
+@pytest.mark.parametrize(("ready", "known"), [(True, True), (RuntimeError("failed to import"), False)])
+def test_when_its_actor_was_ready_is_recorded_and_the_call_says_why_not(ready: Any, known: bool) -> None:
+    names: dict[str, Any] = {
+        "ray": Answers(),
+        "time": time,
+        "contextlib": contextlib,
+        "returned": lambda value: {"result": value},
+    }
+    run_class = defined("Run", "agents", **names, describe=lambda error: {"error": str(error)})
+    run = run_class.__new__(run_class)
+    run.scenario, run.record, run.silent, run.handle = {"timeout": 9}, {"started": 1.0, "ok": False}, None, None
+    run.ready, run.reference = ready, ("yes" if known else ValueError("the call says why"))
+    run.finish()
+    assert ("ready" in run.record) is known
+    assert run.record["ok"] is known and run.record.get("error", "the call says why") == "the call says why"
+    assert run.record["started"] < run.record.get("ready", run.record["ended"]) <= run.record["ended"]
