@@ -126,10 +126,11 @@ class Collecting(Clerk):
 
     def __init__(self, unfinished: int) -> None:
         super().__init__(0)
-        self.published, self._unfinished = list[str](), unfinished
+        self.published, self._bodies, self._unfinished = list[str](), list[bytes](), unfinished
 
-    async def publish(self, subject: str, _data: bytes) -> int:
+    async def publish(self, subject: str, data: bytes) -> int:
         self.published.append(subject)
+        self._bodies.append(data)
         return START + len(self.published)
 
     async def last_sequence(self, _stream: str) -> int:
@@ -146,7 +147,8 @@ class Collecting(Clerk):
     async def messages(self, _stream: str, after: int, **_: Any) -> list[Message]:
         assert after == START
         at = datetime.now(UTC)
-        return [Message(START + place, subject, b"", None, at) for place, subject in enumerate(self.published, 1)]
+        stored = enumerate(zip(self.published, self._bodies, strict=True), 1)
+        return [Message(START + place, subject, data, None, at) for place, (subject, data) in stored]
 
     def new(self) -> DeliberationRun:
         outcome = Outcome("b-1", "COMPLETED", (), "", "")
