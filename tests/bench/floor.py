@@ -52,6 +52,7 @@ async def actors(jobs: AgentJobs, kind: str, name: str, count: int, concurrency:
         "at_once": concurrency,
         "seconds": TIMEOUTS.job * count,
         "begin_for": TIMEOUTS.job * count,
+        "nodes": [],
     }
     program = replace(jobs.program("load", LOAD=load), before=SOURCE)
     output = await run_job(jobs.ray, program, submission, {}, TIMEOUTS.job * count)

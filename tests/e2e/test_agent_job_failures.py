@@ -307,7 +307,8 @@ async def test_worker_crash(
 
     A job that ends before it asks vLLM is not waited for: there is no process left that could be killed.
     """
-    batch, scenario = "crash", Scenario("crashing", vllm_url=cluster.inside.fault_proxy)
+    batch = "crash"
+    (scenario,) = await jobs.pinned([Scenario("crashing", vllm_url=cluster.inside.fault_proxy)])
     task_id = jobs.task_id(batch, scenario)
     before = await nats.last_sequence(profile.nats.stream)
     entrypoint, environment = jobs.entrypoint(batch, [scenario]), await delivered(ray, profile.agent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -291,3 +292,61 @@ async def test_an_agent_that_nobody_keeps_from_its_place_fails(held: float, need
         await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
     with pytest.raises(AssertionError, match="does not get the error that the module nats is missing"):
         await missing_nats_is_reported(run, EVIDENCE)
+
+
+# -- workers for other work --------------------------------------------------------------------------------------------
+
+
+async def pinned_to(*ids: str) -> list[Scenario]:
+    async def nodes() -> list[Node] | None:
+        return [worker(id, id[0]) for id in ids] or None
+
+    jobs = jobs_of()
+    jobs.pinned_nodes = nodes
+    scenarios = await jobs.with_profile(PROFILE).pinned(standard_scenarios([worker(FIRST)], "a/model"))
+    documents = [jobs._document("jobs", scenario) for scenario in scenarios]
+    assert [document["node"] for document in documents] == [
+        place.id if (place := scenario.node or scenario.pinned_to) else None for scenario in scenarios
+    ]
+    return scenarios
+
+
+async def test_where_workers_are_for_other_work_no_job_without_a_node_is_left_to_ray() -> None:
+    assert [one.pinned_to.id if one.pinned_to else "" for one in await pinned_to(FIRST, SECOND)] == ["", FIRST, SECOND]
+    assert not any(one.pinned_to for one in await pinned_to())
+    assert [one.key for one in await pinned_to(FIRST)] == [FIRST, "vllm unreachable", "unknown model"]
+
+
+@pytest.mark.parametrize("alive", [False, True])
+async def test_a_failure_on_a_pinned_node_that_left_decides_nothing(alive: bool) -> None:
+    scenario = replace(NOWHERE, pinned_to=worker(SECOND, "w2"))
+    jobs, task_id = jobs_of(Crowded({}, set(), 0.0)), jobs_of().task_id("jobs", scenario)
+    jobs.ray.nodes = lambda: asyncio.sleep(0, [worker(SECOND)] if alive else [])  # type: ignore[method-assign]
+    jobs.ray.actors = lambda **_: asyncio.sleep(0, [])  # type: ignore[method-assign]
+    rows = [{"task": task_id, "name": NOWHERE.name, "ok": False, "started": 1.0, "ended": 2.0, "error": "ActorDied"}]
+    run = (await jobs.collect("jobs", [scenario], {"job_id": "05000000", "runs": rows}, 0)).runs[NOWHERE.name]
+    with pytest.raises(
+        AssertionError if alive else Inconclusive, match="0 messages on" if alive else "w2 left Ray's cluster meanwhile"
+    ):
+        await vllm_unreachable(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
+
+
+async def test_a_pinned_job_waits_for_its_own_node() -> None:
+    """Others hold the node on which it must run; that another has room is no matter."""
+    scenario = replace(NOWHERE, pinned_to=worker(SECOND, "w2"))
+    jobs, task_id = jobs_of(Crowded({}, set(), 4.0)), jobs_of().task_id("jobs", scenario)
+    busy, room = worker(SECOND, "w2"), worker(FIRST, "w1")
+    jobs.ray.nodes = lambda: asyncio.sleep(0, [busy, room])  # type: ignore[method-assign]
+    rows = [{"task": task_id, "name": NOWHERE.name, **WAITED}]
+
+    async def ran(cpus: float) -> AgentRun:
+        agent = Actor(id="a", name=task_id, state="PENDING_CREATION", resources={"CPU": cpus})
+        jobs.ray.actors = lambda **_: asyncio.sleep(0, [agent])  # type: ignore[method-assign]
+        runs = await jobs.collect("jobs", [scenario], {"job_id": "05000000", "runs": rows}, 0)
+        return runs.runs[NOWHERE.name]
+
+    assert (await ran(1.0)).held_up == "w2 is busy: 4 of 4 CPU are held by others"
+    assert (await ran(8.0)).held_up.startswith("w2 "), "it fits no agent"
+    large = room.model_copy(update={"resources": {"CPU": 9.0}})
+    jobs.pinned_nodes = lambda: asyncio.sleep(0, [busy, large])
+    assert [node.name for node in await jobs.places()] == ["w1"]

@@ -7,6 +7,7 @@ import base64
 import json
 import time
 import zlib
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
@@ -23,6 +24,8 @@ from fixtures.profile.model import load as profile_named
 from fixtures.services.jetstream import Consumer, Stream
 from fixtures.services.nats import Message, NotThere
 from fixtures.services.ray import Actor, Job, Node
+from tests.e2e.test_load import test_every_job_returns as every_job_returns
+from tests.e2e.test_load import test_spread as spread
 
 PROFILE = profile_named("embedded")
 LOAD = "fc-1-load"
@@ -31,12 +34,16 @@ LOAD = "fc-1-load"
 class StandInRay:
     """Two workers of four CPUs and a head; whatever job is submitted ends with `document`."""
 
+    gone: frozenset[str] = frozenset()  # after the load
+
     def __init__(self, document: dict[str, Any]) -> None:
         self.output = f"fleet-load 3\n{BEGIN}{json.dumps(document)}{END}\n"
         self.forgotten: list[str] = []
 
     async def nodes(self) -> list[Node]:
-        workers = [Node(id=name, state="ALIVE", resources={"CPU": 4.0}) for name in ("w1", "w2")]
+        gone = self.gone if self.forgotten else ()
+        states = {name: "DEAD" if name in gone else "ALIVE" for name in ("w1", "w2")}
+        workers = [Node(id=name, state=state, resources={"CPU": 4.0}) for name, state in states.items()]
         return [Node(id="h", head=True, state="ALIVE", resources={"CPU": 8.0}), *workers]
 
     async def actors(self, *, job_id: str) -> list[Actor]:
@@ -87,10 +94,21 @@ def row(number: int, error: str = "") -> dict[str, Any]:
 
 
 async def run_load(
-    nats: StandInNats, *rows: dict[str, Any], count: int = 3, minutes: float = 0.0, seconds: float = 4.0
+    nats: StandInNats,
+    *rows: dict[str, Any],
+    count: int = 3,
+    minutes: float = 0.0,
+    seconds: float = 4.0,
+    gone: Collection[str] = (),
+    pinned: list[Node] | None = None,
 ) -> tuple[loads.Load, StandInRay]:
     ray = StandInRay({"job_id": "05000000", "jobs": list(rows), "seconds": seconds})
-    jobs = AgentJobs(ray, nats, PROFILE, Endpoints("", "", "", ""), "fc-1")  # type: ignore[arg-type]
+    ray.gone = frozenset(gone)
+
+    async def nodes() -> list[Node] | None:
+        return pinned
+
+    jobs: Any = AgentJobs(ray, nats, PROFILE, Endpoints("", "", "", ""), "fc-1", pinned_nodes=nodes)  # type: ignore[arg-type]
     return await loads.run_load(jobs, count, 0, lambda _: None, minutes), ray
 
 
@@ -201,3 +219,41 @@ def test_a_soak_tells_its_rate_and_what_is_left_of_its_time(monkeypatch: pytest.
 async def test_times_that_are_none_are_damage(number: float) -> None:
     with pytest.raises(Inconclusive, match="damaged"):
         await run_load(StandInNats(), {**row(1), "ended": number})
+
+
+# -- workers that leave, and workers for other work --------------------------------------------------------------------
+
+FACTS: Any = SimpleNamespace(measurements={})
+EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
+
+
+async def judged(*rows: dict[str, Any], gone: Collection[str] = ("w2",), **given: Any) -> None:
+    found, _ = await run_load(StandInNats(), *rows, count=len(rows), gone=gone, **given)
+    await every_job_returns(found, FACTS, EVIDENCE)
+
+
+async def test_jobs_of_a_worker_that_left_decide_nothing() -> None:
+    died = "ActorDiedError: its node has died"
+    with pytest.raises(
+        Inconclusive, match=r"^1 of 2 agent jobs .* of workers that left Ray's cluster meanwhile: ActorD"
+    ):
+        await judged(row(1), row(2, died))
+    with pytest.raises(Inconclusive, match="left Ray's cluster"):
+        await judged(row(1), row(3, "ActorDiedError: it began again; Node Id: w2"))
+    with pytest.raises(Inconclusive, match="left Ray's cluster"):
+        await judged(row(1), {**row(3, "ActorUnschedulableError"), "node": "w2"})
+    await judged(row(1), row(2))
+    with pytest.raises(AssertionError, match=r"returned no result: RuntimeError: no \(×1\)"):
+        await judged(row(1, "RuntimeError: no"), row(2, died))
+    with pytest.raises(AssertionError, match="its node has died"):
+        await judged(row(1), row(2, died), gone=())
+
+
+async def test_where_workers_are_for_other_work_each_job_is_put_on_one_of_the_others() -> None:
+    free, ray = await run_load(StandInNats(), row(1))
+    assert (free.pinned, given(ray)["nodes"]) == (False, [])
+    nodes = [Node(id="w1", name="w1", state="ALIVE", resources={"CPU": 4.0})]
+    pinned, ray = await run_load(StandInNats(), row(1), pinned=nodes)
+    assert (pinned.pinned, given(ray)["nodes"]) == (True, [["w1", 4.0]])
+    with pytest.raises(pytest.skip.Exception, match="the suite puts each job of the load on one that runs agents"):
+        await spread(pinned)

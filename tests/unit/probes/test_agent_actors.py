@@ -53,6 +53,13 @@ def test_what_an_agent_returned_is_carried_or_its_size_is() -> None:
     assert returned("x" * 200) == {"result_left_out": 202}
 
 
+@pytest.mark.parametrize(
+    ("nodes", "turns"), [([["a", 2.0], ["b", 3.5]], "ababb"), ([["a", 0.0], ["b", 2.0]], "abb"), ([["a", 1.0]], "a")]
+)
+def test_a_load_is_put_on_workers_in_turns_by_their_cpus(nodes: list[Any], turns: str) -> None:
+    assert "".join(defined("turns_of", "load")(nodes)) == turns
+
+
 class Answers:
     """Stands in for Ray: `get` gives what is behind a reference, or raises it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from fixtures.clusters.base import Component, Feature, Replica, Unsupported, Wor
 from fixtures.clusters.kubernetes.workloads import together
 from fixtures.core.errors import Inconclusive, UsageError
 from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
-from fixtures.probes.agent_nodes import agent_nodes, marked, unplaced, without_agents
+from fixtures.probes.agent_nodes import agent_nodes, marked, pinned_nodes, unplaced, without_agents
 from fixtures.probes.census import Census, Unplaced, WorkerReport
 from fixtures.probes.components import Answer, Components
 from fixtures.profile.amounts import Span, holds, least, most, shown
@@ -117,6 +118,17 @@ async def test_nodes_of_a_group_for_other_work_run_no_agents(tmp_path: Path) -> 
     census = marked(Census(reports, {}), elsewhere)
     assert [node.name for node in census.workers] == ["a"]
     assert [node.name for node in census.everyone] == ["h", "a", "b"]
+
+
+async def test_the_suites_agents_are_put_on_the_other_groups_where_there_is_one_for_other_work(tmp_path: Path) -> None:
+    fleet: Any = Fleet(loaded(tmp_path, ray={"groups": GROUPS}))
+    rows = [Node(id=at, name=at, address=at, state="ALIVE") for at in ("10.0.0.1", "10.0.0.3")]
+    ray: Any = SimpleNamespace(nodes=lambda: asyncio.sleep(0, rows))
+    assert [node.id for node in await pinned_nodes(fleet, ray) or ()] == ["10.0.0.1"]
+    del rows[0]
+    with pytest.raises(Inconclusive, match="no worker is alive in a group that runs agents"):
+        await pinned_nodes(fleet, ray)
+    assert await pinned_nodes(Fleet(load("swe-ai-fleet")), ray) is None  # type: ignore[arg-type]
 
 
 async def test_a_group_for_other_work_that_is_not_there_is_named(tmp_path: Path) -> None:
