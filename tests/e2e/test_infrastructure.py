@@ -232,7 +232,7 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
         do("Look for the head's process and its log where it runs, and ask its dashboard:", ENDPOINTS),
         shell("curl -sS {dashboard}/api/version", ENDPOINTS),
         do("Where it answers without a token: see what the head was started with (RAY_AUTH_MODE).", KUBERNETES),
-        kubectl("-n {ray_namespace} exec service/{head_service} -- printenv RAY_AUTH_MODE"),
+        kubectl("-n {ray_namespace} exec service/{head_service} -- sh -c 'echo \"${RAY_AUTH_MODE:-not set}\"'"),
         do(
             "Then set `authOptions: { mode: token }` of the RayCluster, which restarts head and workers, or correct "
             "ray.auth.mode of the profile.",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from fixtures.checks.applicability import applicability
 from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.remedy import filled
 from fixtures.clusters.base import Component, Timeline
@@ -35,7 +36,7 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Commands:
-    """Every kubectl command of every remedy, filled for the fleet as a run reads it."""
+    """Every kubectl command of the remedies of checks that apply, filled for the fleet as a run reads it."""
 
     texts: tuple[str, ...]
     worker: str  # what $POD names
@@ -70,7 +71,8 @@ async def commands(kubeconfig: str) -> AsyncIterator[Commands]:
         for component in (Component.VLLM, Component.ORCHESTRATOR, Component.RAY_WORKER):
             workload = await cluster.workload(component)
         values = remedy_values(profile, "attach", cluster.kubernetes_target)
-        remedies = [filled(check.remedy, values) for check in load_catalogue().values()]
+        absence = applicability(profile, "attach")
+        remedies = [filled(check.remedy, values) for check in load_catalogue().values() if not absence(check)]
         texts = {step.text for remedy in remedies for step in remedy if step.is_command}
         yield Commands(tuple(sorted(text for text in texts if text.startswith("kubectl "))), workload.ready[0].name)
     finally:
