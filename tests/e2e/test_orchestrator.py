@@ -119,7 +119,7 @@ async def test_councils(
     cuts=(Link.COLLECT,),
     impact="Callers take their own mistake for a broken server, and retry requests that can never succeed.",
     needs=(Part.ORCHESTRATOR, Part.GRPC, Part.CALLS, Part.REFUSALS),
-    follows=("INF-11", "ORC-01"),
+    follows=("INF-09", "INF-11", "CFG-05", "NET-05", "ORC-01"),  # a replica may ask NATS before it refuses
 )
 async def test_unknown_things(orchestrator: Orchestrator, profile: Profile, run_id: str) -> None:
     """NOT_FOUND or FAILED_PRECONDITION on every replica: the caller sees that the mistake is its own.
