@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -112,9 +112,9 @@ class Gateway(grpc.GenericRpcHandler):  # type: ignore[misc,type-arg,unused-igno
 
 
 @asynccontextmanager
-async def behind(code: grpc.StatusCode) -> AsyncIterator[OrchestratorReplica]:
+async def served_by(handler: grpc.GenericRpcHandler) -> AsyncIterator[OrchestratorReplica]:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers([Gateway(code)])
+    server.add_generic_rpc_handlers([handler])
     replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", GRPC)
     await server.start()
     try:
@@ -122,6 +122,10 @@ async def behind(code: grpc.StatusCode) -> AsyncIterator[OrchestratorReplica]:
     finally:
         await replica.close()
         await server.stop(None)
+
+
+def behind(code: grpc.StatusCode) -> AbstractAsyncContextManager[OrchestratorReplica]:
+    return served_by(Gateway(code))
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED])
@@ -165,17 +169,8 @@ class Verbose(grpc.GenericRpcHandler):  # type: ignore[misc,type-arg,unused-igno
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
-@asynccontextmanager
-async def answered_with(answer: Any) -> AsyncIterator[OrchestratorReplica]:
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers([Verbose(answer.SerializeToString())])
-    replica = OrchestratorReplica("orchestrator-1", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", GRPC)
-    await server.start()
-    try:
-        yield replica
-    finally:
-        await replica.close()
-        await server.stop(None)
+def answered_with(answer: Any) -> AbstractAsyncContextManager[OrchestratorReplica]:
+    return served_by(Verbose(answer.SerializeToString()))
 
 
 async def test_an_answer_that_any_client_reads_is_read() -> None:
