@@ -19,6 +19,7 @@ from fixtures.profile import descriptors
 from fixtures.profile.contract import Contract, take_contract
 from fixtures.services.grpc_contract import GrpcContract, document_of
 from fixtures.services.orchestrator import Council, Orchestrator, OrchestratorReplica, Proposal
+from fixtures.services.protobuf_wire import count_fields
 from tests.support.orchestrator_messages import GRPC, pb
 from tests.unit.profile.contracts import second
 
@@ -55,6 +56,33 @@ def test_a_list_longer_than_the_suite_reads_decides_nothing() -> None:
     rows = pb.GetDeliberationResultResponse(results=[pb.DeliberationResult()] * 1001)
     with pytest.raises(Inconclusive, match="a list results of 1001 entries, more than the 1000 that the suite reads"):
         document_of(rows)
+
+
+def test_an_answer_of_more_fields_than_the_suite_reads_is_refused_before_it_takes_their_memory() -> None:
+    """The bytes are within gRPC's 4 MiB, what they ask for is not: tests/unit/hostile measures it."""
+    many = b"\x1a\x00" * 300_000
+    inside = pb.ListCouncilsResponse.DESCRIPTOR.fields_by_name["councils"].number << 3 | 2
+    for content in (many, bytes([inside]) + b"\xc0\xcf\x24" + many):  # 600,000 bytes in one message
+        with pytest.raises(Inconclusive, match="more than the 200000 fields that the suite reads of an answer"):
+            GRPC.answer("councils", content)
+
+
+@pytest.mark.parametrize("size", [1, 10, 1000])
+def test_fields_are_counted_as_they_are_written(size: int) -> None:
+    proposal = pb.Proposal(author_id="a1", author_role="DEV", content="x")
+    answer = pb.GetDeliberationResultResponse(
+        results=[pb.DeliberationResult(proposal=proposal, score=0.5, rank=1)] * size, duration_ms=2**40
+    )
+    content, kind = answer.SerializeToString(), type(answer).DESCRIPTOR
+    assert count_fields(content, kind, 10_000) == 1 + size * 7
+    assert count_fields(content, kind, 5) == 5
+    assert count_fields(content[:-1], kind, 10_000) <= 1 + size * 7
+
+
+def test_what_is_no_message_is_left_to_the_parser() -> None:
+    kind = pb.GetStatusResponse.DESCRIPTOR
+    for content in (b"", b"\xff" * 1000, b"\x0b", b"\x0a\xff\xff\xff\xff\x0f", bytes(range(256))):
+        assert count_fields(content, kind, 1000) < 1000
 
 
 # -- another service ---------------------------------------------------------------------------------------------------
