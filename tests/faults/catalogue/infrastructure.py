@@ -21,7 +21,7 @@ from tests.targets.target import Change
 
 NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
 #: What is asked through Ray.
-THROUGH_RAY = ("INF-08", *(f"DEP-{number:02}" for number in range(1, 11)), "NET-03", "NET-04")
+THROUGH_RAY = ("INF-08", *(f"DEP-{number:02}" for number in (*range(1, 11), 12)), "NET-03", "NET-04")
 NO_RAY = ("INF-05", "INF-06", "INF-07")
 
 
