@@ -54,7 +54,7 @@ async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) 
     cuts=(Link.COLLECT,),
     impact="Deliberations that run at the same time lose answers, or get each other's.",
     needs=(Part.DELIBERATIONS,),
-    follows=(*CHAIN, "ORC-05"),
+    follows=(*CHAIN, "INF-06", "INF-07", "ORC-05"),
 )
 async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
     """Each completes with its own agents' proposals, every message belongs to one task, and none comes twice."""
