@@ -17,7 +17,7 @@ FLEET = (Component.ORCHESTRATOR, *AGENTS)
 DEPENDENCIES = "DEP-11"
 ANSWERS = ("JOB-14", "JOB-03", "JOB-04", "JOB-05")
 CONFIGURED = ("CFG-01", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06")
-CHAIN = ("INF-11", "INF-12", "ORC-01", *CONFIGURED, "DEP-04", "DEP-07", *ANSWERS)
+CHAIN = ("INF-09", "INF-11", "INF-12", "ORC-01", *CONFIGURED, "DEP-04", "DEP-07", *ANSWERS)
 
 
 def described(runs: Iterable[AgentRun | DeliberationRun]) -> str:

@@ -135,7 +135,7 @@ def assert_hung(run: AgentRun) -> None:
         )
 
 
-FAILURES_FOLLOW = ("INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-08", DEPENDENCIES, "JOB-03")
+FAILURES_FOLLOW = ("INF-09", "INF-10", "NET-04", "DEP-03", "DEP-04", "DEP-05", "DEP-08", DEPENDENCIES, "JOB-03")
 
 
 @check(
@@ -292,7 +292,7 @@ async def asked_or_ended(fault_proxy: FaultProxy, held: str, job: asyncio.Future
     "out.",
     needs=(Part.AGENT_CLASS, Feature.REPLICAS, Feature.DISRUPTION, Feature.FAULT_PROXY),
     disrupts=Disruption.REPLICA,
-    follows=("JOB-04", "JOB-05"),
+    follows=("INF-09", "JOB-04", "JOB-05"),
 )
 async def test_worker_crash(
     cluster: Cluster,

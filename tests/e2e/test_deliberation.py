@@ -22,7 +22,7 @@ from fixtures.services.vllm import FaultProxy
 FLEET = (Component.ORCHESTRATOR, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS, Component.VLLM)
 #: What a caller demands: each value of the request, and the texts by which it is known in a prompt.
 DEMANDS = {"rubric": ("rubric",), "requirements": ("requirement",), "metadata": ("key", "value")}
-CHAIN = ("DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
+CHAIN = ("INF-09", "DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
 
 
 @check(

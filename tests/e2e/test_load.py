@@ -48,7 +48,7 @@ def some(lines: list[str]) -> str:
     concerns=AGENTS,
     cuts=(Link.JOB,),
     impact="With many agents at once some of them fail or never return: busy hours lose answers.",
-    follows=("JOB-02", "JOB-03", "JOB-04"),
+    follows=("INF-09", "JOB-02", "JOB-03", "JOB-04"),
 )
 async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -> None:
     """Hundreds of agent jobs, as many at a time as there are CPUs: each one returns, none raises, none is forgotten."""

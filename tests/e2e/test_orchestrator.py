@@ -163,7 +163,7 @@ async def test_unknown_things(orchestrator: Orchestrator, profile: Profile, run_
     impact="Approved plans start nothing: their deliberations have to be started by hand.",
     needs=(Part.DELIBERATIONS, Part.GRPC, Part.CALLS, Part.PLANS, Feature.DISRUPTION),
     disrupts=Disruption.MESSAGES,
-    follows=("ORC-04",),
+    follows=("INF-09", "ORC-04"),
 )
 async def test_auto_dispatch(
     deliberations: Deliberations, orchestrator: Orchestrator, nats: Nats, profile: Profile

@@ -128,7 +128,7 @@ async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profi
     cuts=(Link.COLLECT,),
     impact="Callers get answers that no agent of their task gave.",
     needs=(Part.DELIBERATIONS, Part.REPORTS),
-    follows=("CFG-05", "ORC-04"),
+    follows=("INF-09", "CFG-05", "ORC-04"),
 )
 async def test_reports_what_was_published(round_trips: list[DeliberationRun]) -> None:
     """Proposal by proposal, the orchestrator's answer equals the message on NATS of the same task and agent."""
@@ -155,7 +155,7 @@ async def test_reports_what_was_published(round_trips: list[DeliberationRun]) ->
     cuts=(Link.COLLECT,),
     impact="Half of the answers cannot be found: it depends on which replica is asked.",
     needs=(Part.RESULTS_SHARED, Part.DELIBERATIONS, Part.BACKGROUND, Part.REPORTS, Part.SEVERAL_REPLICAS),
-    follows=("CFG-05", "ORC-04"),
+    follows=("INF-09", "CFG-05", "ORC-04"),
 )
 @pytest.mark.usefixtures("several_addresses")
 async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:

@@ -82,7 +82,7 @@ async def task_beyond_the_context(deliberations: Deliberations, nats: Nats, prof
     impact="One failed agent holds up its whole deliberation, or nobody learns that it failed.",
     needs=(Part.AGENT_FAILURES, Part.DELIBERATIONS, Part.ENDS, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
-    follows=("ORC-04",),
+    follows=("INF-09", "ORC-04"),
 )
 async def test_one_agent_fails(
     deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence
@@ -168,7 +168,7 @@ async def test_all_agents_fail(
         Feature.FAULT_PROXY,
     ),
     disrupts=Disruption.REPLICA,
-    follows=("ORC-04", "INF-12"),
+    follows=("INF-09", "ORC-04", "INF-12"),
 )
 async def test_results_survive_downtime(
     cluster: Cluster, deliberations: Deliberations, fault_proxy: FaultProxy, evidence: Evidence
@@ -203,7 +203,7 @@ async def test_results_survive_downtime(
     "answers.",
     needs=(Part.DELIBERATIONS, Part.ENDS, Part.SEVERAL_AGENTS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
-    follows=("ORC-04",),
+    follows=("INF-09", "ORC-04"),
 )
 async def test_duplicate_counts_once(
     deliberations: Deliberations, fault_proxy: FaultProxy, nats: Nats, profile: Profile, evidence: Evidence
@@ -256,7 +256,7 @@ async def test_duplicate_counts_once(
     impact="One malformed message stops the collector: no deliberation completes until it is removed.",
     disrupts=Disruption.MESSAGES,
     needs=(Part.CONSUMERS, Part.DELIBERATIONS, Feature.DISRUPTION),
-    follows=("ORC-04", "ORC-10"),
+    follows=("INF-09", "ORC-04", "ORC-10"),
 )
 async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Profile, evidence: Evidence) -> None:
     """Bytes that are no JSON, JSON without fields, and a wrong type are published; the next deliberation completes."""
@@ -304,7 +304,7 @@ async def test_poison_pill(deliberations: Deliberations, nats: Nats, profile: Pr
         Feature.FAULT_PROXY,
     ),
     disrupts=Disruption.REPLICA,
-    follows=("ORC-04", "ORC-06"),
+    follows=("INF-09", "ORC-04", "ORC-06"),
 )
 @pytest.mark.usefixtures("several_replicas")
 async def test_replica_killed(
@@ -353,7 +353,7 @@ async def test_replica_killed(
     impact="Deliberations without answers never end: callers wait forever, and their agents keep CPUs.",
     needs=(Part.DEADLINES, Part.DELIBERATIONS, Part.ENDS, Feature.FAULT_PROXY),
     disrupts=Disruption.MESSAGES,
-    follows=("INF-10", "ORC-01", "ORC-02"),
+    follows=("INF-09", "INF-10", "ORC-01", "ORC-02"),
 )
 async def test_deliberation_times_out(
     deliberations: Deliberations, fault_proxy: FaultProxy, ray: Ray, evidence: Evidence
@@ -402,7 +402,7 @@ async def test_deliberation_times_out(
     impact="After every restart of Ray the orchestrator starts no agents until it is restarted, too.",
     needs=(Part.DELIBERATIONS, Feature.REPLICAS, Feature.DISRUPTION),
     disrupts=Disruption.CLUSTER,
-    follows=("ORC-04", "ORC-17"),
+    follows=("INF-09", "ORC-04", "ORC-17"),
     supports=("head_recreated",),
 )
 async def test_ray_restart(
