@@ -107,6 +107,10 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile, n
             "stream add {stream} --subjects '{subjects}' {stream_keeps} --defaults",
         ),
         do(
+            "The servers of nats.url are not one NATS: join them by routes (Helm: config.cluster.enabled=true), or "
+            "name only those that the agents and the orchestrator use."
+        ),
+        do(
             "Where the stream is right as it is: correct nats.storage, nats.retention or nats.stream_replicas of the "
             "profile."
         ),
@@ -123,9 +127,12 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
 
     Without it a publication is lost (core NATS) or refused (JetStream); in memory it is lost at the next restart. It
     takes further messages, says so to their publishers, and keeps them for longer than a restart takes. A mirror of a
-    stream that captures the subjects is as good.
+    stream that captures the subjects is as good. Several servers (nats.url) lead to the same stream, whichever a client
+    meets.
     """
     stream = await nats.stream(profile.nats.stream)
+    apart = await nats.servers_apart(stream)
+    assert not apart, f"the servers of nats.url are not one NATS: {'; '.join(apart)}"
     subjects = profile.contract.messages.subjects
     wrong = stream_problems(stream, profile.nats, subjects, await origins_of(nats, stream, subjects))
     assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"

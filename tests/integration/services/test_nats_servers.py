@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import nats
 import pytest
 
 from fixtures.core.errors import Inconclusive, NonConformance
@@ -75,3 +77,21 @@ async def test_one_that_only_refuses_the_suite_leaves_it_open(tmp_path: Path) ->
         pytest.raises(Inconclusive, match=r"none of 2 servers can be used: .* does not answer.* wants credentials"),
     ):
         await Nats(f"{dead()},nats://{stranger}", "test").connect()
+
+
+async def test_servers_that_are_not_one_nats(tmp_path: Path) -> None:
+    """Each has a JetStream of its own: a stream in one is not that of the other, even where it has the same name."""
+    with secured_nats(tmp_path, "") as address, secured_nats(tmp_path, "") as another:
+        here, there = f"nats://{address}", f"nats://{another}"
+        async with await nats.connect(here) as mine, await nats.connect(there) as others:
+            await mine.jetstream().add_stream(name="ANSWERS", subjects=["answers"])
+            alone = Nats(here, "test")
+            stream = await alone.stream("ANSWERS")
+            assert await alone.servers_apart(stream) == []
+            both = Nats(f"{here},{there},{dead()}", "test")
+            assert await both.servers_apart(stream) == [f"{there} leads to a NATS without a stream ANSWERS"]
+            await others.jetstream().add_stream(name="ANSWERS", subjects=["answers"])
+            (line,) = await both.servers_apart(stream)
+            assert re.fullmatch(rf"{there} leads to another ANSWERS, of \S+Z and not {stream.created}", line)
+            assert await Nats(f"{here},{here}", "test").servers_apart(stream) == []
+        await alone.close()
