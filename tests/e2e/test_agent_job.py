@@ -217,7 +217,10 @@ def proposal_problem(run: AgentRun, profile: Profile) -> tuple[str, Any]:
     concerns=(Component.VLLM, Component.RAY_HEAD, Component.RAY_WORKER, Component.NATS),
     cuts=(Link.VLLM,),
     impact="Agents end without a usable proposal: deliberations fail or are decided by fewer agents.",
-    follows=("INF-02", "INF-03", "NET-03", "DEP-03", "DEP-04", "DEP-05", "DEP-08", DEPENDENCIES, "JOB-02", "JOB-03"),
+    follows=(
+        *("INF-02", "INF-03", "INF-09", "INF-10", "NET-03"),  # what an agent cannot store it does not return either
+        *("DEP-03", "DEP-04", "DEP-05", "DEP-08", DEPENDENCIES, "JOB-02", "JOB-03"),
+    ),
     supports=("works",),
 )
 async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_names: ModelNames) -> None:

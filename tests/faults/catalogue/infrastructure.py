@@ -23,8 +23,6 @@ NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
 #: What is asked through Ray.
 THROUGH_RAY = ("INF-08", *(f"DEP-{number:02}" for number in (*range(1, 11), 12)), "NET-03", "NET-04")
 NO_RAY = ("INF-05", "INF-06", "INF-07")
-#: Ten deliberations at once wait for each other's agents, on a machine that does much else for too long.
-HALF_THE_PLACES = ("E2E-02",)
 
 
 def argued(name: str, option: str, value: str) -> Change:
@@ -165,7 +163,6 @@ FAULTS = (
         description="the second worker is gone",
         inject=worker_killed,
         expected_failures=("INF-06", "INF-07"),
-        tolerated_failures=HALF_THE_PLACES,
         expected_terms=("ray-worker-2", "1 of 2 worker", "ended"),
     ),
     Fault(
@@ -173,7 +170,6 @@ FAULTS = (
         description="the second worker runs, and the raylet in it is gone",
         inject=raylet_killed,
         expected_failures=("INF-06", "INF-07"),
-        tolerated_failures=HALF_THE_PLACES,
         expected_terms=("ray-worker-2", "node table"),
     ),
     Fault(

@@ -32,11 +32,6 @@ from tests.targets.nats_injectors import (
 from tests.targets.target import Change, profile_is
 
 NO_NATS = ("INF-09", "INF-10", "INF-12", "NET-04", "ORC-01")
-#: Whatever publishes agents' answers.
-STORES = (
-    *("JOB-03", "JOB-04", "JOB-05", "JOB-08", "JOB-09", "JOB-10", "JOB-14"),
-    *("ORC-03", "ORC-04", "ORC-05", "ORC-06", "ORC-08", "E2E-01", "E2E-02", "E2E-03"),
-)
 STREAM, CONSUMER = "AGENT_RESPONSES", "deliberation-collector-completed"
 
 
@@ -73,7 +68,6 @@ FAULTS = (
         description="the account may store 64 KiB on disk: what a handful of answers take",
         inject=lambda target: small_account(target, "64KB"),
         expected_failures=("INF-09",),
-        tolerated_failures=STORES,  # whichever comes when the room is used up
         expected_terms=("JetStream", "storage", "65536"),
     ),
     Fault(
