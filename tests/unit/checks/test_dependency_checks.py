@@ -63,7 +63,7 @@ async def test_each_of_two_namesakes_has_its_own_version() -> None:
         with pytest.raises(AssertionError, match=r"Ray 2\.48\.0"):
             await one_ray_version(census(*nodes), PROFILE)
         with pytest.raises(AssertionError, match=r"worker \(5e6f7a8b\)"):
-            await same_distributions(census(*nodes), PLAIN_ENDPOINTS)
+            await same_distributions(census(*nodes), PLAIN_ENDPOINTS, PROFILE)
     for nodes in ((node(FIRST, python="3.10.1"), node(SECOND)), (node(FIRST), node(SECOND, python="3.10.1"))):
         with pytest.raises(AssertionError, match=r"worker \(.{8}\)': '3.10.1'"):
             await python_is_the_profiles(census(*nodes), PROFILE)
