@@ -30,9 +30,15 @@ from tests.e2e.runs import AGENTS, DEPENDENCIES, keep_agent_jobs
 
 
 def raise_if_held_up(run: AgentRun) -> None:
-    """Raises Inconclusive where the agent never started because others hold what it needs, on every node."""
+    """Raises Inconclusive where the agent never started because others hold what it needs, on every node, or was ready
+    only after nobody waited for it any more: what it says then came too late for the suite, not for the agent."""
     if run.held_up:
         raise Inconclusive(f"{run.name}: no node took the agent, so its failure was not seen: {run.held_up}")
+    if run.silent and run.ready is None and run.messages:
+        raise Inconclusive(
+            f"{run.name}: the agent was not ready {run.seconds:.0f} s after its submission, and ran later; "
+            "a place, its environment or a free processor came too late for its failure to be seen"
+        )
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,14 @@ async def test_where_nothing_hung_nothing_is_known_of_hanging(held: int | None) 
         await hanging(held, failed("ConnectionError", "refused"))
 
 
+async def test_an_agent_that_was_ready_after_nobody_waited_any_more_decides_nothing() -> None:
+    late: dict[str, Any] = {"type": "GetTimeoutError", "started": 1.0, "ended": 36.0}
+    with pytest.raises(Inconclusive, match="the agent was not ready 35 s after its submission, and ran later"):
+        await hanging(1, failed("ConnectionError", "refused"), **late)
+    with pytest.raises(AssertionError, match="neither returned nor raised"):
+        await hanging(1, failed("ConnectionError", "refused"), **late, ready=2.0)
+
+
 async def test_a_job_that_reports_no_failure_fails_wherever_its_request_went() -> None:
     with pytest.raises(AssertionError, match="0 messages on agent"):
         await hanging(0)
