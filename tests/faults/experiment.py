@@ -35,6 +35,7 @@ def tried(target: Target, fault: Fault, whole: bool) -> Outcome:
         with target.profiled(fault.profile):
             with target.changed_by(fault.inject):
                 seen = target.session(fault.name, under(fault, whole))
+            target.do(target.at_rest())
             leaks = leaking(target.reports / fault.name, fault.forbidden_terms)
             healed = target.session(f"{fault.name}/healed", fault.checks)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next fault is tried)

@@ -13,9 +13,13 @@ from fixtures.clusters.embedded import EmbeddedCluster, EmbeddedOptions
 from fixtures.clusters.embedded.fleet import Fleet
 from fixtures.clusters.embedded.replica import LocalReplica
 from fixtures.clusters.image_recipes import recipes
+from fixtures.core.polling import wait_until
+from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile import model as profiles
+from fixtures.profile.credentials import NONE
 from fixtures.services.grpc_contract import GrpcContract
 from fixtures.services.orchestrator import Orchestrator
+from fixtures.services.ray import Ray
 from tests.targets.attachment import Urls
 from tests.targets.target import Target
 
@@ -106,6 +110,24 @@ class EmbeddedTarget(Target):
         self.attached = None
         self._new()
         self.boot()
+
+    async def living_actors(self) -> list[str]:
+        """The names of Ray's actors: of agents, and of Ray jobs that run."""
+        ray = Ray(self.cluster.endpoints.dashboard, self.cluster.ray_access or NONE.ray)
+        try:
+            return [actor.name for actor in await ray.living_actors()]
+        finally:
+            await ray.close()
+
+    async def at_rest(self) -> None:
+        living: list[str] = []
+
+        async def none_lives() -> bool:
+            living[:] = await self.living_actors()
+            return not living
+
+        within = TIMEOUTS.deliberation + TIMEOUTS.settle
+        await wait_until(none_lives, "the end of all agents", within, detail=lambda: ", ".join(living))
 
     def unsupported(self) -> Collection[Feature]:
         return self.attached.unsupported if self.attached else self.cluster.unsupported

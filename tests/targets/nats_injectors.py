@@ -21,9 +21,11 @@ from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile.components import Nats as NatsProfile
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import FileChange, restarted
+from tests.targets.ray_injectors import end_agents
 from tests.targets.target import Change
 
 ORIGIN = "ORIGIN"  # the stream that others copy
+THEIRS = "another.team"  # a subject that has nothing to do with agents
 
 Spoiling = Callable[[JetStreamContext, NatsProfile], Awaitable[None]]
 
@@ -135,6 +137,30 @@ def stream_mirrors(*subjects: str, with_consumers: bool = False) -> Change:
     return spoiled(spoil, ORIGIN)
 
 
+def purged_stream() -> Change:
+    """The stream had messages and has none: its next one does not have the number one."""
+
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        for _ in range(3):
+            await js.publish(names.subjects[0].replace(">", "nobody"), b"{}")
+        await js.purge_stream(names.stream)
+
+    return spoiled(spoil)
+
+
+def stream_takes_from_another() -> Change:
+    """The stream of the agents' answers has its subjects, and copies besides what another team's stream captures."""
+
+    async def spoil(js: JetStreamContext, names: NatsProfile) -> None:
+        await js.add_stream(StreamConfig(name=ORIGIN, subjects=[THEIRS], storage=StorageType.FILE))
+        for number in range(3):
+            await js.publish(THEIRS, b'{"number": %d}' % number)
+        config = (await js.stream_info(names.stream)).config
+        await js.update_stream(config.evolve(sources=[StreamSource(name=ORIGIN)]))
+
+    return spoiled(spoil, ORIGIN)
+
+
 def without_consumer() -> Change:
     """That of the proposals."""
 
@@ -192,7 +218,7 @@ async def configured(
     target: EmbeddedTarget, configuration: str, *changes: FileChange, **environment: str
 ) -> AsyncIterator[None]:
     """NATS has this configuration file, too; the orchestrator starts again, with these changes, and makes its streams
-    where they are missing.
+    where they are missing. Deliberations of that time are known there alone: their agents are ended.
     """
     file = target.fleet.factory.run.path / "nats-server.conf"
     file.write_text(configuration, encoding="utf-8")
@@ -200,8 +226,14 @@ async def configured(
     def with_file(launch: LaunchSpec) -> LaunchSpec:
         return replace(launch, arguments=[*launch.arguments, "-c", str(file)])
 
-    async with served(target, with_file), restarted(target, target.orchestrators, *changes, environment=environment):
-        yield
+    try:
+        async with (
+            served(target, with_file),
+            restarted(target, target.orchestrators, *changes, environment=environment),
+        ):
+            yield
+    finally:
+        await end_agents(target)
 
 
 def of_accounts(*accounts: str) -> str:

@@ -159,3 +159,19 @@ async def run_in_ray(target: EmbeddedTarget, name: str, program: str) -> None:
             await asyncio.shield(ray.forget(name))
     finally:
         await ray.close()
+
+
+#: What ends the orchestrator's agents, wherever they run: they are detached, and have names in its namespace.
+END_AGENTS = """
+import ray
+
+ray.init(namespace="swe-ai-fleet", logging_level="ERROR")
+for name in ray.util.list_named_actors():
+    ray.kill(ray.get_actor(name), no_restart=True)
+"""
+
+
+async def end_agents(target: EmbeddedTarget) -> None:
+    """End the agents of deliberations that no replica knows any more: each would hold its place for ever."""
+    if await target.living_actors():
+        await run_in_ray(target, "end-agents", END_AGENTS)

@@ -155,6 +155,12 @@ class Target:
         """Begin with a sound fleet: what the last change left cannot be told."""
         raise NotImplementedError
 
+    async def at_rest(self) -> None:
+        """Wait until nothing of the last sessions goes on: an agent that lives on holds a place of the next ones.
+
+        Raises StateNotReached, with the names of what lives on. Where that cannot be seen there is nothing to wait for.
+        """
+
     def unsupported(self) -> Collection[Feature]:
         """What the checks may need and this fleet does not have, whatever is changed in it."""
         raise NotImplementedError

@@ -37,6 +37,7 @@ def tried(target: Target, variant: Variant, whole: bool) -> Outcome:
                 with target.profiled(fault.profile), target.changed_by(fault.inject):
                     seen = target.session(f"{variant.name}/{fault.name}", under(fault, False))
                 outcome.detected.append(FaultOutcome(fault, seen, NOTHING, seen.seconds))
+        target.do(target.at_rest())
         outcome.undone = not target.do(variant.is_present(target))
         outcome.restored = target.session(f"{variant.name}/restored", variant.lasting)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the next variant is tried)

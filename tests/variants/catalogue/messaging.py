@@ -18,7 +18,14 @@ from fixtures.core.timeouts import TIMEOUTS
 from fixtures.profile.components import Nats as NatsProfile
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, restarted
-from tests.targets.nats_injectors import spoiled, stream_is, stream_mirrors
+from tests.targets.nats_injectors import (
+    THEIRS,
+    purged_stream,
+    spoiled,
+    stream_is,
+    stream_mirrors,
+    stream_takes_from_another,
+)
 from tests.variants.model import Presence, Variant
 
 
@@ -130,6 +137,26 @@ async def stream_is_a_mirror(target: EmbeddedTarget) -> bool:
     return info.config.mirror is not None
 
 
+async def was_purged(target: EmbeddedTarget) -> bool:
+    async with await nats.connect(target.cluster.endpoints.nats) as client:
+        state = (await client.jetstream().stream_info(target.cluster.profile.nats.stream)).state
+    return bool(state.messages == 0 and state.first_seq > 1)
+
+
+async def has_their_messages(target: EmbeddedTarget) -> bool:
+    async with await nats.connect(target.cluster.endpoints.nats) as client:
+        js, stream = client.jetstream(), target.cluster.profile.nats.stream
+
+        async def copied() -> bool:
+            info = await js.stream_info(stream, subjects_filter=THEIRS)
+            return bool(info.config.sources) and bool(info.state.subjects)
+
+        try:
+            return await wait_until(copied, "a message of the other stream", TIMEOUTS.settle)
+        except StateNotReached:
+            return False
+
+
 VARIANTS = (
     Variant(
         name="stream-captures-more",
@@ -161,6 +188,20 @@ VARIANTS = (
         apply=neighbours_publish,
         is_present=stream_grows,
         stretches=("JOB-05", "ORC-05", "ORC-10", "ORC-12", "ORC-13", "LOAD-02", "LOAD-03"),
+    ),
+    Variant(
+        name="stream-was-purged",
+        description="the stream was emptied before: it holds nothing, and its next message has not the number one",
+        apply=purged_stream(),
+        is_present=was_purged,
+        stretches=("INF-10", "INF-12", "NET-04", "JOB-05", "ORC-05", "ORC-10", "ORC-13"),
+    ),
+    Variant(
+        name="stream-takes-from-another",
+        description="beside the agents' answers the stream copies what another team's stream captures",
+        apply=stream_takes_from_another(),
+        is_present=has_their_messages,
+        stretches=("INF-10", "INF-12", "NET-04", "JOB-05", "ORC-05", "ORC-10", "ORC-13"),
     ),
     Variant(
         name="answers-reach-the-stream-by-a-mirror",
