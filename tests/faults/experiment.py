@@ -32,6 +32,7 @@ def tried(target: Target, fault: Fault, whole: bool) -> Outcome:
     problems: list[str] = []
     leaks: list[str] = []
     try:
+        target.do(target.at_rest())
         with target.profiled(fault.profile):
             with target.changed_by(fault.inject):
                 seen = target.session(fault.name, under(fault, whole))

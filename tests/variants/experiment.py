@@ -28,6 +28,7 @@ def tried(target: Target, variant: Variant, whole: bool) -> Outcome:
     outcome = Outcome(variant, NOTHING, NOTHING, 0.0, known_red=KNOWN_RED.get(variant.name, ""))
     began = time.monotonic()
     try:
+        target.do(target.at_rest())
         with target.profiled(variant.profile), target.changed_by(variant.apply):
             before = target.do(variant.is_present(target))
             further = applicable(target, quick() | (quiet() if whole else set()))
