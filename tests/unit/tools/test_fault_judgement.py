@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -210,26 +211,48 @@ def test_ctrl_c_that_came_when_no_check_was_left_is_heard() -> None:
         assert interrupted.seen is expected
 
 
+class Profiled:
+    """A target that notes what is done with it."""
+
+    reports, current = Path("nowhere"), dict[str, object]()
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.profiles: list[Mapping[str, object]] = []
+
+    @contextmanager
+    def profiled(self, values: Mapping[str, object]) -> Iterator[None]:
+        self.current = dict(values)
+        yield
+        self.current = {}
+
+    @contextmanager
+    def changed_by(self, _change: object) -> Iterator[None]:
+        self.done.append("changed")
+        yield
+        self.done.append("undone")
+
+    def do(self, job: Coroutine[Any, Any, None]) -> None:
+        asyncio.run(job)
+
+    async def at_rest(self) -> None:
+        self.done.append("at rest")
+
+    def session(self, _name: str, _ids: object) -> Session:
+        self.done.append("session")
+        self.profiles.append(self.current)
+        return Session({}, {}, {}, 0.0)
+
+
 def test_a_healed_fleet_is_asked_with_the_profile_that_the_fault_had() -> None:
     """Else the rows that the profile makes could not be seen to pass again."""
-    profiles: list[Mapping[str, object]] = []
-
-    class Profiled:
-        reports, current = Path("nowhere"), dict[str, object]()
-
-        @contextmanager
-        def profiled(self, values: Mapping[str, object]) -> Iterator[None]:
-            self.current = dict(values)
-            yield
-            self.current = {}
-
-        def changed_by(self, _change: object) -> AbstractContextManager[None]:
-            return nullcontext()
-
-        def session(self, _name: str, _ids: object) -> Session:
-            profiles.append(self.current)
-            return Session({}, {}, {}, 0.0)
-
     target: Any = Profiled()
     tried(target, replace(FAULT, profile={"deliberations.agents": 5}), False)
-    assert profiles == [{"deliberations.agents": 5}] * 2
+    assert target.profiles == [{"deliberations.agents": 5}] * 2
+
+
+def test_a_fault_is_put_into_a_fleet_at_rest_and_so_is_its_end() -> None:
+    """Agents of the session before would hold places, and the replicas that the fault changes may not end them."""
+    target: Any = Profiled()
+    tried(target, FAULT, False)
+    assert target.done == ["at rest", "changed", "session", "undone", "at rest", "session"]
