@@ -98,9 +98,15 @@ class Outcome:
 
     @property
     def blind(self) -> list[str]:
-        """The checks that neither passed nor failed without the variant saying so, or did not end as it says."""
-        quiet = {check for check, status in self.seen.statuses.items() if status not in ("passed", "failed", "broken")}
-        missing = {*self.variant.stretches} - set(self.seen.statuses)
+        """The checks that neither passed nor failed without the variant saying so, or did not end as it says. One that
+        does not apply by the profile alone says nothing where the variant is not about it."""
+        stretched = {*self.variant.stretches}
+        quiet = {
+            check
+            for check, status in self.seen.statuses.items()
+            if status not in ("passed", "failed", "broken") and (check in stretched or status != "not_applicable")
+        }
+        missing = stretched - set(self.seen.statuses)
         return sorted((quiet | missing | (set(self.declared) - set(self.red))) - set(self.exempt))
 
     @property

@@ -65,6 +65,12 @@ def test_what_is_as_it_should_be() -> None:
     assert judged.row().keys() >= COLUMNS
 
 
+def test_a_check_that_no_such_fleet_has_says_nothing_of_the_variant() -> None:
+    elsewhere = row("NET-08", "not_applicable", "no executor sits between an orchestrator and Ray")
+    assert outcome(*SOUND, elsewhere).good
+    assert not outcome(*SOUND, {**elsewhere, "status": "unsupported"}).good
+
+
 def test_what_applies_by_the_variants_profile_alone_need_not_pass_after_it() -> None:
     variant = replace(VARIANT, stretches=("INF-10", "INF-16"), applies_here=("INF-16",))
     assert variant.lasting == {"INF-10", "JOB-02"}

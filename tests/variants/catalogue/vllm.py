@@ -24,11 +24,7 @@ SHORT_WAIT, SLOW, ALLOWED = 3.0, 4.0, 40.0  # seconds: what [timeouts] says, of 
 #: Source: https://github.com/vllm-project/vllm/pull/2894 (--served-model-name)
 FIRST_NAME = "fleet-default"
 HAS_AN_ALIAS = (
-    Edit(
-        "vllm_stub/answers.py",
-        '    return {"object": "list", "data": [row]}\n',
-        f'    return {{"object": "list", "data": [{{**row, "id": "{FIRST_NAME}"}}, row]}}\n',
-    ),
+    Edit("vllm_stub/answers.py", "for name in (model, *aliases)", f'for name in ("{FIRST_NAME}", model, *aliases)'),
     Edit(
         "vllm_stub/answers.py",
         '        "model": model,\n        "choices"',
