@@ -87,7 +87,7 @@ async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
     cuts=(Link.COLLECT,),
     impact="All agents answer alike, or none at the base temperature: a deliberation chooses among copies.",
     needs=(Part.DELIBERATIONS, Part.DIVERSITY),
-    follows=(*CHAIN, "CFG-01", "CFG-02", "CFG-07"),
+    follows=(*CHAIN, "CFG-01", "CFG-02", "CFG-07", "ORC-17"),
 )
 async def test_diversity(
     round_trips: list[DeliberationRun], profile: Profile, cluster: Cluster, fault_proxy: FaultProxy
@@ -148,7 +148,7 @@ async def _asked_as_they_say(trips: list[DeliberationRun], fault_proxy: FaultPro
     cuts=(),
     impact="Agents do not see what the caller demanded: proposals ignore rubric, requirements or metadata.",
     needs=(Part.CONSTRAINTS, Part.DELIBERATIONS, Part.TASKS, Feature.FAULT_PROXY),
-    follows=CHAIN,
+    follows=(*CHAIN, "ORC-17"),
 )
 async def test_constraints_reach_the_prompt(
     deliberations: Deliberations, fault_proxy: FaultProxy, profile: Profile, evidence: Evidence

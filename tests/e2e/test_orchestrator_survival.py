@@ -120,7 +120,7 @@ async def test_one_agent_fails(
     cuts=(Link.COLLECT,),
     impact="A deliberation in which every agent failed waits until it times out, or ends without the reason.",
     needs=(Part.CONTEXT, Part.DELIBERATIONS, Part.TASKS, Part.ENDS),
-    follows=(*CHAIN, "ORC-02", "ORC-04", "JOB-09"),
+    follows=(*CHAIN, "ORC-02", "ORC-04", "ORC-17", "JOB-09"),
 )
 async def test_all_agents_fail(
     deliberations: Deliberations, task_beyond_the_context: str, profile: Profile, evidence: Evidence
