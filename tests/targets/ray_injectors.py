@@ -175,3 +175,17 @@ async def end_agents(target: EmbeddedTarget) -> None:
     """End the agents of deliberations that no replica knows any more: each would hold its place for ever."""
     if await target.living_actors():
         await run_in_ray(target, "end-agents", END_AGENTS)
+
+
+def without_its_agents(change: Change) -> Change:
+    """The same; in the end the agents are ended that were begun meanwhile, and that no replica knows by their names."""
+
+    @asynccontextmanager
+    async def ended(target: EmbeddedTarget) -> AsyncIterator[None]:
+        try:
+            async with change(target):
+                yield
+        finally:
+            await end_agents(target)
+
+    return ended

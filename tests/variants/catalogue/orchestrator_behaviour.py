@@ -12,6 +12,7 @@ from tests.faults.model import Fault
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, orchestrator_code, orchestrator_image
 from tests.targets.nats_injectors import consumer_is
+from tests.targets.ray_injectors import without_its_agents
 from tests.variants.model import Variant
 from tests.variants.presence import orchestrators_run
 
@@ -180,7 +181,7 @@ VARIANTS = (
     Variant(
         name="agents-have-names-of-their-own",
         description="the orchestrator calls its agents agent-4f1c…, and not after the deliberation",
-        apply=orchestrator_image(*NAMES_ITS_AGENTS_ITSELF),
+        apply=without_its_agents(orchestrator_image(*NAMES_ITS_AGENTS_ITSELF)),
         is_present=orchestrators_run(*NAMES_ITS_AGENTS_ITSELF),
         stretches=("ORC-04", "ORC-07", "ORC-11", "ORC-15", "ORC-16", "ORC-17", "E2E-01", "E2E-02", "E2E-03"),
         detects=(NAMELESS_MOCKS,),
