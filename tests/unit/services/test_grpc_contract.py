@@ -62,7 +62,8 @@ def test_an_answer_of_more_fields_than_the_suite_reads_is_refused_before_it_take
     """The bytes are within gRPC's 4 MiB, what they ask for is not: tests/unit/hostile measures it."""
     many = b"\x1a\x00" * 300_000
     inside = pb.ListCouncilsResponse.DESCRIPTOR.fields_by_name["councils"].number << 3 | 2
-    for content in (many, bytes([inside]) + b"\xc0\xcf\x24" + many):  # 600,000 bytes in one message
+    nested, cut = bytes([inside]) + b"\xc0\xcf\x24" + many, bytes([inside]) + b"\x01\xff"
+    for content in (many, nested, nested + cut):  # 600,000 bytes in one message, and one that is cut beside it
         with pytest.raises(Inconclusive, match="more than the 200000 fields that the suite reads of an answer"):
             GRPC.answer("councils", content)
 
