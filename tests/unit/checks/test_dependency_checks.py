@@ -21,8 +21,8 @@ from tests.e2e.test_dependencies import test_further_package as further_package_
 from tests.e2e.test_dependencies import test_package as package_imports
 from tests.e2e.test_dependencies import test_python as python_is_the_profiles
 from tests.e2e.test_dependencies import test_same_distributions as same_distributions
-from tests.e2e.test_infrastructure import test_one_ray_version as one_ray_version
-from tests.e2e.test_infrastructure import test_ray_resources as ray_resources
+from tests.e2e.test_infrastructure_ray import test_one_ray_version as one_ray_version
+from tests.e2e.test_infrastructure_ray import test_ray_resources as ray_resources
 
 PROFILE = load("embedded").replaced("ray", python="3.11")
 EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)

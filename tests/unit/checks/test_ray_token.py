@@ -16,7 +16,7 @@ from fixtures.probes.components import Answer
 from fixtures.profile.credentials import NONE, HttpAccess
 from fixtures.profile.model import Profile, load
 from fixtures.services.ray import Node, Ray, Version
-from tests.e2e.test_infrastructure import test_ray_is_ready as ray_is_ready
+from tests.e2e.test_infrastructure_ray import test_ray_is_ready as ray_is_ready
 from tests.targets.gateways import gateway
 
 TOKEN = "0123456789abcdef" * 4

@@ -19,7 +19,8 @@ from fixtures.profile.remedy_values import KubernetesTarget
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Node, Version
 from tests.e2e import test_image as image_checks
-from tests.e2e import test_infrastructure as infrastructure_checks
+from tests.e2e import test_infrastructure_ray as ray_checks
+from tests.e2e import test_infrastructure_vllm as vllm_checks
 
 
 def profile(vllm: int = 1) -> Profile:
@@ -69,14 +70,14 @@ def with_vllm(seen: Components, workload: Workload) -> Components:
 def test_fewer_vllm_replicas_are_refused(desired: int, ready: int, behind: int | None, asked: int, words: str) -> None:
     seen = components(desired, replicas(ready), behind)
     with pytest.raises(AssertionError, match=words):
-        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked), cluster_of(behind))
+        vllm_checks.test_vllm_replicas_are_ready(seen, profile(asked), cluster_of(behind))
 
 
 def test_replicas_behind_an_address_of_the_profile_are_counted_by_their_workload() -> None:
     """vllm.url next to vllm.workload, which was scaled down: no service is asked where it leads."""
     seen = components(1, replicas(1), None)
     with pytest.raises(AssertionError, match="w: the specification asks for 1, the profile for 4"):
-        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(4), cluster_of(1))
+        vllm_checks.test_vllm_replicas_are_ready(seen, profile(4), cluster_of(1))
 
 
 ROLL_OUT = "a roll-out of w is in progress (1 of 2)"
@@ -96,17 +97,17 @@ def test_vllm_replicas_that_start_decide_nothing(desired: int, ready: int, late:
     seen = components(desired, replicas(ready, late), ready)
     starting = replace(seen.workloads[Component.VLLM].get(), rollout=rollout)
     with pytest.raises(Inconclusive, match=words):
-        infrastructure_checks.test_vllm_replicas_are_ready(with_vllm(seen, starting), profile(2), cluster_of(1))
+        vllm_checks.test_vllm_replicas_are_ready(with_vllm(seen, starting), profile(2), cluster_of(1))
     stuck = with_vllm(seen, replace(starting, rollout="", stuck=True))
     with pytest.raises(AssertionError, match=f"{ready} of {desired} replicas are ready"):
-        infrastructure_checks.test_vllm_replicas_are_ready(stuck, profile(2), cluster_of(1))
+        vllm_checks.test_vllm_replicas_are_ready(stuck, profile(2), cluster_of(1))
 
 
 @pytest.mark.parametrize(("desired", "ready", "behind", "asked"), [(1, 1, 1, 1), (3, 4, 4, 2), (1, 1, None, 2)])
 def test_as_many_vllm_replicas_or_more_are_taken(desired: int, ready: int, behind: int | None, asked: int) -> None:
     """The suite starts one server on this machine, whatever the profile says of the fleet in Kubernetes."""
     seen = components(desired, replicas(ready), behind)
-    infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(asked), cluster_of(behind))
+    vllm_checks.test_vllm_replicas_are_ready(seen, profile(asked), cluster_of(behind))
 
 
 @pytest.mark.parametrize(
@@ -123,14 +124,14 @@ def test_workers_that_ray_or_kubernetes_lack_are_refused(
     running: tuple[Replica, ...], nodes: tuple[str, ...], words: str
 ) -> None:
     with pytest.raises(AssertionError, match=words):
-        infrastructure_checks.test_workers_agree(components(2, running, None, *nodes), profile())
+        ray_checks.test_workers_agree(components(2, running, None, *nodes), profile())
 
 
 def test_what_the_service_leads_to_beside_vllm_is_named() -> None:
     strangers = {Component.VLLM: Answer[Sequence[str]](["stranger (that no controller keeps, x:1)"])}
     seen = replace(components(1, replicas(1), 2), strangers=strangers)
     with pytest.raises(AssertionError, match=r"no replica of w, too: stranger \(that no controller keeps, x:1\)"):
-        infrastructure_checks.test_vllm_replicas_are_ready(seen, profile(), cluster_of(2))
+        vllm_checks.test_vllm_replicas_are_ready(seen, profile(), cluster_of(2))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_workers_that_ray_counts_may_keep_kuberay_from_calling_it_ready(
     running: tuple[Replica, ...], nodes: tuple[str, ...], on_purpose: bool
 ) -> None:
     seen = components(2, running, None, *nodes)
-    assert infrastructure_checks.workers_are_not_ready_on_purpose(seen) is on_purpose
+    assert ray_checks.workers_are_not_ready_on_purpose(seen) is on_purpose
 
 
 class Fleet:

@@ -14,9 +14,9 @@ from fixtures.profile import model as profiles
 from fixtures.services.vllm import Model, Server
 from tests.e2e.test_configuration import LOOKS
 from tests.e2e.test_configuration import test_vllm_url as leads_to_vllm
-from tests.e2e.test_infrastructure import test_model_context as has_the_context
-from tests.e2e.test_infrastructure import test_vllm_is_healthy as is_healthy
-from tests.e2e.test_infrastructure import test_vllm_lists_the_model as lists_the_model
+from tests.e2e.test_infrastructure_vllm import test_model_context as has_the_context
+from tests.e2e.test_infrastructure_vllm import test_vllm_is_healthy as is_healthy
+from tests.e2e.test_infrastructure_vllm import test_vllm_lists_the_model as lists_the_model
 from tests.support.profiles import VARIABLES
 
 PROFILE = profiles.load("embedded")

@@ -51,7 +51,7 @@ def test_a_run_of_checks_imports_nothing_but_checks() -> None:
 
 
 def test_a_path_is_collected_whatever_marks_are_selected() -> None:
-    assert imported("-m", "e2e", "tests/unit/harness/test_collection.py", "tests/e2e/test_infrastructure.py") == {
+    assert imported("-m", "e2e", "tests/unit/harness/test_collection.py", "tests/e2e/test_infrastructure_ray.py") == {
         "unit",
         "e2e",
     }

@@ -21,9 +21,9 @@ from fixtures.profile.remedy_values import KubernetesTarget
 from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Node, Version
 from tests.e2e.test_image import names_image
-from tests.e2e.test_infrastructure import test_ray_is_ready as ray_is_ready
-from tests.e2e.test_infrastructure import test_vllm_replicas_are_ready as vllm_replicas_are_ready
-from tests.e2e.test_infrastructure import test_workers_agree as workers_agree
+from tests.e2e.test_infrastructure_ray import test_ray_is_ready as ray_is_ready
+from tests.e2e.test_infrastructure_ray import test_workers_agree as workers_agree
+from tests.e2e.test_infrastructure_vllm import test_vllm_replicas_are_ready as vllm_replicas_are_ready
 from tests.variants.model import Document
 
 RAY = "fleet/ray:2.49.2"
