@@ -13,15 +13,16 @@ from fixtures.core.versions import names_another_release
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.acknowledgement import Awaited, RunStart, repeated, wait_until_acknowledged
 from fixtures.exercises.agent_actors import AgentGroup, groups_of, label
-from fixtures.exercises.agent_jobs import AgentRuns
+from fixtures.exercises.agent_runs import AgentRuns
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.collection import by_consumer
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.profile.remedy_values import About
-from fixtures.services.nats import Nats, mentions
+from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Outcome, Started
 from fixtures.services.ray import Node, Ray
+from fixtures.services.stream_messages import mentions
 from tests.e2e.repairs import LOGS, nats_cli, nats_reached, set_variable
 from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
 

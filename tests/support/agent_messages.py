@@ -8,7 +8,7 @@ from typing import Any
 
 from fixtures.checks.contract import AgentMessage, MessageContract
 from fixtures.profile.contract_messages import Messages
-from fixtures.services.nats import Message
+from fixtures.services.stream_messages import Message
 
 
 def agent_message(messages: Messages, kind: str, document: dict[str, Any] | None, sequence: int = 1) -> AgentMessage:

@@ -16,7 +16,7 @@ import grpc
 
 from fixtures.profile import descriptors
 from fixtures.services.grpc_contract import GrpcContract, document_of
-from fixtures.services.nats import Message
+from fixtures.services.stream_messages import Message
 
 MODEL = "Qwen/Qwen3-0.6B"
 REVIEWED = "agent.response.completed.backlog-review.role"  # where answers to a backlog review are

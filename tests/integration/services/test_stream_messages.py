@@ -13,8 +13,9 @@ from fixtures.clusters.base import Unsupported
 from fixtures.core.errors import Inconclusive
 from fixtures.harness.client_fixtures import readable
 from fixtures.profile.model import load
-from fixtures.services import nats as services
-from fixtures.services.nats import Nats, mentions
+from fixtures.services import stream_messages
+from fixtures.services.nats import Nats
+from fixtures.services.stream_messages import mentions
 from tests.support.tls_services import secured_nats
 
 STREAM, DONE, FAILED, OTHER = "ANSWERS", "answers.done", "answers.failed", "answers.other"
@@ -79,12 +80,12 @@ async def test_without_their_data(nats: Nats) -> None:
 
 
 async def test_others_take_no_room(nats: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "STRETCH", 12_000)
+    monkeypatch.setattr(stream_messages, "STRETCH", 12_000)
     (message,) = await nats.messages(STREAM, 0, ours=mentions("task/5-é"))
     assert (message.sequence, (message.document or {}).get("task_id")) == (5, "task/5-é")
     with pytest.raises(Inconclusive, match="holds more after sequence 0 than the suite reads"):
         await nats.messages(STREAM, 0)
-    monkeypatch.setattr(services, "READ", 4000)
+    monkeypatch.setattr(stream_messages, "READ", 4000)
     with pytest.raises(Inconclusive, match="let it run while less is published"):
         await nats.messages(STREAM, 0, ours=mentions("task/5-é"))
 

@@ -14,7 +14,7 @@ from fixtures.core.errors import UsageError
 from fixtures.profile.contract import take_contract
 from fixtures.profile.contract_messages import Messages
 from fixtures.profile.model import load
-from fixtures.services.nats import Message
+from fixtures.services.stream_messages import Message
 from tests.support.agent_messages import agent_message
 from tests.unit.profile.contracts import second
 

@@ -18,16 +18,16 @@ from fixtures.exercises.agent_actors import ActorsBefore
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile import model as profiles
 from fixtures.profile.model import Profile
-from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Proposal, Started
 from fixtures.services.ray import Actor, Listing, Node
+from fixtures.services.stream_messages import Message
 from tests.e2e.test_deliberation import test_diversity as diversity
+from tests.e2e.test_orchestrator_failures import test_all_agents_fail as all_agents_fail
+from tests.e2e.test_orchestrator_failures import test_deliberation_times_out as deliberation_times_out
+from tests.e2e.test_orchestrator_failures import test_one_agent_fails as one_agent_fails
 from tests.e2e.test_orchestrator_results import test_agents_ran_here as agents_ran_here
 from tests.e2e.test_orchestrator_results import test_all_acknowledged as all_acknowledged
 from tests.e2e.test_orchestrator_results import test_deliberate_returns_at_once as returns_at_once
-from tests.e2e.test_orchestrator_survival import test_all_agents_fail as all_agents_fail
-from tests.e2e.test_orchestrator_survival import test_deliberation_times_out as deliberation_times_out
-from tests.e2e.test_orchestrator_survival import test_one_agent_fails as one_agent_fails
 from tests.e2e.test_orchestrator_survival import test_ray_restart as ray_restart
 from tests.support.agent_messages import agent_message
 from tests.unit.profile.test_parts import without_values

@@ -20,8 +20,8 @@ from fixtures.profile.collection import by_consumer
 from fixtures.profile.model import Profile, load
 from fixtures.profile.remedy_values import remedy_values
 from fixtures.services.jetstream import Consumer, Place
-from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Started
+from fixtures.services.stream_messages import Message
 from tests.e2e.test_orchestrator_results import test_all_acknowledged as all_acknowledged
 from tests.e2e.test_orchestrator_survival import test_poison_pill as poison_pill
 from tests.support.profiles import with_consumers

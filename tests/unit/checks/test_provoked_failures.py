@@ -15,8 +15,8 @@ from fixtures.checks.contract import MessageContract
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.model import Profile, load
-from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Proposal, Started
+from fixtures.services.stream_messages import Message
 from tests.e2e.test_deliberation import test_constraints_reach_the_prompt as constraints_reach_the_prompt
 from tests.e2e.test_orchestrator_survival import test_duplicate_counts_once as duplicate_counts_once
 from tests.unit.profile.test_parts import without_values

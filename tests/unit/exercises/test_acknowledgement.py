@@ -26,7 +26,8 @@ from fixtures.exercises.acknowledgement import (
 )
 from fixtures.profile.model import load
 from fixtures.services.jetstream import Consumer
-from fixtures.services.nats import Message, NotThere
+from fixtures.services.nats import NotThere
+from fixtures.services.stream_messages import Message
 
 START = 100  # the stream's last sequence before the run
 OWN = frozenset({101, 103, 105})

@@ -11,12 +11,13 @@ import pytest
 
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import Inconclusive
-from fixtures.exercises.agent_jobs import HANGING, AgentJobs, AgentRun, AgentRuns, JobEnd, Scenario
+from fixtures.exercises.agent_jobs import HANGING, AgentJobs, Scenario
+from fixtures.exercises.agent_runs import AgentRun, AgentRuns, JobEnd
 from fixtures.exercises.load import jobs as loads
 from fixtures.exercises.plans import approved_plan
 from fixtures.probes.payload.basics import SILENT_SERVER
 from fixtures.profile.model import load
-from fixtures.services.nats import Message
+from fixtures.services.stream_messages import Message
 from fixtures.services.vllm import ModelNames
 from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_message_contract as message_contract

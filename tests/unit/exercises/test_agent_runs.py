@@ -11,10 +11,11 @@ import pytest
 
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import Inconclusive
-from fixtures.exercises.agent_jobs import AgentJobs, AgentRun, AgentRuns, Scenario, standard_scenarios
+from fixtures.exercises.agent_jobs import AgentJobs, Scenario, standard_scenarios
+from fixtures.exercises.agent_runs import AgentRun, AgentRuns
 from fixtures.profile.model import load
-from fixtures.services.nats import Message
 from fixtures.services.ray import Actor, Node, PlacementGroup, Task, shown_names
+from fixtures.services.stream_messages import Message
 from fixtures.services.vllm import ModelNames
 from tests.e2e.test_agent_job import test_actor_starts as actor_starts
 from tests.e2e.test_agent_job import test_job_generates as job_generates

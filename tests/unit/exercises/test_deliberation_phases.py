@@ -11,8 +11,8 @@ from fixtures.checks.contract import AgentMessage, MessageContract
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.model import load
 from fixtures.services.jetstream import Stream
-from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Outcome, Started
+from fixtures.services.stream_messages import Message
 
 BEGAN = 1767225600.0  # by this machine
 MESSAGES = load("embedded").contract.messages

@@ -22,8 +22,9 @@ from fixtures.exercises.load import jobs as loads
 from fixtures.probes.packaging import BEGIN, END
 from fixtures.profile.model import load as profile_named
 from fixtures.services.jetstream import Consumer, Stream
-from fixtures.services.nats import Message, NotThere
+from fixtures.services.nats import NotThere
 from fixtures.services.ray import Actor, Job, Node
+from fixtures.services.stream_messages import Message
 from tests.e2e.test_load import test_every_job_returns as every_job_returns
 from tests.e2e.test_load import test_spread as spread
 

@@ -11,7 +11,7 @@ from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts
 from fixtures.exercises import publications
 from fixtures.exercises.publications import stored_sequences
-from fixtures.services.nats import Message, Ours
+from fixtures.services.stream_messages import Message, Ours
 
 DONE, FAILED = "answers.done", "answers.failed"
 

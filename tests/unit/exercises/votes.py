@@ -8,8 +8,8 @@ from typing import Any
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.exercises.nats_results import NatsResults
 from fixtures.profile.contract_messages import Messages
-from fixtures.services.nats import Message
 from fixtures.services.orchestrator import Started
+from fixtures.services.stream_messages import Message
 from tests.unit.profile.contracts import second
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,11 +21,12 @@ from fixtures.core.timeouts import Timeouts
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.credentials import NatsAccess
 from fixtures.profile.model import load
-from fixtures.services import nats as service
-from fixtures.services import nats_access
+from fixtures.services import nats as jetstream_questions
+from fixtures.services import nats_access, nats_connection, stream_messages
 from fixtures.services.jetstream import Account, Consumer, Stream
-from fixtures.services.nats import Message, Nats, NotThere
+from fixtures.services.nats import Nats, NotThere
 from fixtures.services.orchestrator import Outcome, Started
+from fixtures.services.stream_messages import Message
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import a_reason_at_most, assert_is_a_reason, bodies, values, wounded
 
@@ -140,7 +141,7 @@ async def test_the_valid_answer_is_read(name: str) -> None:
 
 @given(bodies(COMPLETED))
 def test_any_message_of_an_agent(body: bytes) -> None:
-    document = service._document(body)
+    document = stream_messages._document(body)
     assert document is None or isinstance(document, dict)
     for kind in CONTRACT.kinds.values():
         for line in kind.problems(document):
@@ -167,7 +168,7 @@ def test_any_claims_of_a_jwt(claims: Any) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (service, nats_access):
+    for module in (jetstream_questions, nats_access, nats_connection, stream_messages):
         monkeypatch.setattr(module, "TIMEOUTS", Timeouts(request=servers.PATIENCE))
 
 

@@ -17,7 +17,7 @@ from fixtures.profile.declared_absent import declared_absent
 from fixtures.profile.fleet_services import Orchestrator, OrchestratorVariables, Variables
 from fixtures.profile.model import Profile, load
 from fixtures.services.jetstream import Consumer, Stream
-from fixtures.services.nats import Message
+from fixtures.services.stream_messages import Message
 from tests.e2e.test_infrastructure_declared import test_nothing_is_hidden as nothing_is_hidden
 from tests.support.profiles import with_executor
 from tests.unit.profile.test_parts import without_diversity

@@ -13,7 +13,7 @@ import pytest
 from fixtures.clusters.base import Component, Feature, Replica, Unsupported, Workload
 from fixtures.clusters.kubernetes.workloads import together
 from fixtures.core.errors import Inconclusive, UsageError
-from fixtures.exercises.agent_jobs import AgentRun, AgentRuns
+from fixtures.exercises.agent_runs import AgentRun, AgentRuns
 from fixtures.probes.agent_nodes import agent_nodes, marked, pinned_nodes, unplaced, without_agents
 from fixtures.probes.census import Census, Unplaced, WorkerReport
 from fixtures.probes.components import Answer, Components
@@ -22,8 +22,8 @@ from fixtures.profile.model import Profile, load
 from fixtures.services.ray import Node
 from tests.e2e.test_connectivity import test_workers_reach_vllm as workers_reach_vllm
 from tests.e2e.test_dependencies import assert_usable
-from tests.e2e.test_infrastructure import test_workers_agree as workers_agree
-from tests.e2e.test_infrastructure import uneven_groups
+from tests.e2e.test_infrastructure_ray import test_workers_agree as workers_agree
+from tests.e2e.test_infrastructure_ray import uneven_groups
 from tests.support.profiles import profile_text
 
 GROUPS: list[dict[str, Any]] = [

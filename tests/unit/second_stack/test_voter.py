@@ -8,7 +8,7 @@ import nats
 import pytest
 
 from fixtures.checks.contract import MessageContract
-from fixtures.services.nats import Message
+from fixtures.services.stream_messages import Message
 from tests.second_stack.acme_votes import model_server as module
 from tests.second_stack.acme_votes.model_server import Answer
 from tests.second_stack.acme_votes.voter import Voter

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.services.nats import mentions
+from fixtures.services.stream_messages import mentions
 
 TASK = "a/b-é:JURÍDICO R&D 🗳"
 

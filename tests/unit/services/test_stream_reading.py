@@ -10,7 +10,7 @@ import nats.errors
 import pytest
 
 from fixtures.core.errors import NonConformance
-from fixtures.services.nats import _read
+from fixtures.services.stream_messages import read_stretch
 
 
 class Subscription:
@@ -34,7 +34,7 @@ class Subscription:
 
 async def read(subscription: Subscription) -> list[int]:
     client: Any = None
-    return [message.sequence for message in await _read(subscription, client, "ANSWERS", 0, 5, None)]
+    return [message.sequence for message in await read_stretch(subscription, client, "ANSWERS", 0, 5, None)]
 
 
 async def test_a_stream_that_is_purged_meanwhile_holds_no_more() -> None:
