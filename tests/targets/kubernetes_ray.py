@@ -75,6 +75,15 @@ def second_group(replicas: int, **values: Any) -> Change:
     return change
 
 
+@asynccontextmanager
+async def second_group_counts_with_the_first(target: KubernetesTarget) -> AsyncIterator[None]:
+    """One worker in a second group, which the profile does not name: it has the workers of both in the first."""
+    together = target.profile.ray.with_group(workers=len(await ready_workers(target)) + 1)
+    with target.profiled({"ray.groups": together.groups}):  # with the images of this run, which no file names
+        async with second_group(1)(target):
+            yield
+
+
 def group_asks_for_more_than_its_most(replicas: int) -> Change:
     """KubeRay keeps as many as maxReplicas allows: those that there are."""
 

@@ -68,6 +68,12 @@ def test_a_variant_says_what_differs_and_what_must_come_of_it(variant: Variant) 
     assert rows <= families.in_run(CATALOGUE, profile.agent.modules).keys(), "its profile must have these rows"
 
 
+def test_groups_on_kubernetes_have_the_images_of_the_run() -> None:
+    """A tag of the images' content, which no shipped profile names: a change takes the groups of its target's."""
+    on_kubernetes = [entry for entry in (*VARIANTS, *FAULTS) if entry.where == "kubernetes"]
+    assert on_kubernetes and not [entry.name for entry in on_kubernetes if "ray.groups" in entry.profile]
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_a_variant_declares_what_does_not_apply_to_its_fleet(variant: Variant) -> None:
     """By its profile. What the reference lacks on one machine is asked for in no variant."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fixtures.profile.model import load
 from fixtures.profile.ray_section import Resources
 from tests.faults.catalogue.kubernetes import ASKS_FOR_LESS
 from tests.targets.kubernetes_injectors import group_names_least_alone, ready_workers
@@ -14,6 +13,7 @@ from tests.targets.kubernetes_ray import (
     group_asks_for_more_than_its_most,
     one_worker_is_never_ready,
     second_group,
+    second_group_counts_with_the_first,
     workers,
     workers_are_placed,
     workers_ask_for,
@@ -97,9 +97,8 @@ VARIANTS: tuple[Variant, ...] = (
     Variant(
         name="two-worker-groups",
         description="workers for CPUs stand next to those for GPUs, in a group of their own",
-        apply=second_group(1),
+        apply=second_group_counts_with_the_first,
         is_present=second_group_has_a_worker,
-        profile={"ray.groups": load("kind").with_workers(3).ray.groups},
         stretches=(*GROUPS, *IN_WORKERS, "IMG-04", "INF-07", "INF-08", "NET-03", "NET-04", "JOB-01", "JOB-02"),
         where="kubernetes",
     ),
