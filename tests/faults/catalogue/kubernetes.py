@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fixtures.profile.model import load
+from tests.faults.catalogue.infrastructure import NO_VLLM, THROUGH_RAY
 from tests.faults.model import Fault
 from tests.targets.kubernetes_injectors import (
     dns_down,
@@ -16,10 +17,7 @@ from tests.targets.kubernetes_objects import arguments_differ_between_replicas
 from tests.targets.kubernetes_services import a_stranger_is_behind
 from tests.targets.target import profile_is
 
-NAMES = ("NET-03", "NET-04")  # workers reach services by name
 REPLICAS = ("NET-01", "NET-05", "NET-06", "CFG-02", "CFG-03", "CFG-04", "CFG-05", "CFG-06", "ORC-01", "INF-11")
-
-NO_VLLM = ("INF-01", "INF-02", "INF-03", "INF-04", "NET-03")
 
 ASKS_FOR_LESS = Fault(
     name="pods-ask-for-less-than-the-profile",
@@ -38,14 +36,7 @@ FAULTS = (
         where="kubernetes",
         expected_failures=("NET-07",),
         # Without names a worker of Ray can start nothing, so that whatever the census tells cannot be told.
-        tolerated_failures=(
-            *NAMES,
-            *(f"DEP-{number:02}" for number in range(1, 11)),
-            *REPLICAS,
-            "INF-06",
-            "INF-08",
-            "INF-12",
-        ),
+        tolerated_failures=(*THROUGH_RAY, *REPLICAS, "INF-06", "INF-12"),
         expected_terms=("resolve",),
     ),
     Fault(

@@ -19,7 +19,7 @@ WHERE = "embedded-token"
 OLD = "0123456789abcdef" * 4
 #: What the head asks of workers, which refuse whoever sends no token: places for tasks and actors of jobs. It has to be
 #: seen in a fleet which of them fail, and which cannot be decided.
-FROM_THE_HEAD = ("INF-06", "INF-07", *THROUGH_RAY, "DEP-12", "ORC-01")
+FROM_THE_HEAD = ("INF-06", "INF-07", *THROUGH_RAY, "ORC-01")
 #: What a replica does through Ray. Its environment differs from the other's, which CFG-07 reports.
 WITHOUT_RAY = ("CFG-07", "ORC-01", "ORC-03", "ORC-04")
 
@@ -107,7 +107,7 @@ FAULTS = (
         description="the token was rotated, and the suite still has the one before",
         inject=suite_has_old_token,
         expected_failures=(),
-        tolerated_failures=(*NO_RAY[1:], *THROUGH_RAY, "DEP-12"),
+        tolerated_failures=(*NO_RAY[1:], *THROUGH_RAY),
         expected_terms=(),
         inconclusive={"INF-05": "ray.auth.token"},
         forbidden_terms=(OLD,),
