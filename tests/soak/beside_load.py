@@ -1,57 +1,20 @@
-"""A pytest plugin: others use the fleet while its checks run, as in two of the variants.
+"""A pytest plugin: others use the fleet while its checks run.
 
-Somebody's Ray job keeps half of the CPUs busy with agents of three seconds (`users-agents-come-and-go`), and answers to
-tasks of somebody else come 20 times a second (`neighbours-publish-all-the-time`).
+Named with `-p`, it is imported before the suite's own plugin names its modules to pytest, which rewrites none that is
+imported already: so it imports the loads when the fleet is asked for.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Generator, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Generator
 
 import pytest
 
-from fixtures.clusters.base import Cluster, Timeline
-from tests.targets.target import Change
-from tests.variants.catalogue.machine import fleet_is_used
-from tests.variants.catalogue.messaging import neighbours_publish
-
-LOADS: tuple[Change, ...] = (fleet_is_used, neighbours_publish)
-
-
-@dataclass(frozen=True)
-class LoadedFleet:
-    """What a load knows of the fleet."""
-
-    cluster: Cluster
+from fixtures.clusters.base import Cluster
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fleet_cluster() -> Generator[None, Cluster, Cluster]:
+    from tests.soak.loads import LOADS, with_loads
+
     return with_loads((yield), LOADS)
-
-
-def with_loads(cluster: Cluster, loads: Sequence[Change]) -> Cluster:
-    """The cluster, with these loads from the end of its start to its stop."""
-    under_way, start, stop = AsyncExitStack(), cluster.start, cluster.stop
-
-    async def start_with_loads(timeline: Timeline) -> None:
-        await start(timeline)
-        try:
-            for load in loads:
-                with timeline.step(f"load beside the checks: {load.__name__}"):
-                    await under_way.enter_async_context(load(LoadedFleet(cluster)))
-        except BaseException:
-            await asyncio.shield(cluster.stop())
-            raise
-
-    async def stop_with_loads() -> None:
-        try:
-            await under_way.aclose()
-        finally:
-            await stop()
-
-    vars(cluster).update(start=start_with_loads, stop=stop_with_loads)
-    return cluster

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fixtures.clusters.base import Cluster, Feature, Timeline
-from tests.soak.beside_load import LOADS, LoadedFleet, with_loads
-from tests.soak.command import with_load
+from tests.soak.command import BESIDE_LOAD, with_load
+from tests.soak.loads import LOADS, LoadedFleet, with_loads
+from tests.support import suite_process
 
 
 class Fleet(Cluster):
@@ -68,3 +69,9 @@ def test_the_command_leaves_out_what_would_end_the_load() -> None:
     plugin = ["-p", "tests.soak.beside_load"]
     assert with_load(["--vllm", "stub"]) == [*plugin, "-m", "e2e and not disruptive", "--vllm", "stub"]
     assert with_load(["-m", "e2e and not load"]) == [*plugin, "-m", "e2e and not load"]
+
+
+def test_a_run_starts_with_the_load_as_its_plugin() -> None:
+    """Which pytest imports before the suite's own plugin, and which must not get in its way."""
+    ran = suite_process.run(*BESIDE_LOAD, "--collect-only", "-q", "tests/e2e/test_load.py", timeout=300)
+    assert ran.returncode == 0, ran.output
