@@ -6,7 +6,7 @@ from typing import Any
 from fixtures.checks.contract import AgentMessage
 from fixtures.clusters.base import Component
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.agent_runs import AgentRun
+from fixtures.exercises.agent_run import AgentRun
 from fixtures.exercises.deliberation_run import DeliberationRun
 
 #: What an agent job needs, and what a deliberation needs.

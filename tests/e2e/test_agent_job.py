@@ -9,7 +9,7 @@ from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, sh
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns
+from fixtures.exercises.agent_run import AgentRun, AgentRuns
 from fixtures.probes.census import Census
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part

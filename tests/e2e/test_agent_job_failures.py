@@ -16,7 +16,7 @@ from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.agent_jobs import AgentJobs, Scenario
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns
+from fixtures.exercises.agent_run import AgentRun, AgentRuns
 from fixtures.exercises.residue import actors_that_stay, placement_groups_that_stay
 from fixtures.probes.census import run_job
 from fixtures.probes.delivery import delivered

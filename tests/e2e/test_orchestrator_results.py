@@ -13,7 +13,7 @@ from fixtures.core.versions import names_another_release
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.exercises.acknowledgement import Awaited, RunStart, repeated, wait_until_acknowledged
 from fixtures.exercises.agent_actors import AgentGroup, groups_of, label
-from fixtures.exercises.agent_runs import AgentRuns
+from fixtures.exercises.agent_run import AgentRuns
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.profile.collection import by_consumer
 from fixtures.profile.model import Profile

@@ -11,7 +11,7 @@ import pytest
 from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import Timeouts
 from fixtures.exercises import residue
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns
+from fixtures.exercises.agent_run import AgentRun, AgentRuns
 from fixtures.services.ray import Actor, Node, PlacementGroup
 from tests.e2e.test_agent_job_failures import test_agents_end as agents_end
 

@@ -12,7 +12,7 @@ import pytest
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import HANGING, AgentJobs, Scenario
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns, JobEnd
+from fixtures.exercises.agent_run import AgentRun, AgentRuns, JobEnd
 from fixtures.exercises.load import jobs as loads
 from fixtures.exercises.plans import approved_plan
 from fixtures.probes.payload.basics import SILENT_SERVER

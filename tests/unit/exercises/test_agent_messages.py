@@ -10,7 +10,7 @@ import pytest
 from fixtures.checks.contract import AgentMessage, MessageContract
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import HANGING
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns
+from fixtures.exercises.agent_run import AgentRun, AgentRuns
 from fixtures.profile.model import load
 from fixtures.services.vllm import ModelNames
 from tests.e2e.test_agent_job import test_job_generates as job_generates

@@ -12,7 +12,7 @@ import pytest
 from fixtures.clusters.base import Endpoints
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import AgentJobs, Scenario, standard_scenarios
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns
+from fixtures.exercises.agent_run import AgentRun, AgentRuns
 from fixtures.profile.model import load
 from fixtures.services.ray import Actor, Node, PlacementGroup, Task, shown_names
 from fixtures.services.stream_messages import Message

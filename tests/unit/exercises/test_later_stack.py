@@ -14,7 +14,7 @@ from fixtures.checks.contract import AgentMessage
 from fixtures.clusters.base import Endpoints
 from fixtures.core.polling import StateNotReached
 from fixtures.exercises.agent_jobs import AgentJobs, Scenario
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns, JobEnd
+from fixtures.exercises.agent_run import AgentRun, AgentRuns, JobEnd
 from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.exercises.deliberations import Deliberations
 from fixtures.exercises.modes import Mode, RpcAsync, RpcThenNats, mode_of

@@ -10,7 +10,7 @@ import pytest
 from fixtures.clusters.base import Component, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.exercises.agent_jobs import Scenario
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns
+from fixtures.exercises.agent_run import AgentRun, AgentRuns
 from fixtures.harness.roll_out_fixtures import is_left, require_agents_code, require_image, run_on_stock_image
 from fixtures.profile.model import Profile, load
 from tests.support.profiles import profile_text

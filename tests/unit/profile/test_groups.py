@@ -13,7 +13,7 @@ import pytest
 from fixtures.clusters.base import Component, Feature, Replica, Unsupported, Workload
 from fixtures.clusters.kubernetes.workloads import together
 from fixtures.core.errors import Inconclusive, UsageError
-from fixtures.exercises.agent_runs import AgentRun, AgentRuns
+from fixtures.exercises.agent_run import AgentRun, AgentRuns
 from fixtures.probes.agent_nodes import agent_nodes, marked, pinned_nodes, unplaced, without_agents
 from fixtures.probes.census import Census, Unplaced, WorkerReport
 from fixtures.probes.components import Answer, Components

@@ -16,6 +16,7 @@ from fixtures.core.paths import ROOT
 from fixtures.profile.model import load
 from tests.faults.catalogue import FAULTS
 from tests.faults.catalogue.executor import WHERE
+from tests.faults.model import Fault
 from tests.targets.executor_target import with_executor
 from tests.targets.injectors import Edit
 from tests.targets.target import with_value
@@ -70,7 +71,8 @@ def test_a_variant_says_what_differs_and_what_must_come_of_it(variant: Variant) 
 
 def test_groups_on_kubernetes_have_the_images_of_the_run() -> None:
     """A tag of the images' content, which no shipped profile names: a change takes the groups of its target's."""
-    on_kubernetes = [entry for entry in (*VARIANTS, *FAULTS) if entry.where == "kubernetes"]
+    entries: tuple[Variant | Fault, ...] = (*VARIANTS, *FAULTS)
+    on_kubernetes = [entry for entry in entries if entry.where == "kubernetes"]
     assert on_kubernetes and not [entry.name for entry in on_kubernetes if "ray.groups" in entry.profile]
 
 
