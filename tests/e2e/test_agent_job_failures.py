@@ -104,6 +104,14 @@ def reported_failure(run: AgentRun, profile: Profile, evidence: Evidence, grace:
 #: How the libraries of Python call a connection that was not made: ConnectionRefusedError, ClientConnectorError,
 #: APIConnectionError, NewConnectionError, "[Errno 111]", "All connection attempts failed", "cannot be reached".
 NO_CONNECTION = re.compile(r"connect|refused|unreach|(cannot|can't|could not) (be )?reach|errno 111", re.IGNORECASE)
+#: How servers, gateways and clients call a model that is not there: vLLM's "does not exist" with 404 and NotFoundError,
+#: "Invalid model name" with 400, "is not a valid model ID", "no model X", "X is not served".
+NOT_SERVED = re.compile(
+    r"\b(400|404|422)\b|bad request|not[ _]?found|unknown|unsupported|invalid[ _]model|\bno (such )?model|exists not"
+    r"|(not|n't|never|cannot) (be )?(exist|found|find|served?|available|known|supported|loaded|there|deployed|hosted"
+    r"|registered|configured|recogni[sz]ed|a (valid )?model)",
+    re.IGNORECASE,
+)
 TIMED_OUT = re.compile(r"timed?[ _-]?out|deadline exceeded", re.IGNORECASE)
 #: Built-in errors, with those derived from them, of which no request ends that got no connection.
 OWN_ERRORS = (ValueError, TypeError, AttributeError, ImportError, NameError, LookupError)
@@ -130,6 +138,21 @@ def assert_not_connected(run: AgentRun, failure: Failure) -> None:
     assert not failed, f"{run.name}: the job does not report that vLLM refused the connection, but {reported[:300]}"
     if not timed_out:
         raise Inconclusive(f"{run.name}: whether the job met the refused connection was not seen: {reported[:300]}")
+
+
+def assert_not_served(run: AgentRun, failure: Failure, model: str) -> None:
+    """What the job reports, or raises, of the model that it `asked` for is that nobody serves it, in vLLM's words, a
+    gateway's or its own. A built-in error that does not say so went wrong in the job itself.
+
+    Raises Inconclusive for any other error: it may be of whatever else names the model.
+    """
+    reported = f"{failure.error_type}: {failure.error} {run.cause}".replace(model, "")
+    if NOT_SERVED.search(reported):
+        return
+    types = (failure.error_type, run.cause.partition(":")[0])
+    own = any(is_own_error(name, *OWN_ERRORS) for name in types)
+    assert not own, f"{run.name}: the job names the model, and not that vLLM does not serve it: {failure.error[:300]!r}"
+    raise Inconclusive(f"{run.name}: whether vLLM refused the model was not seen: {failure.error[:300]!r}")
 
 
 def assert_hung(run: AgentRun) -> None:
@@ -178,10 +201,17 @@ async def test_vllm_unreachable(agent_runs: AgentRuns, profile: Profile, evidenc
     follows=(*FAILURES_FOLLOW, "JOB-04"),
 )
 async def test_unknown_model(agent_runs: AgentRuns, profile: Profile, evidence: Evidence) -> None:
-    """The failure that a job publishes for a model that vLLM does not serve names that model."""
-    failure = reported_failure(agent_runs.runs["unknown model"], profile, evidence)
+    """The failure that a job publishes for a model that vLLM does not serve names that model, and says that it is not
+    served.
+
+    An agent knows the name without asking anybody: an error that has it and not a word of vLLM's answer may be of
+    another cause, and a built-in one, such as a ValueError, is.
+    """
+    run = agent_runs.runs["unknown model"]
+    failure = reported_failure(run, profile, evidence)
     asked = f"{profile.vllm.model}-does-not-exist"
     assert asked in failure.error, f"the error does not name the model {asked}: {failure.error[:300]!r}"
+    assert_not_served(run, failure, asked)
 
 
 @check(

@@ -14,7 +14,7 @@ from fixtures.exercises.deliberation_run import DeliberationRun
 from fixtures.exercises.deliberations import Deliberations
 from fixtures.exercises.modes import caller_of
 from fixtures.exercises.plans import approved_plan, task_of
-from fixtures.probes.replicas import ray_is_out_of_reach
+from fixtures.probes.replicas import out_of_reach
 from fixtures.profile.model import Profile
 from fixtures.profile.parts import Part
 from fixtures.profile.remedy_values import About
@@ -42,7 +42,7 @@ GRPC = "grpcurl {grpc_tls} {grpc_schema} "
 async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     """Each replica says of itself that it is healthy, which it may only while it reaches NATS and Ray.
 
-    Where commands can be run in replicas, one that does not reach Ray is not believed.
+    Where commands can be run in replicas, one from which nothing is reached where its addresses lead is not believed.
     """
 
     async def healthy() -> bool:
@@ -56,9 +56,9 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     replicas: Sequence[Replica] = ()
     with suppress(Unsupported):  # none can be entered, or they are known by an address alone
         replicas = (await cluster.workload(front_of(cluster.profile))).ready
-    reasons = await asyncio.gather(*(ray_is_out_of_reach(cluster, replica) for replica in replicas))
+    reasons = await asyncio.gather(*(out_of_reach(cluster, replica) for replica in replicas))
     cut_off = [f"{replica.name}: {why}" for replica, why in zip(replicas, reasons, strict=True) if why]
-    assert not cut_off, f"called healthy, and without Ray: {'; '.join(cut_off)}"
+    assert not cut_off, f"called healthy, and reaches nothing: {'; '.join(cut_off)}"
 
 
 @check(

@@ -23,6 +23,8 @@ from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Outcome, Started
 from fixtures.services.ray import Node, Ray
 from fixtures.services.stream_messages import mentions
+from fixtures.services.vllm import ModelNames
+from tests.e2e.messages import in_another_unit, of_another_agent
 from tests.e2e.repairs import LOGS, nats_cli, nats_reached, set_variable
 from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
 
@@ -278,3 +280,50 @@ def _misplaced(group: AgentGroup, nodes: Mapping[str, Node]) -> dict[str, list[s
         elif node.head:
             places.setdefault(f"ran on the head {node.name or node.address}", []).append(label(actor))
     return places
+
+
+@check(
+    "ORC-19",
+    MUST,
+    "what agents of deliberations publish fulfils the contract",
+    remedy=steps(
+        "The orchestrator starts agents from its own copy of {agent_job}: where what the suite's jobs publish is "
+        "right, install the workers' release of it in the orchestrator's image.",
+        nats_reached(),
+        nats_cli(
+            "See what they publish, and compare it with the contract (docs/reference/contract.md):",
+            "stream view {stream}",
+        ),
+    ),
+    concerns=FLEET,
+    cuts=(Link.PUBLISH, Link.COLLECT),
+    impact="Whoever reads the answers of deliberations gets another document than agreed, or assigns it wrongly.",
+    needs=(Part.DELIBERATIONS,),
+    follows=(*CHAIN, "JOB-06", "ORC-04", "ORC-17"),
+)
+async def test_messages_of_deliberations(
+    round_trips: list[DeliberationRun], profile: Profile, model_names: ModelNames
+) -> None:
+    """Every answer of a deliberation's agent has each field of the contract with its type, and names one agent, one
+    role and the model that was checked. Times are in the contract's units.
+
+    Whoever starts an agent sends the class with it: the orchestrator's copy may be another than the workers have, which
+    alone the suite's own jobs show.
+    """
+    contract = MessageContract(profile.contract.messages.in_deliberations)
+    wrong, checked = [], 0
+    for trip in round_trips:
+        for message in trip.messages:
+            if not message.is_answer:
+                continue
+            checked += 1
+            problems = contract.problems(message)
+            if not problems and message.kind == contract.completed.name:
+                lines = [
+                    *of_another_agent(contract.completed, message, profile.contract.agent, model_names),
+                    *in_another_unit(contract.completed, message, trip.until(message), "the deliberation until then"),
+                ]
+                problems = [f"{message.subject}, sequence {message.sequence}: {line}" for line in lines]
+            wrong += [f"{trip.description}: {problem}" for problem in problems]
+    assert checked, f"no agent of a deliberation has published an answer: {described(round_trips)}"
+    assert not wrong, f"an answer breaks the contract: {'; '.join(wrong)}"

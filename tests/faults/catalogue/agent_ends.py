@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from tests.faults.catalogue.agents import CLIENT, FAILURES, JOB, MESSAGES
 from tests.faults.model import Fault
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Edit, agent_code, restarted
+from tests.targets.injectors import Edit, agent_code, changed, restarted
 from tests.targets.links import wall_but_for
 
 #: The body of run(): it joins the run of a task that is under way, or done.
@@ -54,6 +54,18 @@ FAULTS = (
         ),
         expected_failures=("JOB-04", *FAILURES),
         expected_terms=("vLLM counted 0 requests",),
+    ),
+    Fault(
+        name="one-worker-invents-its-proposal",
+        description="on the first of two workers agents ask no vLLM, and return a text of their own",
+        inject=lambda target: changed(
+            target,
+            target.workers[:1],
+            Edit(CLIENT, "    request = {\n", '    return Completion("A canned answer.", 3, model)\n    request = {\n'),
+        ),
+        expected_failures=("JOB-04",),
+        tolerated_failures=FAILURES,  # where Ray places them there
+        expected_terms=("2 different proposals", "vLLM counted 1 requests"),
     ),
     Fault(
         name="agent-timeout-has-no-text",

@@ -85,6 +85,21 @@ FAULTS = (
         expected_terms=("does not name the model", "the model server failed"),
     ),
     Fault(
+        name="agent-names-its-model-whatever-fails",
+        description="before it asks for a model that is unknown the agent fails with an error that has its name",
+        inject=agent_code(
+            Edit(
+                JOB,
+                "        from swe_ai_fleet.orchestrator.ray_jobs import vllm_client\n",
+                "        from swe_ai_fleet.orchestrator.ray_jobs import vllm_client\n\n"
+                '        if self.model.endswith("-does-not-exist"):\n'
+                '            raise ValueError(f"{self.model}: invalid token")\n',
+            )
+        ),
+        expected_failures=("JOB-09",),
+        expected_terms=("not that vLLM does not serve it", "invalid token"),
+    ),
+    Fault(
         name="agent-has-no-timeout",
         description="the agent waits for vLLM for ever",
         inject=agent_code(Edit(JOB, "started), max(remaining, 0.0)\n", "started), None\n")),

@@ -96,7 +96,7 @@ FAULTS = (
         name="stream-is-missing",
         description="the stream of the agents' answers was deleted, and its consumers with it",
         inject=without_stream(),
-        expected_failures=("INF-10", "INF-12", "NET-04"),
+        expected_failures=("INF-10", "INF-12", "NET-04", "NET-05"),
         expected_terms=("stream", STREAM),
     ),
     Fault(

@@ -29,17 +29,27 @@ COUNTS = (
 )
 
 
+def edit(file: str, old: str, new: str) -> Edit:
+    return Edit(f"{PACKAGE}{file}.py", old, new)
+
+
+SAYS_HEALTHY = edit("app", '"; ".join(text for text in problems if text)', '""')
+
+
 @asynccontextmanager
 async def without_ray_and_healthy(target: EmbeddedTarget) -> AsyncIterator[None]:
     """The second replica has a stale RAY_ADDRESS, and no problem of its own."""
-    says_healthy = edit("app", '"; ".join(text for text in problems if text)', '""')
     stale = {"RAY_ADDRESS": f"ray://127.0.0.1:{free_port(target)}"}
-    async with restarted(target, [target.orchestrators[1]], says_healthy, environment=stale):
+    async with restarted(target, [target.orchestrators[1]], SAYS_HEALTHY, environment=stale):
         yield
 
 
-def edit(file: str, old: str, new: str) -> Edit:
-    return Edit(f"{PACKAGE}{file}.py", old, new)
+@asynccontextmanager
+async def without_nats_and_healthy(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """The second replica has a stale NATS_URL, is ready without NATS, and has no problem of its own."""
+    stale = {"NATS_URL": f"nats://127.0.0.1:{free_port(target)}"}
+    async with restarted(target, [target.orchestrators[1]], SAYS_HEALTHY, environment=stale):
+        yield
 
 
 FAULTS = (
@@ -80,6 +90,14 @@ FAULTS = (
         expected_failures=("ORC-01",),
         tolerated_failures=("NET-06", "CFG-04", "CFG-06", "CFG-07"),
         expected_terms=("orchestrator-2", "RAY_ADDRESS", "refused"),
+    ),
+    Fault(
+        name="healthy-without-nats",
+        description="the second replica looks for NATS where nothing listens, and says that it is healthy",
+        inject=without_nats_and_healthy,
+        expected_failures=("NET-05", "CFG-05", "ORC-01"),
+        tolerated_failures=("CFG-07",),
+        expected_terms=("orchestrator-2", "refused"),
     ),
     Fault(
         name="orchestrator-does-not-know-a-role",
@@ -287,6 +305,25 @@ FAULTS = (
         ),
         expected_failures=("E2E-03",),
         expected_terms=("2 × 0.91", "asked vLLM with 0.7, 0.7, 0.7"),
+    ),
+    Fault(
+        name="orchestrator-sends-another-agent",
+        description="the orchestrator starts agents from a copy of the class that breaks the contract; the workers' is "
+        "right",
+        inject=orchestrator_code(Edit(AGENT, '"author_id": self.agent_id', '"author_id": self.role')),
+        expected_failures=("ORC-19",),
+        expected_terms=("proposal.author_id is 'DEV'", "agent_id"),
+        must_pass=("JOB-06", "ORC-04"),
+    ),
+    Fault(
+        name="deliberations-agents-name-another-model",
+        description="what the agents of deliberations publish names a model that is none of the one that was checked",
+        inject=orchestrator_code(
+            Edit(AGENT, "_elapsed_ms(started), self.model,", '_elapsed_ms(started), "another/model",')
+        ),
+        expected_failures=("ORC-19",),
+        expected_terms=("model is 'another/model', not Qwen/Qwen3-0.6B",),
+        must_pass=("JOB-06",),
     ),
     Fault(
         name="only-the-first-agent-is-constrained",

@@ -21,7 +21,7 @@ PROFILE = with_executor(load("embedded"))
 
 
 #: Of a fleet without deliberations, and what is asked of an orchestrator all the same.
-DELIBERATED = {*(f"ORC-{number:02}" for number in (*range(3, 9), *range(10, 19)))}
+DELIBERATED = {*(f"ORC-{number:02}" for number in (*range(3, 9), *range(10, 20)))}
 DELIBERATED |= {f"E2E-{number:02}" for number in range(1, 6)}
 ORCHESTRATED = {"INF-11", "NET-01", "NET-02", "NET-05", "NET-06", "NET-08", "ORC-01", "ORC-02", "ORC-09"}
 ORCHESTRATED |= {f"CFG-{number:02}" for number in range(1, 9)}
@@ -97,7 +97,7 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
         (
             with_contract(PROFILE, grpc=None).replaced("deliberations", mode="none"),
             "kind",
-            {*(f"ORC-{number:02}" for number in range(1, 19)), *(f"E2E-{number:02}" for number in range(1, 6))},
+            {*(f"ORC-{number:02}" for number in range(1, 20)), *(f"E2E-{number:02}" for number in range(1, 6))},
         ),
         (
             PROFILE.replaced(

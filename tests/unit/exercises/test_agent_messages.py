@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from fixtures.profile.model import load
 from fixtures.services.vllm import ModelNames
 from tests.e2e.test_agent_job import test_job_generates as job_generates
 from tests.e2e.test_agent_job import test_message_contract as message_contract
+from tests.e2e.test_agent_job_failures import test_unknown_model as unknown_model
 from tests.e2e.test_agent_job_failures import test_vllm_hangs as vllm_hangs
 from tests.e2e.test_agent_job_failures import test_vllm_unreachable as vllm_unreachable
 from tests.support.agent_messages import agent_message
@@ -30,7 +32,7 @@ EVIDENCE: Any = SimpleNamespace(attach=lambda *_: None)
 # -- what a completed message must name: JOB-06 ------------------------------------------------------------------------
 
 ROLE, MODEL = PROFILE.deliberations.roles[0], PROFILE.vllm.model
-COMPLETED = {
+COMPLETED: dict[str, Any] = {
     "task_id": "t",
     "agent_id": "t-agent",
     "role": ROLE,
@@ -108,7 +110,6 @@ async def test_a_message_of_the_job_is_taken() -> None:
 )
 async def test_a_message_that_names_another_job_is_refused(changed: dict[str, Any], line: str) -> None:
     proposal = COMPLETED["proposal"]
-    assert isinstance(proposal, dict)
     document = {**COMPLETED, **changed, "proposal": proposal | changed.get("proposal", {})}
     with pytest.raises(AssertionError) as failure:
         await judged(document)
@@ -195,6 +196,69 @@ async def test_a_job_may_try_again_until_its_timeout_and_no_longer() -> None:
     late = ran("vllm unreachable", failed("TimeoutError", "no answer within 8 s", 14_000))
     with pytest.raises(AssertionError, match=r"reported after 14\.0 s; at most 13 s are allowed"):
         await vllm_unreachable(AgentRuns({late.name: late}, (), ""), PROFILE, EVIDENCE)
+
+
+async def unknown(error: str, error_type: str = "RuntimeError", cause: str = "") -> None:
+    run = ran("unknown model", failed(error_type, error), cause=cause)
+    await unknown_model(AgentRuns({run.name: run}, (), ""), PROFILE, EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "vLLM answered 404 for model 'M': The model `M` does not exist.",
+        "Error code: 404 - {'error': {'message': 'The model `M` does not exist.', 'type': 'NotFoundError'}}",
+        "litellm.BadRequestError: Invalid model name passed in model=M",
+        "M is not a valid model ID",
+        'model "M" not found, try pulling it first',
+        "no model M",
+        "M is not served; there are: Qwen/Qwen3-0.6B",
+        "unknown model M",
+        "model_not_found: M",
+        "can't find M",
+    ],
+)
+@pytest.mark.parametrize("error_type", ["RuntimeError", "ValueError", "AgentError"])
+async def test_a_model_is_not_served_whatever_the_server_calls_it(error: str, error_type: str) -> None:
+    await unknown(error.replace("M", f"{MODEL}-does-not-exist", 1), error_type)
+
+
+async def test_an_error_that_names_the_model_and_is_of_another_cause_is_no_unknown_model() -> None:
+    echo = f"{MODEL}-does-not-exist: invalid token"
+    with pytest.raises(AssertionError, match=r"names the model, and not that vLLM does not serve it: .*invalid token"):
+        await unknown(echo, "ValueError")
+    with pytest.raises(AssertionError, match="names the model, and not that vLLM does not serve it"):
+        await unknown(echo, "AgentError", "KeyError: 'role'")
+    with pytest.raises(Inconclusive, match=r"whether vLLM refused the model was not seen: .*invalid token"):
+        await unknown(echo)
+    with pytest.raises(AssertionError, match="does not name the model"):
+        await unknown("vLLM answered 404")
+
+
+# -- proposals that are not what a model said: JOB-04 ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "counted", "right"),
+    [
+        (("a", "b"), 2, True),
+        (("a", "b"), 5, True),  # others ask, too
+        (("a", "b"), None, True),  # of several servers it is not known
+        (("a", "a"), 1, True),  # a cache gives the same one again
+        (("a", "b"), 1, False),
+        (("a", "a"), 0, False),
+    ],
+)
+async def test_as_many_proposals_as_vllm_has_answered_are_its_own(
+    texts: tuple[str, ...], counted: int | None, right: bool
+) -> None:
+    runs = {}
+    for number, text in enumerate(texts):
+        result = {**COMPLETED, "proposal": {**COMPLETED["proposal"], "content": text}}
+        runs[str(number)] = ran(f"worker {number}", ok=True, node_id=str(number) * 56, result=result)
+    expected = nullcontext() if right else pytest.raises(AssertionError, match=f"vLLM counted {counted} requests")
+    with expected:
+        await job_generates(AgentRuns(runs, (), "", requests=counted), PROFILE, NAMES)
 
 
 async def hanging(held: int | None, *messages: AgentMessage, **fields: Any) -> None:

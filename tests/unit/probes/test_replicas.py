@@ -13,7 +13,7 @@ import pytest
 from fixtures.clusters.base import Completed, Component, MainProcess, Replica, Unsupported
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.packaging import BEGIN, END
-from fixtures.probes.replicas import EARLIER_LIFE, RAY_CLIENT_MEMORY, ReplicaReport, answered, ask_all
+from fixtures.probes.replicas import EARLIER_LIFE, RAY_CLIENT_MEMORY, ReplicaReport, answered, ask_all, out_of_reach
 from fixtures.profile.model import load
 
 ENVIRONMENT = {"RAY_ADDRESS": "ray://ray:10001"}
@@ -25,6 +25,7 @@ class Cluster:
     """Replicas whose handshakes answer as they are told to; at most how many were entered at one time is counted."""
 
     profile = load("swe-ai-fleet")
+    nats: Mapping[str, Any] = {"ok": True, "stage": "done"}
 
     def __init__(
         self,
@@ -58,6 +59,8 @@ class Cluster:
         await asyncio.sleep(0)
         self.entered[kind] -= 1
         document: dict[str, Any] = {"tcp": {"ray": self.ports.get(replica.name, {"ok": True})}}
+        if request.get("nats"):
+            document["nats"] = {"nats": self.nats}
         if kind == "ray":
             assert request["ray_client_memory"] == RAY_CLIENT_MEMORY
             self.shaken.append(replica.name)
@@ -135,3 +138,30 @@ async def test_a_variable_that_the_entrypoint_may_set_is_not_missing() -> None:
     assert seen["o-1"].ray_client["ok"]
     own = await reports(Cluster({"o-1": GOOD}))
     assert own["o-1"].nats["error"] == "NATS_URL is not set"
+
+
+REFUSED = {"ok": False, "error": "[Errno 111] Connection refused"}
+
+
+@pytest.mark.parametrize(
+    ("nats", "ray", "said"),
+    [
+        ({"ok": True, "stage": "done"}, {"ok": True}, ""),
+        ({**REFUSED, "stage": "tcp"}, {"ok": True}, "NATS_URL=nats://nats:4222: [Errno 111] Connection refused"),
+        ({"ok": False, "stage": "protocol", "error": "no INFO"}, {"ok": True}, "NATS_URL=nats://nats:4222: no INFO"),
+        ({"ok": False, "stage": "authentication", "error": "-ERR"}, {"ok": True}, ""),  # the suite's are refused
+        ({"ok": True, "stage": "done"}, REFUSED, "RAY_ADDRESS=ray://ray:10001: [Errno 111] Connection refused"),
+    ],
+)
+async def test_what_nothing_listens_at_is_out_of_reach(nats: Any, ray: Any, said: str) -> None:
+    main = MainProcess({**ENVIRONMENT, "NATS_URL": "nats://nats:4222"})
+    cluster: Any = Cluster({"o-1": GOOD}, main, {"o-1": ray})
+    cluster.nats = nats
+    (replica,) = (await cluster.workload(Component.ORCHESTRATOR)).ready
+    assert await out_of_reach(cluster, replica) == said
+
+
+async def test_a_replica_without_addresses_is_not_asked() -> None:
+    cluster: Any = Cluster({"o-1": GOOD}, MainProcess({}))
+    (replica,) = (await cluster.workload(Component.ORCHESTRATOR)).ready
+    assert await out_of_reach(cluster, replica) == "" and cluster.entered == {"ray": 0, "else": 0}

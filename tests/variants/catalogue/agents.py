@@ -144,7 +144,7 @@ VARIANTS = (
         is_present=is_a_plain_class,
         stretches=(
             *("JOB-01", "JOB-02", "JOB-03", "JOB-04", "JOB-05", "JOB-06", "JOB-07", "JOB-08", "JOB-09", "JOB-10"),
-            *("JOB-11", "JOB-12", "JOB-13", "JOB-14", "DEP-07", "ORC-04", "LOAD-01"),
+            *("JOB-11", "JOB-12", "JOB-13", "JOB-14", "DEP-07", "ORC-04", "ORC-19", "LOAD-01"),
         ),
     ),
     Variant(
@@ -160,6 +160,6 @@ VARIANTS = (
         apply=model_thinks_first,
         is_present=model_thinks,
         profile={"agent.max_tokens": MAX_TOKENS},
-        stretches=("JOB-04", "JOB-05", "JOB-06", "JOB-07", "LOAD-01", "E2E-01"),
+        stretches=("JOB-04", "JOB-05", "JOB-06", "JOB-07", "ORC-19", "LOAD-01", "E2E-01"),
     ),
 )

@@ -185,7 +185,7 @@ VARIANTS = (
         apply=with_councils(OWN_ROLES, 3, HAS_OWN_ROLES),
         is_present=has_councils(OWN_ROLES, 3),
         profile={"deliberations.roles": OWN_ROLES},
-        stretches=("ORC-02", "ORC-03", "ORC-07", "ORC-08", "ORC-09", "ORC-14", "JOB-06", "E2E-01", "E2E-02"),
+        stretches=("ORC-02", "ORC-03", "ORC-07", "ORC-08", "ORC-09", "ORC-14", "ORC-19", "JOB-06", "E2E-01", "E2E-02"),
     ),
     Variant(
         name="users-have-councils-of-their-own",

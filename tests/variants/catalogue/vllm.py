@@ -171,7 +171,7 @@ VARIANTS = (
         description="one model is served under two names; answers name the first, agents ask for the second",
         apply=lambda target: restarted(target, ["vllm-server-1"], *HAS_AN_ALIAS),
         is_present=has_an_alias,
-        stretches=("INF-03", "INF-04", "CFG-02", "CFG-03", "JOB-04", "JOB-06", "ORC-02", "E2E-01"),
+        stretches=("INF-03", "INF-04", "CFG-02", "CFG-03", "JOB-04", "JOB-06", "ORC-02", "ORC-19", "E2E-01"),
         detects=(ANOTHER_ANSWERS,),
     ),
     Variant(
