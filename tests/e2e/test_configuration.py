@@ -249,7 +249,7 @@ async def test_ray_client_handshake(replica_reports: Reports, profile: Profile) 
 @check(
     "CFG-07",
     MUST,
-    "all replicas have the same configuration",
+    "all replicas have the same environment and command line",
     remedy=steps(
         do("{other_service}", KUBERNETES),
         restart_orchestrator("One replica was not restarted after a change."),
@@ -267,7 +267,8 @@ async def test_same_configuration(replica_reports: Reports, cluster: Cluster, pr
 
     Theirs by nature are names, addresses and places, under the exact names in which platforms hand them out, what the
     specification takes from where a replica runs, and what the profile calls their own (own_variables). In Kubernetes
-    command and arguments are compared, too. While a roll-out brings another configuration, they differ until its end.
+    command and arguments are compared, too. Files that are mounted are not read. While a roll-out brings another
+    configuration, replicas differ until its end.
     """
     unsure: list[Inconclusive] = []
     for component in services_of(profile):

@@ -71,6 +71,32 @@ def test_evidence_that_cannot_be_written_has_an_exit_status_of_its_own(project: 
     assert "could not be written: evidence of NET-01: " in done.stdout
 
 
+FULL = """
+@check("NET-01", MUST, "third", remedy="x")
+def test_three():
+    import resource
+    _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # whatever is written from now on: "File too large"
+
+@check("NET-02", MUST, "fourth", remedy="x")
+def test_four(evidence): evidence.attach("s", "x")
+
+@check("NET-03", MUST, "fifth", remedy="x")
+def test_five(): assert False, "the finding"
+"""
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_run_ends_no_check(project: Project) -> None:
+    done = project.write(all=GREEN + FULL).run("-m", "e2e")
+    assert done.returncode == 1, "a failed check counts before a report that is missing"
+    assert "the finding" in done.stdout and "INTERNALERROR" not in done.stdout
+    assert "1 failed, 4 passed" in done.stdout, done.stdout
+    assert "could not be written: " in done.stdout and "File too large" in done.stdout
+    green = FULL.replace("assert False", "assert True")
+    done = project.write(all=GREEN + green).run("-m", "e2e")
+    assert done.returncode == 3, done.stdout
+
+
 def test_two_runs_do_not_share_a_folder(project: Project) -> None:
     project.write(green=GREEN).run()
     before = (project.reports / "conformance.json").read_bytes()

@@ -72,7 +72,7 @@ async def test_an_author_may_be_any_name_of_the_model() -> None:
 async def test_a_gateway_may_lead_to_a_model_that_it_does_not_list() -> None:
     """As LiteLLM, whose rows do not say where a model's weights come from."""
     incomplete = ModelNames(frozenset([MODEL]), complete=False)
-    proposal: dict[str, Any] = {**COMPLETED["proposal"], "model": "behind/the-gateway"}  # type: ignore[dict-item]
+    proposal: dict[str, Any] = {**COMPLETED["proposal"], "model": "behind/the-gateway"}
     await judged(COMPLETED | {"proposal": proposal}, incomplete)
     run = ran("worker w", ok=True, node_id=NODE, result={"task_id": "t", "proposal": proposal})
     runs = AgentRuns({NODE: run}, (), "")
