@@ -16,7 +16,7 @@ from fixtures.services.orchestrator import Council, Orchestrator
 from tests.faults.catalogue.declared import CONSUMERS_ARE_HIDDEN
 from tests.faults.catalogue.orchestrator import edit
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import Edit, imaged, orchestrator_has, orchestrator_released
+from tests.targets.injectors import Edit, imaged, orchestrator_code, orchestrator_has, orchestrator_released
 from tests.targets.target import Change
 from tests.variants.model import Presence, Variant
 from tests.variants.presence import orchestrators_have, orchestrators_run
@@ -40,6 +40,8 @@ STARTS_NO_MORE_THAN_ITS_COUNCIL_HAS = edit(
     "        if number > len(council.agents):\n"
     '            raise Refused("INVALID_ARGUMENT", f"the council has {len(council.agents)} agents")\n',
 )
+LISTS_NOTHING = edit("servicer", "councils = await service.list_councils(request.role_filter)", "councils = ()")
+RAISES_NO_TEMPERATURE = edit("driver", '"diversity": agent != state.agents[0],', '"diversity": False,')
 REPORTS_A_BUILD = edit("__init__", 'VERSION = "0.8.1"', 'VERSION = "v0.8.1+7.git-1a2b3c"')
 
 
@@ -94,22 +96,6 @@ async def councils(target: EmbeddedTarget, roles: Sequence[str], agents: int) ->
 
 async def forget(js: JetStreamContext, role: str) -> None:
     await js.purge_stream(f"KV_{COUNCILS}", subject=f"$KV.{COUNCILS}.{role}")
-
-
-@asynccontextmanager
-async def no_councils(target: EmbeddedTarget) -> AsyncIterator[None]:
-    """Nobody has made a council; in the end they are as they were before."""
-    async with await nats.connect(target.cluster.endpoints.nats) as client:
-        js = client.jetstream()
-        bucket = await js.key_value(COUNCILS)
-        before = {role: (await bucket.get(role)).value for role in await bucket.keys()}
-        try:
-            for role in before:
-                await forget(js, role)
-            yield
-        finally:
-            for role, kept in before.items():
-                await bucket.put(role, kept)
 
 
 async def lists_no_council(target: EmbeddedTarget) -> bool:
@@ -196,11 +182,11 @@ VARIANTS = (
     ),
     Variant(
         name="what-is-declared-absent-is-absent",
-        description="the fleet has no councils and raises no temperatures, and its profile says so",
-        apply=no_councils,
+        description="the fleet lists no councils and raises no temperatures, and its profile says so",
+        apply=orchestrator_code(LISTS_NOTHING, RAISES_NO_TEMPERATURE),
         is_present=lists_no_council,
         profile={"features.councils": False, "features.diversity": False},
-        stretches=("INF-16", "JOB-05"),
+        stretches=("INF-16", "JOB-05", "ORC-04"),
         applies_here=("INF-16",),
         exempt={"ORC-02": ("not_applicable", "features.councils"), "E2E-03": ("not_applicable", "features.diversity")},
         detects=(CONSUMERS_ARE_HIDDEN,),
