@@ -24,6 +24,8 @@ from tests.e2e.runs import DEPENDENCIES
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 #: On a node that runs another image whatever that image lacks is a consequence.
 IMAGE_RUNS = ("INF-06", "IMG-01", "IMG-02")
+#: What to do where a module is imported from elsewhere than its distribution.
+STRAY = "remove the file that is named, or what brings it (a volume, PYTHONPATH, a runtime environment)."
 #: Module → why agents need it, the links that are cut without it, and what that means for the fleet.
 PACKAGES = {
     "ray": (
@@ -60,8 +62,9 @@ PACKAGES = {
             id=f"DEP-0{number}",
             level=MUST,
             title=f"{module} imports on every worker, in the profile's version",
-            meaning=f"`import {module}` succeeds in every worker's interpreter, in the profile's version. {why}",
-            remedy=image("The image lacks it."),
+            meaning=f"`import {module}` succeeds in every worker's interpreter and gives what is installed, in the "
+            f"profile's version: no stray file of that name comes before it. {why}",
+            remedy=image(f"The image lacks it. Where it is installed, and imported from elsewhere: {STRAY}"),
             concerns=RAY,
             cuts=cuts,
             impact=impact,
@@ -82,6 +85,7 @@ async def test_package(module: str, census: Census, profile: Profile, evidence: 
     "MODULE imports on every worker, in a version that the profile allows",
     remedy=steps(
         image("The image lacks it, or has another version. Add it to {image_sources}."),
+        f"Where it is installed, and imported from elsewhere: {STRAY}",
         "Where the workers have the package, and its module has another name: say both in agent.dependencies, as in "
         '{ module = "yaml", requirement = "PyYAML>=6" }.',
     ),
@@ -92,12 +96,15 @@ async def test_package(module: str, census: Census, profile: Profile, evidence: 
     is_family=True,
 )
 async def test_further_package(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
-    """`import MODULE` succeeds in every worker's interpreter, and what is installed is as agent.dependencies asks."""
+    """`import MODULE` succeeds in every worker's interpreter, and what is installed is as agent.dependencies asks.
+
+    The import gives what is installed: no stray file of that name comes before it.
+    """
     assert_usable(module, census, profile, evidence)
 
 
 def assert_usable(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
-    """The module imports on every worker, and its distribution is there in a version that the profile allows."""
+    """The module imports on every worker, from its distribution, which has a version that the profile allows."""
     wanted = profile.dependency(module)
     if wanted is None:  # then the check does not apply, and is not run
         raise Inconclusive(f"the profile names no {module} (agent.dependencies)")
@@ -110,6 +117,8 @@ def assert_usable(module: str, census: Census, profile: Profile, evidence: Evide
             evidence.attach(f"{worker.name}.txt", seen["traceback"])
         elif not wanted.is_met_by(found):
             wrong[worker.name] = f"{found or 'no version'} at {seen['file']}"
+        elif shadow := wanted.shadow(seen, found):
+            wrong[worker.name] = shadow
     assert_none(wrong, census, f"{wanted.name} is not usable on every worker")
 
 

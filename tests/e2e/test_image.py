@@ -43,13 +43,17 @@ def required(profile: Profile) -> list[str]:
 
 
 def missing_in(document: Mapping[str, Any], profile: Profile) -> list[str]:
-    """What a probe's document shows to be missing or of another version, one line each."""
+    """What a probe's document shows to be missing, of another version, or shadowed, one line each."""
     found = [f"{name}: {seen['error']}" for name, seen in document["modules"].items() if not seen["ok"]]
     for wanted in profile.agent.dependencies:
-        version = wanted.version_in(document["distributions"])
-        if document["modules"].get(wanted.module, {}).get("ok") and not wanted.is_met_by(version):
+        version, imported = wanted.version_in(document["distributions"]), document["modules"].get(wanted.module, {})
+        if not imported.get("ok"):
+            continue
+        if not wanted.is_met_by(version):
             other = f", not {wanted.asked}" if wanted.asked else ""
             found.append(f"{wanted.distribution} is {version or 'of no version'}{other}")
+        elif shadow := wanted.shadow(imported, version):
+            found.append(shadow)
     return found
 
 
@@ -196,7 +200,8 @@ async def lacks(cluster: Cluster, image: str, profile: Profile) -> tuple[list[st
     that cannot be told of it."""
     symbols = [profile.agent_code] if profile.agent.delivery == "image" else []
     modules = list(dict.fromkeys(["ray", *required(profile)]))
-    request = json.dumps({"modules": modules, "symbols": symbols, "distributions": True})
+    packages = profile.agent.packages
+    request = json.dumps({"modules": modules, "packages": packages, "symbols": symbols, "distributions": True})
     ran = await cluster.run_image(image, probe_command(), stdin=request, timeout=TIMEOUTS.exec)
     what = f"a fresh instance of {image}"
     document = schema.read(document_in(ran.stdout, what), what)

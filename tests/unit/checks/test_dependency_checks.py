@@ -109,6 +109,24 @@ async def test_a_further_package_imports_in_a_version_that_the_profile_allows() 
         await further("nats", "nats-py", node(FIRST, nats=MISSING), node(SECOND))
 
 
+STRAY = {"ok": True, "file": "/job/nats.py", "shadowed": "/packages/nats/__init__.py"}
+
+
+async def test_a_stray_file_before_the_installed_package_is_named_beside_its_version() -> None:
+    with pytest.raises(
+        AssertionError,
+        match=r"^nats-py 2\.10\.0 is not usable on every worker: worker \(5e6f7a8b\): "
+        r"nats-py 2\.10\.0 is installed, but nats is imported from /job/nats\.py\n",
+    ):
+        await package(census(node(FIRST), node(SECOND, nats=STRAY)))
+    with pytest.raises(AssertionError, match=r"\(1a2b3c4d\): nats-py 2\.11\.0 is installed, but nats is imported from"):
+        await further("nats", "nats-py", node(FIRST, nats=STRAY, nats_py="2.11.0"), node(SECOND))
+    for version, words in (("2.9.0", "2.9.0"), ("", "no version")):  # which comes first
+        with pytest.raises(AssertionError, match=rf"worker \(5e6f7a8b\): {words} at /job/nats\.py\n"):
+            await package(census(node(FIRST), node(SECOND, nats=STRAY, nats_py=version)))
+    await package(census(node(FIRST), node(SECOND, nats={**STRAY, "shadowed": ""})))
+
+
 async def test_the_agents_class_is_asked_for_on_the_head_and_not_on_workers_for_other_work() -> None:
     without = {PROFILE.agent_code: {"ok": False, "error": "ModuleNotFoundError"}}
     head = WorkerReport("n1", "head", True, "3.9", "s", {}, symbols={PROFILE.agent_code: {"ok": True}})

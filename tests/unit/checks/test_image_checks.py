@@ -93,7 +93,9 @@ async def image_alone(document: dict[str, Any], **agent: Any) -> dict[str, Any]:
 
 
 async def test_an_image_needs_the_agents_class_where_it_comes_with_the_image() -> None:
-    assert (await image_alone(probed(), delivery="image"))["symbols"] == [JOB]
+    asked = await image_alone(probed(), delivery="image")
+    assert asked["symbols"] == [JOB]
+    assert asked["packages"] == {"ray": "ray", "requests": "requests", "aiohttp": "aiohttp", "nats": "nats-py"}
     with pytest.raises(AssertionError, match=r"lacks: .*:VLLMAgentJob: .*No module named 'swe_ai_fleet'"):
         await image_alone(probed(job=ABSENT), delivery="image")
     assert (await image_alone(probed(job=ABSENT), delivery="job", tools=Tools()))["symbols"] == []
@@ -105,6 +107,17 @@ async def test_a_class_that_needs_what_only_workers_have_is_not_decided_on() -> 
     lost = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "missing": "nats"}
     with pytest.raises(AssertionError, match=r"lacks: nats: .*No module named 'nats'"):
         await image_alone(probed(job=UNSET, nats=lost), delivery="image")
+
+
+async def test_an_image_in_which_a_stray_file_comes_before_a_package_lacks_it() -> None:
+    stray = {"ok": True, "file": "/job/requests.py", "shadowed": "/packages/requests/__init__.py"}
+    words = r"^.* lacks: requests 2\.32\.3 is installed, but requests is imported from /job/requests\.py\n"
+    with pytest.raises(AssertionError, match=words):
+        await image_alone(probed(requests=stray))
+    older = {**probed(requests=stray), "distributions": {**probed()["distributions"], "requests": "2.31.0"}}
+    with pytest.raises(AssertionError, match=r" lacks: requests is 2\.31\.0, not 2\.32\.3\n"):
+        await image_alone(older)
+    await image_alone(probed(requests={**stray, "shadowed": ""}))
 
 
 async def test_each_image_of_a_group_of_agents_is_tried_once() -> None:

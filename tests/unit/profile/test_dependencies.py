@@ -127,6 +127,7 @@ def test_a_version_does_not(entry: Any, installed: str) -> None:
 def test_a_distribution_has_one_name_however_it_is_written(name: str) -> None:
     wanted = dependency({"module": "nats", "requirement": name})
     assert wanted.version_in({"nats-py": "2.10.0", "nats": "9"}) == "2.10.0"
+    assert wanted.normalised == "nats-py"
 
 
 @pytest.mark.parametrize("name", ["natspy", "nats-py2", "nats-python", "nats"])

@@ -341,7 +341,7 @@ def test_packages_that_a_profile_does_not_name_are_asked_for_nowhere() -> None:
     assert few.dependency("nats") is None
     assert few.dependency("aiohttp") == alone[0]
     asked = census.request(few, Endpoints("nats://n:1", "ray://r:1", "http://r:2", "http://v:1"))
-    assert asked["modules"] == ["aiohttp"]
+    assert (asked["modules"], asked["packages"]) == (["aiohttp"], {"aiohttp": "aiohttp"})
     assert asked["symbols"] == [few.agent.job_class]
     assert required(few) == ["aiohttp"]
 

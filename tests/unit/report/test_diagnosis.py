@@ -93,6 +93,7 @@ BROKEN = "Pillow is not usable on every worker: w-2: ImportError: libjpeg.so.62:
         ("run() raised ModuleNotFoundError: No module named 'pydantic.v1' on every worker (2)", "DEP-11.pydantic"),
         ("run() raised ImportError: libjpeg.so.62: cannot open on w-2, and nothing of it is on NATS", "DEP-11.PIL"),
         ("x:1 lacks: pydantic is 2.1.0, not >=2.5", "DEP-11.pydantic"),
+        ("x:1 lacks: pydantic 2.9.0 is installed, but pydantic is imported from /job/pydantic.py", "DEP-11.pydantic"),
         ("nodes differ in {'pillow': {'w-1': '12.0', 'w-2': 'absent'}}", "DEP-11.PIL"),
         ("run() raised ModuleNotFoundError: No module named 'pydantic_settings' on w-2", ""),
         ("run() raised ValueError: pydantic is strict on w-2", ""),

@@ -226,6 +226,15 @@ def test_without_a_census_every_worker_says_why() -> None:
     assert {row.error for row in run.facts.links} == {"the Ray job ended as FAILED"}
 
 
+def test_a_package_whose_module_is_imported_from_elsewhere_is_not_as_it_must_be() -> None:
+    stray = {"ok": True, "file": "/job/nats.py", "shadowed": "/packages/nats/__init__.py"}
+    modules = {**report("ray-worker-1").modules, "nats": stray}
+    run = run_with(census=census(report("ray-worker-1", modules=modules), report("ray-worker-2")))
+    assert [
+        (row.worker, row.package, row.found, row.detail) for row in run.facts.dependencies if not row.ok or row.detail
+    ] == [("ray-worker-1", "nats-py", "2.10.0", "nats-py 2.10.0 is installed, but nats is imported from /job/nats.py")]
+
+
 def test_a_worker_for_other_work_has_no_row() -> None:
     """What agents import, and whom they ask, is not judged there; it is known to be alive all the same."""
     other = report("ray-worker-2", modules={}, distributions={}, http={}, nats={}, runs_agents=False)
