@@ -54,6 +54,11 @@ def installed(package: str, version: str) -> tuple[FileChange, FileChange]:
     return Added(f"{package}.py", ""), Added(f"{record}/METADATA", metadata)
 
 
+def stray(file: str, text: str) -> FileChange:
+    """A file of no package, where Ray's worker processes look first."""
+    return Added(f"ray/_private/workers/{file}", text)
+
+
 #: A fleet whose agents need one package more than the reference's. Ray's own processes on a worker do without it.
 FURTHER = {"agent.dependencies": (*load("embedded").agent.dependencies, Dependency.model_validate("pydantic>=2.5,<3"))}
 
@@ -94,10 +99,10 @@ FAULTS = (
     Fault(
         name="nats-is-shadowed",
         description="a stray nats.py lies before nats-py on the path of the second worker",
-        inject=workers_have(Added("ray/_private/workers/nats.py", "URL = 'nats://nats:4222'\n"), only=1),
-        expected_failures=("DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
+        inject=workers_have(stray("nats.py", "URL = 'nats://nats:4222'\n"), only=1),
+        expected_failures=("DEP-04", "DEP-05", "JOB-01", "JOB-03", "JOB-04", "JOB-05"),
         tolerated_failures=BY_PLACEMENT,
-        expected_terms=("ray-worker-2", "nats.py", "not a package"),
+        expected_terms=("ray-worker-2", "nats-py 2.10.0 is installed", "imported from", "workers/nats.py"),
     ),
     Fault(
         name="nats-is-half-installed",
@@ -112,6 +117,13 @@ FAULTS = (
         inject=workers_have(Removed("aiohttp"), only=1),
         expected_failures=("DEP-03",),
         expected_terms=("aiohttp", "ray-worker-2"),
+    ),
+    Fault(
+        name="aiohttp-is-shadowed-on-one-worker",
+        description="a stray aiohttp.py, which imports, lies before aiohttp on the path of the second worker",
+        inject=workers_have(stray("aiohttp.py", "TIMEOUT = 60\n"), only=1),
+        expected_failures=("DEP-03", "JOB-04", "JOB-05"),
+        expected_terms=("ray-worker-2", "aiohttp 3.11.16 is installed", "imported from", "workers/aiohttp.py"),
     ),
     Fault(
         name="aiohttp-ends-the-interpreter",
@@ -144,6 +156,14 @@ FAULTS = (
         profile=FURTHER,
         expected_failures=("DEP-11.pydantic", "DEP-09"),
         expected_terms=("pydantic >=2.5,<3", "ray-worker-2: 1.10.24"),
+    ),
+    Fault(
+        name="a-further-package-is-shadowed-on-one-worker",
+        description="agents need pydantic, too, and a stray folder of that name lies before it on the second worker",
+        inject=workers_have(stray("pydantic/__init__.py", ""), only=1),
+        profile=FURTHER,
+        expected_failures=("DEP-11.pydantic",),
+        expected_terms=("pydantic >=2.5,<3", "ray-worker-2", "is installed, but", "workers/pydantic/__init__.py"),
     ),
     Fault(
         name="agents-import-a-further-package-that-is-missing",

@@ -41,6 +41,13 @@ def record(name: str, version: str) -> Added:
     return Added(f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
+def wheel(name: str, version: str, *files: str) -> list[Added]:
+    """What an installer leaves of a distribution that lists these files."""
+    metadata = record(name, version)
+    listed = Added(f"{Path(metadata.path).parent}/RECORD", "".join(f"{file},sha256=x,0\n" for file in files))
+    return [metadata, listed]
+
+
 def versions_are_local() -> list[Edit | Added]:
     """Distributions of the profile carry a local version and another spelling, and have neighbours of like names."""
     edits = []
@@ -72,6 +79,18 @@ def nodes_have(environment: dict[str, str]) -> Presence:
 
     return present
 
+
+#: Installed for development (its folder is elsewhere on the path), a part of a namespace, and a package of which Ray
+#: puts a copy of its own before the image's.
+INSTALLED_OTHERWISE = (
+    Added("acme_votes_source/acme_votes.py", ""),
+    Added("acme_votes.pth", "acme_votes_source\n"),
+    *wheel("acme-votes", "3.1.4", "acme_votes.pth"),
+    Added("acme/ballots.py", ""),
+    *wheel("acme-ballots", "1.0", "acme/ballots.py"),
+    Added("psutil/__init__.py", ""),
+    *wheel("psutil", "5.9.8", "psutil/__init__.py"),
+)
 
 ENVIRONMENT = {
     "TZ": "Pacific/Auckland",
@@ -145,6 +164,29 @@ VARIANTS = (
         stretches=(
             *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-05", "JOB-01", "IMG-04"),
             *("DEP-11.pydantic", "DEP-11.jsonschema", "DEP-11.yaml", "DEP-11.acme_votes"),
+        ),
+    ),
+    Variant(
+        name="packages-are-installed-otherwise",
+        description="packages of the agents are installed for development, share a namespace, or are Ray's own copies",
+        apply=images_of_ray_have(*INSTALLED_OTHERWISE),
+        is_present=workers_hold("acme_votes.pth"),
+        profile={
+            "agent.dependencies": (
+                *load("embedded").agent.dependencies,
+                *(
+                    Dependency.model_validate(needed)
+                    for needed in (
+                        {"module": "acme_votes", "requirement": "acme-votes~=3.1"},
+                        {"module": "acme.ballots", "requirement": "acme-ballots"},
+                        "psutil>=5",
+                    )
+                ),
+            )
+        },
+        stretches=(
+            *("DEP-01", "DEP-02", "DEP-03", "DEP-04", "IMG-04"),
+            *("DEP-11.acme_votes", "DEP-11.acme.ballots", "DEP-11.psutil"),
         ),
     ),
 )
