@@ -244,31 +244,43 @@ async def joined(ray: Ray, new: Replica, known: Collection[str]) -> Node:
 async def test_replaced_worker(
     cluster: Cluster, ray: Ray, profile: Profile, take_census: Callable[[str], Awaitable[Census]], evidence: Evidence
 ) -> None:
-    """A worker that agents run on is removed and a new one takes its place: it imports all that agents need, their
-    class too, and nothing was by hand.
+    """A worker of each group that agents run on is removed and a new one takes its place: it imports all that agents
+    need, their class too, and nothing was by hand.
+
+    One after another. Of a group that is to have no workers now none is looked at.
     """
-    workload = await cluster.workload(Component.RAY_WORKER)
-    if not workload.ready:
-        raise Inconclusive(f"no worker is ready, to be replaced: {workload.not_ready}")
-    elsewhere = {replica.name for replica in await without_agents(cluster)}
-    hosts = [replica for replica in workload.ready if replica.name not in elsewhere]
-    if not hosts:
-        raise Inconclusive("no worker that agents run on is ready, to be replaced: all are of groups without agents")
-    old = hosts[-1]
-    known = {node.id for node in await ray.nodes()}
+    groups = [group for group in await agent_groups(cluster) if group.desired]
+    undecided = [
+        f"no worker of the group {group.name} is ready, to be replaced: {group.not_ready}"
+        for group in groups
+        if not group.ready
+    ]
+    if len(undecided) == len(groups):
+        raise Inconclusive("; ".join(undecided) or "no group that agents run on is to have a worker, to be replaced")
     await operator_evidence.leave(evidence, operator_evidence.BEFORE["worker"], cluster.ray_objects())
-    new = await cluster.replace(old)
+    replaced = []
+    for group in groups:
+        if group.ready:
+            old, known = group.ready[-1], {node.id for node in await ray.nodes()}
+            new = await cluster.replace(old)
+            replaced.append((old, new, await joined(ray, new, known)))
     await operator_evidence.leave(evidence, operator_evidence.AFTER["worker"], cluster.ray_objects())
-    node = await joined(ray, new, known)
-    census = await take_census("census-replaced")
-    worker = next((report for report in census.nodes if report.node_id == node.id), None)
-    assert worker is not None, f"the new worker {new.name} joined Ray and was gone again"
-    if worker.error:
-        raise Inconclusive(f"Ray cannot run a task on the new worker {new.name}: {worker.error}")
-    document = {"modules": worker.modules, "distributions": worker.distributions}
-    evidence.attach(f"{new.name}.json", document | {"symbols": worker.symbols})
-    missing = [*missing_in(document, profile), *class_missing_in(worker.symbols, profile)]
-    assert not missing, f"{new.name}, which took the place of {old.name}, lacks: {'; '.join(missing)}"
+    reports = {report.node_id: report for report in (await take_census("census-replaced")).nodes}
+    wrong = []
+    for old, new, node in replaced:
+        worker = reports.get(node.id)
+        if worker is None:
+            wrong.append(f"the new worker {new.name} joined Ray and was gone again")
+        elif worker.error:
+            undecided.append(f"Ray cannot run a task on the new worker {new.name}: {worker.error}")
+        else:
+            document = {"modules": worker.modules, "distributions": worker.distributions}
+            evidence.attach(f"{new.name}.json", document | {"symbols": worker.symbols})
+            if missing := [*missing_in(document, profile), *class_missing_in(worker.symbols, profile)]:
+                wrong.append(f"{new.name}, which took the place of {old.name}, lacks: {'; '.join(missing)}")
+    assert not wrong, ". ".join(wrong)
+    if undecided:
+        raise Inconclusive("; ".join(undecided))
 
 
 def behind(groups: Iterable[Workload], alive: Collection[Node]) -> list[str]:

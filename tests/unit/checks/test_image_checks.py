@@ -148,8 +148,6 @@ async def test_an_interpreter_without_ray_is_not_the_one_that_runs_it() -> None:
 
 # -- a replaced worker -------------------------------------------------------------------------------------------------
 
-NEW = Replica("w-2", Component.RAY_WORKER, "gpu", "x:1", "", True, address="10.0.0.2", running=True)
-
 
 class Replaced:
     """A cluster and its Ray: a new worker joins at the third look, under a name that is not its pod's. The node of
@@ -157,59 +155,109 @@ class Replaced:
 
     profile, unsupported = OF_TWO_GROUPS, dict[Feature, str]()
 
-    def __init__(self, joins: bool = True, ready: bool = True) -> None:
+    def __init__(self, *groups: Workload, joins: bool = True) -> None:
+        self.groups = (*(groups or (group(replica("w-1")),)), group(replica("w-9"), name="models"))
         self.joins, self.looks = joins, 0
-        self.groups = group(replica("w-1", ready)), group(replica("w-9"), name="models")
-
-    async def workload(self, _component: Component) -> Workload:
-        return group(*(replica for group in self.groups for replica in group.replicas))
+        self.nodes_of = {f"10.0.0.{number}": f"old-{number}" for number in (1, 2)}
+        self.replaced: list[str] = []
+        self.new: dict[str, str] = {}
 
     async def ray_groups(self) -> tuple[Workload, ...]:
-        return self.groups
+        head = Workload("head", Component.RAY_HEAD, 1, "h:1", "", ())
+        return head, *self.groups
 
     async def replace(self, old: Replica) -> Replica:
-        assert old.name == "w-1"
-        return NEW
+        assert len(self.new) == len(self.replaced), "the new worker of before has not joined"
+        self.replaced.append(old.name)
+        self.looks = 1
+        return replica(f"{old.name}-new", address=f"10.0.0.{len(self.replaced)}")
 
     async def ray_objects(self) -> dict[str, Any]:
         return {}
 
     async def nodes(self) -> list[Node]:
         self.looks += 1
-        new = [node("new", "10.0.0.2")] if self.joins and self.looks > 2 else []
-        return [node("old", "10.0.0.2"), *new]
+        if self.joins and self.looks > 2 and len(self.new) < len(self.replaced):
+            self.new[f"new-{len(self.replaced)}"] = f"10.0.0.{len(self.replaced)}"
+        old = [node(id, address) for address, id in self.nodes_of.items()]
+        return [*old, *(node(id, address) for id, address in self.new.items())]
 
 
-async def replaced(document: dict[str, Any], fleet: Any = None) -> None:
-    """Runs IMG-05, where the new worker answers the census so; the old one does not answer."""
+async def replaced(*documents: dict[str, Any], fleet: Any = None) -> list[str]:
+    """Runs IMG-05, where each new worker answers the census so, and an old one does not. Returns what was replaced."""
     fleet = fleet or Replaced()
+    taken = []
 
-    async def take_census(_name: str) -> Census:
-        there = {"node_name": "host-7", "hostname": "host-7", "address": "10.0.0.2", "head": False, "session": "s"}
-        rows = [{"node_id": "new", **there, **document}, {"node_id": "old", **there, "error": "it is gone"}]
-        return parse({"nodes": rows})
+    async def take_census(name: str) -> Census:
+        taken.append(name)
+        there = {"node_name": "host-7", "hostname": "host-7", "address": "10.0.0.1", "head": False, "session": "s"}
+        rows = [{"node_id": f"new-{number}", **there, **document} for number, document in enumerate(documents, 1)]
+        return parse({"nodes": [*rows, {"node_id": "old-1", **there, "error": "it is gone"}]})
 
     await image_checks.test_replaced_worker(fleet, fleet, PROFILE, take_census, EVIDENCE)
+    assert taken == ["census-replaced"]
+    names: list[str] = fleet.replaced
+    return names
+
+
+def of_two_images(*, second_ready: bool = True) -> Replaced:
+    return Replaced(group(replica("w-1"), replica("w-2")), group(replica("c-1", second_ready), name="cpu", image="y:1"))
 
 
 async def test_a_new_worker_is_asked_once_it_has_joined_whatever_it_is_called() -> None:
-    await replaced(probed())
-    with pytest.raises(AssertionError, match=r"w-2, which took the place of w-1, lacks: .*'swe_ai_fleet'"):
+    assert await replaced(probed()) == ["w-1"]
+    with pytest.raises(AssertionError, match=r"^w-1-new, which took the place of w-1, lacks: .*'swe_ai_fleet'"):
         await replaced(probed(job=ABSENT))
-    with pytest.raises(Inconclusive, match="cannot run a task on the new worker w-2: no memory"):
+    with pytest.raises(Inconclusive, match=r"^Ray cannot run a task on the new worker w-1-new: no memory$"):
         await replaced({"error": "no memory"})
+    with pytest.raises(AssertionError, match=r"^the new worker w-1-new joined Ray and was gone again"):
+        await replaced()
+
+
+async def test_a_worker_of_each_group_that_agents_run_on_is_replaced() -> None:
+    """One after another; of several workers in a group the last one."""
+    assert await replaced(probed(), probed(), fleet=of_two_images()) == ["w-2", "c-1"]
+    lost = {"ok": False, "error": "ModuleNotFoundError: No module named 'nats'", "missing": "nats"}
+    for documents, words in (
+        ((probed(), probed(nats=lost)), "^c-1-new, which took the place of c-1, lacks: nats: ModuleNotFoundError"),
+        ((probed(nats=lost), probed()), "^w-2-new, which took the place of w-2, lacks: nats: ModuleNotFoundError"),
+        ((probed(nats=lost), {"error": "no memory"}), "^w-2-new, which took the place of w-2, lacks: nats"),
+        ((probed(nats=lost), probed(job=ABSENT)), r"^w-2-new, .* named 'nats'\. c-1-new, .* named 'swe_ai_fleet'"),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            await replaced(*documents, fleet=of_two_images())
+    with pytest.raises(Inconclusive, match=r"^Ray cannot run a task on the new worker c-1-new: no memory$"):
+        await replaced(probed(), {"error": "no memory"}, fleet=of_two_images())
+
+
+async def test_a_group_without_a_ready_worker_is_not_decided_on_and_hides_no_other() -> None:
+    fleet = of_two_images(second_ready=False)
+    with pytest.raises(Inconclusive, match=r"^no worker of the group cpu is ready, to be replaced: c-1: not ready$"):
+        await replaced(probed(), fleet=fleet)
+    assert fleet.replaced == ["w-2"]
+    with pytest.raises(AssertionError, match=r"^w-2-new, which took the place of w-2, lacks"):
+        await replaced(probed(job=ABSENT), fleet=of_two_images(second_ready=False))
+
+
+async def test_a_group_that_is_to_have_no_worker_needs_none() -> None:
+    """As one that is suspended, or that an autoscaler has shrunk to nothing."""
+    assert await replaced(probed(), fleet=Replaced(group(replica("w-1")), group(name="cpu"))) == ["w-1"]
+    with pytest.raises(Inconclusive, match=r"^no group that agents run on is to have a worker, to be replaced$"):
+        await replaced(fleet=Replaced(group()))
 
 
 async def test_a_worker_for_other_work_is_not_replaced() -> None:
-    """`Replaced.replace` takes w-1 alone; w-9 may lack what agents import."""
-    with pytest.raises(Inconclusive, match="no worker that agents run on is ready, to be replaced"):
-        await replaced(probed(), Replaced(ready=False))
+    """w-9 may lack what agents import."""
+    fleet = Replaced(group(replica("w-1", ready=False)))
+    with pytest.raises(Inconclusive, match=r"^no worker of the group gpu is ready, to be replaced: w-1: not ready$"):
+        await replaced(probed(), fleet=fleet)
+    assert fleet.replaced == []
 
 
 async def test_a_new_worker_that_ray_never_lists_is_the_fleets_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_checks, "TIMEOUTS", Timeouts(ray_worker_up=0.01))
-    with pytest.raises(StateNotReached, match="that Ray lists the new worker w-2"):
-        await replaced(probed(), Replaced(joins=False))
+    with pytest.raises(StateNotReached, match="that Ray lists the new worker w-1-new"):
+        await replaced(probed(), fleet=Replaced(joins=False))
 
 
 # -- the roll-out ------------------------------------------------------------------------------------------------------

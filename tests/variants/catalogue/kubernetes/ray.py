@@ -99,7 +99,7 @@ VARIANTS: tuple[Variant, ...] = (
         description="workers for CPUs stand next to those for GPUs, in a group of their own",
         apply=second_group_counts_with_the_first,
         is_present=second_group_has_a_worker,
-        stretches=(*GROUPS, *IN_WORKERS, "IMG-04", "INF-07", "INF-08", "NET-03", "NET-04", "JOB-01", "JOB-02"),
+        stretches=(*GROUPS, *IN_WORKERS, "IMG-04", "IMG-05", "INF-07", "INF-08", "NET-03", "NET-04", *AGENTS_START),
         where="kubernetes",
     ),
     Variant(
