@@ -1,5 +1,7 @@
 """INF: vLLM is there, healthy, and serves the model that the agents ask for."""
 
+from functools import partial
+
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Feature, Workload
@@ -188,7 +190,8 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
     servers = await vllm.of_each_server(Vllm.models)
     missing = [server for server in servers if model not in server.answer]
     assert not missing, f"{model} is not served at {vllm.url}, with max_model_len {wanted} or any other"
-    lengths = [Server(server.identity, context_of(server.answer, profile.vllm.base or model)) for server in servers]
+    context = partial(context_of, name=profile.vllm.base or model)
+    lengths = [Server(server.identity, context(server.answer), server.replica) for server in servers]
     other = [length for length in lengths if length.answer not in (0, wanted)]
     seen = " and ".join(sorted({str(length.answer) for length in other}))
     where = f" ({share(other, lengths)})" if share(other, lengths) else ""

@@ -30,11 +30,12 @@ class Servers:
 
     def __init__(self, *looks: dict[str, Any]) -> None:
         self._looks, self.looked = looks, 0
+        self.replicas: dict[str, str] = {}  # by identity, as far as they are known
 
     async def of_each_server(self, _question: object) -> list[Server[Any]]:
         self.looked += 1
         answers = self._looks[min(self.looked, len(self._looks)) - 1]
-        return [Server(identity, answer) for identity, answer in answers.items()]
+        return [Server(identity, answer, self.replicas.get(identity, "")) for identity, answer in answers.items()]
 
 
 def rows(length: int = CONTEXT, name: str = MODEL) -> dict[str, Model]:
@@ -46,6 +47,9 @@ async def test_a_dead_engine_is_counted() -> None:
     await is_healthy(both, PROFILE)
     second: Any = Servers({"1": 200, "2": 503})
     with pytest.raises(AssertionError, match=r"/health answers 503, not 200 \(1 of 2 servers behind this address\): "):
+        await is_healthy(second, PROFILE)
+    second.replicas = {"1": "vllm-a", "2": "vllm-b"}
+    with pytest.raises(AssertionError, match=r"not 200 \(1 of 2 servers behind this address: vllm-b\): "):
         await is_healthy(second, PROFILE)
     only: Any = Servers({"1": 503})
     with pytest.raises(AssertionError, match="/health answers 503, not 200: the server is up, its engine is not"):
@@ -82,6 +86,9 @@ async def test_a_server_with_another_model_is_counted() -> None:
 async def test_a_server_with_less_context_is_counted() -> None:
     servers: Any = Servers({"1": rows(), "2": rows(8192)})
     with pytest.raises(AssertionError, match=f"is served with max_model_len 8192, not {CONTEXT} .1 of 2 servers"):
+        await has_the_context(servers, PROFILE)
+    servers.replicas = {"2": "vllm-b"}
+    with pytest.raises(AssertionError, match=r"1 of 2 servers behind this address: vllm-b\)"):
         await has_the_context(servers, PROFILE)
 
 

@@ -115,6 +115,14 @@ def test_servers_are_counted_not_connections() -> None:
     assert share([Server("", 503)], [Server("", 503), Server("", 200)]) == "on 1 of 2 connections"
 
 
+def test_replicas_that_are_known_are_named() -> None:
+    met = [Server("a", 200, "pod-1"), Server("b", 503, "pod-2"), Server("b", 503, "pod-2")]
+    assert share(met[1:], met) == "1 of 2 servers behind this address: pod-2"
+    assert share(met[1:], met[1:]) == "pod-2"
+    unknown = [Server("", 503, "pod-2"), Server("", 503, "pod-1"), Server("", 200)]
+    assert share(unknown[:2], unknown) == "on 2 of 3 connections: pod-1, pod-2"
+
+
 @asynccontextmanager
 async def served_by(turns: Iterable[int], starts: bool = True) -> AsyncIterator[tuple[str, list[int]]]:
     """URL of servers that take the connections in these turns, and who took one. Number 1 has a dead engine."""

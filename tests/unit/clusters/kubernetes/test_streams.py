@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -13,16 +14,19 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
+from fixtures.clusters.base import Component
 from fixtures.clusters.kubernetes.client import exec, portforward, streams
 from fixtures.clusters.kubernetes.client.api import Api, connect
 from fixtures.clusters.kubernetes.client.errors import ApiError, Forbidden, Unreachable
 from fixtures.clusters.kubernetes.client.portforward import Forward
 from fixtures.clusters.kubernetes.client.streams import V4, V5
+from fixtures.clusters.kubernetes.service_endpoints import PortForwards
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
 from fixtures.core.programs import read_from_stdin
 from fixtures.core.timeouts import Timeouts
 from fixtures.probes.packaging import probe_source
+from fixtures.services.vllm import Vllm
 from tests.support.kubernetes_stand_in import StandIn, status, write_kubeconfig
 
 Query = dict[str, list[str]]
@@ -356,6 +360,32 @@ async def test_a_failed_connection_is_told_until_one_that_began_later_is_made(ap
         for writer in (first, second, third):
             writer.close()
         await forward.close()
+
+
+async def test_which_pod_answers_is_known_by_the_port_of_the_client(api_with: ApiWith) -> None:
+    """As INF-02 names the pod of a server whose engine is dead."""
+    turns = itertools.cycle(["pod-1", "pod-2"])
+
+    async def resolve_target() -> tuple[str, int]:
+        return next(turns), 80
+
+    async def unwell(connection: ServerConnection, query: Query) -> None:
+        pod = str(connection.request and connection.request.path).split("/")[-2]
+        status = b"503 Unavailable" if pod == "pod-2" else b"200 OK"
+        for channel in (b"\x00", b"\x01"):
+            await connection.send(channel + int(query["ports"][0]).to_bytes(2, "little"))
+        async for _ in connection:
+            await connection.send(b"\x00HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    async with api_with(unwell) as api:
+        forwards = PortForwards(api)
+        url = f"http://{await forwards.to_pod('service vllm', 'ns', resolve_target, Component.VLLM)}"
+        vllm = Vllm(url, met=forwards.pod_met)
+        met = await vllm.of_each_server(Vllm.health)
+        assert {(server.answer, server.replica) for server in met} == {(200, "pod-1"), (503, "pod-2")}
+        assert (forwards.pod_met("http://127.0.0.1:1", 1), forwards.pod_met(url, 1)) == ("", "")
+        await vllm.close()
+        await forwards.close()
 
 
 async def test_a_client_that_does_not_read_is_given_up_when_the_pod_has_ended(
