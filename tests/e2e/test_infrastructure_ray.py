@@ -1,11 +1,14 @@
 """INF: Ray is there, complete, and of one version."""
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.clusters.base import Cluster, Component, Replica, Workload
 from fixtures.core.errors import Inconclusive
+from fixtures.core.polling import StateNotReached, wait_until
+from fixtures.core.timeouts import TIMEOUTS
 from fixtures.core.versions import is_version
 from fixtures.diagnostics import operator_evidence
 from fixtures.diagnostics.evidence import Evidence
@@ -62,7 +65,8 @@ async def test_ray_is_ready(
     note: Callable[[str], None],
 ) -> None:
     """The head is alive in Ray's own node table, which GCS keeps and the dashboard shows, and asks for a token where
-    the profile says so (`ray.auth.mode`).
+    the profile says so (`ray.auth.mode`). After a restart its earlier life may be listed, too, until Ray has found that
+    it does not answer: that is waited for.
 
     Without it no job can be submitted and running ones cannot be followed. A head without a token, among parts that
     have one, runs what anybody sends it, and has none for its own requests to the workers. In Kubernetes it leaves as
@@ -75,7 +79,7 @@ async def test_ray_is_ready(
     components.ray_version.get()  # raises where the dashboard does not answer
     if profile.ray.auth.mode == "token":
         await raise_if_without_token(ray, note)
-    heads = [node for node in components.ray_nodes.get() if node.head]
+    heads = await living_heads(components, ray)
     alive = [node for node in heads if node.alive]
     replicas = workload.ready if workload else ()
     own = [node for node in alive if any(replica.is_node(node.name, node.address) for replica in replicas)]
@@ -137,6 +141,21 @@ def uneven_groups(workers: Workload, profile: Profile) -> list[str]:
         for group, desired in pairs
         if not holds(group.workers, desired)
     ]
+
+
+async def living_heads(components: Components, ray: Ray) -> list[Node]:
+    """Ray's rows of heads; asked again while one of an earlier life may be in them, or a new one not yet."""
+    rows = components.ray_nodes.get()
+
+    async def one() -> bool:
+        nonlocal rows
+        rows = await ray.nodes()
+        return sum(node.head and node.alive for node in rows) == 1
+
+    if sum(node.head and node.alive for node in rows) != 1:
+        with suppress(StateNotReached):
+            await wait_until(one, "one living head", TIMEOUTS.ray_node_gone, every=0.5)
+    return [node for node in rows if node.head]
 
 
 @check(

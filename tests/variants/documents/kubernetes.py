@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from fixtures.clusters.kubernetes import workloads
 from fixtures.clusters.kubernetes.client.schemas import Pod, RayCluster
 from fixtures.core.errors import Inconclusive
 from fixtures.core.image_reference import is_floating
+from fixtures.core.timeouts import Timeouts, applied
 from fixtures.probes.components import Answer, Components
 from fixtures.probes.own_variables import comparable, drifted
 from fixtures.profile.model import Profile, load
@@ -198,9 +200,8 @@ def replicas_share_an_address_of_one_node() -> None:
 
 
 def a_head_of_an_earlier_life_is_listed() -> None:
-    """With GCS fault tolerance Ray's table of nodes outlives its head, and so do rows in it, for a moment.
-
-    Source: https://docs.ray.io/en/latest/ray-core/fault_tolerance/gcs.html
+    """With GCS fault tolerance Ray's table of nodes outlives its head, and so do rows in it, until Ray has found that
+    their nodes do not answer. Source: https://docs.ray.io/en/latest/ray-core/fault_tolerance/gcs.html
     """
     nobody: Any = SimpleNamespace(
         operator=lambda: asyncio.sleep(0, {}),
@@ -211,16 +212,25 @@ def a_head_of_an_earlier_life_is_listed() -> None:
     head = Workload("head", Component.RAY_HEAD, 1, RAY, "", (replicas((RAY, ""))[0],))
     head = replace(head, replicas=(replace(head.replicas[0], address="10.0.0.2"),))
 
-    def judged(*addresses: str) -> None:
-        nodes = [Node(id=address, address=address, state="ALIVE", head=True) for address in addresses]
-        seen = replace(components(head, head, *nodes), workloads={Component.RAY_HEAD: Answer(head)})
-        asyncio.run(ray_is_ready(seen, nobody, nobody, nobody, load("kind"), nobody))
+    def rows(addresses: Sequence[str]) -> list[Node]:
+        return [Node(id=address, address=address, state="ALIVE", head=True) for address in addresses]
+
+    def judged(*addresses: str, later: Sequence[str] | None = None) -> None:
+        """`later`: what Ray lists when it is asked again; None: the same."""
+        seen = replace(components(head, head, *rows(addresses)), workloads={Component.RAY_HEAD: Answer(head)})
+        ray: Any = SimpleNamespace(nodes=lambda: asyncio.sleep(0, rows(addresses if later is None else later)))
+        with applied(Timeouts(ray_node_gone=0.01)):
+            asyncio.run(ray_is_ready(seen, nobody, nobody, ray, load("kind"), nobody))
 
     judged("10.0.0.2")
+    judged("10.0.0.1", "10.0.0.2", later=["10.0.0.2"])
+    judged(later=["10.0.0.2"])
     with pytest.raises(Inconclusive, match="2 living heads, and one of them has a replica"):
         judged("10.0.0.1", "10.0.0.2")
     with pytest.raises(AssertionError, match="Ray lists 2 living heads, not one"):
         judged("10.0.0.1", "10.0.0.3")
+    with pytest.raises(AssertionError, match="Ray lists 0 living heads, not one"):
+        judged()
 
 
 DOCUMENTS = (
