@@ -5,13 +5,13 @@ from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
-from fixtures.clusters.base import Component, Replica, front_of, services_of
+from fixtures.clusters.base import Component, Replica, Workload, front_of, services_of
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.image_reference import runs_image
 from fixtures.core.versions import is_other_release
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.components import Components
-from fixtures.profile.amounts import holds, least, shown
+from fixtures.profile.amounts import Span, holds, least, shown
 from fixtures.profile.collection import collected
 from fixtures.profile.fleet_services import FleetService
 from fixtures.profile.model import Profile
@@ -20,6 +20,7 @@ from fixtures.profile.remedy_values import About
 from fixtures.services.nats import Nats, NotThere
 from fixtures.services.result_stream import origins_of, room_problems, stream_problems
 from tests.e2e.repairs import EVIDENCE, LOGS, nats_cli, nats_reached
+from tests.e2e.scaling import what_starts
 
 
 @check(
@@ -177,7 +178,8 @@ def test_orchestrator_replicas(components: Components, profile: Profile) -> None
 
     The version, where the profile names one, is that of the image's tag. A tag that names none (a commit, a digest
     alone) proves nothing. The image, where the profile names one, is compared by digest, else as a reference. During a
-    roll-out there may be more replicas, of which some start.
+    roll-out there may be more replicas, of which some start. While a replica starts, or has just ended, because another
+    number is asked for than before, and the profile allows both, it cannot be told.
     """
     unseen: list[str] = []
     unsure: list[Inconclusive] = []
@@ -198,16 +200,22 @@ def replicas_serve(components: Components, profile: Profile, component: Componen
     workload, service = components.workload(component), profile.services[component]
     is_asked = component is front_of(profile) and profile.contract.tells_status
     what = f"{component}: " if len(profile.services) > 1 else ""
-    silent, asked = [], components.orchestrator if is_asked else {}
-    for status in asked.values():
+    silent, asked = dict[str, str](), components.orchestrator if is_asked else {}
+    for name, status in asked.items():
         try:
             status.get()
         except NonConformance as error:
-            silent.append(str(error))
+            silent[name] = str(error)
+    wanted, each_is_asked = service.replicas, is_asked and not service.url
+    starting = what_may_start(workload, wanted) if workload else ""
+    mute = f"gRPC does not answer on every replica: {'; '.join(silent.values())}"
     if silent and workload and workload.rollout:
-        raise Inconclusive(f"{workload.rollout}; gRPC does not answer on every replica: {'; '.join(silent)}")
-    assert not silent, f"gRPC does not answer on every replica: {'; '.join(silent)}"
-    wanted = service.replicas
+        raise Inconclusive(f"{workload.rollout}; {mute}")
+    if silent and workload and each_is_asked and silent.keys().isdisjoint(one.name for one in workload.ready):
+        gone = isinstance(wanted, Span) and silent.keys().isdisjoint(one.name for one in workload.replicas)
+        if starting or (gone and holds(wanted, workload.desired)):
+            raise Inconclusive(f"{starting or f'{workload.name} was scaled to {workload.desired}'}; {mute}")
+    assert not silent, mute
     if workload is None and not is_asked:
         return [f"{what}neither its replicas nor its gRPC can be asked from here (grpc.status)"]
     if workload is None:
@@ -217,9 +225,8 @@ def replicas_serve(components: Components, profile: Profile, component: Componen
                 f"({component}.replicas): name all of them, or the one of a load balancer"
             )
         return []
-    if workload.rollout and len(workload.ready) < workload.desired and workload.desired >= least(wanted):
-        raise Inconclusive(f"{workload.rollout}: {workload.not_ready}")
-    each_is_asked = is_asked and not service.url
+    if starting:
+        raise Inconclusive(starting)
     there = len(asked) if each_is_asked else workload.desired
     count = min(there, workload.desired) if workload.rollout else there
     assert holds(wanted, count), f"{what}{count} replicas were found, the profile asks for {shown(wanted)}"
@@ -237,6 +244,12 @@ def replicas_serve(components: Components, profile: Profile, component: Componen
         if unknown := [replica.name for replica, fits in judged.items() if fits is None]:
             raise Inconclusive(f"{what}neither a digest nor a tag says whether they run {wanted_image}: {unknown}")
     return []
+
+
+def what_may_start(workload: Workload, wanted: int | Span) -> str:
+    """Which replicas start that the profile allows, where at least as many as it wants are asked for; else ""."""
+    enough = workload.desired >= least(wanted) if workload.rollout else holds(wanted, workload.desired)
+    return what_starts(workload, least(wanted)) if enough else ""
 
 
 def of_version(service: FleetService, replica: Replica) -> bool:

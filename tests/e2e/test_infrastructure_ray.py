@@ -1,11 +1,12 @@
 """INF: Ray is there, complete, and of one version."""
 
-from collections.abc import Callable, Collection, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
-from fixtures.clusters.base import Cluster, Component, Replica, Workload
+from fixtures.clusters.base import Cluster, Component, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached, wait_until
 from fixtures.core.timeouts import TIMEOUTS
@@ -15,12 +16,13 @@ from fixtures.diagnostics.evidence import Evidence
 from fixtures.probes.agent_nodes import require_groups
 from fixtures.probes.census import Census
 from fixtures.probes.components import Components
-from fixtures.profile.amounts import holds, shown
+from fixtures.profile.amounts import Span, holds, shown
 from fixtures.profile.model import Profile
 from fixtures.profile.remedy_values import About
 from fixtures.profile.scalars import bytes_of
 from fixtures.services.ray import Node, Ray, shown_names
 from tests.e2e.repairs import EVIDENCE, RAY_PODS, WORKERS, correct_the_profile, roll_out
+from tests.e2e.scaling import by_amount, run, what_moves
 
 WANTS_TOKENS = ("token", "k8s")  # what Ray reports as its mode
 
@@ -109,15 +111,6 @@ async def raise_if_without_token(ray: Ray, note: Callable[[str], None]) -> None:
         note(f"{ray.url} lets everybody in: something before Ray adds a token, which Ray itself asks for")
 
 
-def run(workload: Workload, alive: Collection[Node]) -> list[Replica]:
-    """The replicas that are ready, or run and are in Ray's node table."""
-    return [
-        replica
-        for replica in workload.replicas
-        if replica.ready or (replica.running and any(replica.is_node(node.name, node.address) for node in alive))
-    ]
-
-
 def workers_are_not_ready_on_purpose(components: Components) -> bool:
     """Whether all workers that are asked for run and are alive in Ray, while probes call some of them not ready: until
     all were ready once KubeRay does not call the cluster ready.
@@ -133,13 +126,10 @@ def workers_are_not_ready_on_purpose(components: Components) -> bool:
 
 def uneven_groups(workers: Workload, profile: Profile) -> list[str]:
     """The groups that ask for another number of workers than the profile, where it names all of them."""
-    if workers.by_group.keys() != {group.name for group in profile.ray.groups}:
-        return []
-    pairs = [(group, workers.by_group[group.name]) for group in profile.ray.groups]
     return [
-        f"{group.name} {desired}, not {shown(group.workers)}"
-        for group, desired in pairs
-        if not holds(group.workers, desired)
+        f"{group.name} {group.desired}, not {shown(amount)}"
+        for amount, group in by_amount(workers, profile)
+        if not holds(amount, group.desired)
     ]
 
 
@@ -156,6 +146,43 @@ async def living_heads(components: Components, ray: Ray) -> list[Node]:
         with suppress(StateNotReached):
             await wait_until(one, "one living head", TIMEOUTS.ray_node_gone, every=0.5)
     return [node for node in rows if node.head]
+
+
+async def living_workers(
+    components: Components, cluster: Cluster, ray: Ray, wanted: int | Span
+) -> tuple[Workload | None, list[Node]]:
+    """The workers' replicas, and Ray's living workers. Both are looked at again for as long as Ray may list a worker
+    whose pod is gone, or, where their number is open, may not list one yet whose pod is ready."""
+    workload, rows = components.workload(Component.RAY_WORKER), components.ray_nodes.get()
+
+    def living() -> list[Node]:
+        return [node for node in rows if node.alive and not node.head]
+
+    def agree() -> bool:
+        assert workload is not None
+        few = len(workload.ready) if isinstance(wanted, Span) else 0
+        return few <= len(living()) <= len(workload.replicas)
+
+    async def look() -> bool:
+        nonlocal workload, rows
+        workload, rows = await asyncio.gather(cluster.workload(Component.RAY_WORKER), ray.nodes())
+        return agree()
+
+    if workload and not agree():
+        with suppress(StateNotReached):
+            await wait_until(look, "Ray's list of the workers", TIMEOUTS.ray_node_gone, every=0.5)
+    return workload, living()
+
+
+def disagreement(workload: Workload | None, alive: Sequence[Node], wanted: int | Span) -> str:
+    """How the running replicas, or Ray's living workers, are not as many as are asked for; "" where they are."""
+    names = ", ".join(sorted(shown_names(alive).values())) or "none"
+    if workload and len(running := run(workload, alive)) < workload.desired:
+        return f"{len(running)} of {workload.desired} worker replicas run ({workload.not_ready}); Ray lists {names}"
+    expected = workload.desired if workload else wanted
+    if not holds(expected, len(alive)):
+        return f"Ray's node table has {len(alive)} living workers ({names}), not {shown(expected)}"
+    return ""
 
 
 @check(
@@ -196,7 +223,9 @@ async def living_heads(components: Components, ray: Ray) -> list[Node]:
     follows=("INF-05",),
     supports=("reconciled",),
 )
-def test_workers_agree(components: Components, profile: Profile) -> None:
+async def test_workers_agree(
+    components: Components, cluster: Cluster, ray: Ray, profile: Profile, note: Callable[[str], None]
+) -> None:
     """The specification, the running replicas and Ray's own node table agree on the number of workers, which is the
     profile's, in each group and together. What the specification asks for is its replicas within minReplicas and
     maxReplicas, times numOfHosts, and none while a group is suspended.
@@ -205,27 +234,29 @@ def test_workers_agree(components: Components, profile: Profile) -> None:
     One that Ray counts runs, ready or not: where Ray Serve is used, a worker without a replica of Serve is not ready on
     purpose. Source: https://docs.ray.io/en/latest/cluster/kubernetes/user-guides/rayservice-high-availability.html
 
+    Where the profile leaves the number open (`{ min, max }`), as for an autoscaler, it cannot be told while a worker
+    starts or ends and as many run as may be. One whose pod has ended is in Ray's table until Ray has found that it does
+    not answer: that is waited for.
+
     Where the profile names other groups than there are, their sum is judged. A group for other work (`runs_agents =
     false`) must be there: else nobody knows where agents are not placed.
     """
     wanted = profile.ray.wanted
-    alive = [node for node in components.ray_nodes.get() if node.alive and not node.head]
-    names = ", ".join(sorted(shown_names(alive).values())) or "none"
-    if workload := components.workload(Component.RAY_WORKER):
+    workload, alive = await living_workers(components, cluster, ray, wanted)
+    more = f" ({workload.scaling})" if workload and workload.scaling else ""
+    if workload:
         assert holds(wanted, workload.desired), (
-            f"the specification asks for {workload.desired} workers, the profile for {shown(wanted)}"
+            f"the specification asks for {workload.desired} workers, the profile for {shown(wanted)}{more}"
         )
         uneven = uneven_groups(workload, profile)
-        assert not uneven, f"the specification asks for other numbers than the profile: {'; '.join(uneven)}"
-        running = run(workload, alive)
-        assert len(running) >= workload.desired, (
-            f"{len(running)} of {workload.desired} worker replicas run ({workload.not_ready}); Ray lists {names}"
-        )
-    expected = workload.desired if workload else wanted
-    assert holds(expected, len(alive)), (
-        f"Ray's node table has {len(alive)} living workers ({names}), not {shown(expected)}"
-    )
+        assert not uneven, f"the specification asks for other numbers than the profile: {'; '.join(uneven)}{more}"
+    odd = disagreement(workload, alive, wanted)
+    if odd and workload and (moves := what_moves(workload, alive, profile)):
+        raise Inconclusive(f"{odd}: {moves}{more}")
+    assert not odd, f"{odd}{more}"
     if workload:
+        for name in workload.suspended:
+            note(f"group {name} is suspended")
         require_groups([group.name for group in profile.ray.groups if not group.runs_agents], list(workload.by_group))
 
 

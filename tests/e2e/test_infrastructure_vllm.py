@@ -4,7 +4,7 @@ from functools import partial
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
-from fixtures.clusters.base import Cluster, Component, Feature, Workload
+from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.components import Components
@@ -14,6 +14,7 @@ from fixtures.profile.parts import Part
 from fixtures.profile.remedy_values import About
 from fixtures.services.vllm import Server, Vllm, context_of, share
 from tests.e2e.repairs import EVIDENCE
+from tests.e2e.scaling import what_starts
 
 VLLM_ARGUMENTS = steps(
     do("Its arguments are:", KUBERNETES),
@@ -30,16 +31,6 @@ DEAD_ENGINE = "Where it answers with another status than 200, its engine is dead
 
 REPLICAS = (Feature.REPLICAS,)
 NO_ROUTE = (404, 405)  # vLLM itself has /health in each version
-
-
-def what_starts(workload: Workload, wanted: int) -> str:
-    """Which replicas are missing because a roll-out replaces them, or because they are asked for beyond those that the
-    profile wants, which are ready; "" where none is, or where one is stuck, which waiting does not help."""
-    if workload.stuck or not workload.not_ready:
-        return ""
-    if workload.rollout or len(workload.ready) >= wanted:
-        return f"{workload.rollout or f'{workload.name} was scaled to {workload.desired}'}: {workload.not_ready}"
-    return ""
 
 
 @check(

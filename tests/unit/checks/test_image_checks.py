@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from fixtures.clusters.base import Completed, Component, Feature, Replica, Workload
+from fixtures.clusters.kubernetes.workloads import together
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached
 from fixtures.core.timeouts import Timeouts
 from fixtures.probes.census import Census, parse
 from fixtures.probes.packaging import BEGIN, END
+from fixtures.profile.amounts import Span
 from fixtures.profile.behaviour import Tools
 from fixtures.profile.model import Profile, load
 from fixtures.profile.ray_section import Group
@@ -271,10 +274,13 @@ def test_workers_that_ray_counts_are_rolled_out_whatever_their_probe_says() -> N
     assert behind([group(replica("w-1", image="x:0"), replica("w-3", ready=False))], alive) == ["w-1", "w-3"]
 
 
-async def rolled_out(head: dict[str, Any]) -> None:
+async def rolled_out(head: dict[str, Any], *starting: Replica, workers: int | Span = 1) -> None:
     """Runs IMG-06 to its end, in a fleet without deliberations; the head answers the census so, and the worker has
-    all."""
+    all. `starting`: workers that the autoscaler has asked for since, of those that the profile allows."""
     profile = OF_TWO_GROUPS.replaced("deliberations", mode="none")
+    gpu, models = profile.ray.groups
+    profile = profile.replaced("ray", groups=(gpu.model_copy(update={"workers": workers}), models))
+    agents = group(replica("w-1", address="10.0.0.2"), *starting)
 
     async def of_two(_what: str, *_scenarios: Any) -> Any:
         rows = [("h", "10.0.0.9", True, head), ("w", "10.0.0.2", False, probed())]
@@ -288,12 +294,16 @@ async def rolled_out(head: dict[str, Any]) -> None:
         return SimpleNamespace(healthy=[])
 
     async def groups() -> tuple[Workload, ...]:
-        return group(replica("w-1")), FOR_OTHER_WORK
+        return agents, FOR_OTHER_WORK
+
+    async def workload(_component: Component) -> Workload:
+        return together([agents, FOR_OTHER_WORK], "gpu")
 
     async def nodes() -> list[Node]:
         return [node("w", "10.0.0.2")]
 
     fleet: Any = SimpleNamespace(profile=profile, unsupported={}, roll_out=nothing, ray_groups=groups, nodes=nodes)
+    fleet.workload = workload
     jobs: Any = SimpleNamespace(run=nothing)
     on_stock: Any = SimpleNamespace(run=SimpleNamespace(ok=False, missing_module="nats", error="", summary=""))
     await image_checks.test_roll_out(fleet, jobs, fleet, profile, cast(Any, None), of_two, on_stock, EVIDENCE)
@@ -304,3 +314,11 @@ async def test_the_head_may_have_an_image_of_its_own_and_loads_the_agents_class(
     await rolled_out(probed(nats=lost))
     with pytest.raises(AssertionError, match=r"after the roll-out: h: .*No module named 'swe_ai_fleet'"):
         await rolled_out(probed(job=ABSENT))
+
+
+async def test_a_worker_that_an_autoscaler_has_asked_for_since_is_not_left_behind() -> None:
+    late = Replica("w-2", Component.RAY_WORKER, "gpu", "x:1", "", False, reason="ContainerCreating")
+    await rolled_out(probed(), late, workers=Span(min=1, max=3))
+    for wrong, workers in ((late, 2), (late, Span(min=2, max=3)), (replace(late, image="x:0"), Span(min=1, max=3))):
+        with pytest.raises(AssertionError, match=r"after the roll-out \['w-2'\] do not run what their groups name"):
+            await rolled_out(probed(), wrong, workers=workers)

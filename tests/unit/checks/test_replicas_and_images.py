@@ -21,6 +21,7 @@ from fixtures.services.ray import Node, Version
 from tests.e2e import test_image as image_checks
 from tests.e2e import test_infrastructure_ray as ray_checks
 from tests.e2e import test_infrastructure_vllm as vllm_checks
+from tests.support.workers import agree
 
 
 def profile(vllm: int = 1) -> Profile:
@@ -120,11 +121,11 @@ def test_as_many_vllm_replicas_or_more_are_taken(desired: int, ready: int, behin
         (replicas(2), ("10.0.0.0",), "Ray's node table has 1 living workers"),
     ],
 )
-def test_workers_that_ray_or_kubernetes_lack_are_refused(
+async def test_workers_that_ray_or_kubernetes_lack_are_refused(
     running: tuple[Replica, ...], nodes: tuple[str, ...], words: str
 ) -> None:
     with pytest.raises(AssertionError, match=words):
-        ray_checks.test_workers_agree(components(2, running, None, *nodes), profile())
+        await agree(components(2, running, None, *nodes), profile())
 
 
 def test_what_the_service_leads_to_beside_vllm_is_named() -> None:

@@ -22,9 +22,9 @@ from fixtures.profile.model import Profile, load
 from fixtures.services.ray import Node
 from tests.e2e.test_connectivity import test_workers_reach_vllm as workers_reach_vllm
 from tests.e2e.test_dependencies import assert_usable
-from tests.e2e.test_infrastructure_ray import test_workers_agree as workers_agree
 from tests.e2e.test_infrastructure_ray import uneven_groups
 from tests.support.profiles import profile_text
+from tests.support.workers import agree
 
 GROUPS: list[dict[str, Any]] = [
     {"name": "cpu", "workers": {"min": 2, "max": 20}},
@@ -144,7 +144,7 @@ async def test_a_group_for_other_work_that_is_not_there_is_named(tmp_path: Path)
     nothing: Answer[Any] = Answer()
     parts = {Component.RAY_WORKER: Answer(workers)}
     with pytest.raises(Inconclusive, match=words):
-        workers_agree(Components(nothing, nothing, nothing, Answer(nodes), nothing, {}, parts), profile)
+        await agree(Components(nothing, nothing, nothing, Answer(nodes), nothing, {}, parts), profile)
 
 
 def reports(*names: str) -> tuple[WorkerReport, ...]:

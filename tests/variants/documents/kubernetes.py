@@ -24,8 +24,8 @@ from fixtures.services.jetstream import ServerInfo
 from fixtures.services.ray import Node, Version
 from tests.e2e.test_image import names_image
 from tests.e2e.test_infrastructure_ray import test_ray_is_ready as ray_is_ready
-from tests.e2e.test_infrastructure_ray import test_workers_agree as workers_agree
 from tests.e2e.test_infrastructure_vllm import test_vllm_replicas_are_ready as vllm_replicas_are_ready
+from tests.support.workers import agree
 from tests.variants.model import Document
 
 RAY = "fleet/ray:2.49.2"
@@ -169,7 +169,7 @@ def more_are_ready_than_are_asked_for() -> None:
     workers = Workload("gpu", Component.RAY_WORKER, 2, "x:1", "", three)
     cluster: Any = SimpleNamespace(kubernetes_target=KubernetesTarget())
     vllm_replicas_are_ready(components(vllm, workers, *nodes), profile(), cluster)
-    workers_agree(components(vllm, workers, *nodes), profile())
+    asyncio.run(agree(components(vllm, workers, *nodes), profile()))
 
 
 def workers_without_a_replica_of_serve_are_not_ready() -> None:
@@ -180,7 +180,7 @@ def workers_without_a_replica_of_serve_are_not_ready() -> None:
         Node(id=replica.name, name=replica.address, address=replica.address, state="ALIVE")
         for replica in group.replicas
     ]
-    workers_agree(components(group, group, *nodes), profile())
+    asyncio.run(agree(components(group, group, *nodes), profile()))
 
 
 def replicas_share_an_address_of_one_node() -> None:

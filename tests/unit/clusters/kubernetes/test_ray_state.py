@@ -28,9 +28,8 @@ OTHER = "fleet/ray-stock:2.49.2"
 HEAD = pod("ray-head", "head", {"name": "ray-head", "image": RAY})
 
 
-def ray_cluster(state: str = "ready") -> RayCluster:
-    """It asks for two workers."""
-    document = copy.deepcopy(made_ray_cluster({"groupName": "gpu", "replicas": 2}).raw)
+def ray_cluster(state: str = "ready", replicas: int = 2) -> RayCluster:
+    document = copy.deepcopy(made_ray_cluster({"groupName": "gpu", "replicas": replicas}).raw)
     return RayCluster.of({**document, "status": {"state": state}})
 
 
@@ -45,6 +44,10 @@ def starting(name: str) -> Pod:
     document = copy.deepcopy(worker(name, ready=False).raw)
     document["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
     return Pod.of(document)
+
+
+def state_of(cluster: RayCluster, *pods: Pod) -> RayState:
+    return RayState.of(cluster, pods)
 
 
 AWAKE, ASLEEP = worker("w-1"), worker("w-2", ready=False)
@@ -65,27 +68,39 @@ AWAKE, ASLEEP = worker("w-1"), worker("w-2", ready=False)
     ],
 )
 def test_workers_may_be_asleep_where_as_many_were(before: tuple[Pod, ...], now: tuple[Pod, ...], back: bool) -> None:
-    state = RayState.of(ray_cluster(), (HEAD, *before))
+    state = state_of(ray_cluster(), HEAD, *before)
     assert state.holds_again(ray_cluster(), workloads.ray_groups(ray_cluster(), (HEAD, *now))) is back
+
+
+def test_workers_that_an_autoscaler_asks_for_meanwhile_are_not_awaited() -> None:
+    more, fewer = ray_cluster(replicas=3), ray_cluster(replicas=1)
+    state = state_of(ray_cluster(), HEAD, AWAKE, worker("w-2"))
+
+    def back(cluster: RayCluster, *pods: Pod) -> bool:
+        return state.holds_again(cluster, workloads.ray_groups(cluster, (HEAD, *pods)))
+
+    assert back(more, AWAKE, worker("w-2"), starting("w-3")) and back(fewer, AWAKE)
+    assert not back(more, AWAKE, starting("w-3"))
+    assert not back(fewer)
 
 
 @pytest.mark.parametrize(("before", "now", "back"), [("ready", "", False), ("", "", True), ("", "ready", True)])
 def test_kuberays_word_is_asked_for_where_it_was_given(before: str, now: str, back: bool) -> None:
     pods = (HEAD, AWAKE, worker("w-2"))
     groups = workloads.ray_groups(ray_cluster(now), pods)
-    assert RayState.of(ray_cluster(before), pods).holds_again(ray_cluster(now), groups) is back
+    assert state_of(ray_cluster(before), *pods).holds_again(ray_cluster(now), groups) is back
 
 
 def test_a_head_is_never_asleep() -> None:
     late = pod("ray-head", "head", {"name": "ray-head", "image": RAY}, ready=False)
     pods = (late, AWAKE, worker("w-2"))
-    assert not RayState.of(ray_cluster(), pods).holds_again(ray_cluster(), workloads.ray_groups(ray_cluster(), pods))
+    assert not state_of(ray_cluster(), *pods).holds_again(ray_cluster(), workloads.ray_groups(ray_cluster(), pods))
 
 
 def test_an_image_that_somebody_puts_back_ends_the_wait() -> None:
     pods = (HEAD, worker("w-1"), worker("w-2"))
     groups = workloads.ray_groups(ray_cluster(), pods)
-    state = RayState.of(ray_cluster(), pods)
+    state = state_of(ray_cluster(), *pods)
     assert replace(state, image=RAY).holds_again(ray_cluster(), groups)
     with pytest.raises(Inconclusive, match=f"put Ray's image back while {OTHER} was rolled out: head names {RAY}; gpu"):
         replace(state, image=OTHER).holds_again(ray_cluster(), groups)

@@ -108,6 +108,35 @@ def test_a_specified_digest_is_what_must_run() -> None:
     assert [replica.name for replica in there.stale] == ["a"] and not there.undecided
 
 
+def not_ready(since: str) -> dict[str, Any]:
+    return {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": since}]}
+
+
+def test_a_pod_that_was_ready_is_told_from_one_that_starts() -> None:
+    """`pod` starts its container at midnight; before that Ready did not hold, either."""
+    for since, lost in (
+        ("2025-12-31T23:59:58Z", False),
+        ("2026-01-01T00:00:00Z", False),
+        ("2026-01-01T01:00:00Z", True),
+    ):
+        found = workloads.replica(pod("a", status=not_ready(since)), Component.RAY_WORKER, "gpu")
+        assert (found.ready, found.running, found.lost) == (False, True, lost), since
+    waiting = {"containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "PodInitializing"}}}]}
+    made = pod("a", status={**not_ready("2026-01-01T01:00:00Z"), **waiting})
+    assert not workloads.replica(made, Component.RAY_WORKER, "gpu").lost
+    assert not workloads.replica(pod("a"), Component.RAY_WORKER, "gpu").lost
+
+
+def test_what_is_stuck_or_ends_is_known_of_each_workload() -> None:
+    crashing = {"containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}
+    ending = pod("c", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    ended = pod("d", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}, status={"phase": "Failed"})
+    fine, broken = listed("r:1", pod("a"), ending, ended), listed("r:1", pod("b", ready=False, status=crashing))
+    assert (fine.stuck, fine.ending, broken.stuck) == (False, ("c",), True)
+    both = workloads.together([fine, broken], "ray")
+    assert (both.stuck, both.ending) == (True, ("c",))
+
+
 CONTAINERS = [{"name": "proxy", "image": "mesh"}, {"name": "app", "image": "a"}, {"name": "web", "image": "w"}]
 
 
@@ -214,6 +243,21 @@ def test_each_worker_group_has_its_own_image_and_pods() -> None:
     ]  # fmt: skip
     all_workers = workloads.together(found[1:], "gpu-workers")
     assert (all_workers.desired, all_workers.image, len(all_workers.replicas)) == (4, "fleet/ray:1", 1)
+    assert all_workers.scaling == ""
+
+
+def test_what_else_decides_on_the_number_of_workers_is_named() -> None:
+    document = ray_cluster().raw
+    document["spec"]["enableInTreeAutoscaling"] = True
+    fixed, suspended = document["spec"]["workerGroupSpecs"]
+    fixed |= {"minReplicas": 2, "maxReplicas": 2}
+    suspended |= {"suspend": True}
+    opened = {**fixed, "groupName": "cpu", "maxReplicas": 5}
+    document["spec"]["workerGroupSpecs"] = [fixed, suspended, opened]
+    _head, *groups = workloads.ray_groups(RayCluster.of(document), [])
+    assert workloads.together(groups, "cpu").scaling == (
+        "group big is suspended; the autoscaler may change the number of cpu"
+    )
 
 
 @pytest.mark.parametrize(
