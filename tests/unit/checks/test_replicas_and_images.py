@@ -211,15 +211,35 @@ async def test_a_group_without_an_image_in_the_profile_may_have_any() -> None:
         await image_checks.test_specified_image(cluster)
 
 
+async def runs_what_is_specified(cluster: Any) -> list[str]:
+    """IMG-02; returns the notes."""
+    notes: list[str] = []
+    await image_checks.test_running_image(cluster, notes.append)
+    return notes
+
+
 async def test_replicas_of_a_digest_that_no_tag_is_known_of_are_not_decided() -> None:
     with pytest.raises(Inconclusive, match="r-0 runs x@sha256:a, specified is x:1"):
-        await image_checks.test_running_image(fleet("x:1", "x:1", "", ("x@sha256:a", "x@sha256:a")))
+        await runs_what_is_specified(fleet("x:1", "x:1", "", ("x@sha256:a", "x@sha256:a")))
+
+
+async def test_digests_of_two_architectures_are_noted() -> None:
+    cluster = fleet("x:1", "x:1", "x@sha256:a", ("x:1", "x@sha256:a"), ("x:1", "x@sha256:b"))
+    with pytest.raises(AssertionError, match="r-1 runs x:1"):
+        await runs_what_is_specified(cluster)
+    (gpu,) = cluster.groups
+    first, second = gpu.replicas
+    placed = (replace(first, architecture="amd64"), replace(second, architecture="arm64"))
+    cluster.groups = (replace(gpu, replicas=placed, image_ids={"amd64": "x@sha256:a", "arm64": "x@sha256:b"}),)
+    assert await runs_what_is_specified(cluster) == [
+        "gpu: digests were compared within each architecture (amd64, arm64)"
+    ]
 
 
 async def test_a_stale_replica_is_told_before_one_that_is_not_decided() -> None:
     running = (("x@sha256:a", "x@sha256:a"), ("x:2", "x@sha256:b"))
     with pytest.raises(AssertionError, match=r"r-1 runs x:2 \(sha256:b\), specified is x:1 \(digest unknown\)"):
-        await image_checks.test_running_image(fleet("x:1", "x:1", "", *running))
+        await runs_what_is_specified(fleet("x:1", "x:1", "", *running))
 
 
 async def test_a_floating_tag_in_disguise_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Workers that come and go."""
+"""Workers that come and go, and those of two architectures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.clusters.base import Component
+from fixtures.clusters.base import Component, Workload
 from fixtures.clusters.kubernetes import workloads
 from fixtures.clusters.kubernetes.client.schemas import Pod, RayCluster
+from fixtures.clusters.kubernetes.ray_state import RayState
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.components import Answer, Components
 from fixtures.profile.amounts import Span
@@ -91,6 +92,35 @@ def a_group_is_suspended() -> None:
         asyncio.run(agree(seen(scaled(suspended), []), profile(2)))
 
 
+def on(architecture: str, digest: str, made: Pod, asked: bool = True) -> Pod:
+    """That pod on a node of that architecture; `asked`: its specification says so, and the node's labels besides."""
+    document = made.raw
+    document["spec"]["nodeName"] = f"node-{architecture}"
+    if asked:
+        document["spec"]["nodeSelector"] = {"kubernetes.io/arch": architecture}
+    document["status"]["containerStatuses"][0]["imageID"] = f"x@sha256:{digest}"
+    return Pod.of(document)
+
+
+def two_architectures_have_digests_of_their_own() -> None:
+    """Of an image for several, a runtime may report the digest of the one that it has pulled."""
+    cluster = ray_cluster({"groupName": "gpu", "replicas": 3})
+    nodes = {"node-amd64": "amd64", "node-arm64": "arm64"}
+
+    def group(*digests: tuple[str, str], asked: bool, known: bool) -> Workload:
+        pods = [on(arch, digest, worker(n), asked) for n, (arch, digest) in enumerate(digests)]
+        groups = workloads.ray_groups(cluster, pods, nodes if known else {})
+        assert RayState.of(cluster, groups).holds_again(cluster, groups[1:]) is not bool(groups[1].stale)
+        return groups[1]
+
+    for asked, known in ((True, False), (False, True)):
+        healthy = group(("amd64", "a"), ("arm64", "b"), ("amd64", "a"), asked=asked, known=known)
+        assert not healthy.stale and not healthy.undecided
+        moved = group(("amd64", "a"), ("arm64", "b"), ("amd64", "c"), asked=asked, known=known)
+        assert len(moved.stale) == 1, "one of two of one architecture"
+    assert group(("amd64", "a"), ("arm64", "b"), ("amd64", "a"), asked=False, known=False).stale
+
+
 DOCUMENTS = (
     Document(
         name="the-autoscaler-moves-workers",
@@ -103,5 +133,11 @@ DOCUMENTS = (
         description="the only worker group is suspended, and the profile allows that there is no worker",
         holds=a_group_is_suspended,
         stretches=("INF-06",),
+    ),
+    Document(
+        name="nodes-of-two-architectures",
+        description="workers run on nodes of two architectures, which have digests of one tag of their own",
+        holds=two_architectures_have_digests_of_their_own,
+        stretches=("IMG-02", "IMG-06", "ORC-18"),
     ),
 )

@@ -11,6 +11,7 @@ from fixtures.clusters.kubernetes.client.api import (
     DAEMONSETS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
+    NODES,
     PODS,
     RAY_CLUSTERS,
     SERVICES,
@@ -21,6 +22,7 @@ from fixtures.clusters.kubernetes.client.errors import Forbidden, NotFound
 from fixtures.clusters.kubernetes.client.schemas import KubernetesObject
 from fixtures.clusters.kubernetes.lookup import FleetLookup
 from fixtures.clusters.kubernetes.service_endpoints import PortForwards
+from fixtures.clusters.kubernetes.workloads import ARCHITECTURE
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.profile import model as profiles
 from fixtures.profile.ray_section import Group
@@ -81,6 +83,45 @@ async def test_an_instance_is_made_as_the_workers_of_its_image_are() -> None:
     for image, name in (("ray:a", "gpu"), ("ray:b", "cpu"), ("ray:other", "gpu"), ("", "gpu")):
         assert (await lookup.worker_template(image)).containers[0].name == name
     assert lookup.worker_groups == ("models", "gpu", "cpu")
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+async def test_nodes_are_asked_for_their_architecture_where_images_differ(may_list: bool) -> None:
+    """Once, and without the right to list them the digests decide as before."""
+
+    def worker(name: str, digest: str, arch: str) -> dict[str, Any]:
+        main = {"name": "ray-worker", "image": "r:1"}
+        labels = {"ray.io/node-type": "worker", "ray.io/group": "gpu"}
+        status = {"containerStatuses": [{"name": "ray-worker", "imageID": f"r@sha256:{digest}"}]}
+        spec = {"nodeName": f"node-{arch}", "containers": [main]}
+        return {"metadata": {"name": name, "namespace": "ns", "labels": labels}, "spec": spec, "status": status}
+
+    class Nodes(StandInApi):
+        asked = 0
+
+        async def list(self, resource: AnyResource, *place: str, labels: str = "") -> list[KubernetesObject]:
+            if resource is not NODES:
+                return await super().list(resource, *place, labels=labels)
+            self.asked += 1
+            if not may_list:
+                raise Forbidden("may not list nodes")
+            names = {f"node-{arch}": arch for arch in ("amd64", "arm64")}
+            rows = [{"metadata": {"name": name, "labels": {ARCHITECTURE: arch}}} for name, arch in names.items()]
+            return [resource.model.of(row) for row in rows]
+
+    head: dict[str, Any] = {"template": {"spec": {"containers": [{"name": "ray-head", "image": "r:1"}]}}}
+    group = {"groupName": "gpu", "template": {"spec": {"containers": [{"name": "ray-worker", "image": "r:1"}]}}}
+    ray_cluster = {"spec": {"headGroupSpec": head, "workerGroupSpecs": [group]}}
+    same, other = worker("w-1", "a", "amd64"), worker("w-2", "b", "arm64")
+    api: Any = Nodes(
+        {RAY_CLUSTERS: ray_cluster, PODS: [same, {**same, "metadata": {**same["metadata"], "name": "w-0"}}]}
+    )
+    lookup = FleetLookup(api, profiles.load("swe-ai-fleet"))
+    assert not (await lookup.ray_groups())[1].stale and api.asked == 0
+    api.answers[PODS] = [same, other]
+    for _ in range(2):
+        assert bool((await lookup.ray_groups())[1].stale) is not may_list
+    assert api.asked == 1
 
 
 async def test_no_workload_of_that_name() -> None:

@@ -47,7 +47,7 @@ def starting(name: str) -> Pod:
 
 
 def state_of(cluster: RayCluster, *pods: Pod) -> RayState:
-    return RayState.of(cluster, pods)
+    return RayState.of(cluster, workloads.ray_groups(cluster, pods))
 
 
 AWAKE, ASLEEP = worker("w-1"), worker("w-2", ready=False)

@@ -137,6 +137,38 @@ def test_what_is_stuck_or_ends_is_known_of_each_workload() -> None:
     assert (both.stuck, both.ending) == (True, ("c",))
 
 
+def term(*expressions: tuple[str, str, list[str]]) -> dict[str, Any]:
+    return {"matchExpressions": [{"key": key, "operator": sign, "values": among} for key, sign, among in expressions]}
+
+
+ARM = (workloads.ARCHITECTURE, "In", ["arm64"])
+
+
+@pytest.mark.parametrize(
+    ("terms", "selector", "architecture"),
+    [
+        ([], {}, ""),
+        ([], {"kubernetes.io/arch": "amd64"}, "amd64"),
+        ([], {"kubernetes.io/os": "linux"}, ""),
+        ([term(ARM)], {}, "arm64"),
+        ([term(ARM, ("zone", "In", ["a", "b"])), term(ARM)], {}, "arm64"),
+        ([term(ARM), term(("zone", "In", ["a"]))], {}, ""),
+        ([term(ARM), term((workloads.ARCHITECTURE, "In", ["amd64"]))], {}, ""),
+        ([term((workloads.ARCHITECTURE, "In", ["amd64", "arm64"]))], {}, ""),
+        ([term((workloads.ARCHITECTURE, "NotIn", ["arm64"]))], {}, ""),
+    ],
+)
+def test_a_pod_may_say_which_architecture_its_node_has(
+    terms: list[dict[str, Any]], selector: dict[str, str], architecture: str
+) -> None:
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+    spec = {"nodeName": "n-1", "nodeSelector": selector, "affinity": affinity if terms else {}}
+    placed = Pod.of({**pod("a").raw, "spec": {**pod("a").raw["spec"], **spec}})
+    assert workloads.replica(placed, Component.RAY_WORKER, "gpu").architecture == architecture
+    known = workloads.replica(placed, Component.RAY_WORKER, "gpu", architectures={"n-1": "s390x"})
+    assert known.architecture == "s390x", "the node's own label"
+
+
 CONTAINERS = [{"name": "proxy", "image": "mesh"}, {"name": "app", "image": "a"}, {"name": "web", "image": "w"}]
 
 
