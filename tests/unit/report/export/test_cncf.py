@@ -208,8 +208,11 @@ def reports(tmp_path: Path, seen: dict[str, Any]) -> Path:
 def test_the_files_of_a_submission(reports: Path, tmp_path: Path) -> None:
     made_here = tmp_path / "out"
     assert command.main(["--reports", str(reports), "--cncf", str(made_here)]) == 0
-    product = yaml.safe_load((made_here / "PRODUCT-robust_controller.yaml").read_text("utf-8"))
+    text = (made_here / "PRODUCT-robust_controller.yaml").read_text("utf-8")
+    product = yaml.safe_load(text)
     (row,) = product["spec"]["operator"]
+    assert list(row) == ["id", "level", "status", "evidence", "notes"], "the checklist's text stays the template's"
+    assert "Keep the template's `description`" in text
     assert product["metadata"] == {"kubernetesVersion": "v1.34"}
     assert (row["id"], row["level"], row["status"]) == ("robust_controller", "MUST", "Implemented")
     assert "vLLM is a stub" in row["notes"]
