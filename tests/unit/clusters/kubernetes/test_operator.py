@@ -10,8 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fixtures.clusters.kubernetes.client.api import Api, connect
-from fixtures.clusters.kubernetes.inspect.operator import VERSION_IN, kuberay_versions, operator, part, ray_objects
+from fixtures.clusters.kubernetes.client.api import PODS, Api, connect
+from fixtures.clusters.kubernetes.inspect.operator import (
+    KEPT,
+    VERSION_IN,
+    kuberay_versions,
+    operator,
+    part,
+    ray_objects,
+)
 from fixtures.diagnostics.evidence import Evidence
 from fixtures.profile.model import load
 from fixtures.redaction.redact import MASK, Redactor
@@ -218,6 +225,13 @@ async def test_no_secret_in_a_command_line_becomes_evidence(attach: Attach, tmp_
     for file in written:
         assert secret not in file.read_text()
         assert "6379" in file.read_text() and MASK in file.read_text()
+
+
+def test_of_a_containers_state_is_kept_whether_it_runs() -> None:
+    runs, waits = {"running": {"startedAt": "t"}}, {"waiting": {"message": "pull of registry.internal/x failed"}}
+    pod = {"status": {"containerStatuses": [{"name": "ray-worker", "state": runs}, {"name": "x", "state": waits}]}}
+    kept = [{"name": "ray-worker", "state": runs}, {"name": "x", "state": {}}]
+    assert part(pod, KEPT[PODS]) == {"status": {"containerStatuses": kept}}
 
 
 def test_of_environments_the_version_alone_is_kept() -> None:

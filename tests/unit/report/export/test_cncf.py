@@ -166,6 +166,93 @@ def test_all_its_pods_are_those_that_kuberay_makes(seen: dict[str, Any], group: 
     assert standings(made(), seen)["reconciled"] == status
 
 
+def asleep(document: dict[str, Any], *states: dict[str, Any] | None, kind: str = "worker") -> None:
+    """The first pods of a kind are not ready, with these states of their container; None: none was recorded."""
+    pods = [pod for pod in document["pods"]["answer"] if pod["metadata"]["labels"]["ray.io/node-type"] == kind]
+    for pod, state in zip(pods, states, strict=False):
+        pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+        (container,) = pod["status"]["containerStatuses"]
+        container |= {"ready": False} | ({} if state is None else {"state": state})
+
+
+RUNS: dict[str, Any] = {"running": {"startedAt": "2026-11-26T14:09:30Z"}}
+NO_STATE: dict[str, Any] = {"conditions": [{"type": "RayClusterProvisioned", "status": "False"}]}
+FAILED_POD = {"conditions": [{"type": "ReplicaFailure", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("states", "cluster", "standing"),
+    [
+        ([RUNS], None, "shown"),
+        ([RUNS, RUNS], None, "shown"),
+        ([RUNS], NO_STATE, "shown"),  # KubeRay gives none before all pods were ready once
+        ([RUNS], FAILED_POD, "contradicted"),
+        ([RUNS], {"state": "failed"}, "contradicted"),
+        ([RUNS], {}, "contradicted"),
+        ([], NO_STATE, "contradicted"),
+        ([{}], None, "contradicted"),  # it waits, or has ended
+        ([{}], NO_STATE, "contradicted"),
+        ([RUNS, {}], None, "contradicted"),
+        ([None], None, "not shown"),
+        ([None], NO_STATE, "not shown"),
+        ([None, RUNS], None, "not shown"),
+        ([None, {}], None, "contradicted"),
+    ],
+)
+def test_a_worker_that_ray_serve_leaves_not_ready_counts_where_it_runs(
+    seen: dict[str, Any], states: list[dict[str, Any] | None], cluster: dict[str, Any] | None, standing: str
+) -> None:
+    asleep(seen[RAY], *states)
+    if cluster is not None:
+        seen[RAY]["ray_cluster"]["answer"]["status"] = cluster
+    assert standings(made(), seen)["reconciled"] == standing
+
+
+def test_that_a_worker_runs_is_not_enough_where_ray_does_not_count_it(seen: dict[str, Any]) -> None:
+    asleep(seen[RAY], RUNS)
+    assert standings(made(INF_06=Status.DISABLED), seen)["reconciled"] == "not shown"
+    assert assessed(made(INF_06=Status.FAILED), seen, PATHS)["product_status"] == "Not Implemented"
+
+
+def test_what_was_not_recorded_of_a_worker_is_named(seen: dict[str, Any]) -> None:
+    asleep(seen[RAY], None)
+    document = assessed(made(), seen, PATHS)
+    (said,) = (claim["seen"] for claim in document["claims"] if claim["id"] == "reconciled")
+    assert "2 of 3 pods are ready" in said and "did not record" in said and "worker-txltn" in said
+    assert document["product_status"] == ""
+
+
+def test_a_head_that_is_not_ready_contradicts(seen: dict[str, Any]) -> None:
+    asleep(seen[RAY], RUNS, kind="head")
+    assert standings(made(), seen)["reconciled"] == "contradicted"
+
+
+def test_a_pod_that_waits_for_a_node_contradicts(seen: dict[str, Any]) -> None:
+    asleep(seen[RAY], None)
+    pod = seen[RAY]["pods"]["answer"][0]
+    pod["status"] = {"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}]}
+    assert standings(made(), seen)["reconciled"] == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "standing"),
+    [
+        ([RUNS], [RUNS], "shown"),
+        ([RUNS], [], "shown"),
+        ([], [RUNS], "contradicted"),
+        ([RUNS], [{}], "contradicted"),
+        ([None], [None], "not shown"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["worker", "head"])
+def test_no_more_workers_may_be_asleep_than_before(
+    seen: dict[str, Any], kind: str, before: list[Any], after: list[Any], standing: str
+) -> None:
+    asleep(seen[BEFORE[kind]], *before)
+    asleep(seen[AFTER[kind]], *after)
+    assert standings(made(), seen)[f"{kind}_recreated"] == standing
+
+
 WEBHOOK = {"kind": "validatingwebhookconfigurations", "configuration": "kuberay", "name": "vraycluster.kb.io"}
 
 
