@@ -21,7 +21,7 @@ from fixtures.report.model import Facts
 from fixtures.services.vllm import parse_models
 from tests.e2e.repairs import EVIDENCE, MESH, in_service, in_worker, policies
 
-GREETED = "import socket; print(socket.create_connection(('{nats_host}', {nats_port}), 5).recv(200))"
+GREETED = "import socket; print(socket.create_connection(('{nats_host}', {nats_port}), 5){nats_reads})"
 
 REPLICAS = (Feature.REPLICAS,)
 
@@ -158,7 +158,10 @@ async def test_workers_reach_vllm(census: Census) -> None:
             do("On a worker that the finding names, look for a firewall or a wrong name:", ENDPOINTS),
             shell(f'python3 -c "{GREETED}"', ENDPOINTS),
         ),
-        do("NATS greets with INFO. Where the stage is authentication, compare user and password in nats_url."),
+        do(
+            "NATS greets with INFO, but over WebSocket (ws://, wss://), where it waits to be asked. Where the stage is "
+            "authentication, compare user and password in nats_url."
+        ),
         EVIDENCE,
     ),
     concerns=(Component.RAY_WORKER, Component.NATS),
@@ -185,9 +188,11 @@ async def test_workers_reach_nats(census: Census) -> None:
         in_service(
             "NATS_URL",
             "import os, socket, urllib.parse as p; u = p.urlsplit(os.environ['{name_of_NATS_URL}'].split(',')[0]); "
-            "print(socket.create_connection((u.hostname, u.port or 4222), 5).recv(200))",
+            "s = socket.create_connection((u.hostname, u.port or dict(ws=80, wss=443).get(u.scheme, 4222)), 5); "
+            "print(s if u.scheme in ('ws', 'wss') else s.recv(200))",
         ),
-        "NATS greets with INFO; where it does not, look for a firewall or a wrong name in {name_of_NATS_URL}.",
+        "NATS greets with INFO, and over WebSocket (ws://, wss://) takes the connection; where it does not, look for a "
+        "firewall or a wrong name in {name_of_NATS_URL}.",
     ),
     concerns=(Component.ORCHESTRATOR, Component.NATS),
     cuts=(Link.COLLECT,),

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, filled, kubectl, steps
 from fixtures.profile.remedy_values import About, KubernetesTarget, RemedyValues, System, remedy_values
 from tests.unit.checks.test_remedies import CASES, REFERENCE, SYSTEMS, commands, of, with_tls
@@ -104,6 +105,15 @@ def test_nats_by_its_url_is_asked_there_and_not_forwarded() -> None:
 def test_without_a_port_in_its_url_nats_has_its_own() -> None:
     profile = REFERENCE.replaced("nats", service="", url=("nats://bus.example",))
     assert remedy_values(profile, "attach", KubernetesTarget("prod")).names["nats_port"] == "4222"
+
+
+def test_over_websocket_a_connection_is_all_that_is_looked_at() -> None:
+    """There NATS says nothing before it is asked, and a URL may be without a port."""
+    for url, asked in (("wss://bus.example", "443), 5))"), ("nats://bus.example", "4222), 5).recv(200))")):
+        profile = REFERENCE.replaced("nats", service="", url=(url,))
+        values = remedy_values(profile, "attach", KubernetesTarget("prod"))
+        text = "\n".join(step.text for step in filled(load_catalogue()["NET-04"].remedy, values))
+        assert f"socket.create_connection(('bus.example', {asked}" in text
 
 
 def test_an_orchestrator_by_its_url_is_called_there() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 MOST_MEMORY = 100 << 20  # bytes that a client may take for any answer
 PATIENCE = 0.1  # seconds that the tests' clients wait for one answer
@@ -16,18 +19,57 @@ SLOWEST = 10.0  # seconds after which a client that is to wait for PATIENCE hang
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
+def frame(kind: int, data: bytes, first: int = 128, second: int = 0) -> bytes:
+    """One of WebSocket: the last of its message, and not masked, where `first` and `second` do not say otherwise."""
+    size = len(data)
+    if size < 126:
+        return bytes([first | kind, second | size]) + data
+    marker, wide = (126, 2) if size < 1 << 16 else (127, 8)
+    return bytes([first | kind, second | marker]) + size.to_bytes(wide, "big") + data
+
+
+class OverWebSocket:
+    """Stands in for a connection: each write is a message in two fragments, with a ping between them."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    def write(self, data: bytes) -> None:
+        half = len(data) // 2
+        self._writer.write(frame(2, data[:half], first=0) + frame(9, b"there?") + frame(0, data[half:]))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+
+async def take_handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """Go over to WebSocket; returns what was asked."""
+    asked = await reader.readuntil(b"\r\n\r\n")
+    key = next(line.split(b": ")[1] for line in asked.splitlines() if line.lower().startswith(b"sec-websocket-key"))
+    accepted = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    writer.write(head + b"sec-websocket-accept: " + accepted + b"\r\n\r\n")
+    return asked
+
+
 @asynccontextmanager
-async def serving(script: Script) -> AsyncIterator[int]:
-    """The port of a server that does the same to every connection, and does not care what it is asked."""
+async def serving(script: Script, *, over_websocket: bool = False, framed: bool = True) -> AsyncIterator[int]:
+    """The port of a server that does the same to every connection, and does not care what it is asked.
+
+    `framed`: what it says over WebSocket is put into messages, else it makes frames of its own.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        said: Any = OverWebSocket(writer) if over_websocket and framed else writer
         try:
-            with suppress(OSError, asyncio.CancelledError):
-                await script(writer)
+            with suppress(OSError, EOFError, asyncio.CancelledError):
+                if over_websocket:
+                    await take_handshake(reader, writer)
+                await script(said)
         finally:
             writer.transport.abort() if task.cancelling() else writer.close()
 

@@ -206,10 +206,28 @@ CONVERSATIONS: dict[str, servers.Script] = {
 }
 
 
+FRAMES: dict[str, servers.Script] = {
+    "masked": servers.sends(servers.frame(2, greets(), second=128)),
+    "reserved bits": servers.sends(servers.frame(2, greets(), first=192)),
+    "unknown kind": servers.sends(servers.frame(5, greets())),
+    "a long ping": servers.sends(servers.frame(9, b"x" * 126)),
+    "half a ping": servers.sends(servers.frame(9, b"x", first=0)),
+    "goodbye": servers.sends(servers.frame(8, b"\x03\xe8bye")),
+    "length is huge": servers.floods(b"\x82\x7f" + b"\x7f" * 8, b"x" * 65536),
+    "fragments without end": servers.floods(
+        servers.frame(2, b"INFO ", first=0), servers.frame(0, b"x" * 65536, first=0)
+    ),
+    "empty fragments": servers.floods(servers.frame(2, b"INFO ", first=0), servers.frame(0, b"", first=0) * 4096),
+    "pings without end": servers.floods(b"", servers.frame(9, b"x" * 125) * 512),
+    "garbage": servers.floods(b"", b"\x00\xff" * 32768),
+    "drips": servers.drips(servers.frame(2, greets()), servers.frame(9, b"")),
+}
+
+
 @asynccontextmanager
-async def connected_to(script: servers.Script) -> AsyncIterator[Nats]:
-    async with servers.serving(script) as port:
-        nats = Nats(f"nats://127.0.0.1:{port}", "test")
+async def connected_to(script: servers.Script, **serving: bool) -> AsyncIterator[Nats]:
+    async with servers.serving(script, **serving) as port:
+        nats = Nats(f"{'ws' if serving.get('over_websocket') else 'nats'}://127.0.0.1:{port}", "test")
         try:
             yield nats
         finally:
@@ -219,11 +237,20 @@ async def connected_to(script: servers.Script) -> AsyncIterator[Nats]:
 SCRIPTS: dict[str, servers.Script] = {**BEGINNINGS, **CONVERSATIONS}
 
 
+@pytest.mark.parametrize("over_websocket", [False, True])
 @pytest.mark.parametrize("name", SCRIPTS)
-async def test_any_server(name: str, impatient: None) -> None:
-    script = SCRIPTS[name]
+async def test_any_server(name: str, over_websocket: bool, impatient: None) -> None:
+    await asked(SCRIPTS[name], over_websocket=over_websocket)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+async def test_any_frames(name: str, impatient: None) -> None:
+    await asked(FRAMES[name], over_websocket=True, framed=False)
+
+
+async def asked(script: servers.Script, **serving: bool) -> None:
     with servers.within_bounds():
-        async with connected_to(script) as nats:
+        async with connected_to(script, **serving) as nats:
             with a_reason_at_most(NonConformance, Inconclusive):
                 await nats.stream("AGENT_RESPONSES")
                 pytest.fail("such a server was understood")

@@ -17,7 +17,7 @@ from fixtures.probes.payload import nats_wire, probe
 from fixtures.probes.payload.probe import probe as probed
 from tests.unit.hostile import servers
 from tests.unit.hostile.answers import bodies, texts
-from tests.unit.hostile.test_nats import ACCOUNT, BEGINNINGS, CONVERSATIONS, INFO, STREAM, greets
+from tests.unit.hostile.test_nats import ACCOUNT, BEGINNINGS, CONVERSATIONS, FRAMES, INFO, STREAM, greets
 
 STEP = servers.PATIENCE / 2  # seconds; a whole answer may take three
 
@@ -52,9 +52,28 @@ SCRIPTS: dict[str, servers.Script] = {**BEGINNINGS, **CONVERSATIONS}
 
 @pytest.mark.parametrize("name", SCRIPTS)
 async def test_any_nats_server(name: str) -> None:
-    async with servers.serving(SCRIPTS[name]) as port:
+    await assert_no_nats(SCRIPTS[name], "nats")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_any_nats_server_over_websocket(name: str) -> None:
+    await assert_no_nats(SCRIPTS[name], "ws", over_websocket=True)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+async def test_any_frames(name: str) -> None:
+    await assert_no_nats(FRAMES[name], "ws", over_websocket=True, framed=False)
+
+
+@pytest.mark.parametrize("script", [*servers.HTTP.values(), *BEGINNINGS.values()], ids=[*servers.HTTP, *BEGINNINGS])
+async def test_any_answer_to_a_websocket_handshake(script: servers.Script) -> None:
+    await assert_no_nats(script, "ws")
+
+
+async def assert_no_nats(script: servers.Script, scheme: str, **serving: bool) -> None:
+    async with servers.serving(script, **serving) as port:
         with servers.within_bounds():
-            answer = await asyncio.to_thread(nats_wire.nats, f"nats://127.0.0.1:{port}", STEP, {"stream": "S"})
+            answer = await asyncio.to_thread(nats_wire.nats, f"{scheme}://127.0.0.1:{port}", STEP, {"stream": "S"})
     assert_says_no(answer)
     assert answer["stage"] in ("protocol", "authentication", "jetstream")
 
@@ -92,7 +111,7 @@ async def test_any_answer_of_nats(info: bytes, account: bytes, stream: bytes) ->
 
 URLS = (
     texts
-    | st.from_regex(r"\A(https?|nats|file|ftp)://[^/]{0,20}(:\d{1,7})?(/.{0,10})?\Z")
+    | st.from_regex(r"\A(https?|nats|wss?|file|ftp)://[^/]{0,20}(:\d{1,7})?(/.{0,10})?\Z")
     | st.just("file:///etc/passwd")
 )
 

@@ -77,7 +77,15 @@ def test_reference_values() -> None:
         ("[nats]\n", '[nats]\nstorage = "disk"\n', ["nats.storage", "'file' or 'memory'"]),
         ("[nats]\n", "[nats]\nstream_replicas = 6\n", ["nats.stream_replicas", "5"]),
         ('"128Gi" }', '"128Gi", counted = "pods" }', ["ray.resources.counted", "'ray' or 'requests'"]),
-        ("[nats]\n", '[nats]\nurl = ["nats://a:1", "tls://b:1"]\n', ["nats.url", "all nats:// or all tls://"]),
+        ("[nats]\n", '[nats]\nurl = ["nats://a:1", "tls://b:1"]\n', ["nats.url", "must all have one scheme"]),
+        ("[nats]\n", '[nats]\nurl = ["nats://a:1", "ws://b"]\n', ["nats.url", "must all have one scheme", "ws://"]),
+        ("[nats]\n", '[nats]\nurl = "ws://u:p@b"\n', ["nats.url", "must not hold credentials"]),
+        ("[nats]\n", '[nats]\nurl = "http://b"\n', ["nats.url", "must be a URL such as nats://host:port"]),
+        (
+            "[nats]\n",
+            '[nats]\nurl = ["ws://a", "ws://b"]\ntls.ca = "ca.pem"\n',
+            ["nats.url", "is ws, and [nats.tls] asks for TLS: write wss"],
+        ),
         ("[nats]\n", '[nats]\nurl = ["nats://a:1", "nats://u:p@b:1"]\n', ["nats.url", "must not hold credentials"]),
         ("[nats]\n", '[nats]\nurl = "nats://a:1,nats://b:1"\n', ["nats.url: must be one URL, or a list"]),
         ("port = 8000", "port = 80000", ["vllm.port", "65535"]),
@@ -361,3 +369,17 @@ def test_the_commented_timeouts_of_a_shipped_profile_are_the_defaults(tmp_path: 
     loaded = profiles.load(str(tmp_path / "mine.toml"))
     assert loaded.timeouts.model_fields_set
     assert loaded.timeouts.changed() == {}
+
+
+@pytest.mark.parametrize(
+    ("keys", "urls"),
+    [
+        ('url = "ws://nats.example/team/"', ("ws://nats.example/team",)),
+        ('url = ["wss://a", "wss://b:8443"]\ntls.ca = "ca.pem"', ("wss://a", "wss://b:8443")),
+        ('url = "tls://a:4222"\nurl_inside = "ws://b"\ntls.ca = "ca.pem"', ("tls://a:4222",)),
+    ],
+)
+def test_nats_may_be_reached_over_websocket(tmp_path: Path, keys: str, urls: tuple[str, ...]) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(REFERENCE.replace("[nats]\n", f"[nats]\n{keys}\n", 1), encoding="utf-8")
+    assert profiles.load(str(file)).nats.url == urls

@@ -73,6 +73,8 @@ async def test_drifted_credentials_in_a_url_differ_and_are_not_shown() -> None:
         (f"user:{SECRET}@nats:4222", "[redacted]@nats:4222"),
         (f"user:{SECRET}://x@nats:4222", "[redacted]@nats:4222"),
         (f"nats://u:{SECRET}@a,nats://u:{SECRET}@b", "nats://[redacted]@b"),
+        (f"wss://u:{SECRET}@nats.example/team", "wss://[redacted]@nats.example/team"),
+        ("ws://nats.example", "ws://nats.example"),
         (f"http://vllm:8000?key={SECRET}", "http://vllm:8000?[redacted]"),
         (f"nats://user:p?{SECRET}@nats:4222", "nats://[redacted]"),
         (f"nats://{SECRET}?p@nats:4222", "nats://[redacted]"),
