@@ -129,6 +129,21 @@ async def leaf_node(target: EmbeddedTarget) -> AsyncIterator[None]:
             yield
 
 
+@asynccontextmanager
+async def over_websocket(target: EmbeddedTarget) -> AsyncIterator[None]:
+    """Suite, workers and agents reach NATS by its WebSocket; replicas reach it directly.
+
+    Source: https://docs.nats.io/running-a-nats-service/configuration/websocket/websocket_conf
+    """
+    address = f"{LOOPBACK}:{free_port(target)}"
+    outside, inside = target.cluster.endpoints, target.cluster.inside
+    async with configured(target, f'websocket {{ listen: "{address}", no_tls: true }}\n'):
+        await target.make_councils()
+        url = f"ws://{address}"
+        with target.overridden(endpoints=replace(outside, nats=url), inside=replace(inside, nats=url)):
+            yield
+
+
 def with_options(arguments: list[str], values: Mapping[str, str]) -> list[str]:
     """A command line in which these options have other values."""
     changed = list(arguments)

@@ -9,11 +9,21 @@ from typing import Any
 import nats
 import nats.js.errors
 
+from fixtures.services.nats import Nats
 from tests.targets.attachment import Urls, attached
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import Edit, agent_code, restarted
 from tests.targets.links import closed_port
-from tests.targets.nats_servers import EDGE, HUB, LEAF, NAMES, another_cluster, cluster_of_three, leaf_node
+from tests.targets.nats_servers import (
+    EDGE,
+    HUB,
+    LEAF,
+    NAMES,
+    another_cluster,
+    cluster_of_three,
+    leaf_node,
+    over_websocket,
+)
 from tests.variants.model import Variant
 
 CONNECTIONS = 2 * len(NAMES)
@@ -84,7 +94,28 @@ async def names_two_servers(target: EmbeddedTarget) -> bool:
     return target.attached is not None and "," in target.attached.nats
 
 
+async def suite_uses_websocket(target: EmbeddedTarget) -> bool:
+    url = target.instead.get("endpoints", target.cluster.endpoints).nats
+    if not url.startswith("ws://"):
+        return False
+    connection = Nats(url, "variant")
+    try:
+        return await connection.why_unusable() == ""
+    finally:
+        await connection.close()
+
+
 VARIANTS = (
+    Variant(
+        name="nats-is-reached-over-websocket",
+        description="suite, workers and agents have a ws:// URL of NATS, as where a gateway lets HTTP alone through",
+        apply=over_websocket,
+        is_present=suite_uses_websocket,
+        stretches=(
+            *("INF-09", "INF-10", "INF-12", "NET-04", "NET-05", "CFG-05", "JOB-02", "JOB-05", "JOB-11"),
+            *("ORC-05", "ORC-10", "E2E-01"),
+        ),
+    ),
     Variant(
         name="one-of-two-nats-servers-is-down",
         description="the profile names two servers of NATS, the first of which is down: clients take the other",

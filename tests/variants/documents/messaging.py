@@ -9,10 +9,12 @@ from fixtures.core.errors import NonConformance
 from fixtures.core.versions import is_other_release, names_another_release
 from fixtures.probes.packaging import hosts
 from fixtures.probes.payload.basics import server_urls
+from fixtures.probes.payload.nats_wire import nats
 from fixtures.profile.model import load
 from fixtures.services.jetstream import Account, ServerInfo, Stream, covers
 from fixtures.services.result_stream import origins_of, room_problems, stream_problems
 from tests.e2e.test_configuration import other_nats
+from tests.support.nats_over_websocket import nats_over_websocket
 from tests.variants.model import Document
 
 ANSWERS = ("agent.response.completed", "agent.response.failed")
@@ -77,6 +79,19 @@ def nats_url_is_a_list() -> None:
     assert server_urls("nats://user:one,two@nats:4222") == ["nats://user:one,two@nats:4222"]
 
 
+def nats_is_reached_over_websocket() -> None:
+    async def conversation(url: str) -> dict[str, Any]:
+        account, stream = {"storage": 0}, {"config": {}, "created": "2026-01-01T00:00:00Z"}
+        async with nats_over_websocket({"server_id": "N1", "version": "2.12.8"}, account, stream) as (address, _):
+            return await asyncio.to_thread(nats, url.format(address), 5.0, {"stream": "AGENT_RESPONSES"})
+
+    stream = Stream.of({"config": {}, "state": {"last_seq": 0}, "created": "2026-01-01T00:00:00Z"})
+    for url in ("ws://{}", "ws://user:s3cret@{}/team/nats", "ws://{},ws://127.0.0.1:1"):
+        answer = asyncio.run(conversation(url))
+        assert answer["ok"] and not other_nats(answer, ServerInfo(server_id="N1"), stream), answer
+    assert hosts("wss://nats.example/team") == ["nats.example"]
+
+
 def nats_is_reached_through_a_leaf_node() -> None:
     stream = Stream.of({"config": {}, "state": {"last_seq": 0}, "created": "2026-01-01T00:00:00.12345678Z"})
     leaf = {"server_id": "LEAF", "cluster": "edge", "stream_created": "2026-01-01T00:00:00.123456780Z"}
@@ -125,6 +140,12 @@ DOCUMENTS = (
         name="servers-are-separated-by-commas",
         description="clients of a cluster are configured with its servers, separated by commas",
         holds=nats_url_is_a_list,
+        stretches=("NET-05", "NET-07", "CFG-05"),
+    ),
+    Document(
+        name="replicas-reach-nats-over-websocket",
+        description="orchestrators have a ws:// URL of NATS, as where a gateway lets HTTP alone through",
+        holds=nats_is_reached_over_websocket,
         stretches=("NET-05", "NET-07", "CFG-05"),
     ),
     Document(
