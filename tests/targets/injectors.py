@@ -73,6 +73,18 @@ class Added:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """A folder that is there a second time, where nothing is in its place."""
+
+    path: str
+    to: str
+
+    def apply(self, packages: Path) -> Undo:
+        copy = shutil.copytree(packages / self.path, packages / self.to)
+        return lambda: shutil.rmtree(copy)
+
+
+@dataclass(frozen=True)
 class Removed:
     """A file or folder that is taken away; `path` may be a pattern that fits one."""
 

@@ -11,6 +11,7 @@ from tests.faults.model import Fault
 from tests.targets.embedded_target import EmbeddedTarget
 from tests.targets.injectors import (
     Added,
+    Copied,
     Edit,
     FileChange,
     Removed,
@@ -22,6 +23,7 @@ from tests.targets.injectors import (
 )
 from tests.targets.target import Change, together
 
+WORKERS = "ray/_private/workers"  # where Ray's worker processes look first
 AGENT = "swe_ai_fleet/orchestrator/ray_jobs/vllm_agent_job.py"
 
 #: The suite's jobs that fail on purpose are placed by Ray: they may meet the worker that lacks something.
@@ -55,8 +57,8 @@ def installed(package: str, version: str) -> tuple[FileChange, FileChange]:
 
 
 def stray(file: str, text: str) -> FileChange:
-    """A file of no package, where Ray's worker processes look first."""
-    return Added(f"ray/_private/workers/{file}", text)
+    """A file of no package."""
+    return Added(f"{WORKERS}/{file}", text)
 
 
 #: A fleet whose agents need one package more than the reference's. Ray's own processes on a worker do without it.
@@ -159,8 +161,8 @@ FAULTS = (
     ),
     Fault(
         name="a-further-package-is-shadowed-on-one-worker",
-        description="agents need pydantic, too, and a stray folder of that name lies before it on the second worker",
-        inject=workers_have(stray("pydantic/__init__.py", ""), only=1),
+        description="agents need pydantic, too, and a stray copy of it comes first on the second worker",
+        inject=workers_have(Copied("pydantic", f"{WORKERS}/pydantic"), only=1),  # one that works: Ray imports it, too
         profile=FURTHER,
         expected_failures=("DEP-11.pydantic",),
         expected_terms=("pydantic >=2.5,<3", "ray-worker-2", "is installed, but", "workers/pydantic/__init__.py"),
