@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.redaction.redact import MASK, Redactor
@@ -207,7 +207,6 @@ _WRITTEN = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(value=_NESTED, written=_WRITTEN, name=st.sampled_from(["password", "DB_PASSWORD", "apiKey"]))
 def test_nothing_below_a_secret_name_passes_however_it_is_nested(
     value: object, written: Callable[[object], str], name: str

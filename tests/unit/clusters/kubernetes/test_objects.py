@@ -274,7 +274,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(document=JSON, events=st.lists(JSON, max_size=4), pods=st.lists(JSON, max_size=3))
 def test_any_json_becomes_bounded_text(document: Any, events: list[Any], pods: list[Any]) -> None:
     text = objects.describe_object("Pod", document, events, pods)
