@@ -24,8 +24,10 @@ from tests.e2e.runs import DEPENDENCIES
 RAY = (Component.RAY_HEAD, Component.RAY_WORKER)
 #: On a node that runs another image whatever that image lacks is a consequence.
 IMAGE_RUNS = ("INF-06", "IMG-01", "IMG-02")
-#: What to do where a module is imported from elsewhere than its distribution.
-STRAY = "remove the file that is named, or what brings it (a volume, PYTHONPATH, a runtime environment)."
+ELSEWHERE = (
+    "Where it is installed, and imported from elsewhere: remove the file that is named, or what brings it (a volume, "
+    "PYTHONPATH, a runtime environment)."
+)
 #: Module → why agents need it, the links that are cut without it, and what that means for the fleet.
 PACKAGES = {
     "ray": (
@@ -64,7 +66,7 @@ PACKAGES = {
             title=f"{module} imports on every worker, in the profile's version",
             meaning=f"`import {module}` succeeds in every worker's interpreter and gives what is installed, in the "
             f"profile's version: no stray file of that name comes before it. {why}",
-            remedy=image(f"The image lacks it. Where it is installed, and imported from elsewhere: {STRAY}"),
+            remedy=steps(image("The image lacks it."), ELSEWHERE),
             concerns=RAY,
             cuts=cuts,
             impact=impact,
@@ -85,7 +87,7 @@ async def test_package(module: str, census: Census, profile: Profile, evidence: 
     "MODULE imports on every worker, in a version that the profile allows",
     remedy=steps(
         image("The image lacks it, or has another version. Add it to {image_sources}."),
-        f"Where it is installed, and imported from elsewhere: {STRAY}",
+        ELSEWHERE,
         "Where the workers have the package, and its module has another name: say both in agent.dependencies, as in "
         '{ module = "yaml", requirement = "PyYAML>=6" }.',
     ),

@@ -17,6 +17,7 @@ from fixtures.core.paths import ROOT
 from fixtures.profile.model import Profile, load
 from fixtures.profile.remedy_images import BASE, is_own
 from fixtures.profile.remedy_values import KubernetesTarget, remedy_values
+from tests.e2e.test_dependencies import ELSEWHERE
 from tests.support.profiles import with_urls
 
 PLATFORM = load(str(ROOT / "tests" / "unit" / "profile" / "platform.toml"))
@@ -40,7 +41,9 @@ OF_IMAGES = (
 
 
 def steps(profile: Profile, id: str, kind: str = "attach", target: KubernetesTarget | None = READ) -> list[str]:
-    return [step.text for step in filled(load_catalogue()[id].remedy, remedy_values(profile, kind, target))]
+    """Those about images, without the last one of a package, which is about its file."""
+    said = [step.text for step in filled(load_catalogue()[id].remedy, remedy_values(profile, kind, target))]
+    return said[:-1] if said[-1] == ELSEWHERE else said
 
 
 def text(profile: Profile, id: str = "DEP-04", kind: str = "attach", target: KubernetesTarget | None = READ) -> str:
