@@ -3,7 +3,7 @@
 import pytest
 
 from fixtures.checks.applicability import everything_applies
-from fixtures.checks.catalogue import explain, list_checks
+from fixtures.checks.catalogue import explain, find, list_checks
 from fixtures.checks.declaration import MUST, SHOULD, Check, Disruption, Need
 from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Feature
@@ -36,6 +36,7 @@ def test_the_list_is_grouped_marked_and_narrow() -> None:
     assert "3 checks, 2 of them MUST" in text
     assert "3 of 3 checks apply to votes." in text
     assert max(map(len, text.splitlines())) <= 80
+    assert "apply to" not in list_checks(CHECKS, everything_applies, ""), "no profile was asked for"
 
 
 def test_the_list_says_what_does_not_apply_and_why() -> None:
@@ -50,16 +51,16 @@ def test_the_list_says_what_does_not_apply_and_why() -> None:
 
 
 def test_explain_says_meaning_needs_origin_and_remedy() -> None:
-    text = explain("job-12", CHECKS, RemedyValues())
+    text = explain(find("job-12", CHECKS, "list"), CHECKS, RemedyValues())
     assert text.startswith("JOB-12 (SHOULD)")
     assert "Follows:    DEP-04 nats imports" in text
     assert "restarts, replaces or adds single replicas" in text
-    assert "Needs:      kubernetes, replicas" in explain("NET-07", CHECKS, RemedyValues())
-    text = explain("DEP-04", CHECKS, RemedyValues(names={"image": "custom"}))
+    assert "Needs:      kubernetes, replicas" in explain(CHECKS["NET-07"], CHECKS, RemedyValues())
+    text = explain(CHECKS["DEP-04"], CHECKS, RemedyValues(names={"image": "custom"}))
     assert text.endswith("When it fails:\n  Build it:\n    docker build -t custom ."), "a command is apart from prose"
 
 
 @pytest.mark.parametrize(("wanted", "hint"), [("DEP-44", "DEP-04"), ("NET-99", "NET-07"), ("zzz", "--list-checks")])
 def test_an_unknown_id_is_answered_with_near_ones(wanted: str, hint: str) -> None:
     with pytest.raises(UsageError, match=hint):
-        explain(wanted, CHECKS, RemedyValues())
+        find(wanted, CHECKS, "--list-checks")

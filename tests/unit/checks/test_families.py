@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fixtures.checks import families
 from fixtures.checks.applicability import everything_applies
-from fixtures.checks.catalogue import explain, list_checks, load_catalogue
+from fixtures.checks.catalogue import explain, find, list_checks, load_catalogue
 from fixtures.checks.declaration import MUST, Check
 from fixtures.checks.remedy import steps
 from fixtures.profile.remedy_values import RemedyValues
@@ -40,10 +40,10 @@ def test_a_row_is_found_by_its_id_and_nothing_else_is() -> None:
 def test_rows_are_listed_and_explained() -> None:
     checks = families.in_run(CATALOGUE, ("nats", "pydantic"))
     assert "  DEP-11.pydantic  MUST    --  pydantic imports" in list_checks(checks, everything_applies, "votes")
-    text = explain("dep-11.Pydantic", CATALOGUE | checks, RemedyValues())
+    text = explain(find("dep-11.Pydantic", CATALOGUE | checks, "list"), CATALOGUE, RemedyValues())
     assert text.startswith("DEP-11.pydantic (MUST) pydantic imports")
     assert "pydantic among the profile's agent.dependencies" in text
-    text = explain("DEP-11", CATALOGUE | checks, RemedyValues())
+    text = explain(CATALOGUE["DEP-11"], CATALOGUE, RemedyValues())
     assert "a check for each" in text and "MODULE imports" in text
 
 

@@ -1,7 +1,5 @@
-"""The eras of a deployment, and what each check says of them: the data of eras.toml, what profiles say, and the page.
-
-python -m tests.unit.profile.eras > docs/reference/eras.md
-"""
+"""The eras of a deployment, and what each check says of them: the data of eras.toml, what profiles say, and the page
+(`ci/gen-docs`)."""
 
 from __future__ import annotations
 
@@ -87,7 +85,7 @@ def ruled_out(profile: Profile, check: Check) -> str:
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 HEAD = """# A deployment over time
-<!-- Made of tests/unit/profile/eras.toml: python -m tests.unit.profile.eras > docs/reference/eras.md -->
+<!-- Made of tests/unit/profile/eras.toml: ./ci/gen-docs -->
 What each check says of four versions of one deployment, SWE AI Fleet, which changed how it starts agents three times
 within half a year. Each has a shipped profile; they are examples of what [`[deliberations]`](../how-to/events.md) and a
 [contract](contract.md) can say. The cells are what is expected of a run that is attached, may run commands in pods, and
@@ -145,7 +143,3 @@ def _row(check: Check, data: Eras, profiles: Iterable[Profile]) -> str:
     why = "; ".join(f"{', '.join(letters)}: {text}" for text, letters in reasons.items())
     states = " | ".join(f"**{cell.state}**" if cell.state == "F" else cell.state for cell in cells)
     return f"| {check.id} {check.title} | {states} | {why} |"
-
-
-if __name__ == "__main__":
-    print(page(), end="")

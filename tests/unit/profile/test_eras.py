@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.profile.model import load
-from tests.unit.profile.eras import LEFT_OUT, PAGE, STATES, catalogue, eras, page, ruled_out
+from tests.unit.profile.eras import LEFT_OUT, STATES, catalogue, eras, ruled_out
 
 DATA = eras()
 WITH_A_NOTE = "Ff?"  # what must say why
@@ -44,7 +44,3 @@ def test_what_is_not_run_is_what_the_profile_says(number: int) -> None:
 
 def test_a_later_check_is_none_that_is_left_out() -> None:
     assert not [id for id in DATA.later if id.startswith(LEFT_OUT)]
-
-
-def test_the_page_is_made_of_the_data() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "python -m tests.unit.profile.eras > docs/reference/eras.md"

@@ -1,0 +1,1 @@
+"""What of docs/ is made from code: `ci/gen-docs`."""
