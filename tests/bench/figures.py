@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import psutil
 
-from fixtures.harness.suite import commit
+from fixtures.core.release import commit
 
 SCHEMA = "fleet-bench/v1"
 
