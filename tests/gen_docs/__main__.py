@@ -8,10 +8,16 @@ from pathlib import Path
 
 from fixtures.checks import catalogue_document
 from fixtures.checks.catalogue import load_catalogue
+from fixtures.clusters.kubernetes.rights import RIGHTS, role_files
+from fixtures.clusters.kubernetes.role_manifests import manifest
 from fixtures.core.paths import ROOT
 from fixtures.profile import reference
+from fixtures.profile.model import load
 from tests.gen_docs import check_pages
 from tests.unit.profile import eras
+
+REFERENCE = "swe-ai-fleet"
+MADE = "Made by ci/gen-docs of rights.toml, with the names of the reference profile; `init --manifests` takes yours."
 
 
 def wanted() -> dict[Path, str]:
@@ -23,6 +29,7 @@ def wanted() -> dict[Path, str]:
         eras.PAGE: eras.page(),
         catalogue_document.DOCUMENT: catalogue_document.catalogue_text(catalogue),
         **check_pages.pages(catalogue),
+        **{RIGHTS.with_name(file.name): manifest(file, load(REFERENCE), MADE) for file in role_files()},
     }
 
 

@@ -21,14 +21,16 @@ Answer = tuple[int, bytes]
 class StandIn:
     """Serves on 127.0.0.1; `answer` maps (method, path) to (status, body); `seen` has each request's headers.
 
-    `tls`: with PEM, or with this certificate and key; `clients`: the authority of its clients, whose names
+    `with_body` maps (method, path, body) instead. `tls`: with PEM, or with this certificate and key; `clients`: the
+    authority of its clients, whose names
     are in `known`. `more` are headers of its answers.
     """
 
     def __init__(
         self,
-        answer: Callable[[str, str], Answer] | Answer,
+        answer: Callable[[str, str], Answer] | Answer = (404, b""),
         *,
+        with_body: Callable[[str, str, bytes], Answer] | None = None,
         tls: bool | tuple[Path, Path] = False,
         clients: Path | None = None,
     ) -> None:
@@ -41,12 +43,15 @@ class StandIn:
             protocol_version = "HTTP/1.1"
 
             def serve(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 stand_in.seen.append((self.command, self.path, dict(self.headers)))
                 if clients:
                     subject = dict(pair[0] for pair in self.connection.getpeercert()["subject"])
                     stand_in.known.append(subject["commonName"])
-                status, body = answer(self.command, self.path) if callable(answer) else answer
+                if with_body:
+                    status, body = with_body(self.command, self.path, sent)
+                else:
+                    status, body = answer(self.command, self.path) if callable(answer) else answer
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 for name, value in stand_in.more.items():

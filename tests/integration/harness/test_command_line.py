@@ -51,7 +51,10 @@ def complaint(ran: SuiteRun) -> str:
         (["--cluster", "kind", "--cluster-name", "No_Name"], ["--cluster-name No_Name", "small letters"]),
         (["--cluster", "attach", "--vllm", "stub"], ["--vllm is for --cluster embedded and kind, not for attach"]),
         (["--cluster", "attach", "--kubeconfig", "no/such/file"], ["no/such/file"]),
-        (["--kube-context", "prod"], ["--kube-context is for --cluster attach, not for embedded"]),
+        (
+            ["--cluster", "embedded", "--kube-context", "prod"],
+            ["--kube-context is for --cluster attach, not for embedded"],
+        ),
         (["--soak-minutes", "2"], ["--soak-minutes is for the checks under load: -m load"]),
         (["--baseline", "no/such.json"], ["--baseline no/such.json", "No such file"]),
         (["--baseline", "pyproject.toml"], ["--baseline pyproject.toml", "is not JSON"]),

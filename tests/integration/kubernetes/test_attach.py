@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -219,6 +220,40 @@ class TestRights:
         assert set(unsupported) == {"CFG-01"}, ran.output[-3000:]
         assert re.search(r"may not (get|create) pods/exec in namespace swe-ai-fleet", unsupported["CFG-01"])
         assert set(ran.report.details("passed")) == {"INF-02"}
+
+    async def test_preflight_says_what_a_run_would_be_refused(
+        self, admin: Api, fleet: Fleet, restricted: Path, tmp_path: Path
+    ) -> None:
+        """With the roles nothing. Without exec that alone, and once that is applied as it is printed, nothing again."""
+
+        def preflight(profile: Path) -> tuple[int, str]:
+            command = [sys.executable, "-P", str(ROOT / "fixtures" / "command"), "preflight"]
+            options = ["--kubeconfig", str(restricted), "--profile", str(profile)]
+            done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        status, text = await asyncio.to_thread(preflight, fleet.profile_file)
+        assert status == 0, text
+        assert "as system:serviceaccount:swe-ai-fleet:fleet-conformance, token valid for 7 h" in text, text
+        namespace = fleet.profile.kubernetes.namespace
+        role = (await admin.get(ROLES, "fleet-conformance-exec", namespace)).raw
+        await admin.patch(ROLES, "fleet-conformance-exec", {"rules": []}, namespace)
+        printed = tmp_path / "missing.yaml"
+        try:
+            status, text = await asyncio.to_thread(preflight, fleet.profile_file)
+            assert status == 1 and re.findall("✗ (.+?) in", text) == ["get, create pods/exec"], text
+            printed.write_text(text[text.index("# what is missing") : text.rindex("preflight:")], encoding="utf-8")
+            apply(fleet.kubeconfig, printed)
+            status, text = await asyncio.to_thread(preflight, fleet.profile_file)
+            delete(fleet.kubeconfig, printed)
+        finally:
+            await admin.patch(ROLES, "fleet-conformance-exec", {"rules": role["rules"]}, namespace)
+        assert status == 0, text
+        elsewhere = tmp_path / "elsewhere.toml"
+        profile = fleet.profile_file.read_text(encoding="utf-8")
+        elsewhere.write_text(profile.replace('"ray"', '"nowhere"'), encoding="utf-8")
+        status, text = await asyncio.to_thread(preflight, elsewhere)
+        assert status == 1 and len(re.findall("✗", text)) == 1 and "namespace nowhere: none of" in text, text
 
     async def test_a_replica_is_ended_and_brought_back_by_the_right_to_resize_alone(
         self, admin: Api, fleet: Fleet, restricted: Path
