@@ -61,6 +61,13 @@ def test_junit_agrees(run: Path) -> None:
     }
 
 
+def test_ctrf_agrees(run: Path) -> None:
+    found = document(run)
+    tests = json.loads((run / "ctrf.json").read_text(encoding="utf-8"))["results"]["tests"]
+    assert Counter(test["rawStatus"] for test in tests) == {name: n for name, n in found["summary"].items() if n}
+    assert {test["labels"]["id"] for test in tests} == {row["id"] for row in found["checks"]}
+
+
 def test_allure_results_agree(run: Path) -> None:
     summary = document(run)["summary"]
     statuses = Counter(
