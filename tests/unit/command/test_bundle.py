@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures.command.main import main
+from tests.support import published
 from tests.support.profiles import profile_text
 
 SECRET = "hunter2-of-the-fleet"
@@ -45,7 +46,9 @@ def bundled(reports: Path, *options: str) -> tuple[dict[str, Any], dict[str, byt
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     with tarfile.open(out) as archive:
         files = {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
-    return json.loads(files.pop("MANIFEST.json")), files
+    manifest = json.loads(files.pop("MANIFEST.json"))
+    published.validate(manifest)
+    return manifest, files
 
 
 def test_everything_is_in_it_and_the_manifest_says_so(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from fixtures.command.main import main
 from fixtures.core.errors import UsageError
 from fixtures.core.paths import ROOT
 from fixtures.profile.model import load
+from tests.support import published
 from tests.support.kubernetes_stand_in import StandIn, status, write_kubeconfig
 from tests.support.profiles import profile_text
 from tests.unit.command.role_server import RoleServer, granted, serving
@@ -192,6 +193,7 @@ def test_the_document_says_the_same(server: RoleServer, ask: Any) -> None:
     server.roles = granted(PROFILE, "role.yaml", "role-forward.yaml")
     status, text = ask("--json")
     found = json.loads(text)
+    published.validate(found)
     assert (status, found["schema"], found["missing"]) == (1, "fleet-preflight/v1", 1)
     assert found["rights"]["asked"] - found["rights"]["there"] == len(found["rights"]["missing"]) == 1
     assert "pods/exec" in found["rights"]["missing"][0] and found["names"]["missing"] == []

@@ -21,6 +21,7 @@ from fixtures.report.export.completed_run import CompletedRun
 from fixtures.report.export.message import message_of
 from fixtures.report.model import Run, Status
 from fixtures.report.results import conformance
+from tests.support import published
 from tests.unit.report.history.test_outcome_diff import night, nights
 
 SECRET = "/services/T0001/B0001/s3cr3tW3bh00k?sig=AbCd-1234"
@@ -209,6 +210,7 @@ def test_an_alert_is_heard_although_the_webhook_is_not(reports: Path, capsys: py
 
 def test_causes_have_their_first_step_and_the_new_one_comes_first() -> None:
     said = message_of(finished(broken_fleet()))
+    published.validate(json.loads(json.dumps(said)))
     (cause,) = said["causes"]
     assert (cause["id"], cause["first_step"], cause["consequences"]) == ("DEP-04", "remedy", ["JOB-01", "E2E-01"])
     assert said["texts"]["news"][2] == "  NEW: DEP-04 (MUST): nats imports; 2 more checks fail because of it"
