@@ -69,7 +69,10 @@ BANNED = (
 )
 
 #: Where one of these words is meant as what it says.
-ALLOWED = (("tests/e2e/test_load.py", "some"),)
+ALLOWED = (
+    ("tests/e2e/test_load.py", "some"),
+    ("fixtures/report/export/webhook_document.py", "untold"),  # a key that is published
+)
 
 #: What a local variable or a parameter must not be called: none says what it holds.
 VAGUE_LOCALS = ("found", "one", "said", "told", "each")

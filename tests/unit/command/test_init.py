@@ -23,7 +23,8 @@ def documents(folder: Path, name: str) -> list[dict[str, Any]]:
 
 def test_those_of_the_reference_are_the_shipped_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "--profile", "swe-ai-fleet", "--manifests", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"kubectl apply -k {tmp_path / 'rights'}\n"
+    applied = [f"kubectl apply -k {tmp_path / folder}" for folder in ("rights", "nightly")]
+    assert capsys.readouterr().out.splitlines() == applied
     for file in role_files():
         assert documents(tmp_path / "rights", file.name) == documents(ATTACH, file.name)
     (kustomization,) = documents(tmp_path / "rights", "kustomization.yaml")
@@ -83,3 +84,82 @@ def test_no_rights_in_a_cluster_without_one(tmp_path: Path, capsys: pytest.Captu
     votes = str(ROOT / "tests" / "second_stack" / "votes.toml")
     assert main(["init", "--profile", votes, "--manifests", str(tmp_path)]) == 4
     assert "no rights are needed in a cluster" in capsys.readouterr().err
+
+
+def test_the_cronjob_is_the_shipped_one_in_the_namespace_of_the_account(tmp_path: Path) -> None:
+    profile = tmp_path / "fleet.toml"
+    profile.write_text(profile_text("swe-ai-fleet", kubernetes={"namespace": "agents"}))
+    assert main(["init", "--profile", str(profile), "--manifests", str(tmp_path)]) == 0
+    nightly = tmp_path / "nightly"
+    assert (nightly / "cronjob.yaml").read_bytes() == (ATTACH / "cronjob.yaml").read_bytes()
+    assert (nightly / "profile.toml").read_text() == profile.read_text()
+    (kustomization,) = documents(nightly, "kustomization.yaml")
+    assert kustomization["namespace"] == "agents" and kustomization["resources"] == ["cronjob.yaml"]
+    (generated,) = kustomization["configMapGenerator"]
+    assert generated == {"name": "fleet-conformance-profile", "files": ["profile.toml"]}
+    assert "images" not in kustomization and "patches" not in kustomization
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("reg.example:5000/fleet/runner:1.2", {"newName": "reg.example:5000/fleet/runner", "newTag": "1.2"}),
+        ("runner", {"newName": "runner", "newTag": "latest"}),
+        (f"r/runner@sha256:{'0a' * 32}", {"newName": "r/runner", "digest": f"sha256:{'0a' * 32}"}),
+    ],
+)
+def test_image_and_schedule_are_put_in_by_kustomize(tmp_path: Path, image: str, expected: dict[str, str]) -> None:
+    command = [
+        "init",
+        "--profile",
+        "kind",
+        "--manifests",
+        str(tmp_path),
+        "--image",
+        image,
+        "--schedule",
+        "0 */6 * * 1-5",
+    ]
+    assert main(command) == 0
+    (kustomization,) = documents(tmp_path / "nightly", "kustomization.yaml")
+    assert kustomization["images"] == [{"name": "fleet/conformance-runner", **expected}]
+    (patch,) = kustomization["patches"]
+    (change,) = yaml.safe_load(patch["patch"])
+    assert change == {"op": "replace", "path": "/spec/schedule", "value": "0 */6 * * 1-5"}
+    named = {container["image"].rpartition(":")[0] for container in _containers(tmp_path / "nightly")}
+    assert named == {"fleet/conformance-runner"}, "what kustomize replaces"
+
+
+def _containers(folder: Path) -> list[dict[str, Any]]:
+    job = next(part for part in documents(folder, "cronjob.yaml") if part["kind"] == "CronJob")
+    return list(job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"])
+
+
+def test_a_contract_of_ones_own_comes_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what it names itself."""
+    shipped = ROOT / "fixtures" / "profile" / "shipped" / "contracts"
+    contract, inner = (shipped / "reference.toml").read_text(), tmp_path / "inner"
+    inner.mkdir()
+    for folder in (tmp_path, inner):
+        (folder / "mine.toml").write_text(contract)
+        (folder / "orchestrator.json").write_bytes((shipped / "orchestrator.json").read_bytes())
+    profile, text = tmp_path / "fleet.toml", profile_text("kind")
+    profile.write_text(text.replace('contract = "reference"', 'contract = "mine.toml"'))
+    command = ["init", "--profile", str(profile), "--manifests", str(tmp_path / "out")]
+    assert main(command) == 0, capsys.readouterr().err
+    assert (tmp_path / "out" / "nightly" / "mine.toml").read_text() == contract
+    (kustomization,) = documents(tmp_path / "out" / "nightly", "kustomization.yaml")
+    assert kustomization["configMapGenerator"][0]["files"] == ["profile.toml", "mine.toml", "orchestrator.json"]
+    profile.write_text(text.replace('contract = "reference"', 'contract = "inner/mine.toml"'))
+    assert main([*command, "--force"]) == 4
+    assert "is in another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [(["--image", "a b"], "no reference of an image"), (["--schedule", "daily"], "five fields")]
+)
+def test_what_no_cronjob_can_have_is_refused(
+    tmp_path: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "--profile", "kind", "--manifests", str(tmp_path), *options]) == 4
+    assert words in capsys.readouterr().err and not list(tmp_path.iterdir())
