@@ -80,7 +80,7 @@ def test_workflows_run_stages_that_exist(path: Path) -> None:
 
 def test_a_pull_request_runs_what_a_developer_runs() -> None:
     path = ROOT / ".github" / "workflows" / "pull-request.yml"
-    assert stages_of(path) == {"lint", "types", "unit", "integration", "kubernetes"}
+    assert stages_of(path) == {"lint", "types", "unit", "integration", "package", "kubernetes"}
     assert any("./ci/e2e " in step.get("run", "") for step in steps(path)), "the checklist itself"
 
 
