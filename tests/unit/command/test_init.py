@@ -72,6 +72,19 @@ def test_parts_have_namespaces_and_names_of_their_own(tmp_path: Path) -> None:
     assert accounts == {("fleet-conformance", "swe-ai-fleet")}
 
 
+def test_a_name_that_yaml_would_read_as_something_else_stays_a_text(tmp_path: Path) -> None:
+    profile = tmp_path / "fleet.toml"
+    names = {"workload": "007", "service": "on"}
+    profile.write_text(profile_text("swe-ai-fleet", vllm=names, kubernetes={"namespace": "1e3"}))
+    assert main(["init", "--profile", str(profile), "--manifests", str(tmp_path)]) == 0
+    parts = [part for name in ("role.yaml", "role-exec.yaml") for part in documents(tmp_path / "rights", name)]
+    granted = [name for part in parts for rule in part.get("rules", ()) for name in rule.get("resourceNames", ())]
+    assert {"007", "on"} <= set(granted)
+    assert {part["metadata"]["namespace"] for part in parts} == {"1e3", "ray"}
+    (kustomization,) = documents(tmp_path / "nightly", "kustomization.yaml")
+    assert kustomization["namespace"] == "1e3"
+
+
 def test_a_part_that_is_reached_by_its_url_alone_needs_no_rights(tmp_path: Path) -> None:
     vllm = {"url": "http://10.0.0.9:8000", "workload": "", "service": ""}
     profile = tmp_path / "fleet.toml"
