@@ -151,7 +151,7 @@ async def test_run_raises_nothing(agent_runs: AgentRuns, profile: Profile, evide
     concerns=AGENTS,
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="Agents on these workers work in vain: neither their results nor their failures reach NATS.",
-    follows=("INF-09", "NET-04", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-02", "JOB-14"),
+    follows=("INF-09", "INF-10", "NET-04", "DEP-04", "DEP-05", DEPENDENCIES, "JOB-02", "JOB-14"),
 )
 async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> None:
     """From every worker at least one message of its agent job arrived on NATS, of success or of failure."""

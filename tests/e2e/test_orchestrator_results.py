@@ -131,7 +131,7 @@ async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profi
     cuts=(Link.COLLECT,),
     impact="Callers get answers that no agent of their task gave.",
     needs=(Part.DELIBERATIONS, Part.REPORTS),
-    follows=("INF-09", "CFG-05", "ORC-04"),
+    follows=("INF-09", "INF-10", "CFG-05", "ORC-04"),
 )
 async def test_reports_what_was_published(round_trips: list[DeliberationRun]) -> None:
     """Proposal by proposal, the orchestrator's answer equals the message on NATS of the same task and agent."""
@@ -196,7 +196,7 @@ async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
     cuts=(Link.COLLECT,),
     impact="Results are delivered again and again, or never finished: the backlog grows and new results queue up.",
     needs=(Part.CONSUMERS, Part.DELIBERATIONS),
-    follows=("INF-12", "ORC-04"),
+    follows=("INF-10", "INF-12", "ORC-04"),
 )
 async def test_all_acknowledged(
     round_trips: list[DeliberationRun],
@@ -243,7 +243,7 @@ async def test_all_acknowledged(
     cuts=(Link.JOB,),
     impact="Agents run in another Ray, or inside the orchestrator's own process: not on the workers that were checked.",
     needs=(Part.DELIBERATIONS,),
-    follows=("CFG-01", "CFG-04", "ORC-03", "ORC-04"),
+    follows=("INF-07", "CFG-01", "CFG-04", "ORC-03", "ORC-04"),
 )
 async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, profile: Profile) -> None:
     """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -72,15 +73,18 @@ async def another_nats(
     """The URL of a second NATS with JetStream, or as `launched` makes it, started with further arguments."""
     plan, made = target.fleet.plan, target.fleet.factory
     port, monitor = free_port(target), free_port(target)
+    storage = made.run.path / f"{name}-jetstream"
 
     def launch() -> LaunchSpec:
-        storage = made.run.path / f"{name}-jetstream"
         launch = launched(processes.nats(suite_program("nats-server"), port, monitor, storage))
         return replace(launch, arguments=[*launch.arguments, "--name", name, *arguments])
 
     part = SupervisedProcess(name, made.run)
-    async with running(target, LocalReplica(name, Component.NATS, "", plan.nats, part, launch, TIMEOUTS.nats_up)):
-        yield f"nats://{processes.LOOPBACK}:{port}"
+    try:
+        async with running(target, LocalReplica(name, Component.NATS, "", plan.nats, part, launch, TIMEOUTS.nats_up)):
+            yield f"nats://{processes.LOOPBACK}:{port}"
+    finally:  # an orchestrator that was led here has made its stream, which the next one must not find
+        shutil.rmtree(storage, ignore_errors=True)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -72,6 +73,7 @@ async def cluster_of_three(target: EmbeddedTarget, **configurations: str) -> Asy
         return replace(launch, arguments=[*own, "--name", NAMES[0], *arguments(NAMES[0], routes[0])])
 
     async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, storage, ignore_errors=True)  # each cluster begins with servers that know nothing
         await target.fleet.launcher.end(*target.members(Component.ORCHESTRATOR))
         await stack.enter_async_context(served(target, clustered))
         servers = [f"{LOOPBACK}:{port}"]

@@ -155,7 +155,7 @@ FAULTS = (
         description="the head's dashboard does nothing (SIGSTOP)",
         inject=lambda target: frozen(target, "ray-head", "dashboard/dashboard.py"),
         expected_failures=NO_RAY,
-        tolerated_failures=THROUGH_RAY,
+        tolerated_failures=(*THROUGH_RAY, "ORC-03"),  # whose agents are looked up through it
         expected_terms=("ray-head", "/api/version", "Timeout"),
     ),
     Fault(

@@ -15,6 +15,7 @@ FAULTS = (
             ray_worker_2=with_option("--num-cpus", "1"),
         ),
         expected_failures=("INF-07",),
+        tolerated_failures=("ORC-17",),  # agents run where CPUs are
         expected_terms=("workers have too little of CPU: 2 of 8", "ray-head: GPU 0, CPU 8"),
     ),
 )
