@@ -282,6 +282,7 @@ def test_paths_of_the_user_stay(project: Project) -> None:
     assert list((project.path / "mine").glob("*-result.json"))
     assert sorted(path.name for path in (project.path / "out").iterdir()) == [
         "conformance.json",
+        "ctrf.json",
         "status.html",
         "status.md",
     ]
