@@ -70,6 +70,7 @@ def test_the_catalogue_is_the_checkouts(installed: Installation, tmp_path: Path)
         (["check", "--cluster", "attach", "--profile", "none.toml"], "none.toml"),
         (["check", "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["report", "--alert", "always"], "holds no report of a finished run"),
+        (["report", "--no-such-option"], "unrecognized arguments: --no-such-option"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
