@@ -6,6 +6,7 @@ from typing import Any
 from fixtures.checks.contract import AgentMessage, MessageContract
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Component
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
@@ -45,7 +46,7 @@ async def test_job_imports_nats(census: Census, agent_runs: AgentRuns) -> None:
     finding = f"nats cannot be imported in a Ray job: {'; '.join(wrong)}"
     if len(wrong) == len(without):
         census.raise_if_elsewhere([name for name, _error in without], finding)
-    assert not wrong, finding
+    require_none(wrong, "nats cannot be imported in a Ray job")
 
 
 @check(
@@ -71,8 +72,8 @@ async def test_actor_starts(agent_runs: AgentRuns, evidence: Evidence) -> None:
     keep_agent_jobs(evidence, agent_runs.healthy)
     dead = [run for run in agent_runs.healthy if not (run.actor and run.actor.started)]
     workers = ", ".join(run.name.removeprefix("worker ") for run in dead)
-    reasons = "; ".join(f"{run.summary} ({run.actor.state if run.actor else 'no actor'})" for run in dead)
-    assert not dead, f"no agent actor started on {workers}: {reasons}"
+    reasons = [f"{run.summary} ({run.actor.state if run.actor else 'no actor'})" for run in dead]
+    require_none(reasons, f"no agent actor started on {workers}")
     if agent_runs.untried:
         raise Inconclusive(f"not every worker could be tried: {'; '.join(agent_runs.untried)}")
 
@@ -130,7 +131,7 @@ async def test_run_raises_nothing(agent_runs: AgentRuns, profile: Profile, evide
             raised.setdefault(run.reason, []).append(run)
     wrong = [f"{reason} {places(runs, agent_runs.healthy)}" for reason, runs in raised.items()]
     method = f"{profile.contract.agent.method}()"
-    assert not wrong, f"{method} raised {'; '.join(wrong)}, and nothing of it is on NATS"
+    require_none(wrong, f"{method} raised", text=f"{method} raised {'; '.join(wrong)}, and nothing of it is on NATS")
 
 
 @check(
@@ -156,9 +157,9 @@ async def test_run_raises_nothing(agent_runs: AgentRuns, profile: Profile, evide
 async def test_job_connects_to_nats(agent_runs: AgentRuns, profile: Profile) -> None:
     """From every worker at least one message of its agent job arrived on NATS, of success or of failure."""
     mute = [run for run in agent_runs.healthy if not run.messages]
-    assert not mute, (
-        f"nothing of the agent job is on the stream {profile.nats.stream} from {len(mute)} workers: {described(mute)}"
-    )
+    nothing = f"nothing of the agent job is on the stream {profile.nats.stream}"
+    text = f"{nothing} from {len(mute)} workers: {described(mute)}"
+    require_none([run.summary for run in mute], nothing, text=text)
 
 
 def answer_of(run: AgentRun, profile: Profile) -> Any:
@@ -251,7 +252,7 @@ async def test_job_generates(agent_runs: AgentRuns, profile: Profile, model_name
             renamed.add(str(model))
         else:
             wrong.append(f"{run.name}: model is {model!r}, asked for {profile.vllm.model}")
-    assert not wrong, f"no proposal: {'; '.join(wrong)}"
+    require_none(wrong, "no proposal")
     texts = {proposal_text(run, profile) for run in agent_runs.healthy} - {""}
     different, counted = len(texts) or 1, agent_runs.requests  # those that are not read are at least one
     assert counted is None or counted >= different, (
@@ -286,7 +287,7 @@ async def test_one_message(agent_runs: AgentRuns) -> None:
         if len(completed) != 1 or failed or completed[0].sequence < 1:
             sequences = [message.sequence for message in completed]
             wrong.append(f"{len(completed)} completed (sequences {sequences}), {len(failed)} failed of {run.summary}")
-    assert not wrong, f"one stored message per job is expected: {'; '.join(wrong)}"
+    require_none(wrong, "one stored message per job is expected")
 
 
 def of_another_job(run: AgentRun, message: AgentMessage, profile: Profile, model_names: ModelNames) -> list[str]:
@@ -342,7 +343,7 @@ async def test_message_contract(agent_runs: AgentRuns, profile: Profile, model_n
             others = [*of_another_job(run, message, profile, model_names), *late]
             wrong += [f"{run.name}: {problem}" for problem in broken or others]
     assert checked, f"no completed message to look at: {described(agent_runs.healthy)}"
-    assert not wrong, f"the message breaks the contract: {'; '.join(wrong)}"
+    require_none(wrong, "the message breaks the contract")
 
 
 @check(
@@ -367,6 +368,6 @@ async def test_returns_what_it_published(agent_runs: AgentRuns, profile: Profile
                 continue
             wrong += [f"{run.name}: {line}" for line in contract.differences(run.result, message)]
     assert compared, f"nothing was published that could be compared: {described(agent_runs.healthy)}"
-    assert not wrong, "; ".join(wrong)[:1500]
+    require_none(wrong, text="; ".join(wrong)[:1500])
     for run in unread:
         run.require_result()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fixtures.checks.contract import MessageContract
 from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import wait_until
@@ -96,7 +97,7 @@ def reported_failure(run: AgentRun, profile: Profile, evidence: Evidence, grace:
     assert len(run.failed) == 1, f"{run.name}: {len(run.failed)} messages on {subject}, not one ({run.summary})"
     failed = run.failed[0]
     broken = messages.problems(failed)
-    assert not broken, f"{run.name}: the failed message breaks the contract: {'; '.join(broken)}"
+    require_none(broken, f"{run.name}: the failed message breaks the contract")
     assert_in_time(run, "reported", within, failed.seconds)
     return Failure(failed.text("error"), failed.text("error_type"))
 
@@ -263,21 +264,26 @@ async def test_agents_end(agent_runs: AgentRuns, hanging_runs: AgentRuns, ray: R
     CPUs are held by actors and placement groups; those of others, who use the fleet meanwhile, do not count.
     """
     every = [*agent_runs.runs.values(), *hanging_runs.runs.values()]
-    wrong = []
+    stay, held = list[str](), list[str]()
     undecided: list[Inconclusive] = []
     job_ids = (agent_runs.job_id, hanging_runs.job_id)
     with kept(undecided):
-        if stay := await actors_that_stay(ray, jobs.run_id, *job_ids):
-            wrong.append(f"actors live on after the agents' end ({len(stay)}): {'; '.join(stay)}")
+        stay = await actors_that_stay(ray, jobs.run_id, *job_ids)
     with kept(undecided):
-        if held := await placement_groups_that_stay(ray, *job_ids):
-            wrong.append(f"placement groups hold resources after the agents' end ({len(held)}): {'; '.join(held)}")
-    if late := [*agent_runs.actors_left, *hanging_runs.actors_left]:
-        wrong.append(f"agents lived on although nobody held them: {', '.join(late)}")
+        held = await placement_groups_that_stay(ray, *job_ids)
+    late = [*agent_runs.actors_left, *hanging_runs.actors_left]
     ended = [run for run in every if not run.silent]
-    if leaks := [f"{run.name}: {run.open_connections}" for run in ended if run.open_connections]:
-        wrong.append(f"connections to NATS are still open after run(): {'; '.join(leaks)}")
-    assert not wrong, "\n".join(wrong)
+    leaks = [f"{run.name}: {run.open_connections}" for run in ended if run.open_connections]
+    wrong = {
+        f"actors live on after the agents' end ({len(stay)})": stay,
+        f"placement groups hold resources after the agents' end ({len(held)})": held,
+        "agents lived on although nobody held them": late,
+        "connections to NATS are still open after run()": leaks,
+    }
+    require_none(
+        [f"{what}: {line}" for what, lines in wrong.items() for line in lines],
+        text="\n".join(f"{what}: {'; '.join(lines)}" for what, lines in wrong.items() if lines),
+    )
     if undecided:
         raise undecided[0]
     unknown = [f"{run.name}: {run.connections_unknown}" for run in every if run.open_connections is None]

@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component, Feature, services_of
 from fixtures.core.errors import Inconclusive
 from fixtures.core.versions import is_version
@@ -68,7 +69,12 @@ async def test_agent_type(replica_reports: Reports, profile: Profile) -> None:
     words = "; ".join(f"{AGENT_TYPE} must be {wanted}; it is {other}" for wanted, other in wrong.items())
     if wrong:
         raise_if_unsure(asked, words)
-    assert not wrong, words.replace("; it is", "; in the environment of the main process it is")
+    each = [
+        f"{AGENT_TYPE} must be {wanted}: {name} has {other}"
+        for wanted, replicas in wrong.items()
+        for name, other in replicas.items()
+    ]
+    require_none(each, text=words.replace("; it is", "; in the environment of the main process it is"))
 
 
 @check(
@@ -100,7 +106,7 @@ async def test_vllm_url(replica_reports: Reports, vllm: Vllm, cluster: Cluster) 
     addresses = {vllm.url, *(view.vllm for view in seen), *(view.fault_proxy for view in seen)} - {""}
     differences = {name: report.difference(servers, vllm.url, addresses) for name, report in reports.items()}
     wrong = [f"{name}: {reason}" for name, reason in differences.items() if reason]
-    assert not wrong, "; ".join(wrong)
+    require_none(wrong)
     if unmet := [f"{name}: {why}" for name, report in reports.items() if (why := report.unmet(servers, addresses))]:
         raise Inconclusive("; ".join(unmet))
     unknown = [name for name, report in reports.items() if not report.is_known(servers, addresses)]
@@ -132,7 +138,7 @@ async def test_vllm_model(replica_reports: Reports, profile: Profile) -> None:
         if model not in served:
             what = ", ".join(served) or (f"nothing ({listed['error']})" if listed.get("error") else "nothing")
             wrong.append(f"{one.name}: {variables.vllm_model}={model or '(not set)'}, served: {what}")
-    assert not wrong, f"{'; '.join(wrong)} (profile: {profile.vllm.model})"
+    require_none(wrong, text=f"{'; '.join(wrong)} (profile: {profile.vllm.model})")
 
 
 @check(
@@ -157,7 +163,7 @@ async def test_ray_address(replica_reports: Reports, ray: Ray) -> None:
             wrong.append(f"{address} gives no handshake: {why}")
         elif not set(shaken["nodes"]) <= ours:
             wrong.append(f"{address} is another Ray cluster than {ray.url}")
-    assert not wrong, "; ".join(wrong)
+    require_none(wrong)
 
 
 @check(
@@ -190,7 +196,7 @@ async def test_nats_url(replica_reports: Reports, nats: Nats, profile: Profile) 
         if others:
             count = f" ({len(usable)} of {len(servers)} servers can be used)" if len(usable) < len(servers) else ""
             wrong.append(f"{url} {', '.join(others)}{count}")
-    assert not wrong, "; ".join(wrong)
+    require_none(wrong)
 
 
 def label(server: Mapping[str, Any]) -> str:
@@ -243,7 +249,7 @@ async def test_ray_client_handshake(replica_reports: Reports, profile: Profile) 
             wrong.append(f"{one.name}: Ray Client is served by Ray {shaken['ray']}, not {profile.ray.version}")
         elif one.document["python"].split(".")[:2] != profile.ray.python_minor.split("."):
             wrong.append(f"{one.name}: Python {one.document['python']}, Ray's is {profile.ray.python_minor}")
-    assert not wrong, f"the ray:// handshake fails: {'; '.join(wrong)}"
+    require_none(wrong, "the ray:// handshake fails")
 
 
 @check(
@@ -305,7 +311,7 @@ async def raise_if_replicas_differ(
         raise Inconclusive(f"{workload.rollout}; replicas differ: {'. '.join(lines)}")
     if lines:
         raise_if_unsure(reports, f"replicas differ: {'. '.join(lines)}")
-    assert not lines, f"replicas differ: {'. '.join(lines)}"
+    require_none(lines, "replicas differ", separator=". ")
 
 
 @check(
@@ -344,4 +350,4 @@ async def test_environment(replica_reports: Reports, profile: Profile) -> None:
     ]
     if wrong:
         raise_if_unsure(reports, "; ".join(wrong))
-    assert not wrong, f"the environment is not the profile's: {'; '.join(wrong)}"
+    require_none(wrong, "the environment is not the profile's")

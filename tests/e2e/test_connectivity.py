@@ -8,6 +8,7 @@ from typing import Any
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.probes.census import Census
@@ -41,10 +42,10 @@ def broken_links(links: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
 
 def assert_reached(census: Census, answers: Mapping[str, Mapping[str, Any]], finding: str) -> None:
     """Every worker that runs agents has its answer; they are by the worker's name."""
-    finding = f"{finding}: {'; '.join(broken_links(answers.items()))}"
+    broken = broken_links(answers.items())
     failed = [name for name, answer in answers.items() if not answer["ok"]]
-    census.raise_if_elsewhere(failed, finding)
-    assert not failed, finding
+    census.raise_if_elsewhere(failed, f"{finding}: {'; '.join(broken)}")
+    require_none(broken, finding)
 
 
 @check(
@@ -79,7 +80,7 @@ async def test_orchestrator_reaches_vllm(replica_reports: Reports, profile: Prof
     for where, models in asked:
         if models["ok"] and profile.vllm.model not in (served := parse_models(models["body"], where)):
             wrong.append(f"{where} serves {', '.join(served) or 'nothing'}, not {profile.vllm.model}")
-    assert not wrong, f"vLLM is not reached from the orchestrator: {'; '.join(wrong)}"
+    require_none(wrong, "vLLM is not reached from the orchestrator")
 
 
 @check(
@@ -117,7 +118,8 @@ async def test_orchestrator_vllm_latency(replica_reports: Reports, profile: Prof
         for name, value in medians.items()
         if limit is not None and value >= limit
     }
-    assert not slow, f"the median latency must be under {limit:g} ms; it is {slow}"
+    must = f"the median latency must be under {limit or 0:g} ms"
+    require_none([f"{name}: {value}" for name, value in slow.items()], must, text=f"{must}; it is {slow}")
 
 
 @check(
@@ -206,7 +208,7 @@ async def test_orchestrator_reaches_nats(replica_reports: Reports) -> None:
     Of a list of servers one is enough, as it is for a client.
     """
     wrong = broken_links((replica.name, replica.nats) for replica in naming(replica_reports, "nats_url"))
-    assert not wrong, f"NATS is not usable from every replica: {'; '.join(wrong)}"
+    require_none(wrong, "NATS is not usable from every replica")
 
 
 @check(
@@ -236,7 +238,7 @@ async def test_orchestrator_reaches_ray(replica_reports: Reports) -> None:
         (f"{replica.name}: {replica.assigned(replica.variables.ray_address)}", replica.ray_port)
         for replica in naming(replica_reports, "ray_address")
     )
-    assert not wrong, f"Ray's client port is not reached: {'; '.join(wrong)}"
+    require_none(wrong, "Ray's client port is not reached")
 
 
 @check(
@@ -262,7 +264,7 @@ async def test_names_resolve(cluster: Cluster, census_result: Census | Inconclus
     knows by its address alone is not asked: it need not be in this Kubernetes.
     """
     wrong = await unresolved(cluster, census_result)
-    assert not wrong, f"names do not resolve: {'; '.join(wrong)}"
+    require_none(wrong, "names do not resolve")
 
 
 @check(
@@ -311,6 +313,6 @@ async def test_orchestrator_reaches_executor(replica_reports: Reports, cluster: 
             wrong += filter(None, [await leads_elsewhere(cluster, where, value, resolved)])
         except Inconclusive as error:  # that another replica does not reach it is a failure
             unsure.append(error)
-    assert not wrong, f"the executor is not reached from the orchestrator: {'; '.join(wrong)}"
+    require_none(wrong, "the executor is not reached from the orchestrator")
     if unsure:
         raise Inconclusive("; ".join(map(str, unsure)))

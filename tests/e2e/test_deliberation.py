@@ -6,6 +6,7 @@ from collections import Counter
 from statistics import median
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
@@ -41,8 +42,8 @@ async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) 
     """For each role a deliberation of three agents goes all the way: the one thing that no part's health can show."""
     missing = set(profile.deliberations.roles) - {trip.role for trip in round_trips}
     wrong = [trip.summary for trip in round_trips if not trip.completed or len(trip.proposals) != trip.agents]
-    assert not missing, f"no deliberation ran for {missing}"
-    assert not wrong, f"the round trip is broken: {'; '.join(wrong)}"
+    require_none(sorted(missing), "no deliberation ran for", text=f"no deliberation ran for {missing}")
+    require_none(wrong, "the round trip is broken")
 
 
 @check(
@@ -59,7 +60,7 @@ async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) 
 async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
     """Each completes with its own agents' proposals, every message belongs to one task, and none comes twice."""
     lost = [trip.summary for trip in burst if not trip.completed or len(trip.proposals) != trip.agents]
-    assert not lost, f"lost: {'; '.join(lost)}"
+    require_none(lost, "lost")
     crossed, doubled = [], []
     for trip in burst:
         completed = [message for message in trip.messages if message.kind == "completed"]
@@ -72,9 +73,10 @@ async def test_ten_at_once(burst: list[DeliberationRun]) -> None:
             if own.get(proposal.author) != proposal.content
         ]
     ids = Counter(trip.task_id for trip in burst)
-    assert max(ids.values()) == 1, f"task ids are not unique: {ids}"
-    assert not crossed, f"crossed: {'; '.join(crossed)}"
-    assert not doubled, f"published more than once: {'; '.join(doubled)}"
+    shared = [f"{id} ×{count}" for id, count in ids.items() if count > 1]
+    require_none(shared, "task ids are not unique")
+    require_none(crossed, "crossed")
+    require_none(doubled, "published more than once")
 
 
 @check(
@@ -115,7 +117,7 @@ async def test_diversity(
                     f"{used}, not {expected:g}"
                 )
     assert looked, "no completed message of a deliberation to look at"
-    assert not wrong, "; ".join(wrong)
+    require_none(wrong)
     if "temperature" in fields and can_say(profile, "task") and Feature.FAULT_PROXY not in cluster.unsupported:
         await _asked_as_they_say(round_trips, fault_proxy)
 
@@ -132,7 +134,7 @@ async def _asked_as_they_say(trips: list[DeliberationRun], fault_proxy: FaultPro
             unseen.append(f"{trip.description}: {len(asked)} requests of {len(completed)} agents that answered")
         elif difference := temperatures_differ([value for value in named if value is not None], asked):
             wrong.append(f"{trip.description}: {difference}")
-    assert not wrong, "; ".join(wrong)
+    require_none(wrong)
     if unseen:
         raise Inconclusive(
             f"the suite's proxy, which VLLM_URL should lead to, has seen too little: {'; '.join(unseen)}"
@@ -171,7 +173,7 @@ async def test_constraints_reach_the_prompt(
     texts = [str(prompt.get("messages")) for prompt in prompts]
     without = {part: sum(marks[part] not in text for text in texts) for part in demanded}
     dropped = [f"{part} (missing in {count} of {len(texts)} requests)" for part, count in without.items() if count]
-    assert not dropped, f"not in the prompt of each of {trip.agents} agents: {', '.join(dropped)}"
+    require_none(dropped, f"not in the prompt of each of {trip.agents} agents", separator=", ")
     if len(texts) < trip.agents:
         raise Inconclusive(f"the suite's proxy has seen {len(texts)} requests of {trip.agents} agents: {trip.summary}")
 

@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, steps
+from fixtures.checks.requirement import by_place, require_none
 from fixtures.clusters.base import Cluster, Component
 from fixtures.core.errors import Inconclusive
 from fixtures.diagnostics.evidence import Evidence
@@ -126,9 +127,9 @@ def assert_usable(module: str, census: Census, profile: Profile, evidence: Evide
 
 def assert_none(wrong: Mapping[str, str], census: Census, finding: str) -> None:
     """Nothing is wrong on a node that runs agents; `wrong`: what is wrong, by the node's name."""
-    finding = f"{finding}: {'; '.join(f'{name}: {why}' for name, why in wrong.items())}"
-    census.raise_if_elsewhere(wrong, finding)
-    assert not wrong, finding
+    lines = [f"{name}: {why}" for name, why in wrong.items()]
+    census.raise_if_elsewhere(wrong, f"{finding}: {'; '.join(lines)}")
+    require_none(lines, finding)
 
 
 @check(
@@ -171,9 +172,9 @@ async def test_python(census: Census, profile: Profile) -> None:
         for worker in census.workers
         if worker.python.split(".")[:depth] != profile.ray.python.split(".")
     }
-    finding = f"Python {profile.ray.python} is expected on every worker; seen: {wrong}"
-    census.raise_if_elsewhere(wrong, finding)
-    assert not wrong, finding
+    expected = f"Python {profile.ray.python} is expected on every worker"
+    census.raise_if_elsewhere(wrong, f"{expected}; seen: {wrong}")
+    require_none(by_place(wrong), expected, text=f"{expected}; seen: {wrong}")
 
 
 @check(
@@ -253,7 +254,7 @@ async def test_same_distributions(census: Census, cluster: Cluster, profile: Pro
     if wrong and len(images) > 1 and not await listed_groups(cluster):
         which = f"which of the {len(images)} images of ray.groups each worker has cannot be told from here"
         raise Inconclusive(f"{'; '.join(wrong)}; {which}: they may differ in it")
-    assert not wrong, "; ".join(wrong)
+    require_none(wrong)
 
 
 async def nodes_by_image(census: Census, cluster: Cluster) -> list[list[WorkerReport]]:
@@ -300,9 +301,10 @@ async def test_nothing_installed_by_hand(census: Census, profile: Profile) -> No
         )
     nodes = [*census.workers, *(node for node in census.nodes if node.head)]
     extra = {node.name: dict(node.installed_since_start) for node in nodes if node.installed_since_start}
-    finding = f"installed after the nodes had started, so not from the image: {extra}"
-    census.raise_if_elsewhere(extra, finding)
-    assert not extra, finding
+    by_hand = "installed after the nodes had started, so not from the image"
+    census.raise_if_elsewhere(extra, f"{by_hand}: {extra}")
+    each = [f"{name}: {package} {what}" for name, packages in extra.items() for package, what in packages.items()]
+    require_none(each, by_hand, text=f"{by_hand}: {extra}")
 
 
 def mismatches(seen: Signatures, path: str, agent: AgentCall) -> list[str]:
@@ -355,6 +357,6 @@ async def test_agent_signatures(census: Census, profile: Profile, evidence: Evid
             raise Inconclusive(f"{worker.name}: the census says nothing of what {path} takes")
         for line in [f"{path}: {seen.error}"] if seen.error else mismatches(seen, path, profile.contract.agent):
             wrong.setdefault(line, []).append(worker.name)
-    finding = "; ".join(f"{', '.join(workers)}: {line}" for line, workers in wrong.items())
-    census.raise_if_elsewhere([name for workers in wrong.values() for name in workers], finding)
-    assert not wrong, finding
+    lines = [f"{', '.join(workers)}: {line}" for line, workers in wrong.items()]
+    census.raise_if_elsewhere([name for workers in wrong.values() for name in workers], "; ".join(lines))
+    require_none(lines)

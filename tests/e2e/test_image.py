@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component, Feature, Replica, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.core.image_reference import digest_of, is_floating, parse_reference, same_image
@@ -103,7 +104,8 @@ async def test_specified_image(cluster: Cluster) -> None:
     named = [(group, names_image(image(group.name), group)) for group in groups]
     wanted = ", ".join(dict.fromkeys(image(group.name) for group in groups))
     wrong = [f"{group.name}: {group.image}" for group, same in named if same is False]
-    assert not wrong, f"the profile's image is {wanted}; specified are {', '.join(wrong)}"
+    image_is = f"the profile's image is {wanted}"
+    require_none(wrong, image_is, text=f"{image_is}; specified are {', '.join(wrong)}")
     if unknown := [f"{group.name} names {group.image}" for group, same in named if same is None]:
         raise Inconclusive(
             f"{'; '.join(unknown)}; the profile names {wanted}: nothing that runs says if the tag is of that digest"
@@ -134,7 +136,7 @@ async def test_running_image(cluster: Cluster, note: Callable[[str], None]) -> N
         for group in groups
         for replica in group.stale
     ]
-    assert not stale, "; ".join(stale)
+    require_none(stale)
     undecided = [
         f"{replica.name} runs {replica.image}, specified is {group.image}"
         for group in groups
@@ -163,7 +165,7 @@ async def test_pinned(cluster: Cluster) -> None:
     makes restarts change the software.
     """
     loose = [f"{group.name}: {group.image}" for group in await cluster.ray_groups() if is_floating(group.image)]
-    assert not loose, f"not pinned: {', '.join(loose)}"
+    require_none(loose, "not pinned", separator=", ")
 
 
 @check(
@@ -195,7 +197,7 @@ async def test_image_alone(cluster: Cluster, profile: Profile, evidence: Evidenc
             continue
         evidence.attach(f"instance-{number}.json" if number > 1 else "instance.json", document)
         lacking += [f"{reference} lacks: {'; '.join(lines)}"] if lines else []
-    assert not lacking, ". ".join(lacking)
+    require_none(lacking, separator=". ")
     if undecided:
         raise undecided[0]
 
@@ -283,7 +285,7 @@ async def test_replaced_worker(
             evidence.attach(f"{new.name}.json", document | {"symbols": worker.symbols})
             if missing := [*missing_in(document, profile), *class_missing_in(worker.symbols, profile)]:
                 wrong.append(f"{new.name}, which took the place of {old.name}, lacks: {'; '.join(missing)}")
-    assert not wrong, ". ".join(wrong)
+    require_none(wrong, separator=". ")
     if undecided:
         raise Inconclusive("; ".join(undecided))
 
@@ -341,19 +343,20 @@ async def test_roll_out(
     late = bool(stale) and stale == behind(of_workers, alive) and not any(group.stale for group in groups)
     if late and what_moves(await cluster.workload(Component.RAY_WORKER), alive, profile):
         stale = []  # an autoscaler has asked for them since
-    assert not stale, f"after the roll-out {stale} do not run what their groups name ({profile.ray.head_image})"
+    text = f"after the roll-out {stale} do not run what their groups name ({profile.ray.head_image})"
+    require_none(stale, "after the roll-out not what its group names", text=text)
     census = await take_census("census-rolled-out")
     evidence.attach("census.json", dict(census.document))
     missing = [f"{worker.name}: {line}" for worker in census.workers for line in missing_in(vars(worker), profile)]
     missing += [
         f"{node.name}: {line}" for node in census.agent_hosts for line in class_missing_in(node.symbols, profile)
     ]
-    assert not missing, f"after the roll-out: {'; '.join(missing)}"
+    require_none(missing, "after the roll-out")
     workers = agent_nodes(alive, await without_agents(cluster))
     scenarios = standard_scenarios(workers, profile.vllm.model)[: len(workers)]
     runs = (await jobs.run("rolled-out", scenarios)).healthy
     silent = [run.summary for run in runs if not run.ok or len(run.completed) != 1]
-    assert not silent, f"after the roll-out agent jobs do not deliver: {'; '.join(silent)}"
+    require_none(silent, "after the roll-out agent jobs do not deliver")
     if profile.mode != "none":
         trip = (await deliberations.run([deliberations.new(profile.role)]))[0]
         assert trip.completed, f"after the roll-out the orchestrator gets no results: {trip.summary}"

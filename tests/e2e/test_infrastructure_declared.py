@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from fixtures.checks.declaration import SHOULD, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, do, kubectl, steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component
 from fixtures.harness.outcome import skip_unsupported
 from fixtures.probes.declared_parts import Sources, look_for_declared
@@ -46,6 +47,6 @@ async def test_nothing_is_hidden(
     found = await look_for_declared(Sources(cluster, orchestrator, nats, run_start_sequence))
     if found.unknown:
         note(f"not looked at: {found.blind_spots}")
-    assert not found.seen, f"there is what the profile declares absent: {'; '.join(found.seen)}"
+    require_none(found.seen, "there is what the profile declares absent")
     if not found.looked_at:
         skip_unsupported(f"of what the profile declares absent nothing can be looked at: {found.blind_spots}")

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
+from fixtures.checks.requirement import by_place, require_none
 from fixtures.clusters.base import Component, Replica, Workload, front_of, services_of
 from fixtures.core.errors import Inconclusive, NonConformance
 from fixtures.core.image_reference import runs_image
@@ -59,7 +60,7 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile, n
         with suppress(NotThere):
             replicas = (await nats.stream(profile.nats.stream)).config.num_replicas
     problems = room_problems(account, replicas)
-    assert not problems, f"JetStream has no room for results: {', '.join(problems)}"
+    require_none(problems, "JetStream has no room for results", separator=", ")
 
 
 @check(
@@ -133,10 +134,10 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     """
     stream = await nats.stream(profile.nats.stream)
     apart = await nats.servers_apart(stream)
-    assert not apart, f"the servers of nats.url are not one NATS: {'; '.join(apart)}"
+    require_none(apart, "the servers of nats.url are not one NATS")
     subjects = profile.contract.messages.subjects
     wrong = stream_problems(stream, profile.nats, subjects, await origins_of(nats, stream, subjects))
-    assert not wrong, f"stream {profile.nats.stream}: {'; '.join(wrong)}"
+    require_none(wrong, f"stream {profile.nats.stream}")
 
 
 @check(
@@ -208,14 +209,15 @@ def replicas_serve(components: Components, profile: Profile, component: Componen
             silent[name] = str(error)
     wanted, each_is_asked = service.replicas, is_asked and not service.url
     starting = what_may_start(workload, wanted) if workload else ""
-    mute = f"gRPC does not answer on every replica: {'; '.join(silent.values())}"
+    unanswered = "gRPC does not answer on every replica"
+    mute = f"{unanswered}: {'; '.join(silent.values())}"
     if silent and workload and workload.rollout:
         raise Inconclusive(f"{workload.rollout}; {mute}")
     if silent and workload and each_is_asked and silent.keys().isdisjoint(one.name for one in workload.ready):
         gone = isinstance(wanted, Span) and silent.keys().isdisjoint(one.name for one in workload.replicas)
         if starting or (gone and holds(wanted, workload.desired)):
             raise Inconclusive(f"{starting or f'{workload.name} was scaled to {workload.desired}'}; {mute}")
-    assert not silent, mute
+    require_none(silent.values(), unanswered, text=mute)
     if workload is None and not is_asked:
         return [f"{what}neither its replicas nor its gRPC can be asked from here (grpc.status)"]
     if workload is None:
@@ -234,13 +236,14 @@ def replicas_serve(components: Components, profile: Profile, component: Componen
         f"{what}{len(workload.ready)} of {workload.desired} replicas are ready ({workload.not_ready})"
     )
     strangers = components.strangers_behind(component)
-    assert not strangers, f"{service.service} leads to what is no replica of {workload.name}, too: {strangers}"
+    require_none(strangers, f"{service.service} leads to what is no replica of {workload.name}, too", separator=", ")
     for wanted_image, runs in ((f"version {service.version}", of_version), (service.image, of_image)):
         judged = {replica: runs(service, replica) for replica in workload.ready}
         other = {replica.name: replica.image for replica, fits in judged.items() if fits is False}
         if other and workload.rollout:
             raise Inconclusive(f"{workload.rollout}; not of {wanted_image}: {other}")
-        assert not other, f"{what}expected {wanted_image}; these run another image: {other}"
+        expected = f"{what}expected {wanted_image}"
+        require_none(by_place(other), expected, text=f"{expected}; these run another image: {other}")
         if unknown := [replica.name for replica, fits in judged.items() if fits is None]:
             raise Inconclusive(f"{what}neither a digest nor a tag says whether they run {wanted_image}: {unknown}")
     return []
@@ -340,4 +343,4 @@ async def test_consumers(nats: Nats, profile: Profile) -> None:
             wrong.append(f"{name} is not durable")
         if not config.reads(subject):
             wrong.append(f"{name} filters {', '.join(config.filters)}, not {subject}")
-    assert not wrong, "; ".join(dict.fromkeys(wrong))
+    require_none(wrong)

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
+from fixtures.checks.requirement import by_place, require_none
 from fixtures.clusters.base import Cluster, Component, Workload
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached, wait_until
@@ -249,7 +250,8 @@ async def test_workers_agree(
             f"the specification asks for {workload.desired} workers, the profile for {shown(wanted)}{more}"
         )
         uneven = uneven_groups(workload, profile)
-        assert not uneven, f"the specification asks for other numbers than the profile: {'; '.join(uneven)}{more}"
+        others = "the specification asks for other numbers than the profile"
+        require_none(uneven, others, text=f"{others}: {'; '.join(uneven)}{more}")
     odd = disagreement(workload, alive, wanted)
     if odd and workload and (moves := what_moves(workload, alive, profile)):
         raise Inconclusive(f"{odd}: {moves}{more}")
@@ -260,9 +262,9 @@ async def test_workers_agree(
         require_groups([group.name for group in profile.ray.groups if not group.runs_agents], list(workload.by_group))
 
 
-def shortfall(total: Mapping[str, float], need: Mapping[str, float]) -> str:
-    """What there is less of than must be, in words; "" where there is enough of all."""
-    return ", ".join(f"{key}: {total[key]:g} of {need[key]:g}" for key in need if total[key] < need[key])
+def shortfall(total: Mapping[str, float], need: Mapping[str, float]) -> list[str]:
+    """What there is less of than must be, in words: "GPU: 1 of 2"."""
+    return [f"{key}: {total[key]:g} of {need[key]:g}" for key in need if total[key] < need[key]]
 
 
 @check(
@@ -294,8 +296,9 @@ async def test_ray_resources(ray: Ray, cluster: Cluster, profile: Profile) -> No
     wanted = profile.ray.resources
     need = {"GPU": wanted.gpus, "CPU": wanted.cpus, "memory": bytes_of(wanted.memory)}
     if wanted.counted == "requests":
-        short = shortfall(await cluster.requested_resources(), need)
-        assert not short, f"the pods of the RayCluster ask for too little of {short} (its status; memory in bytes)"
+        short, counted = shortfall(await cluster.requested_resources(), need), " (its status; memory in bytes)"
+        little = "the pods of the RayCluster ask for too little of"
+        require_none(short, little, text=f"{little} {', '.join(short)}{counted}")
         return
     nodes = [node for node in await ray.nodes() if node.alive]
     names = shown_names(nodes)
@@ -306,7 +309,8 @@ async def test_ray_resources(ray: Ray, cluster: Cluster, profile: Profile) -> No
         for node in nodes
     )
     short = shortfall(total, need)
-    assert not short, f"Ray's workers have too little of {short} (memory in bytes). By node: {each}"
+    text = f"Ray's workers have too little of {', '.join(short)} (memory in bytes). By node: {each}"
+    require_none(short, "Ray's workers have too little of", text=text)
 
 
 @check(
@@ -331,6 +335,5 @@ async def test_one_ray_version(census: Census, profile: Profile) -> None:
         for name, (ray, python) in seen.items()
         if not is_version(ray, profile.ray.version) or ".".join(python.split(".")[:2]) != profile.ray.python_minor
     }
-    assert not odd, (
-        f"expected Ray {profile.ray.version} and Python {profile.ray.python_minor} on every node; seen: {odd}"
-    )
+    expected = f"expected Ray {profile.ray.version} and Python {profile.ray.python_minor} on every node"
+    require_none(by_place(odd), expected, text=f"{expected}; seen: {odd}")

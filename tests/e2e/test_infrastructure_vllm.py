@@ -1,9 +1,11 @@
 """INF: vLLM is there, healthy, and serves the model that the agents ask for."""
 
 from functools import partial
+from typing import Any
 
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component, Feature
 from fixtures.core.errors import Inconclusive
 from fixtures.harness.outcome import skip_unsupported
@@ -84,10 +86,15 @@ def test_vllm_replicas_are_ready(components: Components, profile: Profile, clust
         f"port does not fit"
     )
     strangers = components.strangers_behind(Component.VLLM)
-    assert not strangers, f"{profile.vllm.service} leads to what is no replica of {workload.name}, too: {strangers}"
+    elsewhere = f"{profile.vllm.service} leads to what is no replica of {workload.name}, too"
+    require_none(strangers, elsewhere, separator=", ")
     if starting:
         raise Inconclusive(starting)
     components.vllm_version.get()  # raises where the server does not answer
+
+
+def of_replica(server: Server[Any]) -> str:
+    return f" ({server.replica})" if server.replica else ""
 
 
 @check(
@@ -127,7 +134,10 @@ async def test_vllm_is_healthy(vllm: Vllm, profile: Profile) -> None:
     sick = [server for server in servers if server.answer != 200]
     statuses = " and ".join(sorted({str(server.answer) for server in sick}))
     where = f" ({share(sick, servers)})" if share(sick, servers) else ""
-    assert not sick, f"{vllm.url}/health answers {statuses}, not 200{where}: the server is up, its engine is not"
+    require_none(
+        [f"{vllm.url}/health answers {server.answer}{of_replica(server)}" for server in sick],
+        text=f"{vllm.url}/health answers {statuses}, not 200{where}: the server is up, its engine is not",
+    )
 
 
 @check(
@@ -157,7 +167,14 @@ async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
     served = " or ".join(sorted({", ".join(server.answer) or "no model" for server in without}))
     where = f" ({share(without, servers)})" if share(without, servers) else ""
     missing = ", ".join(sorted({name for server in without for name in wanted - set(server.answer)}))
-    assert not without, f"vLLM at {vllm.url} serves {served}, not {missing}{where}"
+    require_none(
+        [
+            f"vLLM at {vllm.url} serves {', '.join(server.answer) or 'no model'}, not {name}{of_replica(server)}"
+            for server in without
+            for name in sorted(wanted - set(server.answer))
+        ],
+        text=f"vLLM at {vllm.url} serves {served}, not {missing}{where}",
+    )
 
 
 @check(
@@ -186,6 +203,9 @@ async def test_model_context(vllm: Vllm, profile: Profile) -> None:
     other = [length for length in lengths if length.answer not in (0, wanted)]
     seen = " and ".join(sorted({str(length.answer) for length in other}))
     where = f" ({share(other, lengths)})" if share(other, lengths) else ""
-    assert not other, f"{model} is served with max_model_len {seen}, not {wanted}{where}"
+    require_none(
+        [f"{model} is served with max_model_len {server.answer}, not {wanted}{of_replica(server)}" for server in other],
+        text=f"{model} is served with max_model_len {seen}, not {wanted}{where}",
+    )
     if not all(length.answer for length in lengths):
         skip_unsupported(f"{vllm.url}/v1/models does not say what context {model} has, nor does a parent of it")

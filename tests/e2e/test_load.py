@@ -7,6 +7,7 @@ from statistics import median
 
 from fixtures.checks.declaration import MUST, SHOULD, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Component
 from fixtures.core import release
 from fixtures.core.errors import Inconclusive, NonConformance
@@ -82,7 +83,8 @@ async def test_every_job_returns(load: Load, facts: Facts, evidence: Evidence) -
     failed_on = {job.node for job in load.jobs if job.error and job.task_id not in away}
     if len(load.jobs) == load.asked and "" not in failed_on and load.unplaced.may_be(len(failed_on), len(load.workers)):
         raise Inconclusive(f"{some(wrong)}; {load.unplaced.why}")
-    assert not wrong, f"{load.asked - len(load.good)} of {load.asked} agent jobs returned no result: {some(wrong)}"
+    missing = f"{load.asked - len(load.good)} of {load.asked} agent jobs returned no result"
+    require_none(wrong, missing, text=f"{missing}: {some(wrong)}")
     if away:
         lost = (
             f"{len(away)} of {load.asked} agent jobs returned no result, of workers that left Ray's cluster meanwhile"
@@ -116,10 +118,13 @@ async def test_nothing_lost_or_doubled(load: Load) -> None:
     doubled = [f"{job.task_id} ×{len(job.completed)}" for job in load.jobs if len(job.completed) > 1]
     both = [f"{job.task_id} returned a result" for job in load.good if job.failed]
     foreign = [f"{what} ×{count}" for what, count in load.strangers.items()]
-    assert load.dropped or not lost, f"lost: {some(lost)}"
-    assert not doubled, f"published more than once: {some(doubled)}"
-    assert not both, f"published as failed, too: {some(both)}"
-    assert not foreign, f"published under the name of none of the jobs: {some(foreign)}"
+    for lines, heading in (
+        ([] if load.dropped else lost, "lost"),
+        (doubled, "published more than once"),
+        (both, "published as failed, too"),
+        (foreign, "published under the name of none of the jobs"),
+    ):
+        require_none(lines, heading, text=f"{heading}: {some(lines)}")
     if load.dropped:
         raise Inconclusive(load.dropped)
 
@@ -213,7 +218,8 @@ async def test_spread(load: Load) -> None:
     assert ran, "no agent job of the load was begun"
     if load.unplaced.may_be(len(wrong), len(load.workers)):
         raise Inconclusive(f"{some(wrong)}; {load.unplaced.why}")
-    assert not wrong, f"of {load.asked} agent jobs on {len(load.workers)} workers {some(wrong)}"
+    of_all = f"of {load.asked} agent jobs on {len(load.workers)} workers"
+    require_none(wrong, of_all, text=f"{of_all} {some(wrong)}")
 
 
 @check(
@@ -259,4 +265,5 @@ async def test_nothing_left(load: Load, ray: Ray, run_id: str) -> None:
     hundreds leave hundreds of.
     """
     stay = await actors_that_stay(ray, f"{run_id}-load", load.job_id)
-    assert not stay, f"actors live on after the load ({len(stay)}): {some(stay)}"
+    alive = f"actors live on after the load ({len(stay)})"
+    require_none(stay, alive, text=f"{alive}: {some(stay)}")

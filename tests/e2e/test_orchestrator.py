@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
+from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Feature, Replica, Unsupported, front_of
 from fixtures.core.polling import wait_until
 from fixtures.core.tasks import together
@@ -58,7 +59,7 @@ async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
         replicas = (await cluster.workload(front_of(cluster.profile))).ready
     reasons = await asyncio.gather(*(out_of_reach(cluster, replica) for replica in replicas))
     cut_off = [f"{replica.name}: {why}" for replica, why in zip(replicas, reasons, strict=True) if why]
-    assert not cut_off, f"called healthy, and reaches nothing: {'; '.join(cut_off)}"
+    require_none(cut_off, "called healthy, and reaches nothing")
 
 
 @check(
@@ -107,7 +108,7 @@ async def test_councils(
                 wrong.append(f"{replica.name}: {role} has {council.members} agents, says {council.agents}")
             elif council.model and council.model not in model_names:
                 wrong.append(f"{replica.name}: {role} uses {council.model}, not {profile.vllm.model}")
-    assert not wrong, "; ".join(wrong)
+    require_none(wrong)
 
 
 @check(
@@ -149,7 +150,7 @@ async def test_unknown_things(orchestrator: Orchestrator, profile: Profile, run_
         *(ask_for_a_role(number, replica) for number, replica in enumerate(of_roles, 1)),
         *(ask(replica.name, "an unknown task", replica.result(f"no-such-task-{run_id}")) for replica in of_tasks),
     )
-    assert not wrong, f"expected {' or '.join(allowed)}: {'; '.join(wrong)}"
+    require_none(wrong, f"expected {' or '.join(allowed)}")
 
 
 @check(
@@ -189,4 +190,5 @@ async def test_auto_dispatch(
 
     done: dict[str, str] = {}
     await wait_until(dispatched, "a deliberation for each role", TIMEOUTS.deliberation, detail=lambda: str(wrong))
-    assert set(done.values()) == {"COMPLETED"}, f"the dispatched deliberations ended as {done}"
+    not_completed = [f"{role} {status}" for role, status in done.items() if status != "COMPLETED"]
+    require_none(not_completed, "dispatched, and ended as", text=f"the dispatched deliberations ended as {done}")

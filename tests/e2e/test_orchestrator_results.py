@@ -7,6 +7,7 @@ import pytest
 from fixtures.checks.contract import MessageContract
 from fixtures.checks.declaration import MUST, Link, check
 from fixtures.checks.remedy import KUBERNETES, about, do, steps
+from fixtures.checks.requirement import by_place, require_none
 from fixtures.core.errors import Inconclusive
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.core.versions import names_another_release
@@ -61,12 +62,14 @@ async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], pr
         for answer in sorted(answers)
         if version and names_another_release(answer, version)
     ]
-    assert not wrong, f"Deliberate is refused: {'; '.join(wrong)}"
-    assert not slow, f"Deliberate must return within {TIMEOUTS.deliberate:g} s: {slow}"
-    assert not others, f"the {profile.front_name}'s version must be {version}: {'; '.join(others)}"
+    require_none(wrong, "Deliberate is refused")
+    limit = f"Deliberate must return within {TIMEOUTS.deliberate:g} s"
+    require_none(by_place(slow), limit, text=f"{limit}: {slow}")
+    require_none(others, f"the {profile.front_name}'s version must be {version}")
     if version and (grpc := profile.contract.grpc) and grpc.reports("version"):
         path = grpc.paths["version"].text
-        assert not silent, f"no version is reported ({path} is empty) by {', '.join(silent)}"
+        empty = f"no version is reported ({path} is empty) by"
+        require_none(silent, empty, text=f"{empty} {', '.join(silent)}")
 
 
 def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
@@ -119,7 +122,7 @@ async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profi
             wrong.append(
                 f"{trip.description}: the winner {trip.outcome.winner!r} is none of the authors {sorted(authors)}"
             )
-    assert not wrong, f"results do not reach the orchestrator: {'; '.join(wrong)}"
+    require_none(wrong, "results do not reach the orchestrator")
 
 
 @check(
@@ -146,7 +149,7 @@ async def test_reports_what_was_published(round_trips: list[DeliberationRun]) ->
                     f"published {str(published.get(proposal.author))[:80]!r}"
                 )
     assert compared, f"no proposal was reported that could be compared: {described(round_trips)}"
-    assert not wrong, "; ".join(wrong)
+    require_none(wrong)
 
 
 @check(
@@ -176,7 +179,7 @@ async def test_readable_everywhere(round_trips: list[DeliberationRun]) -> None:
                 wrong.append(f"{trip.description}: {replica}: {seen}")
             elif trip.outcome and (difference := seen.difference_from(trip.outcome)):
                 wrong.append(f"{trip.description}: {replica} says {difference}")
-    assert not wrong, f"replicas disagree: {'; '.join(wrong)}"
+    require_none(wrong, "replicas disagree")
 
 
 @check(
@@ -229,7 +232,7 @@ async def test_all_acknowledged(
         consumer = consumers[expected.consumer]
         sequences = {message.sequence for message in messages if consumer.config.reads(message.subject)}
         again.append(repeated(expected, consumer, sequences))
-    assert not any(again), f"messages were delivered again: {'; '.join(line for line in again if line)}"
+    require_none(filter(None, again), "messages were delivered again")
 
 
 @check(
@@ -263,7 +266,7 @@ async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, pro
         lines = [f"{group.description}: {sorted(actors)} {where}" for where, actors in misplaced.items()]
         certain = sum(len(actors) for actors in misplaced.values()) > group.surplus
         (wrong if certain else unknown).extend(lines)
-    assert not wrong, f"not every agent ran on a worker of this cluster: {'; '.join(wrong)}"
+    require_none(wrong, "not every agent ran on a worker of this cluster")
     if unknown:
         raise Inconclusive(f"where agents ran is not known: {'; '.join(unknown)}")
 
@@ -326,4 +329,4 @@ async def test_messages_of_deliberations(
                 problems = [f"{message.subject}, sequence {message.sequence}: {line}" for line in lines]
             wrong += [f"{trip.description}: {problem}" for problem in problems]
     assert checked, f"no agent of a deliberation has published an answer: {described(round_trips)}"
-    assert not wrong, f"an answer breaks the contract: {'; '.join(wrong)}"
+    require_none(wrong, "an answer breaks the contract")

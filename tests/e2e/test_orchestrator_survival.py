@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.checks.contract import AgentMessage
 from fixtures.checks.declaration import MUST, Disruption, Link, check
+from fixtures.checks.requirement import by_place, require_none
 from fixtures.clusters.base import Cluster, Feature, front_of
 from fixtures.core.errors import Inconclusive
 from fixtures.core.polling import StateNotReached, wait_until
@@ -230,7 +231,8 @@ async def test_replica_killed(
         f"{others[0].name if others else 'no other replica'} does not complete what {last} began: {trip.summary}"
     )
     unreadable = {name: seen for name, seen in trip.seen.items() if isinstance(seen, str) or seen.status != "COMPLETED"}
-    assert not unreadable, f"after the restart the result is not readable everywhere: {unreadable}"
+    text = f"after the restart the result is not readable everywhere: {unreadable}"
+    require_none(by_place(unreadable), "after the restart the result is not readable", text=text)
 
 
 @check(
@@ -263,7 +265,8 @@ async def test_ray_restart(
     trips = deliberations.one_of_each_replica(agents=1)
     await deliberations.run(trips)
     keep_deliberations(evidence, trips)
-    assert all(trip.completed for trip in trips), f"after the restart of Ray: {described(trips)}"
+    unfinished = [trip.summary for trip in trips if not trip.completed]
+    require_none(unfinished, "after the restart of Ray", text=f"after the restart of Ray: {described(trips)}")
     nodes = {node.id for node in await ray.nodes()} - old
     groups = groups_of(trips, profile.agent.product_class)
     elsewhere = {group.description: sum(actor.node_id not in nodes for actor in group.actors) for group in groups}
@@ -272,7 +275,8 @@ async def test_ray_restart(
         for group in groups
         if not (group.actors or group.cut) or elsewhere[group.description] > group.surplus
     ]
-    assert not wrong, f"the agents of {wrong} did not run in the restarted cluster"
+    text = f"the agents of {wrong} did not run in the restarted cluster"
+    require_none(wrong, "agents that did not run in the restarted cluster", text=text)
     unlisted = [group for group in groups if group.cut and len(group.actors) < group.expected]
     if unlisted:
         lines = [f"{group.description}: {group.cut}, {len(group.actors)} of its agents" for group in unlisted]
