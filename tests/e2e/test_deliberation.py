@@ -37,6 +37,7 @@ CHAIN = ("INF-09", "DEP-04", "JOB-04", "JOB-05", "ORC-02", "ORC-03", "ORC-04")
     needs=(Part.DELIBERATIONS,),
     follows=(*CHAIN, "ORC-05", "ORC-06"),
     supports=("works",),
+    never_excused=True,
 )
 async def test_round_trip(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """For each role a deliberation of three agents goes all the way: the one thing that no part's health can show."""

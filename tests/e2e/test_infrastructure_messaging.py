@@ -37,6 +37,7 @@ from tests.e2e.scaling import what_starts
     concerns=(Component.NATS,),
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="No result can be published or received.",
+    never_excused=True,
 )
 async def test_jetstream(components: Components, nats: Nats, profile: Profile, note: Callable[[str], None]) -> None:
     """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results. Of several

@@ -58,6 +58,7 @@ WANTS_TOKENS = ("token", "k8s")  # what Ray reports as its mode
     cuts=(Link.JOB,),
     impact="No agent job can be started at all, or anybody who reaches Ray can start one.",
     supports=("installed", "reconciled"),
+    never_excused=True,
 )
 async def test_ray_is_ready(
     components: Components,

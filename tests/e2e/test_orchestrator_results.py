@@ -103,6 +103,7 @@ def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
     impact="Deliberations never complete: results do not come back to the caller.",
     needs=(Part.DELIBERATIONS,),
     follows=(*CHAIN, "ORC-02", "ORC-03"),
+    never_excused=True,
 )
 async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profile, evidence: Evidence) -> None:
     """COMPLETED, with one non-empty proposal of each of N distinct authors, and the winner among them."""

@@ -27,14 +27,19 @@ markers =
 """
 
 CONFTEST = """
+from datetime import date
+from pathlib import Path
 import pytest
+from fixtures.checks.declaration import CATALOGUE
 from fixtures.profile.remedy_values import RemedyValues
+from fixtures.report import known_failures
 from fixtures.report.model import ClusterInfo, Run
 from fixtures.harness.recorder import Recorder, check_of
 
 def pytest_addoption(parser):
     parser.addoption("--report-dir", default="reports")
     parser.addoption("--lang", default="en")
+    parser.addoption("--known")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
@@ -44,6 +49,10 @@ def pytest_configure(config):
     config.recorder = Recorder.install(config, run, report_dir, config.getoption("--lang"))
     values = RemedyValues(names={"image": "fleet/ray-custom:2.49.2"})
     config.recorder.values = lambda: values
+
+def pytest_collection_modifyitems(config):
+    if file := config.getoption("--known"):
+        config.recorder.known = known_failures.read(Path(file), CATALOGUE, date(2026, 1, 1))
 
 @pytest.fixture
 def recorder(request):

@@ -141,7 +141,7 @@ def test_allure_is_told_verdict_language_and_categories(folder: Path) -> None:
     options = told["plugins"]["awesome"]["options"]
     assert told["name"] == "Conformidad de la flota: no conforme"
     assert (options["reportLanguage"], options["singleFile"]) == ("es", True)
-    assert len({each["name"] for each in told["categories"]}) == 5
+    assert len({each["name"] for each in told["categories"]}) == 6
     assert told["globalAttachments"] == [str((folder / "conformance.json").resolve())]
 
 
