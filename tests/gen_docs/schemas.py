@@ -15,6 +15,7 @@ from fixtures.checks.catalogue_document import Document as Catalogue
 from fixtures.command.documents import Bundle, Preflight
 from fixtures.core.paths import ROOT
 from fixtures.report.export.webhook_document import Message
+from fixtures.report.known_failures import File as KnownFailures
 from fixtures.report.results.document import Document as Conformance
 
 FOLDER = ROOT / "docs" / "schemas"
@@ -27,16 +28,22 @@ DOCUMENTS: dict[str, Any] = {
     "preflight-v1": Preflight,
     "bundle-v1": Bundle,
 }
+#: Likewise of files that a user writes.
+FILES: dict[str, Any] = {"known-v1": KnownFailures}
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """The schema of a document as it is written."""
-    made = TypeAdapter(DOCUMENTS[name]).json_schema(by_alias=True, mode="serialization")
+    """The schema of a document as it is written, or of a file as it is read."""
+    if name in FILES:
+        made = TypeAdapter(FILES[name]).json_schema(by_alias=True, mode="validation")
+    else:
+        made = TypeAdapter(DOCUMENTS[name]).json_schema(by_alias=True, mode="serialization")
     return {"$schema": DIALECT, **made}
 
 
 def files() -> dict[Path, str]:
     """Every schema by its path."""
     return {
-        FOLDER / f"{name}.json": json.dumps(schema_of(name), indent=1, ensure_ascii=False) + "\n" for name in DOCUMENTS
+        FOLDER / f"{name}.json": json.dumps(schema_of(name), indent=1, ensure_ascii=False) + "\n"
+        for name in (*DOCUMENTS, *FILES)
     }
