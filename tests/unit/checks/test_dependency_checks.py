@@ -116,13 +116,13 @@ async def test_a_stray_file_before_the_installed_package_is_named_beside_its_ver
     with pytest.raises(
         AssertionError,
         match=r"^nats-py 2\.10\.0 is not usable on every worker: worker \(5e6f7a8b\): "
-        r"nats-py 2\.10\.0 is installed, but nats is imported from /job/nats\.py\n",
+        r"nats-py 2\.10\.0 is installed, but nats is imported from /job/nats\.py$",
     ):
         await package(census(node(FIRST), node(SECOND, nats=STRAY)))
     with pytest.raises(AssertionError, match=r"\(1a2b3c4d\): nats-py 2\.11\.0 is installed, but nats is imported from"):
         await further("nats", "nats-py", node(FIRST, nats=STRAY, nats_py="2.11.0"), node(SECOND))
     for version, words in (("2.9.0", "2.9.0"), ("", "no version")):  # which comes first
-        with pytest.raises(AssertionError, match=rf"worker \(5e6f7a8b\): {words} at /job/nats\.py\n"):
+        with pytest.raises(AssertionError, match=rf"worker \(5e6f7a8b\): {words} at /job/nats\.py$"):
             await package(census(node(FIRST), node(SECOND, nats=STRAY, nats_py=version)))
     await package(census(node(FIRST), node(SECOND, nats={**STRAY, "shadowed": ""})))
 

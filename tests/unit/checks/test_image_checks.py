@@ -114,11 +114,11 @@ async def test_a_class_that_needs_what_only_workers_have_is_not_decided_on() -> 
 
 async def test_an_image_in_which_a_stray_file_comes_before_a_package_lacks_it() -> None:
     stray = {"ok": True, "file": "/job/requests.py", "shadowed": "/packages/requests/__init__.py"}
-    words = r"^.* lacks: requests 2\.32\.3 is installed, but requests is imported from /job/requests\.py\n"
+    words = r"^.* lacks: requests 2\.32\.3 is installed, but requests is imported from /job/requests\.py$"
     with pytest.raises(AssertionError, match=words):
         await image_alone(probed(requests=stray))
     older = {**probed(requests=stray), "distributions": {**probed()["distributions"], "requests": "2.31.0"}}
-    with pytest.raises(AssertionError, match=r" lacks: requests is 2\.31\.0, not 2\.32\.3\n"):
+    with pytest.raises(AssertionError, match=r" lacks: requests is 2\.31\.0, not 2\.32\.3$"):
         await image_alone(older)
     await image_alone(probed(requests={**stray, "shadowed": ""}))
 

@@ -97,7 +97,11 @@ def test_nothing_need_be_known(tmp_path: Path, text: str) -> None:
         ("does not name the model", "the model", "cause: 12 characters at least"),
         ('["does not name the model"]', "[]", "cause"),
         ("[[known]]", "[[knwon]]", "knwon: unknown key; allowed here: known"),
-        ("owner", "ownr", "ownr: unknown key; allowed here: check, cause, reason, owner, until, link, explains"),
+        (
+            "until",
+            "ownr = 1\nuntil",
+            "ownr: unknown key; allowed here: check, cause, reason, owner, until, link, explains",
+        ),
         ("until", 'link = "tracker/412"\nuntil', "link: has to begin with https:// or http://"),
         ("until", 'explains = ["CFG-01"]\nuntil', "explains: CFG-01 does not follow from JOB-09; if it is known, too"),
         ("until", 'explains = ["ORC-04"]\nuntil', "explains: ORC-04 is never excused"),

@@ -118,7 +118,7 @@ def test_the_run_is_told_once(server: Server, reports: Path, capsys: pytest.Capt
         True,
         "fc-2",
     )
-    others = {"broken": 0, "not_applicable": 0, "unsupported": 0, "disabled": 0}
+    others = {"known": 0, "broken": 0, "not_applicable": 0, "unsupported": 0, "disabled": 0}
     assert said["summary"] == {"passed": 2, "failed": 3, **others}
     assert (said["scope"]["applies"], said["scope"]["of"]) == (5, 5)
     assert (said["duration_s"], said["link"]) == (0.0, "https://reports.example/1")
