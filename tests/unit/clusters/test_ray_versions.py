@@ -37,16 +37,24 @@ def test_each_image_of_a_version_has_just_that_ray(name: str, version: str) -> N
 
 @pytest.mark.parametrize("version", [FIRST, *OTHERS])
 def test_each_lock_is_made_from_the_input_beside_it(version: str) -> None:
-    for lock in ("ray/stock.lock", "ray/custom.lock"):
-        assert (IMAGES / ray_versions.entry_of(lock, version)).with_suffix(".in").is_file()
     stock = (IMAGES / ray_versions.entry_of("ray/stock.lock", version)).with_suffix(".in").read_text()
     assert f"ray[default,client]=={version}\n" in stock
     assert "nats-py" not in stock.splitlines()[-1]
 
 
 @pytest.mark.parametrize("version", [FIRST, *OTHERS])
+def test_the_custom_image_is_the_stock_one_and_what_agents_need_besides(version: str) -> None:
+    stock, custom = (named(name, version).recipe for name in ("ray-stock", "ray-custom"))
+    assert stock and custom
+    assert custom.locks == (stock.locks[0], "ray/custom.lock", *stock.locks[1:])
+    added = (IMAGES / "ray/custom.lock").read_text()
+    assert "\nnats-py==2.10.0 \\\n" in added
+    assert "nats-py" not in (IMAGES / stock.locks[0]).read_text()
+
+
+@pytest.mark.parametrize("version", [FIRST, *OTHERS])
 def test_locks_hold_grpcio_back_and_name_no_index(version: str) -> None:
-    for entry in ("ray/custom.lock", "ray/stock.lock", ray_versions.ORCHESTRATOR_LOCK):
+    for entry in (ray_versions.STOCK_LOCK, ray_versions.ORCHESTRATOR_LOCK):
         text = (IMAGES / ray_versions.entry_of(entry, version)).read_text()
         assert "\ngrpcio==1.66.2" in text
         assert "://" not in text and "--index" not in text and "--find-links" not in text
@@ -127,7 +135,7 @@ def test_containers_of_a_version_have_its_base_and_its_lock_under_the_usual_path
         Builder(None, sources, None).lay_out(image, context)  # type: ignore[arg-type]
         own = IMAGES / ray_versions.entry_of(lock, "2.60.0")
         assert (context / lock).read_text() == own.read_text()
-        assert not (context / own.relative_to(IMAGES)).exists()
+        assert own == IMAGES / lock or not (context / own.relative_to(IMAGES)).exists()
     assert container_recipes.image("ray-custom", sources, "2.60.0").reference.startswith("fleet/ray-custom:2.60.0-")
     plan = kind_resolved(KindOptions(profile_named("kind"), vllm="stub", ray_version="2.60.0"))
     assert (plan.profile.ray.version, plan.profile.ray.python) == ("2.60.0", "3.11")
