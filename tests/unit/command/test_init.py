@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from fixtures.clusters.kubernetes.rights import rights, role_files
 from fixtures.command.main import main
 from fixtures.core.paths import ROOT
-from fixtures.profile.model import load
+from fixtures.profile.model import PROFILES, load
 from tests.support.profiles import profile_text
 
 ATTACH = ROOT / "ci" / "attach"
@@ -176,3 +177,69 @@ def test_what_no_cronjob_can_have_is_refused(
 ) -> None:
     assert main(["init", "--profile", "kind", "--manifests", str(tmp_path), *options]) == 4
     assert words in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_known_failures_go_with_the_cronjob(tmp_path: Path) -> None:
+    known = tmp_path / "known.toml"
+    until = (datetime.now(UTC) + timedelta(days=30)).date()
+    known.write_text(
+        '[[known]]\ncheck = "NET-02"\ncause = ["the median latency must be"]\n'
+        f'reason = "r"\nowner = "o"\nuntil = {until}\n'
+    )
+    command = ["init", "--profile", "kind", "--manifests", str(tmp_path / "out"), "--schedule", "5 1 * * *"]
+    assert main([*command, "--known", str(known)]) == 0
+    nightly = tmp_path / "out" / "nightly"
+    assert (nightly / "known.toml").read_text() == known.read_text()
+    (kustomization,) = documents(nightly, "kustomization.yaml")
+    assert kustomization["configMapGenerator"][0]["files"] == ["profile.toml", "known.toml"]
+    (patch,) = kustomization["patches"]
+    schedule, *added = yaml.safe_load(patch["patch"])
+    assert schedule["value"] == "5 1 * * *"
+    assert [change["value"] for change in added] == ["--known", "/profile/known.toml"]
+    path = added[0]["path"].removesuffix("/-").removeprefix("/").split("/")
+    inner: Any = documents(nightly, "cronjob.yaml")
+    inner = next(document for document in inner if document["kind"] == "CronJob")
+    for step in path:
+        inner = inner[int(step) if step.isdigit() else step]
+    assert inner == ["--profile", "/profile/profile.toml"], "what they are added to"
+
+
+def test_a_wrong_file_of_known_failures_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    known = tmp_path / "known.toml"
+    known.write_text('[[known]]\ncheck = "ORC-04"\n')
+    assert main(["init", "--profile", "kind", "--manifests", str(tmp_path / "out"), "--known", str(known)]) == 4
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--manifests", "DIR"], "--manifests needs the profile whose names it writes: --profile NAME|FILE"),
+        (["--profile", "kind"], "--profile is for files to apply: --manifests DIR"),
+        (["--force"], "--force is for files to apply: --manifests DIR"),
+        (
+            ["--endpoints", "vllm=http://a"],
+            "NAME=ADDRESS of vllm, dashboard, nats, orchestrator: dashboard is missing;",
+        ),
+        (["--endpoints", "vlm=http://a"], "'vlm' is none of them"),
+        (
+            ["--endpoints", "vllm=http://a,dashboard=http://b,nats=nats://c", "-n", "agents"],
+            "--namespace is for a fleet in Kubernetes, which --endpoints is not",
+        ),
+        (["--endpoints", "vllm=ftp://a,dashboard=http://b,nats=nats://c"], "what init has seen so far: vllm.url: must"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(
+    options: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", *options]) == 4
+    told = capsys.readouterr()
+    assert words in told.err and told.out == "" and not list(tmp_path.iterdir())
+
+
+def test_a_profile_with_open_values_begins_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = tmp_path / "mine.toml"
+    profile.write_text((PROFILES / "kind.toml").read_text().replace('version = "2.49.2"', 'version = "UNKNOWN"'))
+    assert main(["preflight", "--profile", str(profile)]) == 4
+    assert f"profile {profile}: ray.version: still UNKNOWN" in capsys.readouterr().err
