@@ -71,7 +71,9 @@ def standings(run: Run) -> list[str]:
 
 def test_a_file_is_read_with_the_lines_of_its_entries(tmp_path: Path) -> None:
     path = file(tmp_path / "known.toml", f"# ours\n\n{ENTRY}\n{ENTRY.replace('JOB-09', 'NET-02')}explains = []\n")
-    entries = read(path, load_catalogue(), TODAY).entries
+    known = read(path, load_catalogue(), TODAY)
+    entries = known.entries
+    assert known.file == "known.toml", "reports name no folder"
     assert [(each.check, each.line, each.until) for each in entries] == [
         ("JOB-09", 3, date(2026, 7, 1)),
         ("NET-02", 10, date(2026, 7, 1)),
