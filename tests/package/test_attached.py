@@ -89,7 +89,7 @@ async def a_profile_is_written(endpoints: Endpoints, installed: Installation, tm
     profile.write_text(written.stdout)
     for line in ('model = "', "max_model_len = ", 'stream = "AGENT_RESPONSES"', 'python = "', "nats-py==2.10.0"):
         assert line in written.stdout, written.stdout
-    command = partial(installed.run, "check", "--profile", str(profile), *CHOSEN, cwd=tmp_path)
+    command = partial(installed.run, "check", "--profile", str(profile), "-k", "INF or NET or DEP", cwd=tmp_path)
     ran = await asyncio.to_thread(command)
     assert (ran.returncode, ran.report.verdict) == (0, "partial"), ran.output
     same = await init("--diff", str(profile))
