@@ -15,8 +15,10 @@ from fixtures.clusters.kind.plan import KindOptions
 from fixtures.clusters.kubernetes.client.schemas import RayCluster, ReplicatedWorkload, Service
 from fixtures.core.errors import UsageError
 from fixtures.discovery.draft import Draft
+from fixtures.discovery.fleet import provisional
 from fixtures.discovery.objects import Objects, describe
 from fixtures.profile import model as profiles
+from fixtures.profile.open_values import UNKNOWN
 
 Document = dict[str, Any]
 SOURCES = '[images]\nnode = "node:1"\nray = "ray:1"\npython = "python:1"\nnats = "nats:1"\nkuberay = "kuberay:1"\n'
@@ -207,3 +209,30 @@ def test_addresses_are_written_in_many_ways(documents: list[Document], change: C
     change(documents)
     variables = drafted(documents).get("orchestrator.variables")
     assert (variables["nats_url"], variables["ray_address"]) == ("NATS_URL", "RAY_ADDRESS")
+
+
+def without_nats(documents: list[Document]) -> None:
+    environment(documents)[:] = [row for row in environment(documents) if row["name"] != "NATS_URL"]
+
+
+def without_service(documents: list[Document]) -> None:
+    documents[:] = [
+        each for each in documents if (each["kind"], each["metadata"]["name"]) != ("Service", "orchestrator")
+    ]
+
+
+@pytest.mark.parametrize(("change", "key"), [(without_nats, "nats.service"), (without_service, "orchestrator.service")])
+def test_what_nothing_leads_to_is_left_open_and_the_rest_is_asked(
+    documents: list[Document], change: Change, key: str
+) -> None:
+    change(documents)
+    draft = drafted(documents)
+    assert draft.values[key].value == UNKNOWN
+    profile = provisional(draft)
+    assert profile.vllm.service == profiles.load("kind").vllm.service
+    assert UNKNOWN in draft.text([]) and "init-unknown" not in draft.text([])
+
+
+def test_a_fleet_without_orchestrator_can_be_asked(documents: list[Document]) -> None:
+    profile = provisional(drafted(without_orchestrator(documents)))
+    assert not profile.services and profile.mode == "none"
