@@ -16,6 +16,7 @@ import yaml
 
 from fixtures.clusters.kubernetes import access_review
 from fixtures.clusters.kubernetes.rights import rights, role_files
+from fixtures.command import service_answers
 from fixtures.command.main import main
 from fixtures.core.errors import UsageError
 from fixtures.core.paths import ROOT
@@ -43,6 +44,18 @@ def server() -> RoleServer:
     return RoleServer(granted(PROFILE, *READ_ONLY), dict(OBJECTS))
 
 
+@pytest.fixture(autouse=True)
+def services(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What does not answer: the services themselves are asked on real fleets alone."""
+    silent: list[str] = []
+
+    async def answers(*_: object) -> tuple[list[str], list[str]]:
+        return ["vLLM 0.32.0", "Ray 2.49.2", "NATS 2.15.1", "orchestrator 2 of 2 replicas"][len(silent) :], silent
+
+    monkeypatch.setattr(service_answers, "ask", answers)
+    return silent
+
+
 @pytest.fixture
 def ask(server: RoleServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     """Runs preflight against it, however busy this machine is; returns (exit status, what it prints)."""
@@ -67,6 +80,31 @@ def test_with_all_rights_nothing_is_missing(ask: Any) -> None:
     assert "as system:serviceaccount:swe-ai-fleet:fleet-conformance" in text
     assert re.search(r"^rights +(\d+) of \1$", text, re.MULTILINE) and re.search(r"^names +7 of 7$", text, re.MULTILINE)
     assert "preflight: nothing is missing (" in text and "kind: Role" not in text
+    assert "answers   4 of 4  vLLM 0.32.0, Ray 2.49.2, NATS 2.15.1, orchestrator 2 of 2 replicas\n" in text
+
+
+def test_a_service_that_does_not_answer_is_one_line(ask: Any, services: list[str]) -> None:
+    services.append("vLLM at http://127.0.0.1:1 does not answer /v1/models: ConnectError")
+    status, text = ask()
+    assert status == 1 and crosses(text) == services
+    assert re.search(r"^answers +3 of 4  Ray", text, re.MULTILINE)
+
+
+def test_services_are_asked_where_nothing_else_is_missing(server: RoleServer, ask: Any, services: list[str]) -> None:
+    services.append("vLLM is not asked")
+    server.objects = {}
+    status, text = ask()
+    assert status == 1 and services[0] not in text
+    assert "answers   0 of 0  not asked: first what is missing above" in text
+
+
+def test_plain_endpoints_have_credentials_and_answers_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = tmp_path / "plain.toml"
+    urls = {"vllm": {"url": "http://a"}, "ray": {"url": "http://b"}, "nats": {"url": "nats://c"}}
+    profile.write_text(profile_text("embedded", orchestrator={"url": ["d:1"]}, **urls))
+    assert main(["preflight", "--profile", str(profile)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("plain endpoints\nsecrets ") and "answers   4 of 4" in told and "rights" not in told
 
 
 EVERY_RULE = [
@@ -219,7 +257,7 @@ def test_secrets_that_cannot_be_read_are_missing(
 
 def test_without_kubernetes_there_is_nothing_to_ask(capsys: pytest.CaptureFixture[str]) -> None:
     votes = ROOT / "tests" / "second_stack" / "votes.toml"
-    assert main(["preflight", "--profile", str(votes)]) == 4
+    assert main(["preflight", "--profile", str(votes), "--kubeconfig", "k"]) == 4
     assert "has no [kubernetes]" in capsys.readouterr().err
 
 

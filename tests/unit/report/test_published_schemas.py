@@ -19,7 +19,7 @@ PUBLISHED = {
     "webhook-v1": "aborted causes changes cluster duration_s red run_id schema scope started summary texts "
     "untold verdict",
     "catalogue-v1": "checks schema",
-    "preflight-v1": "missing names profile refused rights schema secrets server token_seconds_left user",
+    "preflight-v1": "answers missing names profile refused rights schema secrets server token_seconds_left user",
     "bundle-v1": "files left_out machine packages run schema suite",
 }
 #: Likewise of what is in them.
