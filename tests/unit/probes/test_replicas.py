@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from fixtures.core.errors import Inconclusive
 from fixtures.probes.packaging import BEGIN, END
 from fixtures.probes.replicas import EARLIER_LIFE, RAY_CLIENT_MEMORY, ReplicaReport, answered, ask_all, out_of_reach
 from fixtures.profile.model import load
+from fixtures.profile.sections import NatsTls
 
 ENVIRONMENT = {"RAY_ADDRESS": "ray://ray:10001"}
 GOOD = {"ok": True, "ray": "2.49.2", "python": "3.11.7", "nodes": ["n"], "peak": 1}
@@ -159,6 +160,24 @@ async def test_what_nothing_listens_at_is_out_of_reach(nats: Any, ray: Any, said
     cluster.nats = nats
     (replica,) = (await cluster.workload(Component.ORCHESTRATOR)).ready
     assert await out_of_reach(cluster, replica) == said
+
+
+async def test_a_nats_that_starts_with_tls_is_asked_that_way() -> None:
+    """In the clear it says nothing, and closes the connection: that nothing listens would be wrong."""
+    cluster: Any = Cluster({"o-1": GOOD}, MainProcess({"NATS_URL": "nats://nats:4222"}))
+    cluster.profile = cluster.profile.replaced("nats", tls=NatsTls(handshake_first=True))
+    requests: list[dict[str, Any]] = []
+    execute = cluster.exec
+
+    async def noted(replica: Replica, argv: Sequence[str], *, stdin: str, timeout: float) -> Completed:
+        header, _, rest = stdin.encode().partition(b"\n")
+        requests.append(json.loads(rest[int(header.split()[0]) :]))
+        return cast(Completed, await execute(replica, argv, stdin=stdin, timeout=timeout))
+
+    cluster.exec = noted
+    (replica,) = (await cluster.workload(Component.ORCHESTRATOR)).ready
+    assert await out_of_reach(cluster, replica) == ""
+    assert [row["tls_first"] for row in requests[0]["nats"]] == [True]
 
 
 async def test_a_replica_without_addresses_is_not_asked() -> None:
