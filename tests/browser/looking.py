@@ -132,3 +132,8 @@ _IN_VIEW = """() => {
   }
   return seen.join('\\n');
 }"""
+
+
+def shown(summary: dict[str, int]) -> dict[str, int]:
+    """The numbers that people are shown: of known failures only where there are some."""
+    return {status: count for status, count in summary.items() if count or status != "known"}
