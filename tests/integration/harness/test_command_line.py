@@ -98,6 +98,19 @@ def test_a_mistake_in_a_profile_names_file_key_and_what_is_allowed(tmp_path: Pat
     assert all(word in said for word in (str(file), "ray.groups.0.w", "mine.toml"))
 
 
+def test_a_mistake_in_known_failures_is_one_line_and_no_report_is_replaced(tmp_path: Path) -> None:
+    known, reports = tmp_path / "known.toml", tmp_path / "reports"
+    known.write_text(
+        '[[known]]\ncheck = "DEP-44"\ncause = ["no such module"]\nreason = "r"\nowner = "o"\nuntil = 2026-01-01\n'
+    )
+    ran = suite_process.run("--known", str(known), "-k", "DEP", reports=reports)
+    assert ran.returncode == 4 and not (reports / "conformance.json").exists(), ran.output
+    text = f"ERROR: {known}, line 1: known failure of DEP-44: no check is called DEP-44; did you mean DEP-04?"
+    assert ran.output.strip() == text
+    alone = suite_process.run("--known-strict", "-k", "DEP", reports=reports)
+    assert alone.returncode == 4 and "--known-strict is about the entries of a file: --known FILE" in alone.output
+
+
 def test_a_fleet_that_is_attached_to_and_wants_a_token_needs_the_suites(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     text = (ROOT / "fixtures/profile/shipped/swe-ai-fleet.toml").read_text(encoding="utf-8")
