@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
 
-from fixtures.checks.declaration import CATALOGUE
-from fixtures.checks.families import lookup
 from fixtures.clusters.base import Cluster, Component, Feature, Workload, front_of, services_of
 from fixtures.core.errors import Inconclusive, NonConformance
-from fixtures.diagnostics.collector import Diagnostics
-from fixtures.diagnostics.evidence import Evidence
 from fixtures.harness.outcome import skip_not_applicable, skip_unsupported
-from fixtures.harness.recorder import CALL
 from fixtures.probes.components import Components
 from fixtures.profile.amounts import least, most, shown
 from fixtures.profile.model import Profile
-from fixtures.services.nats import Nats
 from fixtures.services.orchestrator import Orchestrator
-from fixtures.services.ray import Ray
 from fixtures.services.vllm import Model, ModelNames, Vllm, names_of
 
 
-@pytest.fixture(scope="session")
-def diagnostics(cluster: Cluster, ray: Ray, nats: Nats, run_id: str) -> Diagnostics:
-    return Diagnostics(cluster, ray, nats, run_id)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _table_of_components(components: Components) -> None:
-    """Asked whichever checks run: the reports show in every run what answers and what does not."""
+@pytest.fixture(autouse=True)
+def _with_every_check(components: Components, collect_diagnostics: None) -> None:
+    """The reports show in every run what answers and what does not, and why a check did not pass."""
+    del components, collect_diagnostics
 
 
 @pytest.fixture(scope="session")
@@ -92,15 +80,3 @@ def several_addresses(several_replicas: None, cluster: Cluster, orchestrator: Or
     """For what asks each replica on its own."""
     del several_replicas
     require_several_addresses(cluster, orchestrator, profile)
-
-
-@pytest.fixture(autouse=True)
-async def collect_diagnostics(
-    request: pytest.FixtureRequest, evidence: Evidence, diagnostics: Diagnostics
-) -> AsyncIterator[None]:
-    """Keep what shows why a check does not pass."""
-    yield
-    outcome = request.node.stash.get(CALL, None)
-    if outcome is not None and outcome.failed:
-        check = lookup(CATALOGUE, evidence.check_id)
-        await diagnostics.gather(evidence, check.concerns if check else ())

@@ -63,7 +63,7 @@ def test_the_catalogue_is_the_checkouts(installed: Installation, tmp_path: Path)
     [
         (["explian", "DEP-04"], "'explian' is no command; did you mean explain?"),
         (["explain", "DEP-44"], "'DEP-44': no such check; did you mean DEP-04"),
-        (["list", "--area", "XYZ"], "argument --area: invalid choice"),
+        (["list", "--area", "XYZ"], "--area XYZ: there is no such area"),
         (["list", "--profile", "none.toml"], "none.toml"),
         (["check", "--keep", "3"], "--keep is for dated reports: --dated DIR"),
         (["check", "--cluster", "embedded"], "pip install 'fleet-conformance[embedded]'"),

@@ -3,3 +3,12 @@
 The suite itself is in the folder _suite, byte for byte as in its repository. Its modules have general names there
 (fixtures, tests), so that only processes of the suite's own have that folder on their path.
 """
+
+from typing import NoReturn
+
+
+def __getattr__(name: str) -> NoReturn:
+    """What own checks import is there where the suite reads them. Raises ImportError, which says how."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    raise ImportError(f"{name} is for files that fleet-conformance check --checks DIR reads: they are no programs")
