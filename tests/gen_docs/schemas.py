@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from fixtures.checks.catalogue_document import Document as Catalogue
 from fixtures.command.documents import Bundle, Preflight
 from fixtures.core.paths import ROOT
+from fixtures.own_checks.executables import File as OwnChecks
 from fixtures.report.export.webhook_document import Message
 from fixtures.report.known_failures import File as KnownFailures
 from fixtures.report.results.document import Document as Conformance
@@ -29,7 +30,7 @@ DOCUMENTS: dict[str, Any] = {
     "bundle-v1": Bundle,
 }
 #: Likewise of files that a user writes.
-FILES: dict[str, Any] = {"known-v1": KnownFailures}
+FILES: dict[str, Any] = {"known-v1": KnownFailures, "checks-v1": OwnChecks}
 
 
 def schema_of(name: str) -> dict[str, Any]:
