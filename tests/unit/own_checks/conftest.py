@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,13 @@ from fixtures.own_checks.registry import REGISTRY, Registry
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    kept = [(table, dict(table)) for table in (AREAS, CATALOGUE, sys.modules)]
+    tables: list[dict[str, Any]] = [AREAS, CATALOGUE, sys.modules]
+    kept = [(table, dict(table)) for table in tables]
     path, registry = list(sys.path), dict(vars(REGISTRY))
     vars(REGISTRY).update(vars(Registry()))
     yield
     for table, content in kept:
-        table.clear()  # type: ignore[attr-defined]
-        table.update(content)  # type: ignore[attr-defined]
+        table.clear()
+        table.update(content)
     sys.path[:] = path
     vars(REGISTRY).update(registry)
