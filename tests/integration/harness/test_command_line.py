@@ -14,6 +14,7 @@ from fixtures.checks.catalogue import load_catalogue
 from fixtures.checks.families import in_run
 from fixtures.core.paths import ROOT
 from tests.support import suite_process
+from tests.support.profiles import profile_text
 from tests.support.suite_process import CI_E2E, SuiteRun
 
 USAGE = 4
@@ -96,6 +97,30 @@ def test_a_mistake_in_a_profile_names_file_key_and_what_is_allowed(tmp_path: Pat
     said = complaint(ran)
     assert ran.returncode == USAGE
     assert all(word in said for word in (str(file), "ray.groups.0.w", "mine.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import no_such_module", "line 1: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def test_other(): ...", "declares no check; @check(…) above a test makes it one"),
+    ],
+)
+def test_a_mistake_in_own_checks_is_one_line_and_no_report_is_replaced(text: str, words: str, tmp_path: Path) -> None:
+    folder, reports = tmp_path / "acme", tmp_path / "reports"
+    folder.mkdir()
+    (folder / "test_acme.py").write_text(text)
+    ran = suite_process.run("--checks", str(folder), "-k", "ACME", reports=reports)
+    assert ran.returncode == USAGE and complaint(ran).endswith(words), ran.output
+    assert complaint(ran).startswith(f"ERROR: {folder}/test_acme.py") and not reports.exists()
+
+
+def test_a_level_of_no_check_is_one_line_and_no_report_is_replaced(tmp_path: Path) -> None:
+    profile, reports = tmp_path / "mine.toml", tmp_path / "reports"
+    profile.write_text(profile_text("embedded", levels={"NET-99": "MUST"}))
+    ran = suite_process.run("--profile", str(profile), "-k", "NET", reports=reports)
+    assert ran.returncode == USAGE and "levels.NET-99 of the profile: no check has this id" in complaint(ran)
+    assert not reports.exists()
 
 
 def test_a_mistake_in_known_failures_is_one_line_and_no_report_is_replaced(tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ MISTAKES = {
     "no syntax": ("def broken(:\n", r", line 1: SyntaxError: invalid syntax"),
     "ends": ("raise SystemExit(3)\n", r", line 1: SystemExit: 3"),
     "nothing declared": ("def test_nothing(): ...\n", r"declares no check; @check"),
+    "a test besides": (HEAD + CHECK + "def test_other(): ...\n", "test_other is no check; @check"),
     "no area": ("from fleet_conformance import *\n" + CHECK, r"ACME-01: its area is not declared: area\(\"ACME\", "),
     "taken area": ('from fleet_conformance import area\narea("DEP", "x")\n', "area DEP is one of the suite's own"),
     "no key": ('from fleet_conformance import area\narea("acme", "x")\n', "three to eight capital letters"),
