@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -47,11 +47,10 @@ HTTPServer(("", 8080), Receiver).serve_forever()
 """
 
 
-def run(*command: str, timeout: float = COMMAND_S, **variables: str) -> str:
+def run(*command: str, timeout: float = COMMAND_S, variables: Mapping[str, str] | None = None) -> str:
     """Its standard output. Fails with what a command that failed has written."""
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, check=False, env={**os.environ, **variables}
-    )
+    environment = {**os.environ, **(variables or {})}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
     return done.stdout
 
@@ -67,9 +66,11 @@ def image(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     using, made = engine.find(), sources.load()
     context = tmp_path_factory.mktemp("context")
     for name in CONTEXT:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         (context / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(ROOT / name, context / name)  # type: ignore[operator]
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, context / name)
+        else:
+            shutil.copy2(ROOT / name, context / name)
     for name, file in made.build.context_files.items():
         shutil.copy2(file, context / name)
     reference = using.local(f"fleet/conformance-runner:test-{secrets.token_hex(3)}")
@@ -81,7 +82,7 @@ def image(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     try:
         archive = str(context / "image.tar")
         run(using.program, "save", "-o", archive, reference)
-        run("kind", "load", "image-archive", archive, "--name", kubeconfig.stem, **using.environment)
+        run("kind", "load", "image-archive", archive, "--name", kubeconfig.stem, variables=using.environment)
         yield reference
     finally:
         run(using.program, "rmi", reference)
@@ -135,6 +136,7 @@ async def test_the_cronjob_runs_posts_what_it_found_and_leaves_its_report(
         try:
             for folder in ("rights", "nightly"):
                 await kubectl("apply", "-k", str(deploy / folder))
+            await kubectl("apply", "--dry-run=server", "-k", str(deploy / "post-sync"))  # Argo CD is not there
             await kubectl("-n", space, "create", "secret", "generic", "fleet-conformance", *values)
             await kubectl("-n", space, "create", "job", "--from=cronjob/fleet-conformance", JOB)
             ended = ("wait", "--for=condition=complete", f"job/{JOB}", f"--timeout={RUN_S}s")
@@ -146,8 +148,9 @@ async def test_the_cronjob_runs_posts_what_it_found_and_leaves_its_report(
             posted = json.loads((await api.logs(name, namespace)).strip())
             published.validate(posted)
             assert posted["verdict"] == "partial", posted
-            reports = partial(run, str(ROOT / "ci" / "attach" / "reports"), str(tmp_path / "reports"))
-            await asyncio.to_thread(reports, KUBECONFIG=str(kubeconfig), NAMESPACE=space)
+            reports = (str(ROOT / "ci" / "attach" / "reports"), str(tmp_path / "reports"))
+            where = {"KUBECONFIG": str(kubeconfig), "NAMESPACE": space}
+            await asyncio.to_thread(partial(run, *reports, variables=where))
         finally:
             await kubectl("-n", space, "delete", "job", JOB, "--ignore-not-found", "--cascade=foreground")
             await kubectl("-n", space, "delete", "secret", "fleet-conformance", "--ignore-not-found")

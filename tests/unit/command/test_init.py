@@ -204,6 +204,35 @@ def test_known_failures_go_with_the_cronjob(tmp_path: Path) -> None:
     assert inner == ["--profile", "/profile/profile.toml"], "what they are added to"
 
 
+def test_the_job_of_argo_cd_is_the_cronjobs_pod_with_the_profile_of_its_own(tmp_path: Path) -> None:
+    known = tmp_path / "known.toml"
+    until = (datetime.now(UTC) + timedelta(days=30)).date()
+    known.write_text(
+        f'[[known]]\ncheck = "NET-02"\ncause = ["the median latency"]\nreason = "r"\nowner = "o"\nuntil = {until}\n'
+    )
+    command = ["init", "--profile", "kind", "--manifests", str(tmp_path / "out"), "--image", "r/x:1"]
+    assert main([*command, "--known", str(known)]) == 0
+    folder = tmp_path / "out" / "post-sync"
+    (job,) = documents(folder, "job.yaml")
+    assert job["metadata"]["annotations"] == {
+        "argocd.argoproj.io/hook": "PostSync",
+        "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
+    }
+    assert (job["spec"]["backoffLimit"], job["spec"]["template"]["spec"]["restartPolicy"]) == (0, "Never")
+    pod, nightly = job["spec"]["template"]["spec"], _containers(tmp_path / "out" / "nightly")[0]
+    (suite,) = pod["containers"]
+    assert suite["args"] == ["--profile", "/profile/profile.toml", "--known", "/profile/known.toml"]
+    assert suite["securityContext"] == nightly["securityContext"] and suite["image"] == nightly["image"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert {mount["name"] for mount in suite["volumeMounts"]} == set(volumes), "each is there, and none besides"
+    assert "emptyDir" in volumes["reports"], "an application that is synchronized has no claim of ours"
+    (kustomization,) = documents(folder, "kustomization.yaml")
+    (generated,) = kustomization["configMapGenerator"]
+    assert generated == {"name": volumes["profile"]["configMap"]["name"], "files": ["profile.toml", "known.toml"]}
+    assert generated["name"] != "fleet-conformance-profile", "both may be in one application"
+    assert kustomization["images"][0]["name"] == suite["image"].rpartition(":")[0]
+
+
 def test_a_wrong_file_of_known_failures_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     known = tmp_path / "known.toml"
     known.write_text('[[known]]\ncheck = "ORC-04"\n')
