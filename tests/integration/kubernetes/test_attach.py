@@ -107,15 +107,10 @@ def delete(kubeconfig: Path, file: Path) -> None:
 def restricted(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kubeconfig with the rights of ROLE_FILES and no other."""
     apply(fleet.kubeconfig, *ROLE_FILES)
-    made = subprocess.run(
-        [str(ROOT / "ci" / "attach" / "kubeconfig")],
-        env={**os.environ, "KUBECONFIG": str(fleet.kubeconfig)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
     path = tmp_path_factory.mktemp("restricted") / "kubeconfig"
-    path.write_text(made.stdout, encoding="utf-8")
+    command = [str(ROOT / "ci" / "fleet-conformance"), "init", "--profile", str(fleet.profile_file)]
+    options = ["--kubeconfig", str(fleet.kubeconfig), "--write-kubeconfig", str(path)]
+    subprocess.run([*command, *options], check=True, capture_output=True)
     return path
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -272,3 +275,57 @@ def test_a_profile_with_open_values_begins_no_run(tmp_path: Path, capsys: pytest
     profile.write_text((PROFILES / "kind.toml").read_text().replace('version = "2.49.2"', 'version = "UNKNOWN"'))
     assert main(["preflight", "--profile", str(profile)]) == 4
     assert f"profile {profile}: ray.version: still UNKNOWN" in capsys.readouterr().err
+
+
+def test_a_kubeconfig_is_written_with_the_names_of_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By ci/attach/kubeconfig, which has tests of its own."""
+    profile, asked = tmp_path / "fleet.toml", []
+    profile.write_text(profile_text("swe-ai-fleet", kubernetes={"namespace": "agents"}, ray={"cluster": "gpu"}))
+
+    def run(command: list[str], env: dict[str, str], check: bool) -> Any:
+        asked.append((command[1:], env.get("KUBECONFIG")))
+        return SimpleNamespace(returncode=7 if check else 3)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    written = ["init", "--profile", str(profile), "--write-kubeconfig", "fleet.kubeconfig"]
+    assert main(written) == 3, "the script's own status"
+    assert main([*written, "--kubeconfig", "mine", "--kube-context", "prod", "--duration", "1h"]) == 3
+    assert main([*written, "--ray-token", "token"]) == 3
+    script, namespace = str(ATTACH / "kubeconfig"), ["--namespace", "agents"]
+    assert asked == [
+        ([script, *namespace, "fleet.kubeconfig"], None),
+        ([script, *namespace, "--context", "prod", "--duration", "1h", "fleet.kubeconfig"], "mine"),
+        (
+            [
+                *(script, *namespace, "--ray-token", "token"),
+                *("--ray-cluster", "gpu", "--ray-namespace", "ray", "fleet.kubeconfig"),
+            ],
+            None,
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--write-kubeconfig", "f"], "--write-kubeconfig needs the profile"),
+        (["--duration", "1h"], "--duration is for --write-kubeconfig FILE"),
+        (["--ray-token", "f", "--manifests", "d"], "--ray-token is for --write-kubeconfig FILE"),
+        (["--check-profile", "no-such"], "no-such"),
+        (["--upgrade", "no-such"], "no-such"),
+        (["--image", "x:1"], "--image is for files to apply"),
+    ],
+)
+def test_what_an_action_needs_or_has_no_use_for_is_one_line(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", *options]) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_a_profile_of_version_1_is_printed_as_version_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--upgrade", "kind"]) == 0
+    text = capsys.readouterr().out
+    assert tomllib.loads(text)["version"] == 2

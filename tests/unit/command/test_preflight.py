@@ -301,3 +301,26 @@ def test_a_mistake_in_usage_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--profile" in capsys.readouterr().err
     with pytest.raises(UsageError, match="no such file"):
         load("none.toml")
+
+
+def test_a_profile_is_held_against_the_names_of_the_cluster_alone(
+    server: RoleServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each that is not there with what is near it."""
+    profile = tmp_path / "fleet.toml"
+    profile.write_text(profile_text("swe-ai-fleet"))
+    with serving(server, tmp_path) as kubeconfig:
+        command = ["init", "--check-profile", str(profile), "--kubeconfig", kubeconfig]
+        assert main(command) == 0
+        seen = capsys.readouterr()
+        assert seen.out == "" and "init: 7 of 7 names of swe-ai-fleet are there" in seen.err
+        profile.write_text(profile_text("swe-ai-fleet", nats={"service": "nats-cluster"}))
+        assert main(command) == 1, "not looked at"
+        assert "6 of 7 names of swe-ai-fleet are there; not looked at, for want" in capsys.readouterr().err
+        server.roles = granted(load(str(profile)), *READ_ONLY)
+        assert main(command) == 1
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith('nats.service: no Service "nats-cluster" in swe-ai-fleet; there ') and "nats" in line
+        server.refuses = (401, b"{}")
+        assert main(command) == 4
+        assert "401" in capsys.readouterr().err
