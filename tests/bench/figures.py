@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any, Literal
 
 import psutil
+from typing_extensions import TypedDict  # pydantic makes no schema of the other before Python 3.12
 
 from fixtures.core.release import commit
 
@@ -75,6 +76,43 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+class Machine(TypedDict):
+    """What the figures were taken on."""
+
+    cores: int | None
+    memory_gib: float
+    architecture: str
+    python: str
+    load_before: float
+
+
+class FigureRow(TypedDict):
+    """One figure: every sample in `unit`; `met` is None where there is no bound."""
+
+    name: str
+    title: str
+    unit: str
+    samples: list[float]
+    bound: float | None
+    better: Literal["lower", "higher"]
+    group: str
+    median: float
+    met: bool | None
+
+
+class BenchDocument(TypedDict):
+    """bench.json, for readers in other programs: docs/schemas/bench-v1.json is made of this."""
+
+    schema: Literal["fleet-bench/v1"]
+    started: str
+    commit: str
+    machine: Machine
+    vllm: str
+    runs: int
+    figures: list[FigureRow]
+    details: dict[str, dict[str, Any]]
 
 
 class Document:

@@ -15,9 +15,11 @@ from fixtures.checks.catalogue_document import Document as Catalogue
 from fixtures.command.documents import Bundle, Preflight
 from fixtures.core.paths import ROOT
 from fixtures.own_checks.executables import File as OwnChecks
+from fixtures.own_checks.executables import Question
 from fixtures.report.export.webhook_document import Message
 from fixtures.report.known_failures import File as KnownFailures
 from fixtures.report.results.document import Document as Conformance
+from tests.bench.figures import BenchDocument
 
 FOLDER = ROOT / "docs" / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -28,6 +30,8 @@ DOCUMENTS: dict[str, Any] = {
     "catalogue-v1": Catalogue,
     "preflight-v1": Preflight,
     "bundle-v1": Bundle,
+    "bench-v1": BenchDocument,
+    "ask-v1": Question,
 }
 #: Likewise of files that a user writes.
 FILES: dict[str, Any] = {"known-v1": KnownFailures, "checks-v1": OwnChecks}

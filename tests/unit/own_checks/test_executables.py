@@ -18,6 +18,7 @@ from fixtures.own_checks.verdict import outcome
 from fixtures.probes.payload.executables import MAX_OUTPUT_BYTES, run_executable
 from fixtures.probes.payload.probe import probe
 from fixtures.probes.schema import Answer
+from tests.support import published
 
 HERE = {"PATH": os.environ["PATH"]}
 
@@ -36,6 +37,14 @@ def test_its_question_is_on_standard_input_with_the_place() -> None:
     answer = ran("#!/bin/sh\ncat\n")
     assert answer.ok and answer.exit == 0 and answer.ms
     assert json.loads(answer.output) == {"check": "ACME-01", "place": {"host": os.uname().nodename}}
+
+
+def test_what_it_is_asked_is_as_published(tmp_path: Path) -> None:
+    item = Executable("ACME-01", "ACME-01", "workers", ("check.sh",), {}, 5.0)
+    about = {"run_id": "r1", "profile": {"name": "prod"}, "endpoints": {"vllm": "http://vllm:8000"}}
+    row = item.question(about)["executable"]
+    script = base64.b64encode(b"#!/bin/sh\ncat\n").decode()
+    published.validate(json.loads(run_executable({**row, "files": {"check.sh": script}})["output"]))
 
 
 def test_it_may_leave_its_question_unread() -> None:

@@ -16,6 +16,7 @@ from tests.bench.figures import Document, Figure, Measured, ratio, shown, table
 from tests.bench.measures.round_trip import PHASES
 from tests.bench.measures.throughput import doubled, lost
 from tests.bench.runs import KINDS, SHARED, Watch
+from tests.support import published
 
 PNG = b"\x89PNG\r\n"
 RUN = {
@@ -80,6 +81,7 @@ def test_a_group_that_is_measured_again_stands_beside_the_others_only_where_that
     found = json.loads(file.read_text(encoding="utf-8"))
     assert [(row["group"], row["median"]) for row in found["figures"]] == [("census", 1.0), ("cold", 2.0)]
     assert found["schema"] == "fleet-bench/v1"
+    published.validate(found)
     third = Document(file, "stub", 5, keep=False)
     third.add("cold", Measured([Figure("b", "B", "s", [3.0])]))
     assert [row["group"] for row in third.figures] == ["cold"]
