@@ -13,8 +13,11 @@ from pathlib import Path
 
 from fixtures.core.paths import ROOT
 from fixtures.profile import model as profiles
-from tests.support import suite_process
+from tests.support import tutorials
+from tests.support.suite_process import Report
 
+PAGE = ROOT / "docs" / "tutorial" / "your-fleet.md"
+BLOCK_S = 300.0  # a block of its commands has hung; the checklist took 90 s
 COMMAND = (sys.executable, "-P", str(ROOT / "fixtures" / "command"), "init")
 
 
@@ -32,14 +35,16 @@ SEEN = (
 )
 
 
-def test_the_profile_of_a_running_fleet_is_written_and_a_run_with_it_is_good(tmp_path: Path) -> None:
+def test_the_tutorial_is_followed_word_by_word_and_the_profile_is_what_was_deployed(tmp_path: Path) -> None:
+    """Nothing of the fleet is known to it but its namespaces."""
     kubeconfig, deployed = os.environ["FLEET_TEST_KUBECONFIG"], profiles.load(os.environ["FLEET_TEST_PROFILE"])
-    spaces = ("-n", deployed.kubernetes.namespace, "-n", deployed.ray.namespace)
-    written = init("--kubeconfig", kubeconfig, *spaces, "--census")
-    assert written.returncode == 0 and "nothing left to fill in" in written.stderr, written.stdout + written.stderr
-    profile = tmp_path / "written.toml"
-    profile.write_text(written.stdout)
+    assert (deployed.kubernetes.namespace, deployed.ray.namespace) == ("swe-ai-fleet", "ray"), "as the page has them"
+    path = f"{ROOT / 'ci'}:{os.environ['PATH']}"
+    variables = {**os.environ, "PATH": path, "KUBECONFIG": kubeconfig, "COLUMNS": "120"}
+    assert tutorials.follow(PAGE, tmp_path, variables, BLOCK_S) == []
+    assert Report.read(tmp_path / "reports").verdict == "partial"
 
+    profile = tmp_path / "my-fleet.toml"
     found = profiles.load(str(profile))
     for key in SEEN:
         assert attrgetter(key)(found) == attrgetter(key)(deployed), key
@@ -50,17 +55,19 @@ def test_the_profile_of_a_running_fleet_is_written_and_a_run_with_it_is_good(tmp
         each.module: each.asked for each in deployed.agent.dependencies
     }
 
-    chosen = ("-m", "e2e and not disruptive", "-k", "INF or CFG or NET or DEP or IMG-01 or JOB-04 or ORC-04")
-    run = suite_process.run(
-        *("--kubeconfig", kubeconfig, "--profile", str(profile), *chosen), reports=tmp_path / "reports", timeout=300
-    )
-    assert run.returncode == 0 and run.report.verdict == "partial", run.output
-
-    same = init("--kubeconfig", kubeconfig, *spaces, "--diff", str(profile))
+    drift = ("--kubeconfig", kubeconfig, "-n", "swe-ai-fleet", "-n", "ray", "--diff", str(profile))
+    same = init(*drift)
     assert same.returncode == 0, same.stdout + same.stderr
-    profile.write_text(written.stdout.replace("replicas = 2", "replicas = 3"))
-    drifted = init("--kubeconfig", kubeconfig, *spaces, "--diff", str(profile))
+    profile.write_text(profile.read_text().replace("replicas = 2", "replicas = 3"))
+    drifted = init(*drift)
     assert drifted.returncode == 1 and "~ orchestrator.replicas  3 -> 2  (" in drifted.stdout
+    named = init("--kubeconfig", kubeconfig, "--check-profile", str(profile))
+    assert named.returncode == 0, named.stdout + named.stderr
+    profile.write_text(profile.read_text().replace(f'service = "{deployed.nats.service}"', 'service = "nats-bus"'))
+    named = init("--kubeconfig", kubeconfig, "--check-profile", str(profile))
+    near = 'nats.service: no Service "nats-bus" in swe-ai-fleet; there '
+    (line,) = named.stdout.splitlines()
+    assert named.returncode == 1 and line.startswith(near) and deployed.nats.service in line[len(near) :], line
 
 
 def test_a_namespace_without_ray_is_one_line() -> None:
