@@ -131,6 +131,10 @@ MISTAKES = {
     "a test besides": (HEAD + CHECK + "def test_other(): ...\n", "test_other is no check; @check"),
     "no area": ("from fleet_conformance import *\n" + CHECK, r"ACME-01: its area is not declared: area\(\"ACME\", "),
     "taken area": ('from fleet_conformance import area\narea("DEP", "x")\n', "area DEP is one of the suite's own"),
+    "long name": (
+        'from fleet_conformance import area\narea("ACME", "' + "x" * 28 + '")\n',
+        "its name has 1 to 27 characters",
+    ),
     "no key": ('from fleet_conformance import area\narea("acme", "x")\n', "three to eight capital letters"),
     "taken id": (HEAD + CHECK.replace("ACME-01", "DEP-99"), "DEP-99: the area DEP is the suite's own"),
     "no id": (HEAD + CHECK.replace("ACME-01", "ACME-1"), "'ACME-1' is no id of a check"),

@@ -21,17 +21,21 @@ PUBLISHED = {
     "catalogue-v1": "checks schema",
     "preflight-v1": "answers missing names profile refused rights schema secrets server token_seconds_left user",
     "bundle-v1": "files left_out machine packages run schema suite",
+    "bench-v1": "commit details figures machine runs schema started vllm",
+    "ask-v1": "check endpoints place profile run_id schema where",
 }
 #: Likewise of what is in them.
 PARTS = {
     ("conformance-v2", "CheckRow"): "absent area cause detail duration_s evidence findings id known level nodeid notes "
-    "remedy remedy_steps status title",
+    "page remedy remedy_steps source status title",
     ("conformance-v2", "Exceptions"): "file rows",
     ("conformance-v2", "Cluster"): "kind notes profile rights timeouts unsupported versions vllm",
     ("conformance-v2", "Scope"): "applies not_applicable not_asked of",
     ("conformance-v2", "Facts"): "components dependencies left links measurements",
-    ("webhook-v1", "Cause"): "consequences consequences_text detail first_step id impact level sign title",
+    ("webhook-v1", "Cause"): "consequences consequences_text detail first_step id impact level page sign title",
     ("catalogue-v1", "Entry"): "area id impact level meaning needs remedy title",
+    ("checks-v1", "ExecutableCheck"): "files follows id impact level meaning pass remedy run timeout title where",
+    ("bench-v1", "FigureRow"): "better bound group median met name samples title unit",
     ("bundle-v1", "Entry"): "masked path sha256 size",
     ("known-v1", "Entry"): "cause check explains link owner reason until",
     ("preflight-v1", "Answer"): "asked missing note there",
