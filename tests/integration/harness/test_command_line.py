@@ -115,6 +115,25 @@ def test_a_mistake_in_own_checks_is_one_line_and_no_report_is_replaced(text: str
     assert complaint(ran).startswith(f"ERROR: {folder}/test_acme.py") and not reports.exists()
 
 
+def test_own_checks_that_failed_are_run_again_beside_others(tmp_path: Path) -> None:
+    """--lf, wherever their folder is."""
+    folder, failed = tmp_path / "acme", tmp_path / "cache" / "v" / "cache" / "lastfailed"
+    folder.mkdir()
+    head = "from fleet_conformance import MUST, area, check\narea('ACME', 'Rules of Acme')\n"
+    checks = (f"@check('ACME-0{n}', MUST, 't', remedy='r')\ndef test_{n}():\n    'm'\n" for n in (1, 2))
+    (folder / "test_acme.py").write_text(head + "".join(checks))
+    failed.parent.mkdir(parents=True)
+    failed.write_text(
+        json.dumps({"test_acme.py::test_2": True, "tests/e2e/test_connectivity.py::test_workers_reach_vllm": True})
+    )
+    command = [word for word in suite_process.PYTEST if word != "no:cacheprovider"]
+    command.remove("-p")
+    options = ("-o", f"cache_dir={tmp_path / 'cache'}", "--lf", "--collect-only", "-q", "--checks", str(folder))
+    ran = suite_process.run(*options, command=command)
+    listed = [line for line in ran.stdout.splitlines() if "::" in line]
+    assert listed == ["tests/e2e/test_connectivity.py::test_workers_reach_vllm", "test_acme.py::test_2"], ran.output
+
+
 def test_a_level_of_no_check_is_one_line_and_no_report_is_replaced(tmp_path: Path) -> None:
     profile, reports = tmp_path / "mine.toml", tmp_path / "reports"
     profile.write_text(profile_text("embedded", levels={"NET-99": "MUST"}))
