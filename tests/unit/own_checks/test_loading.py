@@ -94,6 +94,13 @@ def test_what_lies_beside_hides_no_module(folder: Path, tmp_path: Path) -> None:
     assert sys.path[-1] == str(folder)
 
 
+def test_one_cause_or_need_may_be_a_text_and_helpers_may_be_called_as_tests_are(folder: Path, tmp_path: Path) -> None:
+    write(folder, "def test_tool(): ...\n", "acme_helper.py")
+    write(folder, HEAD + "from acme_helper import test_tool\n" + CHECK.format(more=', follows="INF-06", needs="tools"'))
+    load(["acme"], tmp_path)
+    assert (CATALOGUE["ACME-01"].follows, CATALOGUE["ACME-01"].parts) == (("INF-06",), [Part.TOOLS])
+
+
 def test_cases_are_checks_of_their_own(folder: Path, tmp_path: Path) -> None:
     rows = """
     import pytest
@@ -141,6 +148,12 @@ MISTAKES = {
     "two names": (HEAD + 'area("ACME", "Others")\n', "area ACME is declared twice: 'Rules of Acme' and 'Others'"),
     "twice": (HEAD + CHECK + CHECK, "ACME-01 is declared twice"),
     "no docstring": (HEAD + CHECK.replace("'''Solvers stop without it.'''", "..."), "ACME-01 has no docstring"),
+    "remedy left out": (HEAD + CHECK.replace(', remedy="Start it."', ""), "ACME-01 has no remedy"),
+    "no such word": (
+        HEAD + CHECK.replace("{more}", ", retries=3"),
+        "ACME-01: retries is nothing that a check has: rem",
+    ),
+    "a test in a class": (HEAD + CHECK + "class TestMore:\n    def test_more(self): ...\n", "test_more is no check"),
     "no remedy": (HEAD + CHECK.replace("Start it.", " "), "ACME-01 has no remedy"),
     "level": (HEAD + CHECK.replace("MUST,", '"MAY",'), "ACME-01: level is 'MAY', and must be one of MUST, SHOULD"),
     "disrupts": (HEAD + CHECK.replace("{more}", ', disrupts="image"'), "ACME-01: disrupts is 'image'"),

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.checks import families
 from fixtures.checks.catalogue import load_catalogue
-from fixtures.checks.declaration import MUST, Check
+from fixtures.checks.declaration import AREAS, MUST, Check
 from fixtures.checks.remedy import Step as RemedyStep
 from fixtures.checks.remedy import shell, steps
 from fixtures.clusters.base import Step
@@ -45,6 +45,28 @@ def test_nothing_is_lost(tmp_path: Path) -> None:
     found = conformance.read(tmp_path / "conformance.json", {CHECK.id: CHECK})
     assert found == made()
     assert found.results[0].check is CHECK, "what a document does not say comes from the catalogue"
+
+
+def test_own_checks_are_read_back_where_nobody_has_declared_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With their area and who added them; another process may call the area otherwise."""
+    file, run = tmp_path / "conformance.json", made()
+    run.results += [Result(Check("ACME-01", MUST, "own", REMEDY, source="acme 1.2"), Status.PASSED)]
+    with monkeypatch.context() as here:
+        here.setitem(AREAS, "ACME", "Rules of Acme")
+        conformance.write(run, file, Redactor())
+    for known in ({}, {"ACME": "Other rules"}):
+        with monkeypatch.context() as here:
+            here.setattr(conformance, "AREAS", AREAS | known)
+            (own,) = [result for result in conformance.read(file, {}).results if result.check.source]
+            assert conformance.AREAS["ACME"] == known.get("ACME", "Rules of Acme")
+        assert (own.check.id, own.check.source, own.status) == ("ACME-01", "acme 1.2", Status.PASSED)
+    document = json.loads(file.read_text())
+    document["checks"][-1]["source"] = ""
+    file.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match="'ACME-01' is of no area"):
+        conformance.read(file, {})
 
 
 def test_a_document_without_steps_has_the_lines_of_its_remedy(tmp_path: Path) -> None:
