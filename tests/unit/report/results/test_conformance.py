@@ -58,9 +58,10 @@ def test_own_checks_are_read_back_where_nobody_has_declared_them(
         conformance.write(run, file, Redactor())
     for known in ({}, {"ACME": "Other rules"}):
         with monkeypatch.context() as here:
-            here.setattr(conformance, "AREAS", AREAS | known)
+            areas = AREAS | known
+            here.setattr(conformance, "AREAS", areas)
             (own,) = [result for result in conformance.read(file, {}).results if result.check.source]
-            assert conformance.AREAS["ACME"] == known.get("ACME", "Rules of Acme")
+            assert areas["ACME"] == known.get("ACME", "Rules of Acme")
         assert (own.check.id, own.check.source, own.status) == ("ACME-01", "acme 1.2", Status.PASSED)
     document = json.loads(file.read_text())
     document["checks"][-1]["source"] = ""
