@@ -56,12 +56,7 @@ def run(*command: str, timeout: float = COMMAND_S, variables: Mapping[str, str] 
 
 
 @pytest.fixture(scope="module")
-def kubeconfig() -> Path:
-    return Path(os.environ["FLEET_TEST_KUBECONFIG"])
-
-
-@pytest.fixture(scope="module")
-def image(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def runner(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The runner image of this checkout, in the cluster. Its context is a copy, which has more than the image needs."""
     using, made = engine.find(), sources.load()
     context = tmp_path_factory.mktemp("context")
@@ -82,25 +77,24 @@ def image(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     try:
         archive = str(context / "image.tar")
         run(using.program, "save", "-o", archive, reference)
-        run("kind", "load", "image-archive", archive, "--name", kubeconfig.stem, variables=using.environment)
+        run("kind", "load", "image-archive", archive, "--name", Path(kubeconfig).stem, variables=using.environment)
         yield reference
     finally:
         run(using.program, "rmi", reference)
 
 
 @asynccontextmanager
-async def receiver(api: Api, namespace: str) -> AsyncIterator[str]:
+async def receiver(api: Api, namespace: str, image: str) -> AsyncIterator[str]:
     """The name of a pod that receives webhooks."""
-    python = os.environ["FLEET_TEST_IMAGE"]
-    name = await pods.start(api, namespace, python, ["python", "-c", RECEIVER], port=8080)
+    name = await pods.start(api, namespace, image, ["python", "-c", RECEIVER], port=8080)
     yield name
     await pods.remove(api, namespace, name)
 
 
-def written(kubeconfig: Path, image: str, folder: Path) -> tuple[Path, str]:
+def written(kubeconfig: str, image: str, folder: Path) -> tuple[Path, str]:
     """What `init --manifests` writes for the fleet, with a known failure; and the namespace of the account."""
     profile, known = folder / "profile.toml", folder / "known.toml"
-    token = kubeconfig.with_suffix(".token")
+    token = Path(kubeconfig).with_suffix(".token")
     text = Path(os.environ["FLEET_TEST_PROFILE"]).read_text()
     profile.write_text(text.replace(str(token), "/secrets/token"))
     until = (datetime.now(UTC) + timedelta(days=30)).date()
@@ -121,17 +115,17 @@ def written(kubeconfig: Path, image: str, folder: Path) -> tuple[Path, str]:
 
 
 async def test_the_cronjob_runs_posts_what_it_found_and_leaves_its_report(
-    api: Api, namespace: str, kubeconfig: Path, image: str, tmp_path: Path
+    api: Api, namespace: str, kubeconfig: str, image: str, runner: str, tmp_path: Path
 ) -> None:
-    deploy, space = written(kubeconfig, image, tmp_path)
+    deploy, space = written(kubeconfig, runner, tmp_path)
 
     async def kubectl(*arguments: str, timeout: float = COMMAND_S) -> str:
-        command = partial(run, "kubectl", "--kubeconfig", str(kubeconfig), *arguments, timeout=timeout)
+        command = partial(run, "kubectl", "--kubeconfig", kubeconfig, *arguments, timeout=timeout)
         return await asyncio.to_thread(command)
 
-    async with receiver(api, namespace) as name:
+    async with receiver(api, namespace, image) as name:
         address = (await api.get(PODS, name, namespace)).raw["status"]["podIP"]
-        token = kubeconfig.with_suffix(".token")
+        token = Path(kubeconfig).with_suffix(".token")
         values = (f"--from-literal=FLEET_WEBHOOK=http://{address}:8080/", f"--from-file=token={token}")
         try:
             for folder in ("rights", "nightly"):
@@ -149,7 +143,7 @@ async def test_the_cronjob_runs_posts_what_it_found_and_leaves_its_report(
             published.validate(posted)
             assert posted["verdict"] == "partial", posted
             reports = (str(ROOT / "ci" / "attach" / "reports"), str(tmp_path / "reports"))
-            where = {"KUBECONFIG": str(kubeconfig), "NAMESPACE": space}
+            where = {"KUBECONFIG": kubeconfig, "NAMESPACE": space}
             await asyncio.to_thread(partial(run, *reports, variables=where))
         finally:
             await kubectl("-n", space, "delete", "job", JOB, "--ignore-not-found", "--cascade=foreground")
