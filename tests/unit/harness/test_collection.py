@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from fixtures.harness import collection
 from fixtures.harness.collection import selects_checks_only
+from fixtures.own_checks.registry import Registry, Source
 from tests.support import suite_process
 
 
@@ -28,6 +33,23 @@ from tests.support import suite_process
 )
 def test_an_expression_that_no_other_test_can_meet_is_about_checks_only(expression: str, only: bool) -> None:
     assert selects_checks_only(expression) is only
+
+
+def test_of_a_folder_of_own_checks_its_checks_alone_are_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the suite itself is: an environment in that folder has it, too."""
+    folder, suite = tmp_path / "rules", tmp_path / "rules" / ".venv" / "suite"
+    own = folder / "test_acme.py"
+    monkeypatch.setattr(collection, "REGISTRY", Registry(sources=[Source("rules", folder)], files=[own]))
+    config: Any = SimpleNamespace(rootpath=suite, args_source=pytest.Config.ArgsSource.ARGS)
+
+    def ignored(path: Path) -> bool:
+        return bool(collection.pytest_ignore_collect(path, config))
+
+    assert not any(map(ignored, (tmp_path, folder, own, suite, suite / "tests" / "e2e" / "test_image.py")))
+    assert all(map(ignored, (folder / "test_late.py", folder / "below", folder / ".venv" / "test_other.py")))
+    assert not ignored(tmp_path / "elsewhere")
 
 
 IMPORTED = """
