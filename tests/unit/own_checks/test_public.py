@@ -80,3 +80,8 @@ def test_a_file_of_checks_that_is_run_as_a_program_is_told_how_it_is_read() -> N
         [sys.executable, "-c", code], cwd=ROOT / "ci" / "wheel", capture_output=True, text=True, check=False
     )
     assert "ImportError: " in done.stderr and "--checks" in done.stderr
+
+
+def test_the_modules_of_the_wheel_are_found_as_those_of_any_package() -> None:
+    code = "from fleet_conformance import start; assert start.main"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "ci" / "wheel", check=True)
