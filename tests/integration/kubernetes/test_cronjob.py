@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import tomllib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ import pytest
 from fixtures.clusters.kind import engine, sources
 from fixtures.clusters.kubernetes.client.api import PODS, Api
 from fixtures.core.paths import ROOT
+from fixtures.core.polling import wait_until
 from fixtures.profile import model as profiles
 from tests.integration.kubernetes import pods
 from tests.support import published
@@ -96,7 +98,9 @@ def written(kubeconfig: str, image: str, folder: Path) -> tuple[Path, str]:
     profile, known = folder / "profile.toml", folder / "known.toml"
     token = Path(kubeconfig).with_suffix(".token")
     text = Path(os.environ["FLEET_TEST_PROFILE"]).read_text()
-    profile.write_text(text.replace(str(token), "/secrets/token"))
+    descriptor = Path(tomllib.loads(text)["grpc"]["descriptor"])  # what a profile names lies next to it
+    shutil.copy2(descriptor, folder / descriptor.name)
+    profile.write_text(text.replace(str(token), "/secrets/token").replace(str(descriptor), descriptor.name))
     until = (datetime.now(UTC) + timedelta(days=30)).date()
     known.write_text(
         f'[[known]]\ncheck = "NET-02"\ncause = ["the median latency"]\nreason = "r"\nowner = "o"\nuntil = {until}\n'
@@ -133,12 +137,15 @@ async def test_the_cronjob_runs_posts_what_it_found_and_leaves_its_report(
             await kubectl("apply", "--dry-run=server", "-k", str(deploy / "post-sync"))  # Argo CD is not there
             await kubectl("-n", space, "create", "secret", "generic", "fleet-conformance", *values)
             await kubectl("-n", space, "create", "job", "--from=cronjob/fleet-conformance", JOB)
-            ended = ("wait", "--for=condition=complete", f"job/{JOB}", f"--timeout={RUN_S}s")
-            try:
-                await kubectl("-n", space, *ended, timeout=RUN_S + 10)
-            except AssertionError as error:
-                log = await kubectl("-n", space, "logs", f"job/{JOB}", "-c", "suite", "--tail=60")
-                raise AssertionError(f"{error}\n{log}") from error
+
+            async def ended() -> str:
+                types = "jsonpath={.status.conditions[?(@.status=='True')].type}"
+                true = (await kubectl("-n", space, "get", "job", JOB, "-o", types)).split()
+                return next((word for word in true if word in ("Complete", "Failed")), "")
+
+            end = await wait_until(ended, "the end of the CronJob's run", RUN_S, every=1.0)
+            log = await kubectl("-n", space, "logs", f"job/{JOB}", "-c", "suite", "--tail=60")
+            assert end == "Complete", log
             posted = json.loads((await api.logs(name, namespace)).strip())
             published.validate(posted)
             assert posted["verdict"] == "partial", posted

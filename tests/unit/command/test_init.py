@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fixtures.clusters.kind import kept_cluster
 from fixtures.clusters.kubernetes.rights import rights, role_files
 from fixtures.command.main import main
 from fixtures.core.paths import ROOT
@@ -205,6 +206,22 @@ def test_known_failures_go_with_the_cronjob(tmp_path: Path) -> None:
     for step in path:
         inner = inner[int(step) if step.isdigit() else step]
     assert inner == ["--profile", "/profile/profile.toml"], "what they are added to"
+
+
+def test_an_inline_contract_brings_its_descriptor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From next to the profile; one from elsewhere would not be there in the pod."""
+    descriptor = ROOT / "fixtures" / "profile" / "shipped" / "contracts" / "orchestrator.json"
+    profile, inner = tmp_path / "fleet.toml", load("kind")
+    (tmp_path / "orchestrator.json").write_bytes(descriptor.read_bytes())
+    written = kept_cluster.toml(inner, "Made for a test.")
+    assert str(descriptor) in written
+    command = ["init", "--profile", str(profile), "--manifests", str(tmp_path / "out")]
+    profile.write_text(written)
+    assert main(command) == 4 and "is in another folder" in capsys.readouterr().err
+    profile.write_text(written.replace(str(descriptor), "orchestrator.json"))
+    assert main(command) == 0, capsys.readouterr().err
+    (kustomization,) = documents(tmp_path / "out" / "nightly", "kustomization.yaml")
+    assert kustomization["configMapGenerator"][0]["files"] == ["profile.toml", "orchestrator.json"]
 
 
 def test_the_job_of_argo_cd_is_the_cronjobs_pod_with_the_profile_of_its_own(tmp_path: Path) -> None:
