@@ -111,7 +111,7 @@ def written(kubeconfig: str, image: str, folder: Path) -> tuple[Path, str]:
     kustomization = folder / "deploy" / "nightly" / "kustomization.yaml"
     chosen = [
         {"op": "add", "path": "/spec/jobTemplate/spec/template/spec/containers/0/args/-", "value": word}
-        for word in ("-k", "INF or NET or DEP-04 or ORC-04")
+        for word in ("-k", "INF or NET or DEP-04 or JOB-04")
     ]
     lines = ["  - target: { kind: CronJob, name: fleet-conformance }", f"    patch: '{json.dumps(chosen)}'"]
     kustomization.write_text(kustomization.read_text() + "\n".join(lines) + "\n")
@@ -161,4 +161,4 @@ async def test_the_cronjob_runs_posts_what_it_found_and_leaves_its_report(
     assert (report.verdict, report.document["run_id"]) == ("partial", posted["run_id"])
     assert report.document["suite"]["commit"] == "0123456789ab"
     assert [row["check"] for row in report.document["exceptions"]["rows"]] == ["NET-02"], "known.toml went with it"
-    assert report.statuses["ORC-04"] == report.statuses["NET-05"] == "passed"
+    assert report.statuses["JOB-04"] == report.statuses["NET-05"] == "passed"
