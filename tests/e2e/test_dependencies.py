@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from fixtures.checks.declaration import MUST, SHOULD, Link, case, check
+from fixtures.checks.declaration import MUST, SHOULD, Gate, Link, case, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, steps
 from fixtures.checks.requirement import by_place, require_none
 from fixtures.clusters.base import Cluster, Component
@@ -73,6 +73,7 @@ PACKAGES = {
             impact=impact,
             follows=(*IMAGE_RUNS, "INF-08") if module == "ray" else IMAGE_RUNS,
             package=module,
+            gate=Gate.FOR_CAUSE,
         )
         for number, (module, (why, cuts, impact)) in enumerate(PACKAGES.items(), start=1)
     ],
@@ -97,6 +98,7 @@ async def test_package(module: str, census: Census, profile: Profile, evidence: 
     impact="Agents that import the package die on these workers; those that land elsewhere do not.",
     follows=IMAGE_RUNS,
     is_family=True,
+    gate=Gate.FOR_CAUSE,
 )
 async def test_further_package(module: str, census: Census, profile: Profile, evidence: Evidence) -> None:
     """`import MODULE` succeeds in every worker's interpreter, and what is installed is as agent.dependencies asks.
@@ -143,6 +145,7 @@ def assert_none(wrong: Mapping[str, str], census: Census, finding: str) -> None:
     "its result nor for its failure event.",
     follows=("DEP-04",),
     package="nats",
+    gate=Gate.FOR_CAUSE,
 )
 async def test_jetstream_client(census: Census) -> None:
     """A stray `nats.py` on the path, or a broken installation, lets `import nats` pass and the publication fail."""
@@ -163,6 +166,7 @@ async def test_jetstream_client(census: Census) -> None:
     cuts=(Link.IMPORTS,),
     impact="Agents die or cannot be started on these workers: pickles and Ray Client do not cross Python versions.",
     follows=(*IMAGE_RUNS, "INF-08"),
+    gate=Gate.FOR_CAUSE,
 )
 async def test_python(census: Census, profile: Profile) -> None:
     """All workers run the profile's Python; another minor breaks pickles and Ray Client."""
@@ -186,6 +190,7 @@ async def test_python(census: Census, profile: Profile) -> None:
     cuts=(Link.IMPORTS,),
     impact="No agent job can start there: its class cannot be loaded.",
     follows=(*IMAGE_RUNS, DEPENDENCIES),
+    gate=Gate.FOR_CAUSE,
 )
 async def test_agent_class(census: Census, profile: Profile) -> None:
     """The class imports as it is delivered, on the workers, which run it, and on the head, which unpickles it too.
@@ -208,6 +213,7 @@ async def test_agent_class(census: Census, profile: Profile) -> None:
     impact="Agents with tools fail on these workers; agents without tools are not touched.",
     needs=(Part.TOOLS,),
     follows=(*IMAGE_RUNS, DEPENDENCIES),
+    gate=Gate.FOR_CAUSE,
 )
 async def test_tools(census: Census, profile: Profile) -> None:
     """Where the profile enables tools, everything that an agent with enable_tools=True imports is there.
@@ -241,6 +247,7 @@ async def test_tools(census: Census, profile: Profile) -> None:
     cuts=(),
     impact="Which worker an agent lands on decides how it behaves: failures come and go.",
     follows=(*IMAGE_RUNS, "DEP-01", "DEP-02", "DEP-03", "DEP-04", "DEP-10", DEPENDENCIES),
+    gate=Gate.FOR_CAUSE,
 )
 async def test_same_distributions(census: Census, cluster: Cluster, profile: Profile) -> None:
     """Installed distributions and their versions are equal on all workers of one image, and on a head that has it, too;
@@ -290,6 +297,7 @@ def drift(nodes: Sequence[WorkerReport]) -> dict[str, dict[str, str]]:
     cuts=(),
     impact="What was installed by hand is gone as soon as a worker is replaced.",
     follows=("INF-06",),
+    gate=Gate.FOR_CAUSE,
 )
 async def test_nothing_installed_by_hand(census: Census, profile: Profile) -> None:
     """A distribution whose record is younger than the node's raylet did not come with the image: it was installed
@@ -342,6 +350,7 @@ def mismatches(seen: Signatures, path: str, agent: AgentCall) -> list[str]:
     impact="No agent can be started there, or asked: each call ends with a TypeError before the agent has done "
     "anything.",
     follows=(*IMAGE_RUNS, "DEP-07"),
+    gate=Gate.FOR_CAUSE,
 )
 async def test_agent_signatures(census: Census, profile: Profile, evidence: Evidence) -> None:
     """Constructor (or factory) and method are asked on every worker for the keywords that they take and need.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
+from fixtures.checks.declaration import MUST, SHOULD, Disruption, Gate, Link, check
 from fixtures.checks.remedy import steps
 from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component, Feature, Replica, Workload
@@ -92,6 +92,7 @@ def names_image(wanted: str, group: Workload) -> bool | None:
     cuts=(Link.IMPORTS,),
     impact="Agents that land on a group with another image fail when they import what that image lacks.",
     needs=(Part.IMAGE, *REPLICAS),
+    gate=Gate.ALWAYS,
 )
 async def test_specified_image(cluster: Cluster) -> None:
     """The specification of head and of each worker group names the image of the profile, which may be another one for
@@ -121,6 +122,7 @@ async def test_specified_image(cluster: Cluster) -> None:
     cuts=(Link.IMPORTS,),
     impact="What runs is not what the specification says: a restart changes the behaviour of the fleet.",
     needs=REPLICAS,
+    gate=Gate.ALWAYS,
 )
 async def test_running_image(cluster: Cluster, note: Callable[[str], None]) -> None:
     """The digest of what runs is the digest that the specified reference resolves to: a patched specification alone

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from fixtures.checks.declaration import MUST, Link, check
+from fixtures.checks.declaration import MUST, Gate, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, steps
 from fixtures.checks.requirement import by_place, require_none
 from fixtures.clusters.base import Component, Replica, Workload, front_of, services_of
@@ -38,6 +38,7 @@ from tests.e2e.scaling import what_starts
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="No result can be published or received.",
     never_excused=True,
+    gate=Gate.ALWAYS,
 )
 async def test_jetstream(components: Components, nats: Nats, profile: Profile, note: Callable[[str], None]) -> None:
     """NATS answers, JetStream is enabled for this account, and the account's limits leave room for results. Of several
@@ -123,6 +124,7 @@ async def test_jetstream(components: Components, nats: Nats, profile: Profile, n
     cuts=(Link.PUBLISH, Link.COLLECT),
     impact="Published results are not kept: no stream captures them.",
     follows=("INF-09",),
+    gate=Gate.ALWAYS,
 )
 async def test_stream(nats: Nats, profile: Profile) -> None:
     """The stream exists, captures the agents' subjects, and has the profile's storage and retention and at least as
@@ -170,6 +172,7 @@ async def test_stream(nats: Nats, profile: Profile) -> None:
     impact="Requests that land on the missing replica fail.",
     needs=(Part.ORCHESTRATOR,),
     follows=("INF-05", "INF-09", "INF-10"),
+    gate=Gate.ALWAYS,
 )
 def test_orchestrator_replicas(components: Components, profile: Profile) -> None:
     """As many replicas as specified are ready, gRPC answers on each of them, they are of the profile's version, and the
@@ -318,6 +321,7 @@ def of_image(service: FleetService, replica: Replica) -> bool | None:
     impact="The orchestrator never reads the results, although they are published.",
     needs=(Part.CONSUMERS,),
     follows=("INF-10", "INF-11"),
+    gate=Gate.ALWAYS,
 )
 async def test_consumers(nats: Nats, profile: Profile) -> None:
     """Both durable consumers exist, are pulled from, and want explicit acknowledgement; one may collect both. None is

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from fixtures.checks.declaration import MUST, Link, check
+from fixtures.checks.declaration import MUST, Gate, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.checks.requirement import by_place, require_none
 from fixtures.clusters.base import Cluster, Component, Workload
@@ -59,6 +59,7 @@ WANTS_TOKENS = ("token", "k8s")  # what Ray reports as its mode
     impact="No agent job can be started at all, or anybody who reaches Ray can start one.",
     supports=("installed", "reconciled"),
     never_excused=True,
+    gate=Gate.ALWAYS,
 )
 async def test_ray_is_ready(
     components: Components,
@@ -224,6 +225,7 @@ def disagreement(workload: Workload | None, alive: Sequence[Node], wanted: int |
     impact="Agent jobs wait for workers that are not there.",
     follows=("INF-05",),
     supports=("reconciled",),
+    gate=Gate.ALWAYS,
 )
 async def test_workers_agree(
     components: Components, cluster: Cluster, ray: Ray, profile: Profile, note: Callable[[str], None]

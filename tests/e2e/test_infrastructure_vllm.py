@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from fixtures.checks.declaration import MUST, Link, check
+from fixtures.checks.declaration import MUST, Gate, Link, check
 from fixtures.checks.remedy import EMBEDDED, ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Component, Feature
@@ -59,6 +59,7 @@ NO_ROUTE = (404, 405)  # vLLM itself has /health in each version
     cuts=(Link.VLLM,),
     impact="Agents get no completion, or wait for one, while replicas of vLLM are missing.",
     needs=REPLICAS,
+    gate=Gate.ALWAYS,
 )
 def test_vllm_replicas_are_ready(components: Components, profile: Profile, cluster: Cluster) -> None:
     """The vLLM replicas that the specification asks for are ready, and the service leads to all of them and to nothing
@@ -121,6 +122,7 @@ def of_replica(server: Server[Any]) -> str:
     cuts=(Link.VLLM,),
     impact="Agents get no completion: the server or its engine is down.",
     follows=("INF-01",),
+    gate=Gate.ALWAYS,
 )
 async def test_vllm_is_healthy(vllm: Vllm, profile: Profile) -> None:
     """vLLM answers /health with 200, which it does only while its engine lives; so does each server behind its address.
@@ -154,6 +156,7 @@ async def test_vllm_is_healthy(vllm: Vllm, profile: Profile) -> None:
     cuts=(Link.VLLM,),
     impact="Every request of an agent is refused: the model it asks for is not served.",
     follows=("INF-01", "INF-02"),
+    gate=Gate.ALWAYS,
 )
 async def test_vllm_lists_the_model(vllm: Vllm, profile: Profile) -> None:
     """The model that agents ask for, and its aliases, are among those that vLLM serves; else completions are refused

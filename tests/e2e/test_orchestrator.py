@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 
-from fixtures.checks.declaration import MUST, SHOULD, Disruption, Link, check
+from fixtures.checks.declaration import MUST, SHOULD, Disruption, Gate, Link, check
 from fixtures.checks.remedy import ENDPOINTS, KUBERNETES, about, do, kubectl, shell, steps
 from fixtures.checks.requirement import require_none
 from fixtures.clusters.base import Cluster, Feature, Replica, Unsupported, front_of
@@ -39,6 +39,7 @@ GRPC = "grpcurl {grpc_tls} {grpc_schema} "
     impact="The orchestrator itself reports that it lacks NATS or Ray: deliberations fail or are refused.",
     needs=(Part.ORCHESTRATOR, Part.GRPC, Part.STATUS),
     follows=("INF-05", "INF-09", "INF-11", "CFG-04", "CFG-05"),
+    gate=Gate.ALWAYS,
 )
 async def test_status(orchestrator: Orchestrator, cluster: Cluster) -> None:
     """Each replica says of itself that it is healthy, which it may only while it reaches NATS and Ray.

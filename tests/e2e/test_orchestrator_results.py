@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from fixtures.checks.contract import MessageContract
-from fixtures.checks.declaration import MUST, Link, check
+from fixtures.checks.declaration import MUST, Gate, Link, check
 from fixtures.checks.remedy import KUBERNETES, about, do, steps
 from fixtures.checks.requirement import by_place, require_none
 from fixtures.core.errors import Inconclusive
@@ -40,6 +40,7 @@ from tests.e2e.runs import CHAIN, FLEET, described, keep_deliberations
     impact="Callers of Deliberate are refused, or wait until the agents are done, and run into their own timeouts.",
     needs=(Part.DELIBERATIONS, Part.CALLS, Part.BACKGROUND),
     follows=("INF-09", "INF-10", "INF-11", "ORC-01", "ORC-02"),
+    gate=Gate.ALWAYS,
 )
 async def test_deliberate_returns_at_once(round_trips: list[DeliberationRun], profile: Profile) -> None:
     """The caller is not held until the agents are done: calls made at once each come back within a second.
@@ -104,6 +105,7 @@ def versions_of(trips: Iterable[DeliberationRun]) -> dict[str, set[str]]:
     needs=(Part.DELIBERATIONS,),
     follows=(*CHAIN, "ORC-02", "ORC-03"),
     never_excused=True,
+    gate=Gate.ALWAYS,
 )
 async def test_results_arrive(round_trips: list[DeliberationRun], profile: Profile, evidence: Evidence) -> None:
     """COMPLETED, with one non-empty proposal of each of N distinct authors, and the winner among them."""
@@ -248,6 +250,7 @@ async def test_all_acknowledged(
     impact="Agents run in another Ray, or inside the orchestrator's own process: not on the workers that were checked.",
     needs=(Part.DELIBERATIONS,),
     follows=("INF-07", "CFG-01", "CFG-04", "ORC-03", "ORC-04"),
+    gate=Gate.ALWAYS,
 )
 async def test_agents_ran_here(round_trips: list[DeliberationRun], ray: Ray, profile: Profile) -> None:
     """For each deliberation Ray's own actor table has its agents, on nodes of this cluster and not on the head.

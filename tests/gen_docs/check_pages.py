@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-from fixtures.checks.catalogue import in_order, shown_disruption, shown_needs
+from fixtures.checks.catalogue import GATE, in_order, shown_disruption, shown_needs
 from fixtures.checks.declaration import Check
 from fixtures.checks.families import family_id
 from fixtures.checks.remedy import Remedy, blocks, filled
@@ -60,6 +60,7 @@ def _page(check: Check, catalogue: Mapping[str, Check], values: RemedyValues) ->
         ("needs", ", ".join(shown_needs(check)) or "nothing beyond the endpoints"),
         ("disturbs", shown_disruption(check)),
         *([("runs", "on request: `-m load`")] if check.opt_in else []),
+        *([("gate", GATE[check.gate])] if check.gate in GATE else []),
         *([("follows", "; ".join(follows))] if follows else []),
     ]
     return (

@@ -50,6 +50,7 @@ def check(
     needs: Sequence[str] = (),
     disrupts: str = "nothing",
     impact: str = "",
+    gate: bool = False,
 ) -> Callable[[_Test], _Test]: ...
 def case(
     *values: object,
@@ -63,6 +64,7 @@ def case(
     needs: Sequence[str] = (),
     disrupts: str = "nothing",
     impact: str = "",
+    gate: bool = False,
 ) -> Any: ...
 def require_none(wrong: Iterable[str], heading: str = "", *, separator: str = "; ", text: str = "") -> None:
     """Fail where anything is wrong: one text for each place, each a finding of its own."""

@@ -21,6 +21,7 @@ from tests.support import suite_process
         ("e2e", True),
         ("e2e and not disruptive", True),
         ("load or e2e", True),
+        ("gate", True),
         ("(e2e or load) and not disruptive", True),
         ("", False),
         ("not disruptive", False),

@@ -49,7 +49,7 @@ def test_each_row_is_a_parameter_with_the_marks_of_a_check(mark: pytest.Mark) ->
     assert rows is not None
     assert [(row.values, row.id) for row in rows] == [(("pydantic",), "DEP-11.pydantic"), (("httpx",), "DEP-11.httpx")]
     marks = {applied.name: applied for applied in rows[0].marks}
-    assert set(marks) == {"e2e", "conformance"}
+    assert set(marks) == {"e2e", "gate", "conformance"}
     assert marks["conformance"].args[0].id == "DEP-11.pydantic"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fixtures.checks.declaration import MUST, Check, Disruption
+from fixtures.checks.declaration import MUST, Check, Disruption, Gate
 from fixtures.clusters.base import Feature
 from fixtures.harness.outcome import judge
 from fixtures.harness.suite import SUITE
@@ -29,6 +30,8 @@ def item(
     allowed: bool = False,
     check: Check = CHECK,
     disturbs: bool = False,
+    gate: bool = False,
+    failed: Collection[str] = (),
 ) -> Any:
     absence = Absence("tools", "agents run without tools") if absent else None
     suite = SimpleNamespace(
@@ -36,7 +39,8 @@ def item(
             unsupported={Feature.REPLICAS: "plain endpoints"} if unsupported else {},
             profile=SimpleNamespace(disturbs=disturbs),
         ),
-        recorder=SimpleNamespace(applicability=lambda asked: absence if asked is check else None),
+        recorder=SimpleNamespace(applicability=lambda asked: absence if asked is check else None, failed=set(failed)),
+        gate=gate,
     )
     options = SimpleNamespace(cluster="attach", allow_disruptive=allowed)
     config = SimpleNamespace(stash={SUITE: suite}, option=options)
@@ -71,6 +75,15 @@ def test_so_do_calls_that_ought_to_be_refused() -> None:
     calls = replace(STARTS, needs=frozenset({Part.CALLS}))
     with pytest.raises(pytest.skip.Exception, match=r"deliberations\.disturbs"):
         next(pytest_runtest_setup(item(check=calls, disturbs=True)))
+
+
+def test_the_gate_seeks_a_cause_once_something_has_failed() -> None:
+    """What is declared for a cause is asked as any other check in a run that is not the gate."""
+    cause = Check("DEP-04", MUST, "title", (), gate=Gate.FOR_CAUSE)
+    with pytest.raises(pytest.skip.Exception, match="in search of a cause"):
+        next(pytest_runtest_setup(item(check=cause, gate=True)))
+    next(pytest_runtest_setup(item(check=cause, gate=True, failed=["ORC-04"])))
+    next(pytest_runtest_setup(item(check=cause)))
 
 
 def test_a_check_that_nothing_rules_out_is_set_up() -> None:

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Disruption
+from fixtures.checks.declaration import AREAS, CATALOGUE, MUST, Disruption, Gate
 from fixtures.core.errors import UsageError
 from fixtures.own_checks.loading import load
 from fixtures.own_checks.registry import REGISTRY
@@ -56,14 +56,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_both_kinds(folder: Path, tmp_path: Path) -> None:
-    more = ', follows=("INF-06", "DEP-11"), disrupts="replica", needs=["orchestrator"], impact="They stop."'
+    more = ', follows=("INF-06", "DEP-11"), disrupts="replica", needs=["orchestrator"], impact="They stop.", gate=True'
     write(folder, HEAD + CHECK.format(more=more))
-    write(executable(folder), TABLE + 'follows = ["ACME-01"]\nwhere = "orchestrator"\n', "checks.toml")
+    write(executable(folder), TABLE + 'follows = ["ACME-01"]\ngate = true\nwhere = "orchestrator"\n', "checks.toml")
     load(["acme"], tmp_path)
     python, table = CATALOGUE["ACME-01"], CATALOGUE["ACME-11"]
     assert (python.level, python.meaning, python.impact) == (MUST, "Solvers stop without it.", "They stop.")
     assert (python.source, python.disrupts, python.parts) == ("acme", Disruption.REPLICA, [Part.ORCHESTRATOR])
     assert (table.impact, table.follows, table.area) == (table.meaning, ("ACME-01",), "Rules of Acme")
+    assert (python.gate, table.gate) == (Gate.ALWAYS, Gate.ALWAYS)
     assert list(AREAS)[-1] == "ACME"
     (item,) = REGISTRY.executables
     assert (item.command, item.where, item.timeout, list(item.files)) == (
