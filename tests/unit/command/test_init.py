@@ -241,7 +241,8 @@ def test_the_job_of_argo_cd_is_the_cronjobs_pod_with_the_profile_of_its_own(tmp_
     assert (job["spec"]["backoffLimit"], job["spec"]["template"]["spec"]["restartPolicy"]) == (0, "Never")
     pod, nightly = job["spec"]["template"]["spec"], _containers(tmp_path / "out" / "nightly")[0]
     (suite,) = pod["containers"]
-    assert suite["args"] == ["--profile", "/profile/profile.toml", "--known", "/profile/known.toml"]
+    gate = ["-m", "gate", "--wait", "5m"]
+    assert suite["args"] == ["--profile", "/profile/profile.toml", *gate, "--known", "/profile/known.toml"]
     assert suite["securityContext"] == nightly["securityContext"] and suite["image"] == nightly["image"]
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert {mount["name"] for mount in suite["volumeMounts"]} == set(volumes), "each is there, and none besides"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fixtures.core import polling
-from fixtures.core.polling import StateNotReached, wait_until
+from fixtures.core.polling import StateNotReached, Wait, wait_until
 
 
 @pytest.fixture
@@ -48,3 +48,29 @@ async def test_what_holds_already_is_returned_at_once() -> None:
     began = time.monotonic()
     assert await wait_until(seven, "seven", 60.0, every=30.0) == 7
     assert time.monotonic() - began < 30
+
+
+async def test_what_is_missing_is_waited_for_and_said_once(pauses: list[float]) -> None:
+    missing = iter(["vllm: 0 of 1 ready\nmore", "vllm: 0 of 1 ready", "ray-head: starts", ""])
+    spoken: list[str] = []
+
+    async def look() -> str:
+        return next(missing)
+
+    wait = Wait(60.0)
+    await wait.until_nothing_is_missing(look, spoken.append)
+    assert spoken == ["waiting: vllm: 0 of 1 ready", "waiting: ray-head: starts"]
+    assert (pauses, wait.unmet) == ([2.0] * 3, "")
+
+
+async def test_all_waits_of_a_run_share_one_allowance(pauses: list[float]) -> None:
+    """The second one looks once: a state that has come about meanwhile counts."""
+
+    async def look() -> str:
+        return "nats: refuses connections"
+
+    wait = Wait(10.0)
+    await wait.until_nothing_is_missing(look, lambda _: None)
+    assert (sum(pauses), wait.unmet) == (10.0, "nats: refuses connections")
+    await wait.until_nothing_is_missing(look, lambda _: None)
+    assert sum(pauses) == 10.0

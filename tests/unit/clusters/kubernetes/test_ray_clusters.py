@@ -9,7 +9,7 @@ import pytest
 from fixtures.clusters.kubernetes.client.api import RAY_SERVICES
 from fixtures.clusters.kubernetes.client.errors import NotFound
 from fixtures.clusters.kubernetes.client.schemas import RayCluster, RayService
-from fixtures.clusters.kubernetes.ray_clusters import name_of
+from fixtures.clusters.kubernetes.ray_clusters import name_of, pending
 from fixtures.core.errors import NonConformance
 from fixtures.profile.model import load
 
@@ -72,3 +72,12 @@ async def test_of_labels_the_newest_that_is_ready_counts() -> None:
     with pytest.raises(NonConformance, match="of 1 RayClusters with team=agents in namespace ray none is ready"):
         api = Api(broken)
         await name_of(api, LABELS)
+
+
+async def test_the_cluster_that_an_upgrade_makes() -> None:
+    api: Any = Api(service(pendingServiceStatus={"rayClusterName": "agents-x8"}))
+    assert await pending(api, SERVICE) == "agents-x8"
+    api = Api(service(activeServiceStatus={"rayClusterName": "agents-x7"}))
+    assert await pending(api, SERVICE) == ""
+    api = Api()
+    assert await pending(api, RAY) == ""
