@@ -24,6 +24,7 @@ from tests.targets.injectors import FileChange, restarted
 from tests.targets.ray_injectors import end_agents
 from tests.targets.target import Change
 
+RESULTS = "orchestrator-deliberations"  # the bucket of the shipped profiles
 ORIGIN = "ORIGIN"  # the stream that others copy
 THEIRS = "another.team"  # a subject that has nothing to do with agents
 
@@ -159,6 +160,18 @@ def stream_takes_from_another() -> Change:
         await js.update_stream(config.evolve(sources=[StreamSource(name=ORIGIN)]))
 
     return spoiled(spoil, ORIGIN)
+
+
+def bucket_in_memory() -> Change:
+    """The bucket of results is made anew, empty, and in memory."""
+    stream = f"KV_{RESULTS}"
+
+    async def spoil(js: JetStreamContext, _names: NatsProfile) -> None:
+        config = (await js.stream_info(stream)).config
+        await js.delete_stream(stream)
+        await js.add_stream(config.evolve(storage=StorageType.MEMORY))
+
+    return spoiled(spoil, stream)
 
 
 def without_consumer() -> Change:

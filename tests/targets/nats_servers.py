@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import nats
@@ -53,10 +55,17 @@ class Layout:
 
 
 @asynccontextmanager
-async def cluster_of_three(target: EmbeddedTarget, **configurations: str) -> AsyncIterator[None]:
-    """Three servers with routes, behind the address of the fleet's own; streams and buckets have three replicas.
+async def cluster_of_three(
+    target: EmbeddedTarget,
+    *,
+    copies: int = len(NAMES),
+    one_is_lost: bool = False,
+    configurations: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[None]:
+    """Three servers with routes, behind the address of the fleet's own; streams and buckets have so many replicas.
 
     `configurations`: of these servers, by name, in addition. The orchestrator starts again when all is there.
+    `one_is_lost`: then the last server ends, which the address does not lead to.
     Source: https://docs.nats.io/running-a-nats-service/configuration/clustering/jetstream_clustering
     """
     async with await nats.connect(target.cluster.endpoints.nats) as client:
@@ -77,16 +86,22 @@ async def cluster_of_three(target: EmbeddedTarget, **configurations: str) -> Asy
         await target.fleet.launcher.end(*target.members(Component.ORCHESTRATOR))
         await stack.enter_async_context(served(target, clustered))
         servers = [f"{LOOPBACK}:{port}"]
+        last = AsyncExitStack()
         for name, route in zip(NAMES[1:], routes[1:], strict=True):
-            url = await stack.enter_async_context(another_nats(target, *arguments(name, route), name=name))
+            last = await stack.enter_async_context(AsyncExitStack())
+            url = await last.enter_async_context(another_nats(target, *arguments(name, route), name=name))
             servers.append(urlsplit(url).netloc)
         await wait_until(partial(_is_complete, target), "the cluster's servers to know each other", TIMEOUTS.nats_up)
         address = urlsplit(target.cluster.endpoints.nats)
-        await stack.enter_async_context(round_robin(*servers, port=address.port or 0))
+        led_to = servers[:-1] if one_is_lost else servers
+        await stack.enter_async_context(round_robin(*led_to, port=address.port or 0))
         async with await nats.connect(target.cluster.endpoints.nats) as client:
-            await layout.make(client.jetstream(timeout=TIMEOUTS.nats_up), len(NAMES))
+            await layout.make(client.jetstream(timeout=TIMEOUTS.nats_up), copies)
         await stack.enter_async_context(restarted(target, target.orchestrators))
         await target.make_councils()
+        if one_is_lost:
+            await last.aclose()
+            await wait_until(partial(_has_leaders, target), "new leaders", TIMEOUTS.nats_up)
         yield
 
 
@@ -104,7 +119,7 @@ async def another_cluster(target: EmbeddedTarget) -> AsyncIterator[None]:
     cluster = ["--cluster_name", EDGE, "--cluster", f"nats://{LOOPBACK}:{free_port(target)}"]
     outside, inside = target.cluster.endpoints, target.cluster.inside
     async with (
-        cluster_of_three(target, **files),
+        cluster_of_three(target, configurations=files),
         another_nats(target, *cluster, *with_file(target, EDGE, own), name=EDGE, launched=plain) as url,
     ):
         await wait_until(partial(_has_jetstream, url), "JetStream through the gateway", TIMEOUTS.nats_up)
@@ -169,6 +184,18 @@ async def _has_jetstream(url: str, domain: str | None = None) -> bool:
         with suppress(nats.js.errors.Error, nats.errors.Error):
             await client.jetstream(domain=domain).account_info()
             return True
+    return False
+
+
+async def _has_leaders(target: EmbeddedTarget) -> bool:
+    """Whether every stream, and every consumer's state, has a leader that lives."""
+    async with await nats.connect(target.cluster.endpoints.nats) as client:
+        js = client.jetstream()
+        with suppress(nats.js.errors.Error, nats.errors.Error):
+            streams = await js.streams_info()
+            consumers = [await js.consumers_info(str(stream.config.name)) for stream in streams]
+            groups = [info.cluster for info in (*streams, *chain.from_iterable(consumers))]
+            return all(group and group.leader not in (None, "", NAMES[-1]) for group in groups)
     return False
 
 

@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from nats.js.api import AckPolicy, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform
+from nats.js.api import AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform
 
 from tests.faults.catalogue.connectivity import WORKERS, workers_led
 from tests.faults.model import Fault
 from tests.targets.attachment import Urls, attached
 from tests.targets.decoy_servers import another_nats, orchestrator_led
 from tests.targets.embedded_target import EmbeddedTarget
-from tests.targets.injectors import frozen, killed
+from tests.targets.injectors import Edit, agent_code, frozen, killed
 from tests.targets.links import closed_port
 from tests.targets.nats_injectors import (
+    RESULTS,
     another_account,
+    bucket_in_memory,
     consumer_is,
     paused_consumer,
     sealed_stream,
@@ -29,9 +31,11 @@ from tests.targets.nats_injectors import (
     without_jetstream,
     without_stream,
 )
+from tests.targets.nats_servers import cluster_of_three
 from tests.targets.target import Change, profile_is
 
 NO_NATS = ("INF-09", "INF-10", "INF-12", "NET-04", "ORC-01")
+PUBLISHER = "swe_ai_fleet/orchestrator/ray_jobs/publisher.py"
 STREAM, CONSUMER = "AGENT_RESPONSES", "deliberation-collector-completed"
 
 
@@ -241,6 +245,77 @@ FAULTS = (
         inject=stream_is(max_age=5, duplicate_window=5),
         expected_failures=("INF-10",),
         expected_terms=(STREAM, "max_age", "5 s"),
+    ),
+    Fault(
+        name="results-bucket-is-in-memory",
+        description="the bucket of results was made again in memory, where a restart of NATS loses them",
+        inject=bucket_in_memory(),
+        expected_failures=("INF-13",),
+        expected_terms=(f"bucket {RESULTS}", "in memory"),
+    ),
+    Fault(
+        name="consumer-gives-up-after-one-delivery",
+        description="the consumer of the proposals delivers each once: what a replica had that ended is lost",
+        inject=consumer_is(max_deliver=1),
+        expected_failures=("INF-15",),
+        expected_terms=(CONSUMER, "max_deliver", "once"),
+    ),
+    Fault(
+        name="consumer-repeats-within-a-second",
+        description="the consumer of the proposals delivers again after a second, whatever is in hand",
+        inject=consumer_is(ack_wait=1),
+        expected_failures=("INF-15",),
+        tolerated_failures=("ORC-10",),  # what was delivered twice counts as redelivered until it is acknowledged
+        expected_terms=(CONSUMER, "ack_wait", "1 s"),
+    ),
+    Fault(
+        name="consumer-starts-with-new-messages",
+        description="the consumer of the proposals begins with what is published after it was made",
+        inject=consumer_is(deliver_policy=DeliverPolicy.NEW),
+        expected_failures=("INF-15",),
+        expected_terms=(CONSUMER, "deliver policy", "new"),
+    ),
+    Fault(
+        name="consumer-has-one-answer-in-hand",
+        description="the consumer of the proposals delivers the next one when the last is acknowledged",
+        inject=consumer_is(max_ack_pending=1),
+        expected_failures=("INF-15",),
+        expected_terms=(CONSUMER, "max_ack_pending", "1 in hand"),
+    ),
+    Fault(
+        name="consumer-goes-with-its-readers",
+        description="the consumer of the proposals is deleted five minutes after its last reader",
+        inject=consumer_is(inactive_threshold=300),
+        expected_failures=("INF-15",),
+        expected_terms=(CONSUMER, "inactive_threshold", "300 s"),
+    ),
+    Fault(
+        name="stream-forgets-ids-within-a-second",
+        description="the stream remembers message ids for a second: a later repetition is stored again",
+        inject=stream_is(duplicate_window=1),
+        expected_failures=("INF-18",),
+        expected_terms=(STREAM, "duplicate_window", "1 s"),
+    ),
+    Fault(
+        name="agents-publish-without-ids",
+        description="agents publish without a message id: a repetition is another answer",
+        inject=agent_code(Edit(PUBLISHER, ', headers={"Nats-Msg-Id": message_id}', "")),
+        expected_failures=("INF-18",),
+        expected_terms=("no Nats-Msg-Id",),
+    ),
+    Fault(
+        name="stream-has-one-copy-of-three",
+        description="NATS has three servers, the stream, its consumers and the bucket one copy each",
+        inject=lambda target: cluster_of_three(target, copies=1),
+        expected_failures=("INF-13",),
+        expected_terms=(STREAM, "1 copy on 3 servers", "bucket"),
+    ),
+    Fault(
+        name="a-server-with-a-copy-is-down",
+        description="one of the three servers that have a copy each has ended",
+        inject=lambda target: cluster_of_three(target, one_is_lost=True),
+        expected_failures=("INF-13",),
+        expected_terms=("peer nats-3",),
     ),
     Fault(
         name="workers-nats-has-no-stream",

@@ -63,7 +63,8 @@ class Voter:
             subject, document = await self._vote(ballot, question, patience, limit)
             document["took"] = round(time.monotonic() - began, 3)
             payload = json.dumps(enveloped(subject, document)).encode()
-            await bus.jetstream().publish(subject, payload, timeout=REPORT_SECONDS)
+            once = {"Nats-Msg-Id": f"{subject}:{ballot}:{self.voter['id']}"}
+            await bus.jetstream().publish(subject, payload, timeout=REPORT_SECONDS, headers=once)
         finally:
             await bus.close()
         return document

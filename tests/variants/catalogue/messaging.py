@@ -171,7 +171,7 @@ VARIANTS = (
         apply=stream_is(storage=StorageType.MEMORY),
         is_present=stream_has(storage=StorageType.MEMORY),
         profile={"nats.storage": "memory"},
-        stretches=("INF-10", "INF-12", "JOB-05", "ORC-05"),
+        stretches=("INF-10", "INF-12", "INF-13", "JOB-05", "ORC-05"),
     ),
     Variant(
         name="stream-keeps-what-interests-as-declared",
@@ -208,7 +208,7 @@ VARIANTS = (
         description="the profile's stream mirrors the one that captures the answers",
         apply=stream_mirrors("agent.response.>", with_consumers=True),
         is_present=stream_is_a_mirror,
-        stretches=("INF-10", "INF-12", "NET-04", "JOB-04", "JOB-05", "ORC-04", "ORC-05", "ORC-10", "E2E-01"),
+        stretches=("INF-10", "INF-12", "INF-18", "NET-04", "JOB-04", "JOB-05", "ORC-04", "ORC-05", "ORC-10", "E2E-01"),
     ),
     Variant(
         name="one-consumer-collects-both",
@@ -216,13 +216,13 @@ VARIANTS = (
         apply=one_consumer,
         is_present=has_one_consumer,
         profile={"nats.consumers.failed": COLLECTOR},
-        stretches=("INF-12", "ORC-05", "ORC-07", "ORC-10", "ORC-13", "LOAD-03"),
+        stretches=("INF-12", "INF-15", "ORC-05", "ORC-07", "ORC-10", "ORC-13", "LOAD-03"),
     ),
     Variant(
         name="consumer-carries-an-old-poison",
         description="an old message was refused as often as the consumer delivers one: it stays counted as redelivered",
         apply=old_poison,
         is_present=has_given_up_one,
-        stretches=("INF-12", "ORC-05", "ORC-10", "ORC-13", "LOAD-03"),
+        stretches=("INF-12", "INF-15", "ORC-05", "ORC-10", "ORC-13", "LOAD-03"),
     ),
 )

@@ -130,7 +130,7 @@ VARIANTS = (
         is_present=has_three_servers,
         profile={"nats.stream_replicas": len(NAMES)},
         stretches=(
-            *("INF-09", "INF-10", "INF-12", "NET-04", "NET-05", "CFG-05", "JOB-05", "E2E-01"),
+            *("INF-09", "INF-10", "INF-12", "INF-13", "NET-04", "NET-05", "CFG-05", "JOB-05", "E2E-01"),
             *("ORC-01", "ORC-04", "ORC-05", "ORC-06", "ORC-09", "ORC-10", "ORC-11", "ORC-15"),
         ),
     ),
