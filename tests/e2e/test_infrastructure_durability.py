@@ -19,10 +19,10 @@ from fixtures.services.jetstream import ConsumerSettings, Replication
 from fixtures.services.nats import Nats, NotThere
 from tests.e2e.repairs import nats_cli, nats_reached
 
-ENOUGH = 3  # copies: one server may be lost, and two still agree
-LEAST_DELIVERIES = 3  # of a message that nobody acknowledges: a replica ends, another one ends
-LEAST_ACK_WAIT_S = 2.0
-COLLECTION = "leg: collection, p95 s"  # seconds, as E2E-05 measures it
+MIN_COPIES = 3  # one server may be lost, and two still agree
+MIN_DELIVERIES = 3  # of a message that nobody acknowledges: a replica ends, another one ends
+MIN_ACK_WAIT_S = 2.0
+COLLECTION = "leg: collection, p95 s"  # a measurement of deliberations, in seconds
 CONSUMER_INFO = tuple(f"consumer info {{stream}} {{{which}_consumer}}" for which in ("completed", "failed"))
 
 
@@ -40,7 +40,7 @@ async def what_is_kept(nats: Nats, profile: Profile) -> list[Kept]:
     """As it is now. A bucket that is not there is left out: the check of the results reports that."""
     name, bucket = profile.nats.stream, profile.nats.results_bucket
     stream = await nats.stream(name)
-    rows = [Kept(f"stream {name}", stream.config.num_replicas, False, stream.cluster)]  # INF-10 judges its storage
+    rows = [Kept(f"stream {name}", stream.config.num_replicas, False, stream.cluster)]  # its storage is in the profile
     for durable in dict.fromkeys(durable for durable, _ in collected(profile)):
         consumer = await nats.consumer(name, durable)
         copies = consumer.config.num_replicas or stream.config.num_replicas
@@ -63,7 +63,7 @@ def too_few_copies(rows: Iterable[Kept], servers: int, wanted: int) -> list[str]
     """What has fewer copies than it might, on so many servers; `wanted`: by the profile, 1 where that does not say."""
     if wanted == 1 and servers == 2:
         return ["NATS has two servers with JetStream, and stops with the loss of either: two are no majority of two"]
-    enough = wanted if wanted > 1 else min(ENOUGH, servers)
+    enough = wanted if wanted > 1 else min(MIN_COPIES, servers)
     return [f"{row.what} has {copies(row.copies)} on {servers} servers" for row in rows if row.copies < enough]
 
 
@@ -107,7 +107,7 @@ async def test_results_have_copies(nats: Nats, profile: Profile, note: Callable[
     groups = [row.replication for row in rows if row.replication]
     if not groups:
         note("NATS is a single server: there is one copy of all")
-    elif any(row.copies < ENOUGH for row in rows):
+    elif any(row.copies < MIN_COPIES for row in rows):
         servers = await nats.servers_with_jetstream(groups[0].name)
         if not servers:
             raise Inconclusive("how many servers NATS has cannot be told: none says so to this account")
@@ -130,12 +130,12 @@ def losing(name: str, config: ConsumerSettings, agents: int, collection: float) 
     lines = []
     if config.deliver_policy != "all":
         lines.append(f"{name} begins with {config.deliver_policy} messages (deliver policy), not with all")
-    if 0 < config.max_deliver < LEAST_DELIVERIES:
+    if 0 < config.max_deliver < MIN_DELIVERIES:
         times = "once" if config.max_deliver == 1 else f"{config.max_deliver} times"
         lines.append(f"{name} delivers a message {times} (max_deliver): what a replica had that ended is lost")
     if 0 < config.max_ack_pending < agents:
         lines.append(f"{name} has {config.max_ack_pending} in hand at most (max_ack_pending), of {agents} agents")
-    if config.acknowledged_within_s < (least := max(LEAST_ACK_WAIT_S, 2 * collection)):
+    if config.acknowledged_within_s < (least := max(MIN_ACK_WAIT_S, 2 * collection)):
         lines.append(
             f"{name} delivers again after {config.acknowledged_within_s:g} s (ack_wait, backoff), less than "
             f"{least:g} s: what is being collected is collected twice"
@@ -163,7 +163,7 @@ def losing(name: str, config: ConsumerSettings, agents: int, collection: float) 
         ),
         do(
             "It begins with another message than the first, or is deleted while nobody reads: neither can be edited. "
-            "End the orchestrator, remove it, and add it as INF-12 says; it begins at the stream's first message.",
+            "End the orchestrator and remove the consumer: started again, it adds one, from the first message on.",
             KUBERNETES,
             ENDPOINTS,
         ),
@@ -198,9 +198,8 @@ async def test_consumers_lose_nothing(nats: Nats, profile: Profile, facts: Facts
         "Publish with an id that is the same for the same answer, as of task, agent and kind: "
         'js.publish(subject, data, headers={"Nats-Msg-Id": …}).',
         nats_reached(),
-        nats_cli(
-            "And have the stream remember ids for longer than an agent tries:", "stream edit {stream} --dupe-window=2m"
-        ),
+        nats_cli("See for how long the stream remembers ids:", "stream info {stream}"),
+        nats_cli("Where that is shorter than an agent tries:", "stream edit {stream} --dupe-window=2m"),
     ),
     concerns=(Component.NATS, Component.RAY_WORKER),
     cuts=(),

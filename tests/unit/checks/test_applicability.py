@@ -60,7 +60,11 @@ def absent_from(profile: Profile, kind: str, catalogue: list[Check]) -> set[str]
         (without_variable("nats_url"), "kind", {"CFG-05", "NET-05"}),
         (PROFILE.replaced("orchestrator", environment={"MAX_TOKENS": "32"}), "kind", {"CFG-01"}),
         (PROFILE.replaced("vllm", max_model_len=0), "kind", {"INF-04", "ORC-08"}),
-        (PROFILE.replaced("nats", consumers=Consumers()), "kind", {"INF-12", "ORC-10", "ORC-11", "ORC-13", "LOAD-03"}),
+        (
+            PROFILE.replaced("nats", consumers=Consumers()),
+            "kind",
+            {"INF-12", "INF-15", "ORC-10", "ORC-11", "ORC-13", "LOAD-03"},
+        ),
         (
             PROFILE.replaced("features", results_shared=False, deadlines=False, constraints=False),
             "kind",

@@ -24,7 +24,7 @@ NOTHING: Any = None
 async def test_without_a_replica_neither_health_nor_councils_are_known() -> None:
     orchestrator = Orchestrator(dict, GrpcContract.of(PROFILE.contract))
     with pytest.raises(Inconclusive, match=r"the orchestrator has no replica that could be asked$"):
-        await status_is_healthy(orchestrator, NOTHING)
+        await status_is_healthy(orchestrator, NOTHING, NOTHING)
     with pytest.raises(Inconclusive, match=r"the orchestrator has no replica that could be asked$"):
         await councils_exist({}, orchestrator, PROFILE, NOTHING)
 

@@ -26,8 +26,8 @@ class Bus:
     def jetstream(self) -> "Bus":
         return self
 
-    async def publish(self, subject: str, data: bytes, timeout: float) -> None:
-        assert timeout > 0
+    async def publish(self, subject: str, data: bytes, timeout: float, headers: dict[str, str]) -> None:
+        assert timeout > 0 and headers["Nats-Msg-Id"].startswith(f"{subject}:")
         self.published.append((subject, data))
 
     async def close(self) -> None: ...

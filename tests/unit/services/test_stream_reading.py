@@ -26,7 +26,7 @@ class Subscription:
         self.read += 1
         sequence = SimpleNamespace(stream=self.read, consumer=self.read)
         place = SimpleNamespace(sequence=sequence, num_pending=9, timestamp=datetime(2026, 1, 1))
-        return SimpleNamespace(metadata=place, subject="answers.done", data=b"{}")
+        return SimpleNamespace(metadata=place, subject="answers.done", data=b"{}", headers=None)
 
     async def consumer_info(self) -> Any:
         return SimpleNamespace(num_pending=self.pending, delivered=SimpleNamespace(consumer_seq=self.delivered))
