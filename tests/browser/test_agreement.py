@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from fixtures.report.model import Status
 from tests.browser.looking import Look, shown
+from tests.support.metrics import parsed
 
 Looking = Callable[..., Look]
 UNCHECKED = ("not_applicable", "unsupported", "disabled")
@@ -70,6 +71,17 @@ def test_ctrf_agrees(run: Path) -> None:
     tests = json.loads((run / "ctrf.json").read_text(encoding="utf-8"))["results"]["tests"]
     assert Counter(test["rawStatus"] for test in tests) == {name: n for name, n in found["summary"].items() if n}
     assert {test["labels"]["id"] for test in tests} == {row["id"] for row in found["checks"]}
+
+
+def test_metrics_agree(run: Path) -> None:
+    found, metrics = document(run), parsed((run / "metrics.prom").read_text(encoding="utf-8"))
+    counts = {dict(row)["status"]: count for row, count in metrics["fleet_conformance_checks"].items()}
+    assert counts == found["summary"]
+    assert {dict(row)["verdict"] for row, is_it in metrics["fleet_conformance_verdict"].items() if is_it} == {
+        found["verdict"]
+    }
+    causes = {row["id"] for row in found["checks"] if row["status"] == "failed" and not row["cause"]}
+    assert {dict(row)["check"] for row in metrics.get("fleet_conformance_cause", {})} == causes
 
 
 def test_allure_results_agree(run: Path) -> None:

@@ -33,6 +33,7 @@ import pytest
 from fixtures.checks.declaration import CATALOGUE
 from fixtures.profile.remedy_values import RemedyValues
 from fixtures.report import known_failures
+from fixtures.report.metrics.destinations import destination_of
 from fixtures.report.model import ClusterInfo, Run
 from fixtures.harness.recorder import Recorder, check_of
 
@@ -40,6 +41,7 @@ def pytest_addoption(parser):
     parser.addoption("--report-dir", default="reports")
     parser.addoption("--lang", default="en")
     parser.addoption("--known")
+    parser.addoption("--metrics", action="append", default=[])
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
@@ -49,6 +51,7 @@ def pytest_configure(config):
     config.recorder = Recorder.install(config, run, report_dir, config.getoption("--lang"))
     values = RemedyValues(names={"image": "fleet/ray-custom:2.49.2"})
     config.recorder.values = lambda: values
+    config.recorder.writer.destinations = [destination_of(named, config.rootpath) for named in config.option.metrics]
 
 def pytest_collection_modifyitems(config):
     if file := config.getoption("--known"):

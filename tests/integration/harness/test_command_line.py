@@ -155,6 +155,18 @@ def test_a_mistake_in_known_failures_is_one_line_and_no_report_is_replaced(tmp_p
     assert alone.returncode == 4 and "--known-strict is about the entries of a file: --known FILE" in alone.output
 
 
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [(".", "--metrics: . is a folder; name a file in it, e.g. ./fleet.prom"), ("ftp://u:hunter2@x", "ftp:// leads to")],
+)
+def test_what_cannot_take_metrics_is_one_line_before_anything_is_started(
+    tmp_path: Path, named: str, words: str
+) -> None:
+    ran = suite_process.run("--metrics", named, "-k", "DEP", reports=tmp_path / "reports")
+    assert ran.returncode == USAGE and words in complaint(ran) and "hunter2" not in ran.output
+    assert not (tmp_path / "reports").exists()
+
+
 def test_a_fleet_that_is_attached_to_and_wants_a_token_needs_the_suites(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     text = (ROOT / "fixtures/profile/shipped/swe-ai-fleet.toml").read_text(encoding="utf-8")

@@ -75,7 +75,7 @@ def test_every_kind_of_report_and_evidence_was_written(ran: Ran) -> None:
     assert ran.document["verdict"] == "nonconformant", ran.output[-2000:]
     assert ran.document["summary"]["failed"] >= 8, ran.document["summary"]
     written = set(ran.files)
-    assert {"status.md", "report.html", "conformance.json", "junit.xml", "ctrf.json"} <= written
+    assert {"status.md", "report.html", "conformance.json", "junit.xml", "ctrf.json", "metrics.prom"} <= written
     for part in ("allure-results/", "ray-actors.txt", "traceback.txt", "jetstream.json"):
         assert any(part in name for name in written), f"no {part} among {sorted(written)}"
     assert ran.output.count("[redacted]") > 20

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.report import output_paths
+from tests.support.metrics import listening
 from tests.support.suite_project import ALL, CONFTEST, GREEN, HEAD, SETTINGS, Project
 from tests.support.waiting import wait_for
 
@@ -71,6 +72,7 @@ def test_evidence_that_cannot_be_written_has_an_exit_status_of_its_own(project: 
     assert "could not be written: evidence of NET-01: " in done.stdout
 
 
+RED = "\n@check('NET-01', MUST, 'third', remedy='x')\ndef test_three(): assert False, 'the finding'\n"
 FULL = """
 @check("NET-01", MUST, "third", remedy="x")
 def test_three():
@@ -95,6 +97,20 @@ def test_a_disk_that_is_full_in_the_middle_of_a_run_ends_no_check(project: Proje
     green = FULL.replace("assert False", "assert True")
     done = project.write(all=GREEN + green).run("-m", "e2e")
     assert done.returncode == 3, done.stdout
+
+
+def test_metrics_that_are_not_taken_are_a_report_that_is_missing(project: Project) -> None:
+    done = project.write(all=GREEN).run("-m", "e2e", "--metrics", "fleet.prom")
+    assert done.returncode == 0 and "fleet.prom" in done.stdout, done.stdout
+    with listening() as gateway:
+        gateway.status = 400
+        url = f"http://u:s3cr3t-of-it@{gateway.address}"
+        done = project.run("-m", "e2e", "--metrics", url)
+        assert (project.conformance["verdict"], done.returncode) == ("conformant", 3), done.stdout
+        shown = f"could not be written: --metrics: the Pushgateway at {gateway.address} refused them"
+        assert shown in " ".join(done.stdout.split())
+        assert project.write(all=GREEN + RED).run("-m", "e2e", "--metrics", url).returncode == 1
+    assert "s3cr3t" not in done.stdout + (project.reports / "report.html").read_text()
 
 
 def test_two_runs_do_not_share_a_folder(project: Project) -> None:
@@ -283,6 +299,7 @@ def test_paths_of_the_user_stay(project: Project) -> None:
     assert sorted(path.name for path in (project.path / "out").iterdir()) == [
         "conformance.json",
         "ctrf.json",
+        "metrics.prom",
         "status.html",
         "status.md",
     ]

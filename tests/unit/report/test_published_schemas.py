@@ -15,7 +15,7 @@ from tests.support import published
 #: The keys of each document that a reader may count on, as they were published: none of them goes within a version.
 PUBLISHED = {
     "conformance-v2": "aborted baseline boot_s build_s changes checks cluster conformant duration_s exceptions facts "
-    "run_id schema scope started suite summary timeline verdict",
+    "green_before run_id schema scope started suite summary timeline verdict",
     "webhook-v1": "aborted causes changes cluster duration_s red run_id schema scope started summary texts "
     "untold verdict",
     "catalogue-v1": "checks schema",
@@ -29,7 +29,7 @@ PARTS = {
     ("conformance-v2", "CheckRow"): "absent area cause detail duration_s evidence findings id known level nodeid notes "
     "page remedy remedy_steps source status title",
     ("conformance-v2", "Exceptions"): "file rows",
-    ("conformance-v2", "Cluster"): "kind notes profile rights timeouts unsupported versions vllm",
+    ("conformance-v2", "Cluster"): "kind limits notes profile rights timeouts unsupported versions vllm",
     ("conformance-v2", "Scope"): "applies not_applicable not_asked of",
     ("conformance-v2", "Facts"): "components dependencies left links measurements",
     ("webhook-v1", "Cause"): "consequences consequences_text detail first_step id impact level page sign title",

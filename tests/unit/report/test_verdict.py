@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from fixtures.checks.declaration import MUST, SHOULD, Check
+from fixtures.report.history.outcome_diff import GREEN
 from fixtures.report.model import ClusterInfo, Result, Run, Status, Verdict
 from fixtures.report.pages.status import html_page
 from fixtures.report.pages.view import scope, unchecked
@@ -129,3 +130,7 @@ def test_what_does_not_apply_is_apart_from_what_was_not_asked(narrow: Run) -> No
     ]
     assert [row.check.id for row in narrow.left_out] == ["CFG-01", "CFG-02", "CFG-03"]
     assert narrow.must_counts["not_applicable"] == 4
+
+
+def test_the_verdicts_of_earlier_runs_are_good_by_the_same_rule() -> None:
+    assert set(GREEN) == {verdict.value for verdict in Verdict if verdict.is_good}
