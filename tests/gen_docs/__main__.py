@@ -13,7 +13,7 @@ from fixtures.clusters.kubernetes.role_manifests import manifest
 from fixtures.core.paths import ROOT
 from fixtures.profile import reference
 from fixtures.profile.model import load
-from tests.gen_docs import check_pages, schemas
+from tests.gen_docs import check_pages, metrics_page, schemas
 from tests.unit.profile import eras
 
 REFERENCE = "swe-ai-fleet"
@@ -28,6 +28,7 @@ def wanted() -> dict[Path, str]:
         reference.SCHEMA: reference.schema(),
         eras.PAGE: eras.page(),
         catalogue_document.DOCUMENT: catalogue_document.catalogue_text(catalogue),
+        metrics_page.PAGE: metrics_page.page(),
         **check_pages.pages(catalogue),
         **schemas.files(),
         **{RIGHTS.with_name(file.name): manifest(file, load(REFERENCE), MADE) for file in role_files()},

@@ -22,7 +22,7 @@ def parsed(text: str) -> dict[str, Series]:
     """By the name of each metric, its series by their labels."""
     families = list(text_string_to_metric_families(text))
     assert len({family.name for family in families}) == len(families)
-    assert all(family.type == "gauge" and family.documentation for family in families)
+    assert all(family.type in ("gauge", "summary") and family.documentation for family in families)
     series = {family.name: {frozenset(row.labels.items()): row.value for row in family.samples} for family in families}
     assert [len(family.samples) for family in families] == [len(rows) for rows in series.values()], "no series twice"
     return series
