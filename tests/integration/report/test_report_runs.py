@@ -107,7 +107,7 @@ def test_metrics_that_are_not_taken_are_a_report_that_is_missing(project: Projec
         url = f"http://u:s3cr3t-of-it@{gateway.address}"
         done = project.run("-m", "e2e", "--metrics", url)
         assert (project.conformance["verdict"], done.returncode) == ("conformant", 3), done.stdout
-        shown = f"could not be written: --metrics: the Pushgateway at {gateway.address} refused them"
+        shown = f"could not be written: --metrics: the Pushgateway at {gateway.address} refused the metrics"
         assert shown in " ".join(done.stdout.split())
         assert project.write(all=GREEN + RED).run("-m", "e2e", "--metrics", url).returncode == 1
     assert "s3cr3t" not in done.stdout + (project.reports / "report.html").read_text()

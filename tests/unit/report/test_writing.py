@@ -46,7 +46,7 @@ def test_each_destination_gets_the_same_and_one_that_does_not_take_them_is_a_pro
         it.destinations = [destination_of(name, tmp_path) for name in named]
         it.write()
     (problem,) = it.problems
-    assert problem == f"--metrics: the Pushgateway at {refusing.address} refused them: it answers HTTP 400"
+    assert problem == f"--metrics: the Pushgateway at {refusing.address} refused the metrics: it answers HTTP 400"
     text = (tmp_path / "metrics.prom").read_text()
     assert (tmp_path / "fleet.prom").read_text() == accepting.requests[0][3] == text
     assert {"fleet.prom", "metrics.prom"} <= {path.name for path in it.written}

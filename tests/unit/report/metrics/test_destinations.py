@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -105,7 +106,9 @@ def test_a_pushgateway_that_refuses_is_one_line(
     destination = destination_of(f"http://fleet:{PASSWORD}@{gateway.address}", tmp_path)
     with pytest.raises(NotDelivered) as problem:
         destination.deliver(TEXT, "prod")
-    assert str(problem.value) == f"--metrics: the Pushgateway at {gateway.address} refused them: it answers {shown}"
+    assert (
+        str(problem.value) == f"--metrics: the Pushgateway at {gateway.address} refused the metrics: it answers {shown}"
+    )
 
 
 def test_a_redirect_is_not_followed(gateway: PushgatewayStandIn, tmp_path: Path) -> None:
@@ -176,6 +179,19 @@ def test_a_folder_that_takes_no_file_is_one_line(tmp_path: Path, monkeypatch: py
         destination_of("fleet.prom", tmp_path)
 
 
+def test_what_is_no_plain_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match=r"^--metrics: pipe is no plain file, and would be replaced by one$"):
+        destination_of("pipe", tmp_path)
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "textfile").mkdir()
+    (tmp_path / "fleet.prom").symlink_to("textfile/fleet.prom")
+    destination_of("fleet.prom", tmp_path).deliver(TEXT, "prod")
+    assert (tmp_path / "fleet.prom").is_symlink() and (tmp_path / "textfile/fleet.prom").read_text() == TEXT
+
+
 def test_a_variable_names_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEET_METRICS", "http://gateway:9091")
     assert destination_of("$FLEET_METRICS", tmp_path) == Pushgateway("http://gateway:9091")
@@ -193,6 +209,22 @@ def test_the_metrics_of_a_finished_run_go_everywhere(gateway: PushgatewayStandIn
     assert command.main(["--reports", str(tmp_path), "--metrics", str(file), "--metrics", url]) == 0
     assert gateway.requests[0][3] == file.read_text()
     assert "fleet_conformance_verdict" in parsed(file.read_text())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("started", "yesterday"), ("green_before", "9"), ("until", "9999-12-31"), ("until", "soon")]
+)
+def test_a_document_that_somebody_changed_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, value: str
+) -> None:
+    content = full_run().to_json()
+    if key == "until":
+        content["checks"][6]["known"]["until"] = value
+    else:
+        content[key] = value
+    (tmp_path / "conformance.json").write_text(json.dumps(content))
+    assert command.main(["--reports", str(tmp_path), "--metrics", str(tmp_path / "fleet.prom")]) == 4
+    assert f"{tmp_path / 'conformance.json'}: " in capsys.readouterr().err
 
 
 def test_a_pushgateway_that_refuses_a_finished_run_is_status_1_and_no_folder_is_4(

@@ -184,6 +184,13 @@ def test_any_text_is_read_as_it_is(name: str, commit: str) -> None:
     assert (labels["fleet"], labels["commit"]) == (redactor.text(name), redactor.text(commit))
 
 
+@pytest.mark.parametrize("value", [float("inf"), -0.25, 1e300, 1e-9, 3])
+def test_any_number_is_read_as_it_is(value: float) -> None:
+    run = full_run()
+    run.facts.measurements["Kubernetes API requests"] = value
+    assert list(read(run)["fleet_conformance_api_requests"].values()) == [value]
+
+
 def test_no_secret_is_in_it_and_no_number_is_taken_for_one() -> None:
     run, redactor = full_run(), Redactor()
     run.cluster.profile = "prod-hunter2-of-the-suite"
