@@ -13,7 +13,7 @@ from fixtures.core.paths import ROOT
 COMMAND = ROOT / "ci" / "offline" / "prometheus"
 GO = """#!/bin/bash
 case $1 in
-env) echo "$RELEASE" ;;
+env) [ -n "$RELEASE" ] && echo "$RELEASE" ;;
 build)
     echo "$*" >>"$STATE/built"
     [ "$RELEASE" != go1.99 ] || { echo "cannot find module" >&2; exit 1; }
