@@ -255,13 +255,19 @@ def test_a_package_is_named_by_its_entry_point(tmp_path: Path, monkeypatch: pyte
     (package / "__init__.py").touch()
     write(package, HEAD + CHECK.format(more=""))
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-checks\nVersion: 1.2\n")
-    (about / "entry_points.txt").write_text("[fleet_conformance.checks]\nacme = acme_checks\nlost = not_there\n")
+    (about / "entry_points.txt").write_text(
+        "[fleet_conformance.checks]\nacme = acme_checks\nlost = not_there\nbad = acme_broken.checks\n"
+    )
+    (tmp_path / "acme_broken.py").write_text("import of_acme_that_is_not_there\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     load(["pkg:acme"], Path("/"))
     assert CATALOGUE["ACME-01"].source == "acme-checks 1.2"
     with pytest.raises(
-        UsageError, match=r"no entry point 'other' in the group fleet_conformance\.checks; there: acme, lost"
+        UsageError, match=r"no entry point 'other' in the group fleet_conformance\.checks; there: acme, bad, lost"
     ):
         load(["pkg:other"], Path("/"))
     with pytest.raises(UsageError, match="not_there is no package with a folder of its own"):
         load(["pkg:lost"], Path("/"))
+    missing = r"--checks pkg:bad: acme_broken\.checks: ModuleNotFoundError: No module named 'of_acme_that_is_not_there'"
+    with pytest.raises(UsageError, match=missing):
+        load(["pkg:bad"], Path("/"))
