@@ -346,7 +346,7 @@ class TestFaults:
         await cluster.start(Timeline())
         try:
             with pytest.raises((NonConformance, Inconclusive), match=r"instance: (ErrImagePull|ImagePullBackOff)"):
-                await cluster.run_image("fleet/no-such-image:1", ["true"], timeout=30)
+                await cluster.run_image("127.0.0.1:9/fleet/no-such-image:1", ["true"], timeout=30)
         finally:
             await cluster.stop()
         assert not await admin.list(PODS, fleet.profile.ray.namespace, labels=f"{RUN_LABEL}=fc-pull")
