@@ -33,7 +33,7 @@ class Kept:
     what: str
     copies: int
     in_memory: bool
-    replication: Replication | None  # None: its server is alone
+    replication: Replication | None
 
 
 async def what_is_kept(nats: Nats, profile: Profile) -> list[Kept]:
@@ -104,7 +104,7 @@ async def test_results_have_copies(nats: Nats, profile: Profile, note: Callable[
     """
     rows = await what_is_kept(nats, profile)
     wrong = [] if profile.nats.storage == "memory" else [f"{row.what} is in memory" for row in rows if row.in_memory]
-    groups = [row.replication for row in rows if row.replication]
+    groups = [row.replication for row in rows if row.replication and row.replication.name]
     if not groups:
         note("NATS is a single server: there is one copy of all")
     elif any(row.copies < MIN_COPIES for row in rows):

@@ -72,8 +72,11 @@ async def copied(nats: Any, profile: Any = PROFILE) -> list[str]:
     return notes
 
 
-async def test_a_single_server_has_one_copy_which_is_noted() -> None:
-    assert await copied(Nats(ALONE, copies=1)) == ["NATS is a single server: there is one copy of all"]
+@pytest.mark.parametrize("alone", [ALONE, {"cluster": {"leader": "NDNL33GG"}}])
+async def test_a_single_server_has_one_copy_which_is_noted(alone: dict[str, Any]) -> None:
+    nats = Nats(alone, copies=1)
+    assert await copied(nats) == ["NATS is a single server: there is one copy of all"]
+    assert not nats.asked_servers, "which not every account may"
 
 
 async def test_three_copies_of_which_all_are_current_are_enough() -> None:
