@@ -261,8 +261,8 @@ def test_a_failure_whose_beginning_is_not_known_decides_nothing_unless_it_was_in
 
 
 def test_a_load_is_told_where_an_answer_says_that_its_agent_failed() -> None:
-    assert loads._errors(jobs_of()) == [["data", "reason", "text"], ["reason", "text"]]
-    assert loads._errors(jobs_of(REFERENCE)) == []
+    assert loads.error_paths(jobs_of()) == [["data", "reason", "text"], ["reason", "text"]]
+    assert loads.error_paths(jobs_of(REFERENCE)) == []
 
 
 def test_messages_are_found_by_the_contracts_task() -> None:

@@ -1,4 +1,4 @@
-"""What the load's own job makes of an answer that says that its agent has failed."""
+"""What jobs that submit many agents make of an answer that says that its agent has failed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fixtures.probes.packaging import REMOTE
 
 def text_at() -> Any:
     """The function, without the rest of its module, which is a Ray job."""
-    module = ast.parse((REMOTE / "load.py").read_text(encoding="utf-8"))
+    module = ast.parse((REMOTE / "actors.py").read_text(encoding="utf-8"))
     (definition,) = (node for node in module.body if getattr(node, "name", "") == "text_at")
     namespace: dict[str, Any] = {"Any": Any}
-    exec(compile(ast.Module([definition], []), "load", "exec"), namespace)
+    exec(compile(ast.Module([definition], []), "actors", "exec"), namespace)
     return namespace["text_at"]
 
 

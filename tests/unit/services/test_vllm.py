@@ -23,6 +23,7 @@ from fixtures.services.vllm import (
     parse_answered,
     parse_identity,
     parse_models,
+    parse_waiting,
     same_address,
     share,
 )
@@ -213,3 +214,17 @@ vllm:request_success_created{engine="0",finished_reason="stop"} 1.7e+09
 )
 def test_what_a_server_has_answered(metrics: str, answered: float | None) -> None:
     assert parse_answered(metrics) == answered
+
+
+@pytest.mark.parametrize(
+    ("metrics", "waiting"),
+    [
+        ('vllm:num_requests_waiting{model_name="a"} 3.0\nvllm:num_requests_waiting{model_name="b"} 1.0\n', 4.0),
+        ("vllm:num_requests_waiting 0\n", 0.0),
+        ("vllm:num_requests_running 3\n", None),
+        ("vllm:num_requests_waiting 1e+e\n", None),
+        ("", None),
+    ],
+)
+def test_what_waits_at_a_server(metrics: str, waiting: float | None) -> None:
+    assert parse_waiting(metrics) == waiting
