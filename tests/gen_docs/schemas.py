@@ -19,6 +19,7 @@ from fixtures.own_checks.executables import Question
 from fixtures.report.export.webhook_document import Message
 from fixtures.report.known_failures import File as KnownFailures
 from fixtures.report.results.document import Document as Conformance
+from fixtures.watch.document import Document as Watch
 from tests.bench.figures import BenchDocument
 
 FOLDER = ROOT / "docs" / "schemas"
@@ -32,6 +33,7 @@ DOCUMENTS: dict[str, Any] = {
     "bundle-v1": Bundle,
     "bench-v1": BenchDocument,
     "ask-v1": Question,
+    "watch-v1": Watch,
 }
 #: Likewise of files that a user writes.
 FILES: dict[str, Any] = {"known-v1": KnownFailures, "checks-v1": OwnChecks}

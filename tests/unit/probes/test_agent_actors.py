@@ -40,7 +40,7 @@ def test_agents_end_with_their_handles_whatever_their_decorator_says() -> None:
     }
 
 
-@pytest.mark.parametrize("module", ["agents", "load"])
+@pytest.mark.parametrize("module", ["agents", "load", "on_demand"])
 def test_each_job_makes_its_agents_so(module: str) -> None:
     source = (REMOTE / f"{module}.py").read_text(encoding="utf-8")
     assert "made_with(" in source

@@ -53,7 +53,9 @@ def test_remote_code_is_python_3_9(module: Path) -> None:
     ast.parse(module.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
-@pytest.mark.parametrize(("module", "name"), [("census", "REQUEST"), ("agents", "SCENARIOS"), ("load", "LOAD")])
+@pytest.mark.parametrize(
+    ("module", "name"), [("census", "REQUEST"), ("agents", "SCENARIOS"), ("load", "LOAD"), ("on_demand", "ON_DEMAND")]
+)
 def test_an_entrypoint_is_one_shell_command_that_carries_its_values(module: str, name: str) -> None:
     value: Any = {"text": "quotes ' \" and \\ and ünïcode\n"}
     words = shlex.split(packaging.RemoteProgram(module, {name: value}).command())

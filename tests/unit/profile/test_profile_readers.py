@@ -12,7 +12,7 @@ from fixtures.checks.declaration import CATALOGUE
 from fixtures.core.paths import ROOT
 from fixtures.profile.behaviour import Features
 from fixtures.profile.model import SERVICES, Profile
-from fixtures.profile.readers import REPORTS
+from fixtures.profile.readers import REPORTS, WATCH
 from tests.unit.profile.test_profile_keys import readers
 
 #: Each leaf of the profile → what reads it.
@@ -85,7 +85,7 @@ def test_every_key_of_the_profile_names_what_reads_it() -> None:
 
 def test_the_readers_are_checks() -> None:
     load_catalogue()
-    unknown = {check for checks in READERS.values() for check in checks} - CATALOGUE.keys() - {REPORTS}
+    unknown = {check for checks in READERS.values() for check in checks} - CATALOGUE.keys() - {REPORTS, WATCH}
     assert not unknown, f"there are no such checks: {', '.join(sorted(unknown))}"
 
 

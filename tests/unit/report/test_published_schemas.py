@@ -23,6 +23,8 @@ PUBLISHED = {
     "bundle-v1": "files left_out machine packages run schema suite",
     "bench-v1": "commit details figures machine runs schema started vllm",
     "ask-v1": "check endpoints place profile run_id schema where",
+    "watch-v1": "checks claims clean cluster command duration_s events findings gaps instances ledger left links mixed "
+    "notes profile reasons replacements rounds run_id schema settings started state suite",
 }
 #: Likewise of what is in them.
 PARTS = {
@@ -38,6 +40,11 @@ PARTS = {
     ("bench-v1", "FigureRow"): "better bound group median met name samples title unit",
     ("bundle-v1", "Entry"): "masked path sha256 size",
     ("known-v1", "Entry"): "cause check explains link owner reason until",
+    ("watch-v1", "Claims"): "doubled failed good late lost open refused rounds skipped unreadable unseen vanished",
+    ("watch-v1", "Round"): "accepted_s asked due_s end ended_s kind number reason task word",
+    ("watch-v1", "Replacement"): "after at_s before component group image_after image_before",
+    ("watch-v1", "Finding"): "agent sequence task text word",
+    ("watch-v1", "Gap"): "beyond_s from_s link open to_s",
     ("preflight-v1", "Answer"): "asked missing note there",
 }
 
