@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -29,6 +29,8 @@ class Server:
         self.last = 0
         self.error: Exception | None = None
         self.limits: dict[str, int] = {}
+        self.stored_at = datetime.fromtimestamp(BEGAN, UTC)
+        self.clock = ""  # what NATS says that the time is
 
     def add(self, task: str, agent: str = "a", **more: str) -> None:
         self.last += 1
@@ -43,21 +45,23 @@ class Server:
         for subject, _ in self.stored_messages.values() if subjects else ():
             counts[subject] = counts.get(subject, 0) + 1
         state = {"first_seq": first, "last_seq": self.last, "messages": len(self.stored_messages), "subjects": counts}
-        return Stream.of({"config": {"name": name, **self.limits}, "state": state, "created": "then"})
+        return Stream.of({"config": {"name": name, **self.limits}, "state": state, "created": "then", "ts": self.clock})
 
     async def consumer(self, stream: str, name: str) -> Consumer:
         if name.endswith("failed"):
             raise NotThere(f"no {name} of {stream}")
         return Consumer.of({"config": {}, "created": "c", "ack_floor": {"stream_seq": self.last}})
 
-    async def messages(self, stream: str, after: int, *, ours: Ours) -> list[Message]:
+    async def messages(self, stream: str, after: int, *, ours: Ours | None = None) -> list[Message]:
         assert stream == PROFILE.nats.stream
-        at = datetime.fromtimestamp(BEGAN + 7, UTC)
         return [
-            Message(sequence, subject, data, json.loads(data), at)
+            Message(sequence, subject, data, json.loads(data), self.stored_at)
             for sequence, (subject, data) in self.stored_messages.items()
-            if sequence > after and ours(data)
+            if sequence > after and (ours is None or ours(data))
         ]
+
+    async def stream_of(self, _subject: str) -> str:
+        return ""
 
     async def stored(self, stream: str, sequence: int) -> bytes:
         if sequence not in self.stored_messages:
@@ -88,10 +92,20 @@ async def test_own_messages_are_entered_once_without_their_payload(server: Serve
         (2, "fc-run-agents-1-00001", "completed"),
         (4, "task-of-the-orchestrator", "completed"),
     ]
-    assert reader.entries[0].stored_s == 7.0
+    assert reader.entries[0].stored_s == 5.0, "when it was read: NATS does not say what time it is"
     assert reader.entries[0].sha256 == hashed(server.stored_messages[2][1])
     assert "secret words" not in reader.ledger().model_dump_json()
     assert reader.is_read
+
+
+async def test_what_was_stored_when_is_by_natss_clock_where_that_is_known(server: Server) -> None:
+    reader = StreamReader(cast(Nats, server), PROFILE, "fc-run", time.time())
+    server.clock = (datetime.now(UTC) + timedelta(seconds=100)).isoformat().replace("+00:00", "Z")
+    await reader.begin()
+    server.add("fc-run-1")
+    server.stored_at = datetime.now(UTC) + timedelta(seconds=103)
+    await reader.read(50.0)
+    assert reader.entries[0].stored_s == pytest.approx(3.0, abs=1.0)
 
 
 async def test_looks_have_the_stream_and_its_collectors(server: Server, reader: StreamReader) -> None:
