@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -57,7 +58,9 @@ class Watched:
         self.done()
         stdout, stderr = await asyncio.wait_for(self.process.communicate(), WATCH_S)
         self.output = (stderr + stdout).decode()
-        text = (self.folder / "reports" / "watch.json").read_text()
+        report = self.folder / "reports" / "watch.json"
+        assert report.is_file(), self.output
+        text = report.read_text()
         published.validate(json.loads(text))
         return self.process.returncode or 0, Document.of(json.loads(text))
 
@@ -81,11 +84,17 @@ async def watched(fleet: persistent_fleet.Fleet, folder: Path) -> AsyncIterator[
             return (folder / "started").exists() or process.returncode is not None
 
         await wait_until(command_runs, "the command of the watch", WATCH_S)
+        assert process.returncode is None, (await process.communicate())[1].decode()
         yield watch
     finally:
         if process.returncode is None:
             process.terminate()
             await process.wait()
+
+
+async def nothing_goes_on(fleet: persistent_fleet.Fleet) -> bool:
+    """Whether the fleet is as before, but for the readers that replicas had when they were killed."""
+    return not [line for line in await fleet.changed() if not line.startswith("stream KV_")]
 
 
 async def restarted(cluster: EmbeddedCluster, count: int) -> None:
@@ -113,7 +122,7 @@ async def test_replicas_that_are_restarted_in_turn_lose_nothing(fleet: persisten
     assert "baseline: 6 of 6 rounds healthy" in watch.output
     assert sum(row.how_many or 0 for row in document.left if row.what.startswith("messages")) >= len(tasks)
     assert await fleet.jobs_of(document.run_id) == []
-    assert await fleet.as_before(TIMEOUTS.settle) == []
+    await wait_until(partial(nothing_goes_on, fleet), "the end of the watch's agents", TIMEOUTS.settle)
 
 
 async def test_what_is_deleted_or_stored_twice_meanwhile_is_said(fleet: persistent_fleet.Fleet, tmp_path: Path) -> None:
