@@ -1,15 +1,18 @@
-"""A roll-out that is watched, on one embedded fleet that stays: clean, and with messages that vanish. The command of
-each watch waits for what the test does to the fleet meanwhile."""
+"""A roll-out that is watched, on one embedded fleet that stays: clean, with messages that vanish, and with agents that
+publish twice. The command of each watch waits for what the test does to the fleet meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -19,10 +22,21 @@ from fixtures.core.paths import ROOT
 from fixtures.core.polling import wait_until
 from fixtures.core.timeouts import TIMEOUTS
 from fixtures.watch.document import Document, State, Word
+from tests.faults.catalogue.agents import PUBLISHER
 from tests.interruption import persistent_fleet
 from tests.support import published
+from tests.targets.embedded_target import EmbeddedTarget
+from tests.targets.injectors import Edit, changed
 
 WATCH_S = 240.0  # a whole watch; 20 s seen
+PUBLISHING = "            ack = await self._connection.jetstream().publish(\n"
+#: In a module that each agent imports anew: the class itself travels from the driver, which had it before.
+TWICE = Edit(
+    PUBLISHER,
+    PUBLISHING,
+    "            await self._connection.jetstream().publish(subject, json.dumps(message).encode(), timeout=seconds)\n"
+    + PUBLISHING,
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,20 +126,37 @@ async def test_replicas_that_are_restarted_in_turn_lose_nothing(fleet: persisten
     await wait_until(partial(nothing_goes_on, fleet), "the end of the watch's agents", TIMEOUTS.settle)
 
 
-async def test_what_is_deleted_meanwhile_is_said(fleet: persistent_fleet.Fleet, tmp_path: Path) -> None:
-    """Two answers of the watch are deleted from the stream; the round trips that they belong to were good."""
+async def test_what_is_deleted_or_stored_twice_meanwhile_is_said(fleet: persistent_fleet.Fleet, tmp_path: Path) -> None:
+    """Two answers of the watch are deleted from the stream, and agents publish theirs twice from some moment on."""
     stream, nats = fleet.cluster.profile.nats.stream, fleet.nats
     first = await nats.last_sequence(stream)
+    members = {member.name: member for member in cast(Any, fleet.cluster)._fleet.members}
+    workers = [name for name, member in members.items() if member.component is Component.RAY_WORKER]
+    target = cast(EmbeddedTarget, SimpleNamespace(member=members.__getitem__))
     async with watched(fleet, tmp_path) as watch:
         stored = await nats.messages(stream, first)
         gone = [message.sequence for message in stored[:2]]
         for sequence in gone:
             await (await nats.jetstream()).delete_msg(stream, sequence)
+        async with changed(target, workers, TWICE):
+            before = await nats.last_sequence(stream)
+
+            async def some_came_twice() -> bool:
+                messages = await nats.messages(stream, before)
+                data = Counter(message.data for message in messages if message.document)
+                return sum(count > 1 for count in data.values()) >= 2
+
+            await wait_until(some_came_twice, "answers of agents that publish twice", WATCH_S)
         await restarted(fleet.cluster, 1)
         status, document = await watch.ended()
     assert status == 1, watch.output
     assert document.state is State.FINISHED
-    assert [(finding.word, finding.sequence) for finding in document.findings] == [("vanished", n) for n in gone]
+    vanished = [finding for finding in document.findings if finding.word == "vanished"]
+    assert [finding.sequence for finding in vanished] == gone
+    doubled = [finding for finding in document.findings if finding.word == "doubled"]
+    assert len(doubled) >= 2
+    assert len(vanished) + len(doubled) == len(document.findings), watch.output
+    assert all("2 completions are stored" in finding.text for finding in doubled)
     good = {row.task for row in document.rounds if row.word is Word.GOOD}
     assert {finding.task for finding in document.findings} <= good, "whoever asked saw nothing of it"
-    assert document.reasons == ("2 vanished",)
+    assert document.reasons == (f"{len(doubled)} doubled", "2 vanished")
