@@ -214,8 +214,7 @@ async def test_repetitions_are_recognised(agent_runs: AgentRuns, nats: Nats, pro
     Source: https://docs.nats.io/using-nats/developer/develop_jetstream/model_deep_dive#message-deduplication
     """
     messages = [message for run in agent_runs.healthy for message in run.messages]
-    if not messages:
-        raise Inconclusive("nothing of the agent jobs is stored, in which an id could be")
+    assert messages, "nothing of the agent jobs is stored, in which an id could be"
     without = [message for message in messages if not message.id]
     shared = {
         message.id for message in messages if message.id and sum(message.id == other.id for other in messages) > 1
