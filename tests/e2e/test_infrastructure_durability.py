@@ -83,7 +83,10 @@ def peers_that_lag(rows: Iterable[Kept]) -> list[str]:
         nats_reached(),
         nats_cli("See copies, leader and peers:", "stream info {stream}", *CONSUMER_INFO),
         nats_cli("Too few copies; consumers have as many as their stream:", "stream edit {stream} --replicas 3"),
-        nats_cli("A bucket with too few copies is a stream, too:", "stream edit KV_BUCKET --replicas 3"),
+        nats_cli(
+            "A bucket with too few copies is a stream, too. Set BUCKET to its name:",
+            'stream edit "KV_${BUCKET:?}" --replicas 3',
+        ),
         do("Where one copy is enough on purpose, or two: say so by nats.stream_replicas of the profile, from 2 on."),
         do("A peer that is not current: see why its server is down or slow. It catches up by itself once it is back."),
         do("Two servers: add a third. With one lost, two of three still agree."),
